@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# A real Apache Kafka (KRaft, PLAINTEXT on loopback) without Docker, for tests and development.
+#
+#   deploy/dev/kafka.sh fetch           get the jars (Maven, 44 MiB)
+#   deploy/dev/kafka.sh start [NODES]   format and start 1 (default) or 3 nodes; prints the bootstrap address
+#   deploy/dev/kafka.sh kill N          SIGKILL node N
+#   deploy/dev/kafka.sh resume N        start node N again on the data it has
+#   deploy/dev/kafka.sh stop            stop every node
+#
+# KAFKA_HOME  where the jars are kept   (default .cache/kafka in the repository)
+# KAFKA_DATA  logs, settings, pid files (default .cache/kafka-data)
+# KAFKA_PORT  first of 2 ports per node (default 19092: broker, 19093: controller, 19094: node 2 …)
+# KAFKA_HEAP  heap of each node         (default 1g)
+#
+# Needs Java 17 or newer; fetch needs Maven too.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+home=${KAFKA_HOME:-$root/.cache/kafka}
+data=${KAFKA_DATA:-$root/.cache/kafka-data}
+port=${KAFKA_PORT:-19092}
+heap=${KAFKA_HEAP:-1g}
+
+fail() { printf 'kafka.sh: %s\n' "$*" >&2; exit 1; }
+
+broker_port() { echo $((port + 2 * ($1 - 1))); }
+controller_port() { echo $((port + 2 * ($1 - 1) + 1)); }
+node_count() { cat "$data/count" 2>/dev/null || echo 0; }
+java_run() { java -cp "$home/*" "$@"; }
+
+# A pid file outlives its process and pids are used again, so the process must
+# also be running on our settings file.
+running() {
+  local pid
+  pid=$(cat "$data/node$1.pid" 2>/dev/null) || return 1
+  tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF "$data/node$1.properties"
+}
+
+listening() { (: <>"/dev/tcp/127.0.0.1/$(broker_port "$1")") 2>/dev/null; }
+
+settings() { # settings NODE NODES
+  local node=$1 nodes=$2 voters="" i
+  for ((i = 1; i <= nodes; i++)); do voters+="$i@127.0.0.1:$(controller_port "$i"),"; done
+  cat <<END
+process.roles=broker,controller
+node.id=$node
+controller.quorum.voters=${voters%,}
+listeners=CLIENT://127.0.0.1:$(broker_port "$node"),CONTROLLER://127.0.0.1:$(controller_port "$node")
+advertised.listeners=CLIENT://127.0.0.1:$(broker_port "$node")
+listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=CLIENT
+controller.listener.names=CONTROLLER
+log.dirs=$data/node$node
+# creditstream topics apply creates topics; a typing mistake must not.
+auto.create.topics.enable=false
+default.replication.factor=$nodes
+min.insync.replicas=$((nodes > 1 ? 2 : 1))
+offsets.topic.replication.factor=$nodes
+transaction.state.log.replication.factor=$nodes
+transaction.state.log.min.isr=$((nodes > 1 ? 2 : 1))
+# 50 partitions each by default, which take seconds to make and load.
+offsets.topic.num.partitions=4
+transaction.state.log.num.partitions=4
+# The first member of a new group waits 3 s by default.
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+num.network.threads=2
+num.io.threads=4
+END
+}
+
+launch() {
+  running "$1" && return
+  KAFKA_NODE=$1 setsid java -Xmx"$heap" -XX:+UseG1GC -Dlog4j2.configurationFile="$here/kafka-log4j2.yaml" \
+    -cp "$home/*" kafka.Kafka "$data/node$1.properties" </dev/null >>"$data/node$1.log" 2>&1 &
+  echo $! >"$data/node$1.pid"
+}
+
+await() {
+  local tries
+  for ((tries = 0; tries < 900; tries++)); do
+    listening "$1" && return
+    running "$1" || { tail -n 20 "$data/node$1.log" >&2; fail "node $1 ended; its log is $data/node$1.log"; }
+    sleep 0.1
+  done
+  fail "node $1 does not listen on 127.0.0.1:$(broker_port "$1")"
+}
+
+start() {
+  local nodes=$1 node addresses=""
+  command -v java >/dev/null || fail "java is missing: install a JRE, 17 or newer"
+  compgen -G "$home/kafka_2.13-*.jar" >/dev/null || fail "no jars in $home; run: deploy/dev/kafka.sh fetch"
+  local have
+  have=$(node_count)
+  ((have == 0 || have == nodes)) || fail "$data holds a cluster of $have; stop it and remove that folder"
+  for ((node = 1; node <= nodes; node++)); do
+    if ! running "$node" && listening "$node"; then
+      fail "port $(broker_port "$node") is taken by another program; set KAFKA_PORT"
+    fi
+  done
+  mkdir -p "$data"
+  echo "$nodes" >"$data/count"
+  [ -f "$data/id" ] || java_run kafka.tools.StorageTool random-uuid >"$data/id" 2>/dev/null
+  for ((node = 1; node <= nodes; node++)); do
+    [ -d "$data/node$node" ] && continue
+    mkdir -p "$data/node$node"
+    settings "$node" "$nodes" >"$data/node$node.properties"
+    java_run kafka.tools.StorageTool format -t "$(cat "$data/id")" -c "$data/node$node.properties" \
+      >"$data/node$node.log" 2>&1 || { cat "$data/node$node.log" >&2; fail "formatting node $node failed"; }
+  done
+  for ((node = 1; node <= nodes; node++)); do launch "$node"; done
+  for ((node = 1; node <= nodes; node++)); do
+    await "$node"
+    addresses+="127.0.0.1:$(broker_port "$node"),"
+  done
+  echo "${addresses%,}"
+}
+
+kill_node() {
+  running "$1" || fail "node $1 does not run"
+  kill -KILL "$(cat "$data/node$1.pid")"
+  while running "$1" || listening "$1"; do sleep 0.05; done
+}
+
+stop() {
+  local node tries
+  for ((node = 1; node <= $(node_count); node++)); do
+    running "$node" && kill -TERM "$(cat "$data/node$node.pid")"
+  done
+  # The last of three nodes has no controller left to ask for leave and would wait
+  # for minutes, hence the SIGKILL after ten seconds.
+  for ((node = 1; node <= $(node_count); node++)); do
+    for ((tries = 0; tries < 100; tries++)); do running "$node" || break; sleep 0.1; done
+    running "$node" && kill_node "$node"
+  done
+  true
+}
+
+case ${1:-} in
+  fetch)
+    compgen -G "$home/kafka_2.13-*.jar" >/dev/null && exit 0
+    command -v mvn >/dev/null || fail "mvn is missing: install Maven"
+    mvn -B -q -ntp -f "$here/kafka-pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$home" ;;
+  start) start "${2:-1}" ;;
+  kill) kill_node "${2:?node}" ;;
+  resume) launch "${2:?node}"; await "$2" ;;
+  stop) stop ;;
+  *) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]}"; exit 2 ;;
+esac

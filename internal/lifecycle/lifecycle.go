@@ -1,0 +1,80 @@
+// Package lifecycle runs components together: all start, the first to fail or a
+// signal stops all, each drains within a deadline.
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Component is one service of the process.
+type Component interface {
+	// Name says which component this is ("scorer", "view").
+	Name() string
+	// Run works until ctx ends, then finishes what it has begun and returns nil.
+	Run(ctx context.Context) error
+	// Ready is nil when the component can do its work, and otherwise says what is
+	// missing.
+	Ready() error
+}
+
+// Run runs the components until ctx ends or one of them fails. After that each
+// has the drain time to return; the error then names those that did not.
+func Run(ctx context.Context, drain time.Duration, log *slog.Logger, components ...Component) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var (
+		mu      sync.Mutex // guards errs and running
+		errs    []error
+		running = map[string]bool{}
+		wg      sync.WaitGroup
+	)
+	for _, c := range components {
+		running[c.Name()] = true
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			defer stop()
+			err := c.Run(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			delete(running, c.Name())
+			if err != nil && !errors.Is(err, context.Canceled) {
+				errs = append(errs, fmt.Errorf("%s: %w", c.Name(), err))
+				log.Error("component failed", "component", c.Name(), "error", err)
+			}
+		}()
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	<-ctx.Done()
+	deadline := time.NewTimer(drain)
+	defer deadline.Stop()
+	select {
+	case <-done:
+	case <-deadline.C:
+		mu.Lock()
+		for name := range running {
+			errs = append(errs, fmt.Errorf("%s: not drained within %s", name, drain))
+		}
+		mu.Unlock()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return errors.Join(errs...)
+}
+
+// NotReady collects what is missing, a line per component; nil when all are ready.
+func NotReady(components ...Component) error {
+	var errs []error
+	for _, c := range components {
+		if err := c.Ready(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", c.Name(), err))
+		}
+	}
+	return errors.Join(errs...)
+}

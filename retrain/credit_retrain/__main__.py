@@ -1,0 +1,124 @@
+"""The command line: `python -m credit_retrain COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from credit_retrain import bundle, dataset, fetch, fixtures, population, train
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    data = dataset.read(dataset.locate(arguments.data))
+    training, test = dataset.split(data)
+    for name, part in (("train", training), ("test", test)):
+        path = Path(arguments.out) / f"{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.frame().to_csv(path, index=False)
+        print(f"{path}: {len(part)} rows, {part.digest()}")
+    return 0
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    data = dataset.read(dataset.locate(arguments.data))
+    trained = train.train_bundle(data, arguments.version, arguments.created_at, arguments.seed, _report)
+    bundle.write(Path(arguments.out), trained.content)
+    print(
+        f"{arguments.out}: version {arguments.version}, {len(trained.content)} bytes, "
+        f"hold-out AUC {trained.metrics.auc:.4f}"
+    )
+    return 0
+
+
+def _population(arguments: argparse.Namespace) -> int:
+    training, _ = dataset.split(dataset.read(dataset.locate(arguments.data)))
+    text = json.dumps(population.estimate(training, arguments.seed), separators=(",", ":")) + "\n"
+    bundle.write(Path(arguments.out), text.encode())
+    print(f"{arguments.out}: {len(text)} bytes")
+    return 0
+
+
+def _fixtures(arguments: argparse.Namespace) -> int:
+    training, _ = dataset.split(dataset.read(dataset.locate(arguments.data)))
+    for path in fixtures.write(Path(arguments.out), training, arguments.seed):
+        print(path)
+    return 0
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    path = fetch.fetch(Path(arguments.out), arguments.url, _report)
+    print(f"{path}: {len(dataset.read(path))} rows")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the command line."""
+    out = argparse.ArgumentParser(
+        prog="credit_retrain", description="Trains the models that creditstream serves."
+    )
+    commands = out.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, function: object, default_out: Path) -> argparse.ArgumentParser:
+        p = commands.add_parser(name, help=text, description=text)
+        p.add_argument("--data", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
+        p.add_argument("--out", default=str(default_out), help="where to write (default: %(default)s)")
+        p.add_argument(
+            "--seed", type=int, default=42, help="of everything drawn at random (default: %(default)s)"
+        )
+        p.set_defaults(function=function)
+        return p
+
+    command(
+        "prepare", "Check the data and write train.csv and test.csv.", _prepare, ROOT / "data" / "processed"
+    )
+    p = command(
+        "train", "Train a model and write its bundle.", _train, ROOT / "dist" / "credit-default.bundle"
+    )
+    p.add_argument("--version", default="2026-11-23.1", help="of the model (default: %(default)s)")
+    p.add_argument(
+        "--created-at",
+        default="2026-11-23T00:00:00Z",
+        help="RFC 3339; given, so that the same training gives the same bytes (default: %(default)s)",
+    )
+    command(
+        "population",
+        "Estimate the synthetic population's parameters.",
+        _population,
+        ROOT / "producer" / "population.json",
+    )
+    command(
+        "fixtures",
+        "Write the small models that the engines are tested on.",
+        _fixtures,
+        ROOT / "model" / "forest" / "testdata",
+    )
+    p = command(
+        "fetch",
+        "Fetch the dataset from its official source.",
+        _fetch,
+        ROOT / "data" / "raw" / "UCI_Credit_Card.csv",
+    )
+    p.add_argument("--url", default=fetch.SOURCE, help="where from (default: %(default)s)")
+    return out
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; problems are told in a line, without a trace."""
+    chosen = parser().parse_args(arguments)
+    try:
+        return int(chosen.function(chosen))
+    except (dataset.DatasetError, fetch.FetchError, ValueError, OSError) as error:
+        print(f"credit_retrain {chosen.command}: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

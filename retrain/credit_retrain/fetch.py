@@ -1,0 +1,85 @@
+"""The dataset from its official source."""
+
+from __future__ import annotations
+
+import io
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from credit_retrain import dataset
+
+SOURCE = "https://archive.ics.uci.edu/static/public/350/default+of+credit+card+clients.zip"
+CHUNK = 1 << 16
+
+
+class FetchError(Exception):
+    """The dataset could not be fetched, or is not the one expected."""
+
+
+def fetch(out: Path, url: str, report: Callable[[str], None]) -> Path:
+    """Download, convert to CSV and check the content.
+
+    A download that broke off goes on where it stopped; a file that is there and right
+    is not fetched again.
+
+    Raises
+    ------
+    FetchError
+        When the source cannot be reached or serves something else.
+    """
+    if out.is_file() and dataset.read(out).digest() == dataset.CANONICAL_DIGEST:
+        report(f"{out} is there already")
+        return out
+    partial = out.with_suffix(".zip.partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    _download(url, partial, report)
+    try:
+        table = _table(partial.read_bytes())
+    except (zipfile.BadZipFile, StopIteration, ValueError, ImportError) as error:
+        partial.unlink()
+        raise FetchError(f"{url} is not the expected archive: {error}") from error
+    candidate = out.with_suffix(".csv.partial")
+    table.to_csv(candidate, index=False)
+    digest = dataset.read(candidate).digest()
+    if digest != dataset.CANONICAL_DIGEST:
+        candidate.unlink()
+        partial.unlink()
+        raise FetchError(f"{url} holds {digest}, expected {dataset.CANONICAL_DIGEST}")
+    candidate.replace(out)
+    partial.unlink()
+    return out
+
+
+def _download(url: str, partial: Path, report: Callable[[str], None]) -> None:
+    have = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            resumed = answer.status == 206
+            with partial.open("ab" if resumed else "wb") as file:
+                if resumed:
+                    report(f"going on after {have} bytes")
+                while chunk := answer.read(CHUNK):
+                    file.write(chunk)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing is left to fetch
+            return
+        raise FetchError(f"{url}: {error}") from error
+    except (urllib.error.URLError, OSError) as error:
+        raise FetchError(
+            f"{url} cannot be reached ({error}): set DATASET to a local UCI_Credit_Card.csv instead"
+        ) from error
+
+
+def _table(archive: bytes) -> pd.DataFrame:
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        name = next(n for n in files.namelist() if n.lower().endswith((".csv", ".xls", ".xlsx")))
+        content = files.read(name)
+    if name.lower().endswith(".csv"):
+        return pd.read_csv(io.BytesIO(content))
+    return pd.read_excel(io.BytesIO(content), header=1)

@@ -1,0 +1,64 @@
+"""Small models that the engines are tested on, with what scikit-learn and shap say of them."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import shap
+from sklearn.ensemble import GradientBoostingClassifier
+
+from credit_retrain.bundle import to_json
+from credit_retrain.dataset import Dataset
+from credit_retrain.export import trees_to_onnx
+
+SHAPES = {"depth1": (30, 1), "depth3": (40, 3), "depth4": (20, 4), "depth5": (10, 5)}
+ROWS = 400
+
+
+def write(folder: Path, train: Dataset, seed: int) -> list[Path]:
+    """Write NAME.onnx and NAME.json.gz for every shape.
+
+    The JSON holds `expected_value`, and `rows`: the tree inputs (float32, thresholds of the
+    model and their neighbours one unit in the last place away among them), scikit-learn's
+    `probability` and shap's `contributions`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    rng = np.random.default_rng(seed)
+    X = train.features[:3000].astype(np.float32)
+    X[:, 0] /= np.float32(7)  # thresholds that are no integers
+    y = train.defaulted[:3000]
+    for name, (trees, depth) in SHAPES.items():
+        model = GradientBoostingClassifier(n_estimators=trees, max_depth=depth, random_state=seed).fit(X, y)
+        graph = trees_to_onnx(model, X.shape[1])
+        rows = X[rng.integers(0, len(X), ROWS)].copy()
+        splits = [
+            (int(f), np.float32(t))
+            for tree in model.estimators_[:, 0]
+            for f, t in zip(tree.tree_.feature, tree.tree_.threshold, strict=True)
+            if f >= 0
+        ]
+        for i in range(ROWS):
+            feature, threshold = splits[i % len(splits)]
+            direction = (None, np.float32(-np.inf), np.float32(np.inf))[(i // len(splits) + i) % 3]
+            rows[i, feature] = threshold if direction is None else np.nextafter(threshold, direction)
+        explainer = shap.TreeExplainer(model, feature_perturbation="tree_path_dependent", model_output="raw")
+        contributions = explainer.shap_values(rows)
+        document = {
+            "expected_value": float(np.ravel(explainer.expected_value)[0]),
+            "rows": [
+                {
+                    "inputs": [float(v) for v in rows[i]],
+                    "probability": float(p),
+                    "contributions": np.round(contributions[i], 9).tolist(),
+                }
+                for i, p in enumerate(model.predict_proba(rows)[:, 1])
+            ],
+        }
+        onnx_path, json_path = folder / f"{name}.onnx", folder / f"{name}.json.gz"
+        onnx_path.write_bytes(graph.SerializeToString(deterministic=True))
+        json_path.write_bytes(gzip.compress(to_json(document), mtime=0))
+        written += [onnx_path, json_path]
+    return written

@@ -1,0 +1,137 @@
+package main
+
+import "github.com/creditstream/creditstream/schemas"
+
+// jsonSchemas are the events as JSON Schema 2020-12, by file name.
+func jsonSchemas() map[string]object {
+	return map[string]object{
+		"application": event("Application", "What an applicant handed in.", object{
+			{"application_id", applicationID()},
+			{"applied_at", instant("when the application was made")},
+			{"features", features()},
+		}),
+		"prediction": event("Prediction", "A decision with the exact inputs it was made from.", object{
+			{"application_id", applicationID()},
+			{"applied_at", instant("when the application was made")},
+			{"decided_at", instant("when it was decided")},
+			{"channel", choice("how the decision was asked for", schemas.ChannelStream, schemas.ChannelAPI)},
+			{"default_probability", number(0, 1, "probability of default")},
+			{"default_prediction", integer(0, 1, "1 when the probability is at or above the policy's threshold")},
+			{"decision", decision()},
+			{"points", object{{"type", "integer"}, {"description", "scorecard points, more is safer"}}},
+			{"reasons", object{
+				{"type", "array"}, {"maxItems", schemas.MaxReasons},
+				{"description", "adverse action reasons, largest first"},
+				{"items", record(object{
+					{"code", text("reason group; its text is in the model's bundle")},
+					{"contribution", object{{"type", "number"}, {"exclusiveMinimum", 0}, {"description", "log-odds towards default, summed over the reason group"}}},
+				})},
+			}},
+			{"model_version", text("version that decided")},
+			{"engine", choice("what computed the probability", "native", "onnx")},
+			{"route", choice("which of the route's versions decided", schemas.RouteChampion, schemas.RouteCanary)},
+			{"route_revision", object{{"type", "integer"}, {"minimum", -1}, {"description", "offset of the route record, -1 where none served"}}},
+			{"policy_version", policyVersion()},
+			{"shadow", record(object{
+				{"model_version", text("version that ran beside")},
+				{"default_probability", number(0, 1, "what it would have said")},
+				{"decision", decision()},
+			})},
+			{"features", features()},
+		}, "shadow"),
+		"outcome": event("Outcome", "What became of a loan.", object{
+			{"application_id", applicationID()},
+			{"defaulted", integer(0, 1, "1 defaulted, 0 did not")},
+			{"observed_at", instant("when that was known")},
+		}),
+		"route": event("Route", "Which versions serve, and under which policy.", object{
+			{"champion", text("version that decides")},
+			{"canary", nullable(record(object{
+				{"model_version", text("version that decides for a share")},
+				{"share", object{{"type", "number"}, {"exclusiveMinimum", 0}, {"exclusiveMaximum", 1}, {"description", "in steps of 1/10,000"}}},
+			}))},
+			{"shadow", object{{"type", []string{"string", "null"}}, {"minLength", 1}, {"description", "version that runs beside, deciding nothing"}}},
+			{"policy", object{{"type", "string"}, {"description", "YAML text of the policy"}}},
+			{"by", text("who set the route")},
+			{"at", instant("when it was set")},
+			{"why", object{{"type", "string"}, {"description", "the reason given"}}},
+		}),
+	}
+}
+
+func event(title, description string, properties object, optional ...string) object {
+	return append(object{
+		{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+		{"title", title}, {"description", description},
+	}, record(properties, optional...)...)
+}
+
+// record is an object; unknown keys are ignored, as the contract says.
+func record(properties object, optional ...string) object {
+	required := []string{}
+	for _, m := range properties {
+		if len(optional) == 0 || m.key != optional[0] {
+			required = append(required, m.key)
+		}
+	}
+	return object{{"type", "object"}, {"required", required}, {"properties", properties}}
+}
+
+func applicationID() object {
+	return object{
+		{"type", "string"}, {"minLength", 1}, {"maxLength", schemas.MaxApplicationID},
+		{"pattern", `^[^\u0000-\u001f\u007f-\u009f]*$`}, // no control characters
+		{"description", "1 to 128 bytes of UTF-8, no control characters"},
+	}
+}
+
+func instant(description string) object {
+	return object{
+		{"type", "string"}, {"format", "date-time"},
+		{"pattern", `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$`},
+		{"description", description + ": RFC 3339, UTC, up to microseconds"},
+	}
+}
+
+func features() object {
+	properties := object{}
+	for _, r := range schemas.FeatureRules {
+		properties = append(properties, member{r.Name, object{
+			{"type", []string{"integer", "null"}}, {"minimum", r.Min}, {"maximum", r.Max}, {"description", r.Doc},
+		}})
+	}
+	return record(properties)
+}
+
+func number(low, high int, description string) object {
+	return object{{"type", "number"}, {"minimum", low}, {"maximum", high}, {"description", description}}
+}
+
+func integer(low, high int, description string) object {
+	return object{{"type", "integer"}, {"minimum", low}, {"maximum", high}, {"description", description}}
+}
+
+func text(description string) object {
+	return object{{"type", "string"}, {"minLength", 1}, {"description", description}}
+}
+
+func choice(description string, values ...string) object {
+	return object{{"type", "string"}, {"enum", values}, {"description", description}}
+}
+
+func decision() object {
+	return choice("what the policy says", schemas.Approve, schemas.Refer, schemas.Decline)
+}
+
+func policyVersion() object {
+	return object{{"type", "string"}, {"pattern", "^[0-9a-f]{8}$"}, {"description", "first 8 hex digits of the SHA-256 of the policy's text"}}
+}
+
+func nullable(schema object) object {
+	for i, m := range schema {
+		if m.key == "type" {
+			schema[i].value = []string{"object", "null"}
+		}
+	}
+	return schema
+}
