@@ -1,0 +1,209 @@
+// Package forest is the native engine: it compiles an ONNX graph of feature
+// nodes and a TreeEnsembleClassifier into pure Go that scores a row and explains
+// it exactly (path-dependent TreeSHAP, log-odds) in one pass.
+//
+// Supported operators: Identity, Slice and Concat over columns, IsNaN with Where
+// (imputation), Clip, Add, Sub, Mul, Div, Max, Min, ReduceSum, ReduceMax, and one
+// binary TreeEnsembleClassifier (BRANCH_LEQ, LOGISTIC). Anything else is refused
+// by name.
+package forest
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// NumInputs is the number of raw features a model reads.
+const NumInputs = 23
+
+// MaxGroups is the most reason groups contributions are summed into.
+const MaxGroups = 8
+
+// Forest is a compiled model. Its methods may be called from several goroutines.
+type Forest struct {
+	program  *program
+	trees    []tree
+	base     float64
+	expected float64
+	group    []int
+	tables   *tables // nil where they would be too large: trees are walked then
+	inputs   []int
+}
+
+// Width counts the tree ensemble's inputs of an ONNX graph without compiling the
+// rest, and names the tensor they come from.
+func ensemble(g *graph) (*node, error) {
+	var found *node
+	for i := range g.nodes {
+		if g.nodes[i].op == "TreeEnsembleClassifier" {
+			if found != nil {
+				return nil, errors.New("ONNX: the graph has more than one TreeEnsembleClassifier")
+			}
+			found = &g.nodes[i]
+		}
+	}
+	if found == nil || found.domain != "ai.onnx.ml" || len(found.inputs) != 1 {
+		return nil, errors.New("ONNX: the graph has no TreeEnsembleClassifier (ai.onnx.ml) with one input; the native engine runs no other model")
+	}
+	return found, nil
+}
+
+// Compile compiles an ONNX file. group gives each tree input its reason group,
+// 0 … MaxGroups-1.
+func Compile(onnx []byte, group []int) (*Forest, error) {
+	g, err := parseModel(onnx)
+	if err != nil {
+		return nil, err
+	}
+	e, err := ensemble(g)
+	if err != nil {
+		return nil, err
+	}
+	var input string
+	for _, name := range g.inputs {
+		if _, constant := g.initializers[name]; !constant {
+			if input != "" {
+				return nil, fmt.Errorf("ONNX: the graph has inputs %q and %q, expected one", input, name)
+			}
+			input = name
+		}
+	}
+	// What follows the trees only renames their outputs.
+	after := map[string]bool{}
+	for _, o := range e.outputs {
+		after[o] = true
+	}
+	kept := g.nodes[:0:0]
+	for _, n := range g.nodes {
+		if n.op == "Identity" && len(n.inputs) == 1 && after[n.inputs[0]] {
+			for _, o := range n.outputs {
+				after[o] = true
+			}
+			continue
+		}
+		kept = append(kept, n)
+	}
+	for _, o := range g.outputs {
+		if !after[o] {
+			return nil, fmt.Errorf("ONNX: output %q is not one of the tree ensemble's", o)
+		}
+	}
+	g.nodes = kept
+	p, err := compileProgram(g, input, e.inputs[0])
+	if err != nil {
+		return nil, err
+	}
+	trees, base, err := parseTrees(e)
+	if err != nil {
+		return nil, err
+	}
+	return build(p, trees, base, group)
+}
+
+func build(p *program, trees []tree, base float64, group []int) (*Forest, error) {
+	if len(group) != len(p.outputs) {
+		return nil, fmt.Errorf("the trees read %d inputs, reason groups are given for %d", len(p.outputs), len(group))
+	}
+	if len(p.outputs) > maxInputs {
+		return nil, fmt.Errorf("the trees read %d inputs, at most %d are supported", len(p.outputs), maxInputs)
+	}
+	for i, k := range group {
+		if k < 0 || k >= MaxGroups {
+			return nil, fmt.Errorf("tree input %d has reason group %d, expected 0 to %d", i, k, MaxGroups-1)
+		}
+	}
+	f := &Forest{program: p, trees: trees, base: base, expected: expected(trees, base), group: group, inputs: p.inputs()}
+	used := make([]bool, len(p.outputs))
+	for _, t := range trees {
+		for _, nd := range t {
+			if nd.feature < 0 {
+				continue
+			}
+			if int(nd.feature) >= len(used) {
+				return nil, fmt.Errorf("ONNX: a tree splits on input %d, the graph computes %d", nd.feature, len(used))
+			}
+			used[nd.feature] = true
+		}
+	}
+	p.prune(func(i int) bool { return used[i] })
+	t, err := buildTables(trees, len(p.outputs), group)
+	switch {
+	case err == nil:
+		f.tables = t
+	case !errors.Is(err, errTables):
+		return nil, err
+	}
+	return f, nil
+}
+
+// Inputs lists the raw features that the graph reads.
+func (f *Forest) Inputs() []int { return f.inputs }
+
+// TreeInputs is the number of the tree ensemble's inputs.
+func (f *Forest) TreeInputs() int { return len(f.program.outputs) }
+
+// ExpectedValue is SHAP's base: the expected margin over the training rows,
+// log-odds.
+func (f *Forest) ExpectedValue() float64 { return f.expected }
+
+// Tabled says whether score and reasons come from tables; otherwise trees are
+// walked, exactly and slower.
+func (f *Forest) Tabled() bool { return f.tables != nil }
+
+// Explain returns a row's margin and the contribution of each reason group, all
+// in log-odds; margin = ExpectedValue + sum of the groups. row holds NumInputs
+// raw features, NaN where missing.
+func (f *Forest) Explain(row []float32, groups *[MaxGroups]float32) (margin float64) {
+	var r [maxRegisters]float32
+	copy(r[:NumInputs], row)
+	f.program.run(&r)
+	if f.tables == nil {
+		return f.explainByWalking(&r, groups)
+	}
+	sum := f.tables.explain(&r, f.program.outputs)
+	inverse := 1 / f.tables.scale
+	var total int64
+	for k, s := range sum {
+		total += int64(s)
+		groups[k] = float32(float64(s) * inverse)
+	}
+	return f.expected + float64(total)*inverse
+}
+
+func (f *Forest) explainByWalking(r *[maxRegisters]float32, groups *[MaxGroups]float32) float64 {
+	x := f.treeRow(r)
+	phi := make([]float64, len(x))
+	addContributions(f.trees, x, phi)
+	var sums [MaxGroups]float64
+	for i, v := range phi {
+		sums[f.group[i]] += v
+	}
+	for k, v := range sums {
+		groups[k] = float32(v)
+	}
+	return margin(f.trees, f.base, x)
+}
+
+func (f *Forest) treeRow(r *[maxRegisters]float32) []float32 {
+	x := make([]float32, len(f.program.outputs))
+	for i, at := range f.program.outputs {
+		x[i] = r[at]
+	}
+	return x
+}
+
+// Contributions returns the contribution of every tree input, log-odds.
+func (f *Forest) Contributions(row []float32) []float64 {
+	var r [maxRegisters]float32
+	copy(r[:NumInputs], row)
+	f.program.run(&r)
+	phi := make([]float64, len(f.program.outputs))
+	addContributions(f.trees, f.treeRow(&r), phi)
+	return phi
+}
+
+// Probability is the logistic function of a margin in log-odds.
+func Probability(margin float64) float32 {
+	return float32(1 / (1 + math.Exp(-margin)))
+}

@@ -1,0 +1,75 @@
+package producer
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// batchSize is how many applications are made before they are handed to the
+// client: enough to share a batch's cost, few enough to be made in a fraction
+// of a millisecond.
+const batchSize = 256
+
+// batch is a stretch of records and the memory they stand in, used again once
+// the broker has acknowledged all of them.
+type batch struct {
+	records []kgo.Record
+	kinds   []int8 // of each record: -1 an application, else its Kind
+	buf     []byte
+	pending atomic.Int64
+	promise [1 + NumKinds]func(*kgo.Record, error) // by 1 + kind
+}
+
+// batches makes batches and takes them back.
+type batches struct {
+	pool  sync.Pool
+	acked func(kind int8)
+	fail  func(*kgo.Record, error)
+}
+
+func (s *batches) get() *batch {
+	if b, ok := s.pool.Get().(*batch); ok {
+		b.records, b.kinds, b.buf = b.records[:0], b.kinds[:0], b.buf[:0]
+		return b
+	}
+	b := &batch{records: make([]kgo.Record, 0, 2*batchSize), kinds: make([]int8, 0, 2*batchSize)}
+	for i := range b.promise {
+		kind := int8(i) - 1
+		b.promise[i] = func(r *kgo.Record, err error) {
+			if err != nil {
+				// Not given back: the client may still look at the rest.
+				s.fail(r, err)
+				return
+			}
+			s.acked(kind)
+			if b.pending.Add(-1) == 0 {
+				s.pool.Put(b)
+			}
+		}
+	}
+	return b
+}
+
+// add appends an application, broken as kind says when it is not -1.
+func (b *batch) add(topic string, a *schemas.Application, kind int8, at time.Time) {
+	start := len(b.buf)
+	b.buf = append(b.buf, a.ApplicationID...)
+	value := len(b.buf)
+	b.buf = schemas.AppendApplication(b.buf, a)
+	b.record(topic, start, value, kind, at)
+}
+
+// record makes a record of what was appended to buf: a key up to value, then the
+// value. A buf that has since grown elsewhere leaves the bytes of earlier
+// records where they are.
+func (b *batch) record(topic string, start, value int, kind int8, at time.Time) {
+	b.records = append(b.records, kgo.Record{
+		Topic: topic, Key: b.buf[start:value:value], Value: b.buf[value:len(b.buf):len(b.buf)], Timestamp: at,
+	})
+	b.kinds = append(b.kinds, kind)
+}

@@ -1,0 +1,20 @@
+package producer
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// register shows the counters as metrics.
+func (p *Producer) register(reg prometheus.Registerer) {
+	counter := func(name, help string, labels prometheus.Labels, value func() float64) {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "creditstream", Subsystem: "producer", Name: name, Help: help, ConstLabels: labels,
+		}, value))
+	}
+	counter("applications_total", "Applications the broker has acknowledged.", nil,
+		func() float64 { return float64(p.produced.Load()) })
+	counter("outcomes_total", "Outcomes the broker has acknowledged.", nil,
+		func() float64 { return float64(p.told.Load()) })
+	for k := range NumKinds {
+		counter("malformed_total", "Malformed records emitted on purpose.", prometheus.Labels{"kind": k.String()},
+			func() float64 { return float64(p.malformed[k].Load()) })
+	}
+}

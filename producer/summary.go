@@ -1,0 +1,59 @@
+package producer
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// Summary is what a run came to, as --json prints it.
+type Summary struct {
+	Produced       int64            `json:"produced"`  // applications acknowledged
+	Malformed      map[string]int64 `json:"malformed"` // acknowledged, by kind
+	MalformedTotal int64            `json:"malformed_total"`
+	Outcomes       int64            `json:"outcomes"`         // acknowledged
+	OutcomesUntold int64            `json:"outcomes_dropped"` // not due, not decided, or past the bound when the run ended
+	Seconds        float64          `json:"seconds"`          // of emitting applications
+	Rate           float64          `json:"rate"`             // applications per second
+	Seed           uint64           `json:"seed"`
+	Next           uint64           `json:"next_start"` // --start to go on with
+	Interrupted    bool             `json:"interrupted"`
+}
+
+// Summary is what the run has come to.
+func (p *Producer) Summary() Summary {
+	c := p.Counters()
+	s := Summary{
+		Produced: c.Produced, Malformed: map[string]int64{}, MalformedTotal: c.MalformedTotal(),
+		Outcomes: c.Outcomes, OutcomesUntold: c.Pending + c.Dropped,
+		Seconds: math.Round(c.Elapsed.Seconds()*1e6) / 1e6, Seed: p.config.Seed, Next: c.Next,
+	}
+	for k, n := range c.Malformed {
+		s.Malformed[Kind(k).String()] = n
+	}
+	if c.Elapsed > 0 {
+		s.Rate = math.Round(float64(c.Produced)/c.Elapsed.Seconds()*10) / 10
+	}
+	return s
+}
+
+// String is the summary for people.
+func (s Summary) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s applications in %.1f s (%s/s)", grouped(s.Produced), s.Seconds, grouped(int64(math.Round(s.Rate))))
+	if s.MalformedTotal > 0 {
+		fmt.Fprintf(&b, "\n%s malformed records:", grouped(s.MalformedTotal))
+		for k := range NumKinds {
+			if n := s.Malformed[k.String()]; n > 0 {
+				fmt.Fprintf(&b, " %s %s", grouped(n), k)
+			}
+		}
+	}
+	if s.Outcomes > 0 || s.OutcomesUntold > 0 {
+		fmt.Fprintf(&b, "\n%s outcomes", grouped(s.Outcomes))
+		if s.OutcomesUntold > 0 {
+			fmt.Fprintf(&b, " (%s more not due or not decided by the end)", grouped(s.OutcomesUntold))
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,95 @@
+package producer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// startOutcomes starts telling outcomes, and following decisions where only
+// those of approved applications are told.
+func (e *emission) startOutcomes(ctx context.Context, wg *sync.WaitGroup) error {
+	c := &e.config
+	if c.OutcomesAfter == 0 {
+		return nil
+	}
+	o := newOutcomes(c.OutcomesAfter, c.OutcomesFor == OutcomesForApproved, c.MaxPending)
+	e.mu.Lock()
+	e.Producer.outcomes = o
+	e.mu.Unlock()
+	follow, stopFollowing := context.WithCancel(ctx)
+	if o.approvedOnly {
+		cl, err := e.openDecisions(ctx)
+		if err != nil {
+			stopFollowing()
+			return err
+		}
+		wg.Go(func() {
+			defer cl.Close()
+			e.followDecisions(follow, cl)
+		})
+	}
+	wg.Go(func() {
+		defer stopFollowing()
+		o.run(ctx, decisionPatience, e.tell)
+	})
+	return nil
+}
+
+// openDecisions makes a reader of the predictions committed from now on.
+func (e *emission) openDecisions(ctx context.Context) (*kgo.Client, error) {
+	topic := e.config.Topics.Predictions
+	ends, err := kadm.NewClient(e.client).ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for the end of %s: %w", topic, err)
+	}
+	return kgo.NewClient(append(e.config.Kafka.Options(),
+		kgo.ConsumePartitions(ends.KOffsets()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	)...)
+}
+
+// followDecisions passes decisions on until the context ends.
+func (e *emission) followDecisions(ctx context.Context, cl *kgo.Client) {
+	topic := e.config.Topics.Predictions
+	var p schemas.Prediction
+	for ctx.Err() == nil {
+		fetches := cl.PollFetches(ctx)
+		fetches.EachError(func(_ string, partition int32, err error) {
+			if ctx.Err() == nil {
+				e.config.Log.Warn("reading decisions", "topic", topic, "partition", partition, "error", err)
+			}
+		})
+		fetches.EachRecord(func(r *kgo.Record) {
+			// What is no prediction decides nothing.
+			if schemas.DecodePrediction(r.Value, &p) == nil && p.Channel == schemas.ChannelStream {
+				e.outcomes.decided(p.ApplicationID, p.Decision == schemas.Approve)
+			}
+		})
+	}
+}
+
+// tell writes outcomes that are due.
+func (e *emission) tell(due []outcome) {
+	topic := e.config.Topics.Outcomes
+	for i := range due {
+		o := &due[i]
+		value := schemas.AppendOutcome(nil, &schemas.Outcome{ApplicationID: o.id, Defaulted: o.defaulted, ObservedAt: schemas.At(time.Now())})
+		e.client.Produce(e.produce, &kgo.Record{Topic: topic, Key: []byte(o.id), Value: value}, func(_ *kgo.Record, err error) {
+			if err != nil {
+				e.fail(fmt.Errorf("writing to %s: %w", topic, err))
+				return
+			}
+			e.told.Add(1)
+		})
+	}
+}
