@@ -31,8 +31,7 @@ type Forest struct {
 	inputs   []int
 }
 
-// Width counts the tree ensemble's inputs of an ONNX graph without compiling the
-// rest, and names the tensor they come from.
+// ensemble finds the graph's one tree ensemble.
 func ensemble(g *graph) (*node, error) {
 	var found *node
 	for i := range g.nodes {
