@@ -62,10 +62,7 @@ Examples:
 
 // Run emits applications until the count, the end of the file or a signal.
 func (c *produceCmd) Run(p *process) error {
-	config, err := c.producerConfig(p)
-	if err != nil {
-		return err
-	}
+	config := c.producerConfig(p)
 	reg := prometheus.NewRegistry()
 	config.Registerer = reg
 	prod, err := producer.New(config)
@@ -103,7 +100,7 @@ func (c *produceCmd) Run(p *process) error {
 	return err
 }
 
-func (c *produceCmd) producerConfig(p *process) (producer.Config, error) {
+func (c *produceCmd) producerConfig(p *process) producer.Config {
 	seed := rand.Uint64N(1_000_000_000)
 	if c.Seed != nil {
 		seed = *c.Seed
@@ -114,5 +111,5 @@ func (c *produceCmd) producerConfig(p *process) (producer.Config, error) {
 		Start: c.Start, Count: c.Count, Rate: c.Rate, IDPrefix: c.IDPrefix,
 		Scenario: c.Scenario, ScenarioAfter: c.ScenarioAfter, ScenarioRamp: c.ScenarioRamp,
 		Malformed: c.Malformed, OutcomesAfter: c.OutcomesAfter, OutcomesFor: c.OutcomesFor,
-	}, nil
+	}
 }

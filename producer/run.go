@@ -96,7 +96,7 @@ func (p *Producer) requireTopics(ctx context.Context, cl *kgo.Client) error {
 	err := kafka.RequireTopics(ask, kadm.NewClient(cl), names...)
 	var missing *kafka.MissingTopicsError
 	if err != nil && !errors.As(err, &missing) {
-		return fmt.Errorf("Kafka at %s: %w", strings.Join(p.config.Kafka.Brokers, ","), err)
+		return fmt.Errorf("brokers %s: %w", strings.Join(p.config.Kafka.Brokers, ","), err)
 	}
 	return err
 }
@@ -112,7 +112,6 @@ type emission struct {
 	*Producer
 	client *kgo.Client
 	source source
-	mixer  mixer
 
 	once   sync.Once
 	failed error // the first; read once stop has been called
@@ -202,8 +201,8 @@ func (e *emission) emit(ctx context.Context) error {
 			limit = min(limit, last-n)
 		}
 		due, err := e.pace.take(ctx, int(limit))
-		if err != nil {
-			return nil
+		if err != nil { // only the context's end
+			return nil //nolint:nilerr // told to stop is not a failure
 		}
 		b := pool.get()
 		for range due {

@@ -21,7 +21,7 @@ func (e *emission) startOutcomes(ctx context.Context, wg *sync.WaitGroup) error 
 	}
 	o := newOutcomes(c.OutcomesAfter, c.OutcomesFor == OutcomesForApproved, c.MaxPending)
 	e.mu.Lock()
-	e.Producer.outcomes = o
+	e.outcomes = o
 	e.mu.Unlock()
 	follow, stopFollowing := context.WithCancel(ctx)
 	if o.approvedOnly {

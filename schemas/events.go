@@ -1,7 +1,6 @@
 // Package schemas is the wire contract: event types, their validation and
 // codecs, headers, the policy and the topic catalogue. It knows nothing else of
 // the system.
-
 package schemas
 
 // Application is what an applicant handed in (topic applications, keyed by

@@ -57,11 +57,11 @@ def evaluate(defaulted: Labels, probability: Doubles, seed: int, resamples: int 
     """
     rng = np.random.default_rng(seed)
     auc = float(roc_auc_score(defaulted, probability))
-    draws = []
+    draws: list[float] = []
     while len(draws) < resamples:
         rows = rng.integers(0, len(defaulted), len(defaulted))
         if 0 < defaulted[rows].sum() < len(rows):
-            draws.append(roc_auc_score(defaulted[rows], probability[rows]))
+            draws.append(float(roc_auc_score(defaulted[rows], probability[rows])))
     low, high = np.percentile(draws, [2.5, 97.5])
     false_positive, true_positive, _ = roc_curve(defaulted, probability)
     return Metrics(

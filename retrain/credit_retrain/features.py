@@ -200,7 +200,7 @@ def write_graph(graph: GraphBuilder, used: str, output: str) -> None:
     for name, (first, last) in COLUMNS.items():
         graph.columns(used, first, last, name)
     for step in STEPS:
-        inputs = [a if isinstance(a, str) else graph.constant(np.float32(a)) for a in step.args]
+        inputs = [a if isinstance(a, str) else graph.constant(np.asarray(a, np.float32)) for a in step.args]
         if step.op == "ReduceSum":  # the axes are an input since opset 13
             axis = graph.constant(np.array([1], np.int64))
             graph.node("ReduceSum", [*inputs, axis], step.name, keepdims=1)

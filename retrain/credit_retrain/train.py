@@ -51,7 +51,7 @@ def choose(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Cross-validate the candidates on the training rows and take the smallest good one."""
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    results = []
+    results: list[dict[str, Any]] = []
     for candidate in candidates or CANDIDATES:
         parameters = {**SHARED, **candidate}
         scores = cross_val_score(
@@ -60,7 +60,7 @@ def choose(
         error = float(scores.std(ddof=1) / np.sqrt(len(scores)))
         results.append({"parameters": parameters, "auc": float(scores.mean()), "standard_error": error})
         report(f"  {candidate}: AUC {scores.mean():.4f} ± {error:.4f} over 5 folds")
-    best = max(results, key=lambda r: r["auc"])
+    best = max(results, key=lambda r: float(r["auc"]))
     chosen = next(r for r in results if r["auc"] >= best["auc"] - best["standard_error"])
     parameters = chosen["parameters"]
     return dict(parameters), results

@@ -1,0 +1,59 @@
+# `make help` lists the targets.
+SHELL := bash
+GO ?= go
+DATASET ?=
+VENV := .venv
+TOOLS := .cache/tools
+
+.DEFAULT_GOAL := help
+.PHONY: help build test test-race fuzz lint generate python test-python data train clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+build: ## Build the binary into bin/creditstream (pure Go)
+	CGO_ENABLED=0 $(GO) build -o bin/creditstream .
+
+test: ## Run the Go tests
+	$(GO) test ./...
+
+test-race: ## Run the Go tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+FUZZTIME ?= 10s
+fuzz: ## Fuzz every parser for FUZZTIME (10s) each
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "== $$pkg $$target"; $(GO) test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); \
+	  done; done
+
+generate: ## Write schemas/jsonschema, schemas/avro and schemas/asyncapi.yaml again
+	$(GO) run ./schemas/generate schemas
+
+$(TOOLS)/golangci-lint: tools/go.mod
+	@mkdir -p $(TOOLS)
+	cd tools && GOBIN=$(CURDIR)/$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+lint: $(TOOLS)/golangci-lint python ## Lint Go and Python
+	$(TOOLS)/golangci-lint run
+	cd retrain && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/mypy credit_retrain
+
+python: $(VENV)/.installed ## Make the Python environment (.venv)
+
+$(VENV)/.installed: retrain/requirements/dev.txt
+	@command -v uv >/dev/null || { echo "make python needs uv: pip install uv" >&2; exit 1; }
+	test -d $(VENV) || uv venv $(VENV)
+	VIRTUAL_ENV=$(VENV) uv pip sync --require-hashes retrain/requirements/dev.txt
+	@touch $@
+
+test-python: python ## Run the Python tests
+	cd retrain && ../$(VENV)/bin/python -m pytest -q
+
+data: python ## Download the UCI dataset into data/raw (or take DATASET=FILE)
+	cd retrain && ../$(VENV)/bin/python -m credit_retrain fetch
+
+train: python ## Train the shipped bundle again from the dataset
+	cd retrain && ../$(VENV)/bin/python -m credit_retrain train --out ../model/shipped/credit-default.bundle
+
+clean: ## Remove what was built
+	rm -rf bin $(TOOLS)

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from credit_retrain import dataset
+from credit_retrain.contract import NAMES
+
+
+def test_the_dataset_is_the_one_the_bundle_was_trained_on(uci):
+    assert len(uci) == 30_000
+    assert uci.digest() == dataset.CANONICAL_DIGEST
+
+
+def test_digest_ignores_the_order_of_rows(uci):
+    order = np.random.default_rng(1).permutation(len(uci))
+    assert dataset.Dataset(uci.features[order], uci.defaulted[order]).digest() == uci.digest()
+
+
+def test_holdout_is_a_fifth_and_depends_on_features_alone(uci):
+    train, test = dataset.split(uci)
+    assert len(train) + len(test) == len(uci)
+    assert 0.19 < len(test) / len(uci) < 0.21
+    flipped = dataset.Dataset(uci.features, 1 - uci.defaulted)
+    assert (dataset.holdout(flipped) == dataset.holdout(uci)).all()
+    seen = {row.tobytes() for row in train.features}
+    assert not any(row.tobytes() in seen for row in test.features)
+
+
+def test_every_violation_is_named_with_column_and_value(tmp_path, uci):
+    frame = uci.frame().head(5).astype(str)
+    frame.loc[1, "age"] = "17"
+    frame.loc[3, "pay_0"] = "x"
+    path = tmp_path / "bad.csv"
+    frame.to_csv(path, index=False)
+    with pytest.raises(dataset.DatasetError) as error:
+        dataset.read(path)
+    assert "row 3: age '17'" in str(error.value)
+    assert "row 5: pay_0 'x'" in str(error.value)
+
+
+def test_a_missing_column_is_named(tmp_path, uci):
+    path = tmp_path / "bad.csv"
+    uci.frame().head(2).drop(columns=[NAMES[4]]).to_csv(path, index=False)
+    with pytest.raises(dataset.DatasetError, match=NAMES[4]):
+        dataset.read(path)
+
+
+def test_no_dataset_names_both_ways_to_get_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("DATASET", str(tmp_path / "absent.csv"))
+    with pytest.raises(dataset.DatasetError, match=r"DATASET.*make data"):
+        dataset.locate(None)

@@ -1,0 +1,72 @@
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from credit_retrain import dataset, export, train
+from credit_retrain.contract import NAMES, PROTECTED
+from credit_retrain.pipeline import build
+
+SHIPPED = Path(__file__).resolve().parents[2] / "model" / "shipped" / "credit-default.bundle"
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    with zipfile.ZipFile(io.BytesIO(SHIPPED.read_bytes())) as bundle:
+        return {name: bundle.read(name) for name in bundle.namelist()}
+
+
+def as_rows(features):
+    return np.array([[np.nan if v is None else v for v in row] for row in features], np.float32)
+
+
+def test_graph_equals_the_pipeline_with_missing_values_too(uci):
+    rows, _ = dataset.split(uci)
+    pipeline = build({**train.SHARED, "n_estimators": 30, "max_depth": 3}, 7)
+    pipeline.fit(rows.features.astype(float), rows.defaulted)
+    model = export.to_onnx(pipeline)
+    x = train.with_missing(uci.features.astype(float), 0.1, 3)
+    want = pipeline.predict_proba(x)[:, 1]
+    got = export.run(model, x.astype(np.float32))
+    got = got[:, 1] if got.ndim == 2 else got
+    assert np.abs(want - got).max() <= 1e-6
+
+
+def test_shipped_graph_replays_its_golden_rows(shipped):
+    golden = json.loads(shipped["golden.json"])["rows"]
+    got = export.run(onnx.load_from_string(shipped["model.onnx"]), as_rows([r["features"] for r in golden]))
+    got = got[:, 1] if got.ndim == 2 else got
+    assert np.abs(np.array([r["probability"] for r in golden]) - got).max() <= 1e-6
+
+
+def test_golden_rows_miss_each_feature_alone_and_all_together(shipped):
+    golden = json.loads(shipped["golden.json"])["rows"]
+    missing = [{n for n, v in zip(NAMES, r["features"], strict=True) if v is None} for r in golden]
+    for name in NAMES:
+        assert {name} in missing
+    assert set(NAMES) in missing
+    assert any(len(m) == 2 for m in missing)
+
+
+def test_protected_features_change_nothing(shipped, uci):
+    model = onnx.load_from_string(shipped["model.onnx"])
+    rows = uci.features[:500].astype(np.float32)
+    other = rows.copy()
+    for name in PROTECTED:
+        other[:, NAMES.index(name)] = np.nan
+    assert (export.run(model, rows) == export.run(model, other)).all()
+
+
+def test_shipped_model_is_good_enough_on_the_holdout(shipped, uci):
+    from sklearn.metrics import roc_auc_score
+
+    _, test = dataset.split(uci)
+    got = export.run(onnx.load_from_string(shipped["model.onnx"]), test.features.astype(np.float32))
+    got = got[:, 1] if got.ndim == 2 else got
+    auc = roc_auc_score(test.defaulted, got)
+    assert auc >= 0.77
+    assert json.loads(shipped["manifest.json"])["metrics"]["test"]["auc"] == pytest.approx(auc, abs=1e-4)
