@@ -6,7 +6,7 @@ VENV := .venv
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-race fuzz lint generate python test-python data train clean
+.PHONY: help build build-onnx test test-onnx test-race fuzz lint generate python test-python data train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -14,8 +14,14 @@ help: ## List the targets
 build: ## Build the binary into bin/creditstream (pure Go)
 	CGO_ENABLED=0 $(GO) build -o bin/creditstream .
 
+build-onnx: ## Build it with ONNX Runtime as a second engine (needs a C compiler)
+	CGO_ENABLED=1 $(GO) build -o bin/creditstream .
+
 test: ## Run the Go tests
 	$(GO) test ./...
+
+test-onnx: ## Hold both engines to each other (fetches the ONNX Runtime library; needs a C compiler)
+	@lib=$$(deploy/dev/onnxruntime.sh) && CREDITSTREAM_ONNXRUNTIME=$$lib CGO_ENABLED=1 $(GO) test -count=1 -v -run 'Engine' ./model
 
 test-race: ## Run the Go tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...

@@ -2,25 +2,29 @@
 // its manifest, reference distribution and golden rows, opened, verified and run.
 package model
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/creditstream/creditstream/model/forest"
+	"github.com/creditstream/creditstream/model/onnx"
+	"github.com/creditstream/creditstream/schemas"
+)
 
 // NumInputs is the number of raw features a model reads.
-const NumInputs = 23
+const NumInputs = schemas.NumFeatures
 
 // MaxGroups is the most reason groups a model may have.
-const MaxGroups = 8
+const MaxGroups = forest.MaxGroups
 
-// Engines.
+// Engines that compute a probability. Reasons always come from the native one.
 const (
+	EngineAuto   = "auto" // native
 	EngineNative = "native"
 	EngineONNX   = "onnx"
 )
-
-// Group is a reason group: tree inputs whose contributions are summed.
-type Group struct {
-	Code string `json:"code"`
-	Text string `json:"text"`
-}
 
 // Result is what a model says about one row.
 type Result struct {
@@ -30,23 +34,177 @@ type Result struct {
 }
 
 // Model is an opened and verified bundle on one engine. Its methods may be
-// called from several goroutines at once.
+// called from several goroutines at once; its fields must not be changed.
 type Model struct {
-	Version string
-	Digest  string  // sha256:<hex> of the bundle's bytes
-	Engine  string  // EngineNative or EngineONNX
-	Groups  []Group // at most MaxGroups
-	Inputs  []int   // indexes of the raw features that feed the graph; the others feed no node
+	Version   string
+	Digest    string  // sha256:<hex> of the bundle's bytes
+	Engine    string  // EngineNative or EngineONNX
+	Groups    []Group // at most MaxGroups
+	Inputs    []int   // indexes of the raw features that feed the graph; the others feed no node
+	Manifest  *Manifest
+	Reference *Reference
+	Card      string // card.md, for people
+	Agreement Agreement
+
+	forest  *forest.Forest // nil where the native engine cannot compile the graph
+	refused error          // why it could not
+	session *onnx.Session  // nil on the native engine
+	groupOf []int          // reason group of each tree input
+	golden  []goldenRow
+}
+
+// Parse checks a bundle's digests, compiles its graph for the engine and replays
+// its golden rows. On EngineONNX a graph that the native engine cannot compile
+// still opens, without reasons: Explains then says why.
+func Parse(bundle []byte, engine string) (*Model, error) {
+	if engine == EngineAuto {
+		engine = EngineNative
+	}
+	if engine != EngineNative && engine != EngineONNX {
+		return nil, fmt.Errorf("engine %q: expected %s, %s or %s", engine, EngineAuto, EngineNative, EngineONNX)
+	}
+	manifest, files, err := unpack(bundle)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{
+		Version: manifest.Version, Digest: Digest(bundle), Engine: engine,
+		Groups: manifest.Groups, Manifest: manifest, Card: string(files["card.md"]),
+	}
+	if m.Inputs, err = manifest.usedIndexes(); err != nil {
+		return nil, err
+	}
+	if m.groupOf, err = manifest.inputGroups(); err != nil {
+		return nil, err
+	}
+	if m.Reference, err = parseReference(files["reference.json"], manifest.Inputs); err != nil {
+		return nil, err
+	}
+	if m.golden, err = parseGolden(files["golden.json"], len(manifest.TreeInputs)); err != nil {
+		return nil, err
+	}
+	if err := m.compile(files["model.onnx"]); err != nil {
+		return nil, err
+	}
+	if err := m.replay(); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// compile makes the engines and holds the manifest to what the graph says.
+func (m *Model) compile(graph []byte) error {
+	f, err := forest.Compile(graph, m.groupOf)
+	switch {
+	case err != nil && m.Engine == EngineNative:
+		return fmt.Errorf("model.onnx: %w", err)
+	case err != nil:
+		m.refused = err
+	default:
+		if got := f.Inputs(); !slices.Equal(got, m.Inputs) {
+			return fmt.Errorf("manifest.json: used_inputs are %v, the graph reads %v", m.names(m.Inputs), m.names(got))
+		}
+		if d := math.Abs(f.ExpectedValue() - m.Manifest.ExpectedValue); !(d <= ContributionTolerance) {
+			return fmt.Errorf("manifest.json: expected_value is %v, the graph's is %v", m.Manifest.ExpectedValue, f.ExpectedValue())
+		}
+		m.forest = f
+	}
+	if m.Engine == EngineONNX {
+		if m.session, err = onnx.Open(graph, NumInputs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Model) names(at []int) []string {
+	out := make([]string, len(at))
+	for i, k := range at {
+		out[i] = m.Manifest.Inputs[k]
+	}
+	return out
+}
+
+// Close frees what the engine holds. The model must not be used afterwards.
+func (m *Model) Close() {
+	if m.session != nil {
+		m.session.Close()
+	}
+}
+
+// Explains is nil when the model gives reasons with its decisions, which a
+// champion and a canary must; otherwise it says why not.
+func (m *Model) Explains() error {
+	if m.forest == nil {
+		return fmt.Errorf("model %s: the native engine gives the reasons and cannot compile its graph: %w", m.Version, m.refused)
+	}
+	return nil
 }
 
 // Evaluate scores len(out) rows (row-major, NumInputs float32 each, NaN where
 // missing) and explains each.
 func (m *Model) Evaluate(rows []float32, out []Result) error {
-	return errors.New("model: being built")
+	if len(rows) != len(out)*NumInputs {
+		return fmt.Errorf("%d values for %d rows of %d", len(rows), len(out), NumInputs)
+	}
+	if m.forest != nil {
+		for i := range out {
+			r := &out[i]
+			margin := m.forest.Explain(rows[i*NumInputs:(i+1)*NumInputs], &r.Groups)
+			r.LogOdds = float32(margin)
+			r.Probability = forest.Probability(margin)
+		}
+	}
+	if m.session == nil {
+		return nil
+	}
+	p := make([]float32, len(out))
+	if err := m.session.Probabilities(rows, p); err != nil {
+		return fmt.Errorf("model %s: %w", m.Version, err)
+	}
+	for i := range out {
+		out[i].Probability = p[i]
+		if m.forest == nil {
+			out[i].LogOdds = float32(math.Log(float64(p[i]) / (1 - float64(p[i]))))
+		}
+	}
+	return nil
 }
 
-// Parse checks a bundle's digests, compiles its graph for the engine (native or
-// onnx) and replays its golden rows.
-func Parse(bundle []byte, engine string) (*Model, error) {
-	return nil, errors.New("model: being built")
+// Contribution is what one tree input, raw or engineered, moved the margin by.
+type Contribution struct {
+	Input string  `json:"input"`
+	Group string  `json:"group"`
+	Value float64 `json:"contribution"` // log-odds
+}
+
+// Contributions explains one row (NumInputs values, NaN where missing) by every
+// tree input, in the manifest's order. They sum to the log-odds less
+// Manifest.ExpectedValue.
+func (m *Model) Contributions(row []float32) ([]Contribution, error) {
+	if err := m.Explains(); err != nil {
+		return nil, err
+	}
+	if len(row) != NumInputs {
+		return nil, errors.New("a row has NumInputs values")
+	}
+	phi := m.forest.Contributions(row)
+	out := make([]Contribution, len(phi))
+	for i, v := range phi {
+		in := m.Manifest.TreeInputs[i]
+		out[i] = Contribution{in.Name, in.Group, v}
+	}
+	return out, nil
+}
+
+// ReasonText is what a reason code means, for the applicant; the code itself
+// when the model has no such group.
+func (m *Model) ReasonText(code string) string {
+	for _, g := range m.Groups {
+		if g.Code == code {
+			return g.Text
+		}
+	}
+	return code
 }

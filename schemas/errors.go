@@ -29,7 +29,11 @@ func (e *ContractError) Error() string {
 		if i > 0 {
 			b.WriteString("; ")
 		}
-		b.WriteString(v.Field + " " + v.Value + ": " + v.Rule)
+		b.WriteString(v.Field)
+		if v.Value != "" {
+			b.WriteString(" " + v.Value)
+		}
+		b.WriteString(": " + v.Rule)
 	}
 	return b.String()
 }

@@ -3,6 +3,7 @@ package schemas
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 )
 
 // TEMPORARY encoding/json implementation; signatures are final.
@@ -32,7 +33,7 @@ func (f *Features) fromMap(m featureMap) error {
 		case v == nil:
 			f[i] = Missing
 		case *v < r.Min || *v > r.Max:
-			ce.Violations = append(ce.Violations, Violation{"features." + r.Name, fmt.Sprint(*v), fmt.Sprintf("must be %d … %d", r.Min, r.Max)})
+			ce.Violations = append(ce.Violations, Violation{"features." + r.Name, strconv.Itoa(int(*v)), fmt.Sprintf("must be %d … %d", r.Min, r.Max)})
 		default:
 			f[i] = *v
 		}

@@ -1,0 +1,89 @@
+package model
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// MaxBundle is the most bytes a bundle may have: a record of 8 MiB, less its
+// framing.
+const MaxBundle = 8<<20 - 64<<10
+
+// maxUnpacked bounds what a bundle unpacks to.
+const maxUnpacked = 32 << 20
+
+// entries are a bundle's files; every one must be there and no other.
+var entries = []string{"manifest.json", "model.onnx", "reference.json", "golden.json", "card.md"}
+
+// Digest names a bundle by its bytes: "sha256:<hex>".
+func Digest(bundle []byte) string {
+	d := sha256.Sum256(bundle)
+	return "sha256:" + hex.EncodeToString(d[:])
+}
+
+// unpack reads every entry and checks it against the manifest.
+func unpack(bundle []byte) (*Manifest, map[string][]byte, error) {
+	if len(bundle) > MaxBundle {
+		return nil, nil, fmt.Errorf("the bundle has %d bytes, at most %d fit a record", len(bundle), MaxBundle)
+	}
+	z, err := zip.NewReader(bytes.NewReader(bundle), int64(len(bundle)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("not a model bundle (a zip archive with manifest.json): %w", err)
+	}
+	files := map[string][]byte{}
+	left := int64(maxUnpacked)
+	for _, f := range z.File {
+		if _, twice := files[f.Name]; twice {
+			return nil, nil, fmt.Errorf("the bundle has two entries %q", f.Name)
+		}
+		text, err := readEntry(f, left)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		left -= int64(len(text))
+		files[f.Name] = text
+	}
+	for _, name := range entries {
+		if _, ok := files[name]; !ok {
+			return nil, nil, fmt.Errorf("the bundle has no %s", name)
+		}
+	}
+	if len(files) != len(entries) {
+		return nil, nil, fmt.Errorf("the bundle has %d entries, expected only %v", len(files), entries)
+	}
+	m, err := parseManifest(files["manifest.json"])
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range entries[1:] {
+		said, ok := m.Files[name]
+		if !ok {
+			return nil, nil, fmt.Errorf("manifest.json: files lacks %s", name)
+		}
+		sum := sha256.Sum256(files[name])
+		if got := hex.EncodeToString(sum[:]); got != said.SHA256 || int64(len(files[name])) != said.Bytes {
+			return nil, nil, fmt.Errorf("%s has %d bytes and digest %s, the manifest says %d and %s", name, len(files[name]), got, said.Bytes, said.SHA256)
+		}
+	}
+	return m, files, nil
+}
+
+func readEntry(f *zip.File, most int64) ([]byte, error) {
+	r, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err = errors.Join(err, r.Close()); err != nil {
+		return nil, err
+	}
+	if int64(len(text)) > most {
+		return nil, fmt.Errorf("the bundle unpacks to more than %d bytes", maxUnpacked)
+	}
+	return text, nil
+}
