@@ -1,0 +1,70 @@
+package schemas
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestDefaultPolicy(t *testing.T) {
+	p, err := ParsePolicy(DefaultPolicyText)
+	require.NoError(t, err)
+	require.Len(t, p.Version, 8)
+	for _, c := range []struct {
+		p        float32
+		missing  int
+		decision string
+		defaults uint8
+	}{
+		{0, 0, Approve, 0}, {0.19, 3, Approve, 0}, {0.19, 4, Refer, 0}, {0.2, 0, Refer, 0},
+		{0.44, 0, Refer, 0}, {0.45, 0, Decline, 0}, {0.5, 0, Decline, 1}, {0.9, 23, Refer, 1}, {1, 0, Decline, 1},
+	} {
+		decision, prediction := p.Decide(c.p, c.missing)
+		require.Equal(t, c.decision, decision, c)
+		require.Equal(t, c.defaults, prediction, c)
+	}
+	// Odds of 50 to 1 are worth the base, twice the odds 20 points more.
+	require.Equal(t, int32(600), p.ScorecardPoints(1.0/51))
+	require.Equal(t, int32(620), p.ScorecardPoints(1.0/101))
+	require.Equal(t, int32(530), p.ScorecardPoints(0.18342), "the contract's example")
+	require.Greater(t, p.ScorecardPoints(0), p.ScorecardPoints(1))
+	require.Equal(t, p.ScorecardPoints(0), p.ScorecardPoints(math.SmallestNonzeroFloat32))
+}
+
+func TestParsePolicyRefuses(t *testing.T) {
+	for _, c := range []struct{ old, with, says string }{
+		{"threshold: 0.5", "", "threshold is required"},
+		{"threshold: 0.5", "threshold: 1.5", "threshold 1.5: must be 0 … 1"},
+		{"threshold: 0.5", "threshold: .nan", "threshold NaN"},
+		{"threshold: 0.5", "cutoff: 0.5", "cutoff not found"},
+		{"threshold: 0.5", "threshold: 0.5\nthreshold: 0.6", "already defined"},
+		{"threshold: 0.5", "threshold: high", "cannot unmarshal"},
+		{"0.20", "0.50", "approve_below 0.5: must be at most decline_from"},
+		{"max_missing: 3", "max_missing: 24", "max_missing 24: must be 0 … 23"},
+		{"pdo: 20", "pdo: 0", "points.pdo 0"},
+		{"points:", "---\npoints:", "one YAML document"},
+	} {
+		require.Contains(t, DefaultPolicyText, c.old)
+		_, err := ParsePolicy(strings.Replace(DefaultPolicyText, c.old, c.with, 1))
+		require.ErrorContains(t, err, c.says)
+	}
+	_, err := ParsePolicy("")
+	require.ErrorContains(t, err, "approve_below is required")
+}
+
+func FuzzParsePolicy(f *testing.F) {
+	f.Add(DefaultPolicyText)
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := ParsePolicy(text)
+		if err != nil {
+			return
+		}
+		for _, v := range []float32{0, 0.3, 1} {
+			decision, _ := p.Decide(v, 0)
+			require.Contains(t, []string{Approve, Refer, Decline}, decision)
+			p.ScorecardPoints(v)
+		}
+	})
+}
