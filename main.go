@@ -24,6 +24,8 @@ type cli struct {
 	LogFormat string `help:"Log format: ${enum}." enum:"text,json" default:"text"`
 
 	Produce produceCmd `cmd:"" help:"Emit applications and their outcomes: a CSV file replayed, or a synthetic population."`
+	Score   scoreCmd   `cmd:"" help:"Score applications exactly once: predictions, dead letters and offsets in one transaction."`
+	Topics  topicsCmd  `cmd:"" help:"The topics, as the catalogue says."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -1,5 +1,7 @@
 package schemas
 
+import "strconv"
+
 // Topics are the names of every topic under one prefix.
 type Topics struct {
 	Applications string
@@ -39,9 +41,42 @@ type Topic struct {
 	Configs    map[string]string // every setting explicit
 }
 
+const (
+	dayMillis   = 24 * 60 * 60 * 1000
+	bytesMiB    = 1 << 20
+	keepForEver = -1
+)
+
+// settings are a topic's configs, every one explicit. Records expire by when they
+// were appended: a replayed applied_at must not expire a record.
+func settings(cleanup string, retentionDays int64, maxMessageBytes int64) map[string]string {
+	retention := int64(keepForEver)
+	if retentionDays != keepForEver {
+		retention = retentionDays * dayMillis
+	}
+	return map[string]string{
+		"cleanup.policy":         cleanup,
+		"message.timestamp.type": "LogAppendTime",
+		"retention.ms":           strconv.FormatInt(retention, 10),
+		"retention.bytes":        strconv.Itoa(keepForEver),
+		"max.message.bytes":      strconv.FormatInt(maxMessageBytes, 10),
+	}
+}
+
 // Catalogue lists every topic under a prefix with its default settings.
 func Catalogue(prefix string) []Topic {
 	n := NewTopics(prefix)
-	return []Topic{{Name: n.Applications, Partitions: 12}, {Name: n.Predictions, Partitions: 12}, {Name: n.DLQ, Partitions: 12}, {Name: n.Outcomes, Partitions: 12},
-		{Name: n.DriftPanes, Partitions: 1}, {Name: n.DriftStatus, Partitions: 1}, {Name: n.DriftAlerts, Partitions: 1}, {Name: n.Models, Partitions: 1, Configs: map[string]string{"cleanup.policy": "compact", "max.message.bytes": "8388608"}}, {Name: n.Routes, Partitions: 1}, {Name: n.Replicas, Partitions: 1, Configs: map[string]string{"cleanup.policy": "compact"}}}
+	const id, none = "application_id", "none"
+	return []Topic{
+		{n.Applications, id, "what an applicant handed in", 12, settings("delete", 30, bytesMiB)},
+		{n.Predictions, id, "the decision with the exact inputs it was made from", 12, settings("delete", 800, 2*bytesMiB)},
+		{n.DLQ, "as received", "records that could not be scored, and why", 12, settings("delete", 90, 2*bytesMiB)},
+		{n.Outcomes, id, "whether the loan defaulted, known later", 12, settings("delete", 800, bytesMiB)},
+		{n.DriftPanes, none, "counts for one stretch of one partition", 1, settings("delete", 14, bytesMiB)},
+		{n.DriftStatus, none, "one record per evaluation", 1, settings("delete", 30, bytesMiB)},
+		{n.DriftAlerts, "alert name", "firing, resolved", 1, settings("delete", 400, bytesMiB)},
+		{n.Models, "version", "model bundles, whole", 1, settings("compact", keepForEver, 8*bytesMiB)},
+		{n.Routes, none, "which version serves and under which policy; revision = offset", 1, settings("delete", keepForEver, bytesMiB)},
+		{n.Replicas, "component/instance", "each replica, once a second", 1, settings("compact", keepForEver, bytesMiB)},
+	}
 }

@@ -4,6 +4,8 @@
 package release
 
 import (
+	"errors"
+
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -20,4 +22,18 @@ type LiveSet struct {
 	Shadow      *model.Model // nil without one
 	Policy      *schemas.Policy
 	Revision    int64 // offset of the route record, -1 where none serves
+}
+
+// Fixed is a live set without a route: one bundle as champion under one policy.
+func Fixed(bundle []byte, engine, policy string) (*LiveSet, error) {
+	m, err := model.Parse(bundle, engine)
+	if err != nil {
+		return nil, err
+	}
+	p, perr := schemas.ParsePolicy(policy)
+	if err := errors.Join(m.Explains(), perr); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return &LiveSet{Champion: m, Policy: p, Revision: -1}, nil
 }

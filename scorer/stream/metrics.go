@@ -1,0 +1,40 @@
+package stream
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	records     prometheus.Counter
+	decisions   *prometheus.CounterVec
+	deadLetters *prometheus.CounterVec
+	aborts      prometheus.Counter
+	batch       prometheus.Histogram
+	scoring     prometheus.Histogram
+	transaction prometheus.Histogram
+	endToEnd    prometheus.Histogram
+	lag         *prometheus.GaugeVec
+	unreachable *prometheus.GaugeVec
+	revision    prometheus.Gauge
+	model       *prometheus.GaugeVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	f := promauto.With(r)
+	seconds := prometheus.ExponentialBuckets(0.0005, 2, 18)
+	return &metrics{
+		records:     f.NewCounter(prometheus.CounterOpts{Name: "creditstream_scorer_records_total", Help: "Applications whose transaction was committed."}),
+		decisions:   f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_scorer_decisions_total", Help: "Committed decisions by outcome."}, []string{"decision"}),
+		deadLetters: f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_scorer_dead_letters_total", Help: "Committed dead letters by error class."}, []string{"class"}),
+		aborts:      f.NewCounter(prometheus.CounterOpts{Name: "creditstream_scorer_aborts_total", Help: "Aborted transactions; their applications are read again."}),
+		batch:       f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_batch_size", Help: "Applications per transaction.", Buckets: prometheus.ExponentialBuckets(1, 4, 9)}),
+		scoring:     f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_scoring_seconds", Help: "Decoding, scoring and explaining one batch.", Buckets: prometheus.ExponentialBuckets(0.00001, 4, 9)}),
+		transaction: f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_transaction_seconds", Help: "From a transaction's begin to its commit.", Buckets: seconds}),
+		endToEnd:    f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_end_to_end_seconds", Help: "From applied_at to the commit of the decision.", Buckets: seconds}),
+		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_lag", Help: "Offsets between the last committed application and the end of its partition."}, []string{"partition"}),
+		unreachable: f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_unreachable_offsets", Help: "Offsets outside the log; their partition is stopped."}, []string{"partition"}),
+		revision:    f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_scorer_route_revision", Help: "Route revision of the last batch, -1 without a route."}),
+		model:       f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_model_info", Help: "1 for the champion of the last batch."}, []string{"version"}),
+	}
+}
