@@ -1,7 +1,16 @@
 package main
 
 import (
+	"fmt"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // kafkaFlags say which cluster a command talks to.
@@ -14,7 +23,52 @@ func (f kafkaFlags) config(p *process, clientID string) kafka.Config {
 	return kafka.Config{Brokers: f.Brokers, Prefix: f.Prefix, ClientID: "creditstream-" + clientID, Log: p.log}
 }
 
+// redisFlags say which Redis a command talks to.
+type redisFlags struct {
+	Redis string `help:"Redis server." default:"127.0.0.1:6379" placeholder:"HOST:PORT" group:"Redis"`
+}
+
+func (f redisFlags) client() *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: f.Redis, ClientName: "creditstream"})
+}
+
 // listenFlags say where a component shows /metrics, /healthz and /readyz.
 type listenFlags struct {
 	Listen string `help:"Where /metrics, /healthz and /readyz are served; empty: nowhere." default:"" placeholder:"HOST:PORT"`
+}
+
+// modelFlags say which models a command serves, and how.
+type modelFlags struct {
+	Engine string `help:"Engine that computes probabilities: ${enum}. auto is native." enum:"auto,native,onnx" default:"auto" group:"Model"`
+	Model  string `help:"Bundle that serves while no route exists: shipped, the one inside the binary, or a file." default:"" placeholder:"shipped|FILE" group:"Model"`
+}
+
+// follower follows models and routes from the flags' starting point.
+func (f modelFlags) follower(p *process, k kafkaFlags, reg prometheus.Registerer) (*release.Follower, error) {
+	fallback, err := f.bundle()
+	if err != nil {
+		return nil, err
+	}
+	follower, err := release.NewFollower(release.Config{
+		Kafka: k.config(p, "models"), Topics: schemas.NewTopics(k.Prefix), Engine: f.Engine, Fallback: fallback,
+		Log: p.log, Registerer: reg,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--model %s: %w", f.Model, err)
+	}
+	return follower, nil
+}
+
+func (f modelFlags) bundle() ([]byte, error) {
+	switch f.Model {
+	case "":
+		return nil, nil
+	case "shipped":
+		return shipped.Bundle, nil
+	}
+	b, err := os.ReadFile(f.Model)
+	if err != nil {
+		return nil, fmt.Errorf("--model: %w", err)
+	}
+	return b, nil
 }
