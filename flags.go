@@ -29,7 +29,8 @@ type redisFlags struct {
 }
 
 func (f redisFlags) client() *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: f.Redis, ClientName: "creditstream"})
+	// A deadline holds also where a server accepts and does not answer.
+	return redis.NewClient(&redis.Options{Addr: f.Redis, ClientName: "creditstream", ContextTimeoutEnabled: true})
 }
 
 // listenFlags say where a component shows /metrics, /healthz and /readyz.

@@ -23,6 +23,7 @@ type cli struct {
 	LogLevel  string `help:"Least severe log level shown: ${enum}." enum:"debug,info,warn,error" default:"info"`
 	LogFormat string `help:"Log format: ${enum}." enum:"text,json" default:"text"`
 
+	API     apiCmd     `cmd:"" name:"api" help:"Answer over HTTP: decisions, look-ups, a page and documentation."`
 	Produce produceCmd `cmd:"" help:"Emit applications and their outcomes: a CSV file replayed, or a synthetic population."`
 	Score   scoreCmd   `cmd:"" help:"Score applications exactly once: predictions, dead letters and offsets in one transaction."`
 	Topics  topicsCmd  `cmd:"" help:"The topics, as the catalogue says."`
