@@ -36,11 +36,15 @@ func Digest(bundle []byte) string {
 	return "sha256:" + hex.EncodeToString(d[:])
 }
 
-// ReadManifest is what a bundle says of itself; its digests hold, its graph has
-// not been looked at.
-func ReadManifest(bundle []byte) (*Manifest, error) {
-	m, _, err := unpack(bundle)
-	return m, err
+// ReadManifest is what a bundle says of itself, with its reference distribution.
+// Its digests hold; its graph has not been looked at.
+func ReadManifest(bundle []byte) (*Manifest, *Reference, error) {
+	m, files, err := unpack(bundle)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := parseReference(files["reference.json"], m.Inputs)
+	return m, r, err
 }
 
 // unpack reads every entry and checks it against the manifest.

@@ -69,9 +69,12 @@ func TestValuesFallIntoTheBinFromTheirEdgeOn(t *testing.T) {
 }
 
 func TestManifestIsReadWithoutCompiling(t *testing.T) {
-	m, err := ReadManifest(shipped.Bundle)
+	m, r, err := ReadManifest(shipped.Bundle)
 	require.NoError(t, err)
-	require.Equal(t, "2026-11-23.1", m.Version)
-	_, err = ReadManifest(repack(t, true, replace("card.md", "#", "##")))
+	opened, err := Parse(shipped.Bundle, EngineNative)
+	require.NoError(t, err)
+	require.Equal(t, opened.Manifest, m)
+	require.Equal(t, opened.Reference, r)
+	_, _, err = ReadManifest(repack(t, true, replace("card.md", "#", "##")))
 	require.ErrorContains(t, err, "card.md")
 }

@@ -13,8 +13,8 @@ import (
 // open what it has opened.
 type Archive struct {
 	history *History
-	opener  *opener
-	extra   map[string][]byte // bundles that served without a route, by version
+	openers map[string]*opener // by engine
+	extra   map[string][]byte  // bundles that served without a route, by version
 	sets    map[archived]*LiveSet
 }
 
@@ -22,34 +22,36 @@ type archived struct {
 	version  string
 	revision int64
 	policy   string
+	engine   string
 }
 
 // NewArchive looks up in a history. unrouted are bundles that may have served
 // without a route: the shipped one, a file.
-func NewArchive(h *History, engine string, unrouted ...[]byte) (*Archive, error) {
-	a := &Archive{history: h, extra: map[string][]byte{}, sets: map[archived]*LiveSet{}}
+func NewArchive(h *History, unrouted ...[]byte) (*Archive, error) {
+	a := &Archive{history: h, openers: map[string]*opener{}, extra: map[string][]byte{}, sets: map[archived]*LiveSet{}}
 	for _, bundle := range unrouted {
-		m, err := model.ReadManifest(bundle)
+		m, _, err := model.ReadManifest(bundle)
 		if err != nil {
 			return nil, err
 		}
 		a.extra[m.Version] = bundle
 	}
-	a.opener = newOpener(engine, func(version string) ([]byte, bool) {
-		if b, ok := h.Bundle(version); ok {
-			return b, true
-		}
-		b, ok := a.extra[version]
-		return b, ok
-	})
 	return a, nil
 }
 
+func (a *Archive) bundle(version string) ([]byte, bool) {
+	if b, ok := a.history.Bundle(version); ok {
+		return b, true
+	}
+	b, ok := a.extra[version]
+	return b, ok
+}
+
 // Set is the live set that decided under a route revision with one of its models,
-// which is its champion here, canary or not. A revision of -1 is that of the
+// which is its champion here, canary or not, on the engine named. A revision of -1 is that of the
 // contract's policy and of no route.
-func (a *Archive) Set(modelVersion string, revision int64, policyVersion string) (*LiveSet, error) {
-	key := archived{modelVersion, revision, policyVersion}
+func (a *Archive) Set(modelVersion string, revision int64, policyVersion, engine string) (*LiveSet, error) {
+	key := archived{modelVersion, revision, policyVersion, engine}
 	if s, ok := a.sets[key]; ok {
 		return s, nil
 	}
@@ -71,7 +73,10 @@ func (a *Archive) Set(modelVersion string, revision int64, policyVersion string)
 	if policy.Version != policyVersion {
 		return nil, fmt.Errorf("route revision %d has policy %s, not %s", revision, policy.Version, policyVersion)
 	}
-	m, err := a.opener.deciding(modelVersion, "champion")
+	if a.openers[engine] == nil {
+		a.openers[engine] = newOpener(engine, a.bundle)
+	}
+	m, err := a.openers[engine].deciding(modelVersion, "champion")
 	if err != nil {
 		return nil, err
 	}

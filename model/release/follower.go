@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,11 +20,8 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-const (
-	// One attempt at finding the topics' ends; there is another one after it.
-	connectTime = 5 * time.Second
-	retryPause  = time.Second
-)
+// retryPause is between attempts to read the topics.
+const retryPause = time.Second
 
 // Config is what a Follower needs.
 type Config struct {
@@ -188,13 +184,7 @@ func (f *Follower) read(ctx context.Context) error {
 		return err
 	}
 	defer r.close()
-	attempt, cancel := context.WithTimeout(ctx, connectTime)
-	err = r.findEnds(attempt)
-	if attempt.Err() != nil {
-		err = fmt.Errorf("no answer from Kafka at %s within %s: %w", strings.Join(f.config.Kafka.Brokers, ","), connectTime, err)
-	}
-	cancel()
-	if err != nil {
+	if err := r.findEnds(ctx); err != nil {
 		return err
 	}
 	for {

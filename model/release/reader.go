@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -14,12 +15,16 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
+// connectTime is how long brokers may take to say where the topics begin and end.
+const connectTime = 10 * time.Second
+
 // reader reads models and routes from the beginning, committed records only,
 // without a group: every replica reads everything.
 type reader struct {
-	client *kgo.Client
-	topics schemas.Topics
-	left   map[string]map[int32]int64 // ends not reached yet
+	client  *kgo.Client
+	brokers []string
+	topics  schemas.Topics
+	left    map[string]map[int32]int64 // ends not reached yet
 }
 
 func openReader(c kafka.Config, topics schemas.Topics) (*reader, error) {
@@ -35,13 +40,28 @@ func openReader(c kafka.Config, topics schemas.Topics) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reader{client: client, topics: topics}, nil
+	return &reader{client: client, brokers: c.Brokers, topics: topics}, nil
 }
 
 func (r *reader) close() { r.client.Close() }
 
 // findEnds looks up how far the topics reach now.
 func (r *reader) findEnds(ctx context.Context) error {
+	return answered(ctx, r.brokers, r.lookUpEnds)
+}
+
+// answered bounds how long ask may wait for the brokers.
+func answered(ctx context.Context, brokers []string, ask func(context.Context) error) error {
+	attempt, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	err := ask(attempt)
+	if err != nil && attempt.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("no answer from Kafka at %s within %s: %w", strings.Join(brokers, ","), connectTime, err)
+	}
+	return err
+}
+
+func (r *reader) lookUpEnds(ctx context.Context) error {
 	adm := kadm.NewClient(r.client)
 	names := []string{r.topics.Models, r.topics.Routes}
 	if err := kafka.RequireTopics(ctx, adm, names...); err != nil {

@@ -75,13 +75,14 @@ func (w *world) createTopics() {
 	require.NoError(w.t, err)
 }
 
+func shippedVersion(t testing.TB) string {
+	m, _, err := model.ReadManifest(shipped.Bundle)
+	require.NoError(t, err)
+	return m.Version
+}
+
 // version is the shipped graph under another version.
 func version(t testing.TB, v string) []byte {
-	m, err := model.ReadManifest(shipped.Bundle)
-	require.NoError(t, err)
-	if v == m.Version {
-		return shipped.Bundle
-	}
 	opened, err := model.Parse(shipped.Bundle, model.EngineNative)
 	require.NoError(t, err)
 	counter := model.NewReferenceCounter(opened.Reference)
@@ -467,7 +468,7 @@ func TestTheFallbackServesUntilThereIsARoute(t *testing.T) {
 	require.ErrorContains(t, err, "not a model bundle")
 
 	f, _ = w.follow(shipped.Bundle)
-	w.serves(f, -1, "2026-11-23.1")
+	w.serves(f, -1, shippedVersion(t))
 	w.release("v1")
 	w.serves(f, w.champion(-1, "v1"), "v1")
 }
@@ -496,7 +497,9 @@ func TestARefusedBundleNeverReplacesAWorkingOne(t *testing.T) {
 		require.NoError(t, f.Ready())
 		require.Equal(t, first, f.Live().Revision)
 	}
-	w.eventually(func() bool { return f.Status().Pending != "" && bytes.Contains([]byte(f.Status().Pending), []byte("canary.share")) }, "the newest one's reason")
+	w.eventually(func() bool {
+		return f.Status().Pending != "" && bytes.Contains([]byte(f.Status().Pending), []byte("canary.share"))
+	}, "the newest one's reason")
 	s := f.Status()
 	require.Len(t, s.Refused, 1)
 	require.Equal(t, "v2", s.Refused[0].Version)
@@ -578,31 +581,31 @@ func TestADecisionOfThePastCanBeMadeAgain(t *testing.T) {
 	w.champion(first, "v2")
 	h, err := ReadAll(t.Context(), w.config, w.topics)
 	require.NoError(t, err)
-	a, err := NewArchive(h, model.EngineAuto, shipped.Bundle)
+	a, err := NewArchive(h, shipped.Bundle)
 	require.NoError(t, err)
 	other, err := schemas.ParsePolicy(otherPolicy)
 	require.NoError(t, err)
 	standard, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
 	require.NoError(t, err)
 
-	s, err := a.Set("v2", first, other.Version)
+	s, err := a.Set("v2", first, other.Version, model.EngineNative)
 	require.NoError(t, err)
 	require.Equal(t, "v2", s.Champion.Version)
 	require.Equal(t, first, s.Revision)
 	require.Equal(t, 0.4, s.Policy.Threshold)
-	again, err := a.Set("v2", first, other.Version)
+	again, err := a.Set("v2", first, other.Version, model.EngineNative)
 	require.NoError(t, err)
 	require.Same(t, s, again)
-	s, err = a.Set("2026-11-23.1", -1, standard.Version)
+	s, err = a.Set(shippedVersion(t), -1, standard.Version, model.EngineNative)
 	require.NoError(t, err)
 	require.Equal(t, int64(-1), s.Revision)
 
-	_, err = a.Set("v2", 99, other.Version)
+	_, err = a.Set("v2", 99, other.Version, model.EngineNative)
 	require.ErrorContains(t, err, "no route revision 99")
-	_, err = a.Set("v3", first, other.Version)
+	_, err = a.Set("v3", first, other.Version, model.EngineNative)
 	require.ErrorContains(t, err, "does not name model v3")
-	_, err = a.Set("v1", first, standard.Version)
+	_, err = a.Set("v1", first, standard.Version, model.EngineNative)
 	require.ErrorContains(t, err, "has policy "+other.Version)
-	_, err = a.Set("v9", -1, standard.Version)
+	_, err = a.Set("v9", -1, standard.Version, model.EngineNative)
 	require.ErrorContains(t, err, "v9 is not among the released ones")
 }

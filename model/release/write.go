@@ -165,7 +165,10 @@ func writeRoute(ctx context.Context, c kafka.Config, topics schemas.Topics, expe
 		return nil, err
 	}
 	defer client.Close()
-	if err := kafka.RequireTopics(ctx, kadm.NewClient(client), topics.Models, topics.Routes); err != nil {
+	err = answered(ctx, c.Brokers, func(ctx context.Context) error {
+		return kafka.RequireTopics(ctx, kadm.NewClient(client), topics.Models, topics.Routes)
+	})
+	if err != nil {
 		return nil, err
 	}
 	producer, epoch, err := client.ProducerID(ctx)
