@@ -26,6 +26,8 @@ type cli struct {
 	Produce produceCmd `cmd:"" help:"Emit applications and their outcomes: a CSV file replayed, or a synthetic population."`
 	Score   scoreCmd   `cmd:"" help:"Score applications exactly once: predictions, dead letters and offsets in one transaction."`
 	Topics  topicsCmd  `cmd:"" help:"The topics, as the catalogue says."`
+	View    viewCmd    `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
+	Erase   eraseCmd   `cmd:"" help:"Remove an application from the Redis view."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
