@@ -28,6 +28,8 @@ type cli struct {
 	Score   scoreCmd   `cmd:"" help:"Score applications exactly once: predictions, dead letters and offsets in one transaction."`
 	Topics  topicsCmd  `cmd:"" help:"The topics, as the catalogue says."`
 	InForce configCmd  `cmd:"" name:"config" help:"What is in force and where it came from."`
+	View    viewCmd    `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
+	Erase   eraseCmd   `cmd:"" help:"Remove an application from the Redis view."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
