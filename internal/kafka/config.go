@@ -16,6 +16,9 @@ const (
 	// A broker that is alive accepts a connection at once; one that is not must
 	// not hold up the next in the list for ten seconds, the client's default.
 	dialTimeout = 3 * time.Second
+	// A leader that has moved is looked for this soon, not after five seconds, the
+	// client's default: open transactions wait for it.
+	metadataAge = 250 * time.Millisecond
 	// How long Connect looks for a broker that answers.
 	connectTime = 10 * time.Second
 )
@@ -34,6 +37,7 @@ func (c Config) Options() []kgo.Opt {
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
 		kgo.DialTimeout(dialTimeout),
+		kgo.MetadataMinAge(metadataAge),
 	}
 	if c.Log != nil {
 		opts = append(opts, kgo.WithLogger(clientLog{c.Log}))

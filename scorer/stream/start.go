@@ -67,6 +67,15 @@ func (s *Scorer) tryPrepare(ctx context.Context) error {
 	if err := kafka.RequireTopics(ctx, adm, t.Applications, t.Predictions, t.DLQ); err != nil {
 		return err
 	}
+	if s.config.Protocol == ProtocolConsumer {
+		// The client would quietly use the classic protocol instead.
+		if has, err := kafka.ServerSideGroups(ctx, adm); err != nil || !has {
+			if err == nil {
+				err = permanent(nil, "group protocol %s takes Kafka 4; set --group-protocol %s", ProtocolConsumer, ProtocolClassic)
+			}
+			return err
+		}
+	}
 	return s.start(ctx, adm)
 }
 
