@@ -133,8 +133,7 @@ func (r *run) inspect(record *kgo.Record, source schemas.Source) (v verdict, err
 		return v, nil
 	}
 	p := &r.prediction
-	if schemas.DecodePrediction(record.Value, p) != nil {
-		*p = schemas.Prediction{}
+	if !decode(record.Value, p) {
 		v.wrong = "is not a prediction"
 		return v, nil
 	}
@@ -155,6 +154,16 @@ func (r *run) inspect(record *kgo.Record, source schemas.Source) (v verdict, err
 		}
 	}
 	return v, nil
+}
+
+// decode says whether a value is a prediction; why it is not may hold a person's
+// features, which no report shows.
+func decode(value []byte, p *schemas.Prediction) bool {
+	err := schemas.DecodePrediction(value, p)
+	if err != nil {
+		*p = schemas.Prediction{}
+	}
+	return err == nil
 }
 
 // Engines and processors agree to these bounds, not always to the last bit (a

@@ -51,8 +51,9 @@ func read(ctx context.Context, c kafka.Config, spans map[string]map[int32]span, 
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // the last offset of a span is often a marker
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxBytes(16<<20),
-		kgo.FetchMaxPartitionBytes(2<<20),
+		kgo.FetchMaxBytes(2<<20),
+		kgo.FetchMaxPartitionBytes(512<<10),
+		kgo.MaxConcurrentFetches(1),
 	)...)
 	if err != nil {
 		return err
