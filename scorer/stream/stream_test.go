@@ -80,7 +80,7 @@ func (w *world) apply(first, last int) {
 // start runs a scorer; stop ends it as SIGTERM would and returns its error.
 func (w *world) start(instance string, from From) (s *Scorer, stop func() error) {
 	s, err := New(Config{
-		Kafka: w.config, Topics: w.topics, Group: "g", Instance: instance, Sessions: 2, From: from,
+		Kafka: w.config, Topics: w.topics, Group: "g", Instance: instance, Sessions: 2, Protocol: ProtocolClassic, From: from,
 		Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
 	require.NoError(w.t, err)
@@ -236,7 +236,7 @@ func TestStartRefusesToGuess(t *testing.T) {
 	w = newWorld(t)
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}"), Headers: []kgo.RecordHeader{{Key: schemas.HeaderSourceTopic, Value: []byte("x")}}}).FirstErr())
 	w.apply(0, 10)
-	s, err := New(Config{Kafka: w.config, Topics: w.topics, Group: "g", Instance: "i", Sessions: 1, Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+	s, err := New(Config{Kafka: w.config, Topics: w.topics, Group: "g", Instance: "i", Sessions: 1, Protocol: ProtocolClassic, Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	require.NoError(t, err)
 	require.ErrorContains(t, s.Run(t.Context()), "--from start, end or a time")
 
@@ -279,7 +279,7 @@ func TestAPartitionWhoseOffsetIsOutsideTheLogStops(t *testing.T) {
 func TestMissingTopicsAreNamed(t *testing.T) {
 	w := newWorld(t)
 	w.topics.DLQ = "t.nowhere"
-	s, err := New(Config{Kafka: w.config, Topics: w.topics, Group: "g", Instance: "i", Sessions: 1, Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+	s, err := New(Config{Kafka: w.config, Topics: w.topics, Group: "g", Instance: "i", Sessions: 1, Protocol: ProtocolClassic, Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	require.NoError(t, err)
 	err = s.Run(t.Context())
 	require.ErrorContains(t, err, "t.nowhere")
