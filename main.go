@@ -30,6 +30,7 @@ type cli struct {
 	InForce configCmd  `cmd:"" name:"config" help:"What is in force and where it came from."`
 	View    viewCmd    `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
 	Erase   eraseCmd   `cmd:"" help:"Remove an application from the Redis view."`
+	Verify  verifyCmd  `cmd:"" help:"Judge a run: nothing lost, nothing duplicated, nothing altered."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
