@@ -24,6 +24,7 @@ type cli struct {
 	LogFormat string `help:"Log format: ${enum}." enum:"text,json" default:"text"`
 
 	Model   modelCmd   `cmd:"" help:"Bundles and routes: look, verify, score a file, release, route, roll back."`
+	API     apiCmd     `cmd:"" name:"api" help:"Answer over HTTP: decisions, look-ups, a page and documentation."`
 	Produce produceCmd `cmd:"" help:"Emit applications and their outcomes: a CSV file replayed, or a synthetic population."`
 	Score   scoreCmd   `cmd:"" help:"Score applications exactly once: predictions, dead letters and offsets in one transaction."`
 	Topics  topicsCmd  `cmd:"" help:"The topics, as the catalogue says."`
