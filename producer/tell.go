@@ -37,7 +37,9 @@ func (e *emission) startOutcomes(ctx context.Context, wg *sync.WaitGroup) error 
 	}
 	wg.Go(func() {
 		defer stopFollowing()
-		o.run(ctx, decisionPatience, e.tell)
+		if n := o.run(ctx, decisionPatience, e.tell); n > 0 {
+			c.Log.Warn("outcomes given up: no decision came", "outcomes", n, "waited", decisionPatience, "topic", c.Topics.Predictions)
+		}
 	})
 	return nil
 }
