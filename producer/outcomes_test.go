@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,28 +16,59 @@ import (
 // teller runs outcomes in a bubble of controlled time and notes what is told when.
 type teller struct {
 	*outcomes
-	began     time.Time
-	told      []string // "id@seconds"
-	stop      context.CancelFunc
-	ended     bool
+	began time.Time
+	stop  context.CancelFunc
+
+	seen      sync.Mutex // guards what follows
+	said      []string   // "id@seconds"
+	over      bool
 	undecided int
+}
+
+func (k *teller) told() []string {
+	k.seen.Lock()
+	defer k.seen.Unlock()
+	return slices.Clone(k.said)
+}
+
+func (k *teller) ended() (over bool, undecided int) {
+	k.seen.Lock()
+	defer k.seen.Unlock()
+	return k.over, k.undecided
 }
 
 const patience = 30 * time.Second
 
-func newTeller(approvedOnly bool, limit int) *teller {
+func newTeller(t *testing.T, approvedOnly bool, limit int) *teller {
 	k := &teller{outcomes: newOutcomes(10*time.Second, approvedOnly, limit), began: time.Now()}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(t.Context())
 	k.stop = stop
 	go func() {
-		k.undecided = k.run(ctx, patience, func(due []outcome) {
+		n := k.run(ctx, patience, func(due []outcome) {
+			k.seen.Lock()
+			defer k.seen.Unlock()
 			for _, o := range due {
-				k.told = append(k.told, fmt.Sprintf("%s@%.0f", o.id, time.Since(k.began).Seconds()))
+				k.said = append(k.said, fmt.Sprintf("%s@%.0f", o.id, time.Since(k.began).Seconds()))
 			}
 		})
-		k.ended = true
+		k.seen.Lock()
+		defer k.seen.Unlock()
+		k.over, k.undecided = true, n
 	}()
 	return k
+}
+
+func (k *teller) requireEnded(t *testing.T, undecided int, why ...any) {
+	t.Helper()
+	over, n := k.ended()
+	require.True(t, over, why...)
+	require.Equal(t, undecided, n, why...)
+}
+
+func (k *teller) requireOngoing(t *testing.T, why ...any) {
+	t.Helper()
+	over, _ := k.ended()
+	require.False(t, over, why...)
 }
 
 // at lets time pass until so many seconds after the beginning.
@@ -46,23 +79,22 @@ func (k *teller) at(seconds int) {
 
 func TestOutcomesAreToldWhenTheyAreDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newTeller(false, 100)
+		k := newTeller(t, false, 100)
 		k.add("a", 0, time.Now())
 		k.at(3)
 		k.add("b", 1, time.Now())
 		k.add("c", 0, time.Now())
 		k.at(9)
-		require.Empty(t, k.told)
+		require.Empty(t, k.told())
 		held, dropped := k.counts()
 		require.Equal(t, 3, held)
 		require.Zero(t, dropped)
 		k.at(12)
-		require.Equal(t, []string{"a@10"}, k.told)
+		require.Equal(t, []string{"a@10"}, k.told())
 		k.end()
 		k.at(20)
-		require.Equal(t, []string{"a@10", "b@13", "c@13"}, k.told)
-		require.True(t, k.ended, "all are told")
-		require.Zero(t, k.undecided)
+		require.Equal(t, []string{"a@10", "b@13", "c@13"}, k.told())
+		k.requireEnded(t, 0, "all are told")
 		held, dropped = k.counts()
 		require.Zero(t, held)
 		require.Zero(t, dropped)
@@ -71,7 +103,7 @@ func TestOutcomesAreToldWhenTheyAreDue(t *testing.T) {
 
 func TestOnlyOutcomesOfApprovedApplicationsAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newTeller(true, 100)
+		k := newTeller(t, true, 100)
 		for _, id := range []string{"early", "declined", "late", "late declined"} {
 			k.add(id, 1, time.Now())
 		}
@@ -81,17 +113,17 @@ func TestOnlyOutcomesOfApprovedApplicationsAreTold(t *testing.T) {
 		k.decided("declined", false)
 		k.decided("declined", true) // the first decision counts
 		k.at(15)
-		require.Equal(t, []string{"early@10"}, k.told, "approved in time: told when due")
+		require.Equal(t, []string{"early@10"}, k.told(), "approved in time: told when due")
 		k.end()
 		k.at(20)
 		k.decided("late", true)
 		k.decided("late", true)
 		synctest.Wait()
-		require.Equal(t, []string{"early@10", "late@20"}, k.told, "approved after it was due: told at once")
-		require.False(t, k.ended, "one is not decided")
+		require.Equal(t, []string{"early@10", "late@20"}, k.told(), "approved after it was due: told at once")
+		k.requireOngoing(t, "one is not decided")
 		k.decided("late declined", false)
 		synctest.Wait()
-		require.True(t, k.ended)
+		k.requireEnded(t, 0)
 		_, dropped := k.counts()
 		require.Zero(t, dropped, "declined ones are not outcomes that were given up")
 	})
@@ -99,21 +131,20 @@ func TestOnlyOutcomesOfApprovedApplicationsAreTold(t *testing.T) {
 
 func TestWhatIsNeverDecidedIsGivenUpInTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newTeller(true, 100)
+		k := newTeller(t, true, 100)
 		for _, id := range []string{"a", "b", "c"} {
 			k.add(id, 1, time.Now())
 		}
 		k.at(300)
-		require.False(t, k.ended, "more may be added")
+		k.requireOngoing(t, "more may be added")
 		k.end()
 		k.at(325)
 		k.decided("b", true) // a decision shows that somebody is deciding
 		k.at(325 + 29)
-		require.False(t, k.ended)
+		k.requireOngoing(t)
 		k.at(325 + 30)
-		require.True(t, k.ended)
-		require.Equal(t, []string{"b@325"}, k.told)
-		require.Equal(t, 2, k.undecided)
+		k.requireEnded(t, 2)
+		require.Equal(t, []string{"b@325"}, k.told())
 		_, dropped := k.counts()
 		require.Equal(t, int64(2), dropped)
 	})
@@ -121,7 +152,7 @@ func TestWhatIsNeverDecidedIsGivenUpInTheEnd(t *testing.T) {
 
 func TestPastTheBoundTheOldestAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newTeller(true, 3)
+		k := newTeller(t, true, 3)
 		for _, id := range []string{"a", "b", "c", "d", "e"} {
 			k.add(id, 0, time.Now())
 		}
@@ -133,22 +164,22 @@ func TestPastTheBoundTheOldestAreGivenUp(t *testing.T) {
 		}
 		k.end()
 		k.at(11)
-		require.Equal(t, []string{"c@10", "d@10", "e@10"}, k.told)
-		require.True(t, k.ended)
+		require.Equal(t, []string{"c@10", "d@10", "e@10"}, k.told())
+		k.requireEnded(t, 0)
 	})
 }
 
 func TestStoppingGivesUpWhatIsNotDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newTeller(false, 100)
+		k := newTeller(t, false, 100)
 		k.add("a", 0, time.Now())
 		k.at(5)
 		k.add("b", 0, time.Now())
 		k.at(12)
 		k.stop()
 		synctest.Wait()
-		require.True(t, k.ended)
-		require.Equal(t, []string{"a@10"}, k.told)
+		k.requireEnded(t, 0)
+		require.Equal(t, []string{"a@10"}, k.told())
 		_, dropped := k.counts()
 		require.Equal(t, int64(1), dropped)
 	})
@@ -161,7 +192,7 @@ func TestNoOutcomeIsLostOrToldTwice(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 0))
 			limit := 1 + rng.IntN(40)
-			k := newTeller(true, limit)
+			k := newTeller(t, true, limit)
 			var (
 				added, declined []string
 				undecided       []string
@@ -194,14 +225,15 @@ func TestNoOutcomeIsLostOrToldTwice(t *testing.T) {
 			k.end()
 			time.Sleep(time.Hour)
 			synctest.Wait()
-			require.True(t, k.ended, "seed %d", seed)
+			over, _ := k.ended()
+			require.True(t, over, "seed %d", seed)
 			seen := map[string]bool{}
-			for _, told := range k.told {
+			for _, told := range k.told() {
 				require.False(t, seen[told], "seed %d: %s twice", seed, told)
 				seen[told] = true
 			}
 			_, dropped := k.counts()
-			require.Equal(t, len(added), len(k.told)+len(declined)+int(dropped), "seed %d: %d told, %d declined, %d given up", seed, len(k.told), len(declined), dropped)
+			require.Equal(t, len(added), len(k.told())+len(declined)+int(dropped), "seed %d: %d told, %d declined, %d given up", seed, len(k.told()), len(declined), dropped)
 		})
 	}
 }

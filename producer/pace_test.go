@@ -2,6 +2,7 @@ package producer
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,22 +12,22 @@ import (
 
 // taker takes from a pace all the time and counts.
 type taker struct {
-	passed int
+	passed atomic.Int64
 	cancel context.CancelFunc
-	ended  error
+	ended  chan error
 }
 
 func (k *taker) run(p *pace, limit int) {
 	ctx, cancel := context.WithCancel(context.Background())
-	k.cancel = cancel
+	k.cancel, k.ended = cancel, make(chan error, 1)
 	go func() {
 		for {
 			n, err := p.take(ctx, limit)
 			if err != nil {
-				k.ended = err
+				k.ended <- err
 				return
 			}
-			k.passed += n
+			k.passed.Add(int64(n))
 		}
 	}()
 }
@@ -35,7 +36,7 @@ func (k *taker) run(p *pace, limit int) {
 func (k *taker) after(d time.Duration) int {
 	time.Sleep(d)
 	synctest.Wait()
-	return k.passed
+	return int(k.passed.Load())
 }
 
 func TestPaceLetsThroughWhatIsDue(t *testing.T) {
@@ -47,8 +48,7 @@ func TestPaceLetsThroughWhatIsDue(t *testing.T) {
 			// Sleeps are whole ticks: a moment after d, all that is due at d has gone.
 			require.Equal(t, want, k.after(d+paceTick-1), "%v/s after %s", rate, d)
 			k.cancel()
-			synctest.Wait()
-			require.ErrorIs(t, k.ended, context.Canceled)
+			require.ErrorIs(t, <-k.ended, context.Canceled)
 		})
 	}
 	f(1, 0, 1)
@@ -125,7 +125,6 @@ func TestAPauseHoldsEverythingBackAndOwesNothing(t *testing.T) {
 		require.Equal(t, 11+11, k.after(time.Second+paceTick))
 		p.pause(true)
 		k.cancel()
-		synctest.Wait()
-		require.ErrorIs(t, k.ended, context.Canceled, "a paused one can be stopped")
+		require.ErrorIs(t, <-k.ended, context.Canceled, "a paused one can be stopped")
 	})
 }
