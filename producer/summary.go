@@ -13,10 +13,10 @@ type Summary struct {
 	MalformedTotal int64            `json:"malformed_total"`
 	Outcomes       int64            `json:"outcomes"`         // acknowledged
 	OutcomesUntold int64            `json:"outcomes_dropped"` // not due, not decided, or past the bound when the run ended
-	Seconds        float64          `json:"seconds"`          // of emitting applications
+	Seconds        float64          `json:"seconds"`          // of emitting applications, until the last was acknowledged
 	Rate           float64          `json:"rate"`             // applications per second
-	Seed           uint64           `json:"seed"`
-	Next           uint64           `json:"next_start"` // --start to go on with
+	Seed           *uint64          `json:"seed,omitempty"`   // of a population
+	Next           uint64           `json:"next_start"`       // --start to go on with
 	Interrupted    bool             `json:"interrupted"`
 }
 
@@ -26,7 +26,10 @@ func (p *Producer) Summary() Summary {
 	s := Summary{
 		Produced: c.Produced, Malformed: map[string]int64{}, MalformedTotal: c.MalformedTotal(),
 		Outcomes: c.Outcomes, OutcomesUntold: c.Pending + c.Dropped,
-		Seconds: math.Round(c.Elapsed.Seconds()*1e6) / 1e6, Seed: p.config.Seed, Next: c.Next,
+		Seconds: math.Round(c.Elapsed.Seconds()*1e6) / 1e6, Next: c.Next,
+	}
+	if p.config.File == "" {
+		s.Seed = &p.config.Seed
 	}
 	for k, n := range c.Malformed {
 		s.Malformed[Kind(k).String()] = n
@@ -56,4 +59,12 @@ func (s Summary) String() string {
 		}
 	}
 	return b.String()
+}
+
+// GoOn is how to go on with the run.
+func (s Summary) GoOn() string {
+	if s.Seed == nil {
+		return fmt.Sprintf("--start %d", s.Next)
+	}
+	return fmt.Sprintf("--seed %d --start %d", *s.Seed, s.Next)
 }
