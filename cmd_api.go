@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/creditstream/creditstream/api"
+	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/internal/idempotency"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
@@ -109,7 +110,7 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	watch := &redisWatch{client: client, log: p.log}
 	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, Publish: f.PublishTimeout}
 	server, err := api.New(api.Config{
-		Listener: listener, Live: parts.live, Publisher: predictionPublisher{writer}, Lookup: redisLookup{client},
+		Listener: listener, Live: parts.live, Publisher: predictionPublisher{writer}, Lookup: view.NewStore(client),
 		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: parts.feed, Keys: keys, Limits: limits,
 		Metrics: promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.ready, Degraded: watch.Away,
 		Version: version(), Log: p.log, Registerer: parts.reg, Now: time.Now,

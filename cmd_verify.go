@@ -34,13 +34,17 @@ func (c *verifyCmd) Run(p *process) error {
 			return fmt.Errorf("--from %q: expected start or an RFC 3339 time", c.From)
 		}
 	}
-	again, err := newRecomputer(c.Model)
+	unrouted, err := modelFlags{Model: c.Model}.bundle()
 	if err != nil {
 		return err
 	}
-	defer again.close()
+	topics := schemas.NewTopics(c.Prefix)
+	again, err := newRecomputer(p.ctx, c.config(p, "verify"), topics, unrouted)
+	if err != nil {
+		return err
+	}
 	report, err := verify.Run(p.ctx, verify.Config{
-		Kafka: c.config(p, "verify"), Topics: schemas.NewTopics(c.Prefix), Group: c.Group, From: from,
+		Kafka: c.config(p, "verify"), Topics: topics, Group: c.Group, From: from,
 		Recompute: again.recompute,
 	})
 	if err != nil {

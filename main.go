@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -23,6 +24,7 @@ type cli struct {
 	LogLevel  string `help:"Least severe log level shown: ${enum}." enum:"debug,info,warn,error" default:"info"`
 	LogFormat string `help:"Log format: ${enum}." enum:"text,json" default:"text"`
 
+	Demo    demoCmd    `cmd:"" help:"Everything in one place, nothing to install: applications decided before your eyes."`
 	Model   modelCmd   `cmd:"" help:"Bundles and routes: look, verify, score a file, release, route, roll back."`
 	API     apiCmd     `cmd:"" name:"api" help:"Answer over HTTP: decisions, look-ups, a page and documentation."`
 	Produce produceCmd `cmd:"" help:"Emit applications and their outcomes: a CSV file replayed, or a synthetic population."`
@@ -38,6 +40,7 @@ type cli struct {
 // process is what a command runs in.
 type process struct {
 	ctx    context.Context // ends with SIGINT or SIGTERM
+	began  time.Time       // when the program started
 	log    *slog.Logger    // to stderr
 	stdin  io.Reader
 	stdout io.Writer // results only; progress and logs go to stderr
@@ -62,6 +65,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var (
 		root   cli
 		exited = -1
+		began  = time.Now()
 	)
 	settings := newSettings()
 	parser, err := kong.New(&root, parserOptions(settings, stdout, stderr, func(code int) { exited = code })...)
@@ -92,7 +96,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 2
 	}
 	p := &process{
-		ctx: ctx, log: newLogger(stderr, root.LogLevel, root.LogFormat),
+		ctx: ctx, began: began, log: newLogger(stderr, root.LogLevel, root.LogFormat),
 		stdin: stdin, stdout: stdout, stderr: stderr,
 	}
 	if err := kctx.Run(p, settings, parser); err != nil {
