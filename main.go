@@ -32,6 +32,7 @@ type cli struct {
 	Topics  topicsCmd  `cmd:"" help:"The topics, as the catalogue says."`
 	InForce configCmd  `cmd:"" name:"config" help:"What is in force and where it came from."`
 	View    viewCmd    `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
+	Tail    tailCmd    `cmd:"" help:"Show predictions as they come, or those of one application."`
 	Erase   eraseCmd   `cmd:"" help:"Remove an application from the Redis view."`
 	Verify  verifyCmd  `cmd:"" help:"Judge a run: nothing lost, nothing duplicated, nothing altered."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -376,14 +376,12 @@ local ends = {}
 for i = 3, #ARGV, 2 do ends[ARGV[i]] = tonumber(ARGV[i+1]) end
 local removed = 0
 for _, key in ipairs(KEYS) do
-  local stamp
+  local p, o, l, d, g
   if string.sub(key, 1, 8) == 'decided:' then
-    stamp = redis.pcall('HGET', key, 'view')
-    if type(stamp) ~= 'string' then stamp = '' end
+    p, o, l, d, g = decidedStamp(key)
   else
-    stamp = predictionStamp(key)
+    p, o, l, d, g = predictionStamp(key)
   end
-  local p, o, l, d, g = string.match(stamp, '^%D*(%d+)%D+(%d+)%D+(%d+)%D+(%d+)%D+(%d+)$')
   if not p or l ~= ARGV[1] or (tonumber(g) < tonumber(ARGV[2]) and ends[p] and tonumber(o) < ends[p]) then
     removed = removed + redis.call('DEL', key)
   end

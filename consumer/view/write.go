@@ -26,25 +26,30 @@ type Written struct {
 	Stale   int // the view holds the same record or a newer one
 }
 
-// newerLua says whether a record replaces what a key holds. Numbers stay below
-// 2^53, exact in Lua. Of an old stamp that cannot be read nothing is kept.
+// newerLua says whether a record replaces what a key holds, given the numbers
+// of the old stamp. They stay below 2^53, exact in Lua. Of a stamp that cannot be
+// read nothing is kept.
 const newerLua = `
-local function newer(stamp, p, o, l, d, g)
-  local op, oo, ol, od, og = string.match(stamp, '^%D*(%d+)%D+(%d+)%D+(%d+)%D+(%d+)%D+(%d+)$')
-  if not op or tonumber(ol) ~= l then return true end
-  op, oo, od, og = tonumber(op), tonumber(oo), tonumber(od), tonumber(og)
+local function newer(op, oo, ol, od, og, p, o, l, d, g)
+  if not op or tonumber(ol) ~= tonumber(l) then return true end
+  op, oo, od, og, p, o, d, g = tonumber(op), tonumber(oo), tonumber(od), tonumber(og), tonumber(p), tonumber(o), tonumber(d), tonumber(g)
   if op == p then return o > oo or (o == oo and g > og) end
   return d > od or (d == od and p > op)
 end
 `
 
-// stampLua reads the stamp at the end of prediction:<id>; 192 bytes hold the
-// longest there can be.
+// stampLua reads the numbers of a key's stamp; 192 bytes of a prediction hold
+// the longest there can be.
 const stampLua = `
 local function predictionStamp(key)
   local tail = redis.pcall('GETRANGE', key, -192, -1)
-  if type(tail) ~= 'string' then return '' end
-  return string.match(tail, ',"view":{([^{}]*)}}$') or ''
+  if type(tail) ~= 'string' or tail == '' then return nil end
+  return string.match(tail, ',"view":{"partition":(%d+),"offset":(%d+),"log":(%d+),"decided_us":(%d+),"generation":(%d+)}}$')
+end
+local function decidedStamp(key)
+  local stamp = redis.pcall('HGET', key, 'view')
+  if type(stamp) ~= 'string' then return nil, type(stamp) == 'table' end
+  return string.match(stamp, '^(%d+)/(%d+)/(%d+)/(%d+)/(%d+)$')
 end
 `
 
@@ -55,7 +60,8 @@ const (
 local written = 0
 for i, key in ipairs(KEYS) do
   local a = (i - 1) * 7
-  if newer(predictionStamp(key), tonumber(ARGV[a+1]), tonumber(ARGV[a+2]), tonumber(ARGV[a+3]), tonumber(ARGV[a+4]), tonumber(ARGV[a+5])) then
+  local op, oo, ol, od, og = predictionStamp(key)
+  if newer(op, oo, ol, od, og, ARGV[a+1], ARGV[a+2], ARGV[a+3], ARGV[a+4], ARGV[a+5]) then
     redis.call('SET', key, ARGV[a+7], 'PXAT', ARGV[a+6])
     written = written + 1
   end
@@ -63,14 +69,13 @@ end
 return written
 `
 	// A claim by an outcome, another field of the hash, stays where it is.
-	writeDecidedLua = newerLua + `
+	writeDecidedLua = newerLua + stampLua + `
 local written = 0
 for i, key in ipairs(KEYS) do
   local a = (i - 1) * 14
-  local stamp = redis.pcall('HGET', key, 'view')
-  if type(stamp) == 'table' then redis.call('DEL', key) end
-  if type(stamp) ~= 'string' then stamp = '' end
-  if newer(stamp, tonumber(ARGV[a+1]), tonumber(ARGV[a+2]), tonumber(ARGV[a+3]), tonumber(ARGV[a+4]), tonumber(ARGV[a+5])) then
+  local op, oo, ol, od, og = decidedStamp(key)
+  if not op and oo then redis.call('DEL', key) end -- not a hash
+  if newer(op, oo, ol, od, og, ARGV[a+1], ARGV[a+2], ARGV[a+3], ARGV[a+4], ARGV[a+5]) then
     redis.call('HSET', key, 'default_probability', ARGV[a+7], 'model_version', ARGV[a+8], 'decision', ARGV[a+9],
       'sex', ARGV[a+10], 'marriage', ARGV[a+11], 'education', ARGV[a+12], 'age_band', ARGV[a+13], 'view', ARGV[a+14])
     redis.call('PEXPIREAT', key, ARGV[a+6])
