@@ -82,10 +82,8 @@ func (f signFlags) by() (string, error) {
 const modelTime = time.Minute
 
 func (p *process) within(d time.Duration) (*process, context.CancelFunc) {
-	q := *p
-	var cancel context.CancelFunc
-	q.ctx, cancel = context.WithTimeout(p.ctx, d)
-	return &q, cancel
+	ctx, cancel := context.WithTimeout(p.ctx, d)
+	return p.with(ctx), cancel
 }
 
 // printJSON prints one JSON document on one line.

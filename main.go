@@ -48,6 +48,13 @@ type process struct {
 	stderr io.Writer
 }
 
+// with is the process in another context.
+func (p *process) with(ctx context.Context) *process {
+	q := *p
+	q.ctx = ctx
+	return &q
+}
+
 // exitCode is an error that has already been explained and only sets the exit code.
 type exitCode int
 

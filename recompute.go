@@ -20,14 +20,14 @@ type recomputer struct {
 	out     [1]schemas.Prediction
 }
 
-// newRecomputer reads models and routes to their ends. unrouted is the bundle
+// newRecomputer reads models and routes to their ends. unrouted are bundles
 // that may have served without a route.
-func newRecomputer(ctx context.Context, c kafka.Config, topics schemas.Topics, unrouted []byte) (*recomputer, error) {
+func newRecomputer(ctx context.Context, c kafka.Config, topics schemas.Topics, unrouted ...[]byte) (*recomputer, error) {
 	history, err := release.ReadAll(ctx, c, topics)
 	if err != nil {
 		return nil, err
 	}
-	archive, err := release.NewArchive(history, unrouted)
+	archive, err := release.NewArchive(history, unrouted...)
 	if err != nil {
 		return nil, fmt.Errorf("the bundle that served without a route: %w", err)
 	}
