@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -177,7 +178,11 @@ func (i *inspected) print(to io.Writer, m *model.Manifest) error {
 func printFacts(w io.Writer, name string, text json.RawMessage) error {
 	var inner map[string]json.RawMessage
 	if len(text) == 0 || json.Unmarshal(text, &inner) != nil || inner == nil {
-		_, err := fmt.Fprintf(w, "%s\t%s\n", name, strings.Trim(string(text), `"`))
+		var value bytes.Buffer
+		if json.Compact(&value, text) != nil {
+			value.WriteString("null")
+		}
+		_, err := fmt.Fprintf(w, "%s\t%s\n", name, strings.Trim(value.String(), `"`))
 		return err
 	}
 	keys := make([]string, 0, len(inner))

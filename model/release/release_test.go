@@ -338,7 +338,7 @@ func TestAnOvertakenRouterWritesNothing(t *testing.T) {
 		overtaking = w.champion(-1, "v2")
 		return schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}, nil
 	})
-	require.ErrorContains(t, err, "another model route at the same moment")
+	require.ErrorContains(t, err, "the route was not written: another model route or rollback came in between")
 	h, err := ReadAll(t.Context(), w.config, w.topics)
 	require.NoError(t, err)
 	require.Len(t, h.Revisions(), 1)
