@@ -82,10 +82,11 @@ func (f signFlags) by() (string, error) {
 // modelTime bounds what one of these commands may take on the cluster.
 const modelTime = time.Minute
 
-func (p *process) within(d time.Duration) (*process, context.CancelFunc) {
+// withinModelTime is the process with that bound.
+func withinModelTime(p *process) (*process, context.CancelFunc) {
 	q := *p
 	var cancel context.CancelFunc
-	q.ctx, cancel = context.WithTimeout(p.ctx, d)
+	q.ctx, cancel = context.WithTimeout(p.ctx, modelTime)
 	return &q, cancel
 }
 

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -13,7 +14,7 @@ func TestReadinessSaysWhatIsMissingAndWhatIsAwaited(t *testing.T) {
 	h := Handler(NewRegistry(), func() error { return missing }, func() error { return awaited })
 	get := func() (int, string) {
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
 		return w.Code, w.Body.String()
 	}
 	code, body := get()

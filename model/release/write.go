@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -224,7 +225,7 @@ func (h *History) expect(seen *int64) error {
 	}
 	said := "is not set"
 	if seen != nil {
-		said = fmt.Sprint(*seen)
+		said = strconv.FormatInt(*seen, 10)
 	}
 	return fmt.Errorf("--expect %s: the current revision is %d (%s)", said, current.Number, describe(current.Route))
 }
