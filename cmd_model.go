@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -81,8 +82,9 @@ func (f signFlags) by() (string, error) {
 // modelTime bounds what one of these commands may take on the cluster.
 const modelTime = time.Minute
 
-func (p *process) within(d time.Duration) (*process, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(p.ctx, d)
+// withinModelTime is the process with that bound.
+func withinModelTime(p *process) (*process, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(p.ctx, modelTime)
 	return p.with(ctx), cancel
 }
 
@@ -175,7 +177,11 @@ func (i *inspected) print(to io.Writer, m *model.Manifest) error {
 func printFacts(w io.Writer, name string, text json.RawMessage) error {
 	var inner map[string]json.RawMessage
 	if len(text) == 0 || json.Unmarshal(text, &inner) != nil || inner == nil {
-		_, err := fmt.Fprintf(w, "%s\t%s\n", name, strings.Trim(string(text), `"`))
+		var value bytes.Buffer
+		if json.Compact(&value, text) != nil {
+			value.WriteString("null")
+		}
+		_, err := fmt.Fprintf(w, "%s\t%s\n", name, strings.Trim(value.String(), `"`))
 		return err
 	}
 	keys := make([]string, 0, len(inner))

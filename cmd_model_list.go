@@ -121,7 +121,7 @@ func (c *modelHistoryCmd) Run(p *process) error {
 // readHistory reads models and routes; records that cannot be used are told of on
 // the log.
 func readHistory(p *process, k kafkaFlags) (*release.History, error) {
-	p, cancel := p.within(modelTime)
+	p, cancel := withinModelTime(p)
 	defer cancel()
 	h, err := release.ReadAll(p.ctx, k.config(p, "models"), schemas.NewTopics(k.Prefix))
 	if err != nil {

@@ -20,7 +20,7 @@ func (c *modelReleaseCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	p, cancel := p.within(modelTime)
+	p, cancel := withinModelTime(p)
 	defer cancel()
 	r, err := release.Release(p.ctx, c.config(p, "release"), schemas.NewTopics(c.Prefix), bundle, c.Engine)
 	if err != nil {

@@ -72,7 +72,7 @@ func (c *modelRouteCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	p, cancel := p.within(modelTime)
+	p, cancel := withinModelTime(p)
 	defer cancel()
 	r, err := release.Route(p.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RouteRequest{
 		Champion: c.Champion, Canary: c.Canary.version, CanaryShare: c.Canary.share, Shadow: c.Shadow, Policy: policy,
@@ -102,7 +102,7 @@ func (c *modelRollbackCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	p, cancel := p.within(modelTime)
+	p, cancel := withinModelTime(p)
 	defer cancel()
 	r, from, err := release.Rollback(p.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RollbackRequest{
 		Expect: c.Expect, By: by, At: schemas.At(time.Now()), Why: c.Why, Engine: c.Engine,

@@ -207,7 +207,7 @@ func (c *demoCmd) scorer(p *process, d *demo, config stream.Config) (lifecycle.C
 		binary: binary, listen: telemetryAt, log: p.log, stderr: p.stderr,
 		args: []string{
 			"--log-level", "warn", "score", "--stop-with-stdin", "--brokers", d.kafka.Brokers[0], "--prefix", demoPrefix,
-			"--group", config.Group, "--instance", config.Instance, "--sessions", strconv.Itoa(config.Sessions), "--listen", telemetryAt,
+			"--group", config.Group, "--instance", config.Instance, "--sessions", strconv.Itoa(config.Sessions), "--static", "--listen", telemetryAt,
 		},
 	}
 	return d.child, nil

@@ -153,12 +153,12 @@ func (f *Follower) Run(ctx context.Context) error {
 // follow reads until ctx ends or trying again would not help. Brokers that
 // cannot be reached are waited for, however long.
 func (f *Follower) follow(ctx context.Context) error {
-	for {
+	for ctx.Err() == nil {
 		err := f.read(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if isPermanent(err) {
+		switch {
+		case ctx.Err() != nil:
+			continue
+		case isPermanent(err):
 			return err
 		}
 		f.mu.Lock()
@@ -170,10 +170,10 @@ func (f *Follower) follow(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(retryPause):
 		}
 	}
+	return nil
 }
 
 // read follows with one client. What a client before it has read is read again

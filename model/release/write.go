@@ -2,12 +2,15 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -155,6 +158,8 @@ func Rollback(ctx context.Context, c kafka.Config, topics schemas.Topics, r Roll
 	return written, from, err
 }
 
+var errOvertaken = errors.New("the transactional id was taken meanwhile")
+
 // writeRoute decides on a route with the whole history before it and writes it,
 // and nobody else has written in between: taking the transactional id fences
 // whoever held it, and whoever takes it later fences this one.
@@ -195,13 +200,16 @@ func writeRoute(ctx context.Context, c kafka.Config, topics schemas.Topics, expe
 	record := &kgo.Record{Topic: topics.Routes, Partition: 0, Value: schemas.AppendRoute(nil, &route)}
 	failed := client.ProduceSync(ctx, record).FirstErr()
 	if p, e, err := client.ProducerID(ctx); failed == nil && (err != nil || p != producer || e != epoch) {
-		failed = fmt.Errorf("transactional id %s was taken meanwhile", id)
+		failed = errOvertaken
 	}
 	if err := client.EndTransaction(ctx, kgo.TransactionEndTry(failed == nil)); failed == nil && err != nil {
 		failed = err
 	}
-	if failed != nil {
-		return nil, fmt.Errorf("the route was not written, or it is unknown whether it was (another model route at the same moment, or Kafka is away); look at creditstream model history: %w", failed)
+	switch {
+	case errors.Is(failed, errOvertaken), errors.Is(failed, kerr.ProducerFenced), errors.Is(failed, kerr.InvalidProducerEpoch):
+		return nil, fmt.Errorf("the route was not written: another model route or rollback came in between; look at creditstream model history: %w", failed)
+	case failed != nil:
+		return nil, fmt.Errorf("it is not known whether the route was written; look at creditstream model history: %w", failed)
 	}
 	return &Revision{Number: record.Offset, Route: route}, nil
 }
@@ -217,7 +225,7 @@ func (h *History) expect(seen *int64) error {
 	}
 	said := "is not set"
 	if seen != nil {
-		said = fmt.Sprint(*seen)
+		said = strconv.FormatInt(*seen, 10)
 	}
 	return fmt.Errorf("--expect %s: the current revision is %d (%s)", said, current.Number, describe(current.Route))
 }
