@@ -115,7 +115,7 @@ func (d *demo) show(ctx context.Context, status *statusLine, terminal bool) {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var rate ratemeter
+	rate := ratemeter{at0: time.Now()}
 	for {
 		select {
 		case <-ctx.Done():
@@ -134,13 +134,13 @@ func (d *demo) show(ctx context.Context, status *statusLine, terminal bool) {
 
 // ratemeter smooths a count into a rate.
 type ratemeter struct {
-	at0   time.Time
+	at0   time.Time // of the last count
 	n0    int64
 	shown float64
 }
 
 func (r *ratemeter) at(now time.Time, n int64) float64 {
-	if passed := now.Sub(r.at0).Seconds(); !r.at0.IsZero() && passed > 0 {
+	if passed := now.Sub(r.at0).Seconds(); passed > 0 {
 		latest := float64(n-r.n0) / passed
 		if r.shown == 0 {
 			r.shown = latest

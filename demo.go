@@ -67,34 +67,38 @@ func (d *demo) restarts() int {
 }
 
 // start brings up Kafka and Redis and makes every component.
-func (c *demoCmd) start(p *process, dir string) (d *demo, err error) {
-	d = &demo{began: p.began, topics: schemas.NewTopics(demoPrefix)}
-	defer func() {
-		if err != nil {
-			d.close()
-		}
-	}()
-	if d.broker, err = local.StartKafka(dir); err != nil {
+func (c *demoCmd) start(p *process, dir string) (*demo, error) {
+	d := &demo{began: p.began, topics: schemas.NewTopics(demoPrefix)}
+	if err := c.prepare(p, d, dir); err != nil {
+		d.close()
 		return nil, err
+	}
+	return d, nil
+}
+
+func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
+	if d.broker, err = local.StartKafka(dir); err != nil {
+		return err
 	}
 	d.free(d.broker.Close)
 	if d.redis, err = local.StartRedis(); err != nil {
-		return nil, err
+		return err
 	}
 	d.free(d.redis.Close)
 	d.kafka = kafkaFlags{Brokers: []string{d.broker.Addr()}, Prefix: demoPrefix}
 	ctx, cancel := context.WithTimeout(p.ctx, demoStartTime)
 	defer cancel()
-	if err = d.makeTopics(ctx, p); err != nil {
-		return nil, err
+	if err := d.makeTopics(ctx, p); err != nil {
+		return err
 	}
-	if err = d.releaseModel(ctx, p); err != nil {
-		return nil, err
+	if err := d.releaseModel(ctx, p); err != nil {
+		return err
 	}
 	if d.watch, err = newWatch(ctx, d.kafka.config(p, "watch"), d.topics, c.Decisions); err != nil {
-		return nil, err
+		return err
 	}
-	return d, c.assemble(p, d)
+	d.free(d.watch.client.Close)
+	return c.assemble(p, d)
 }
 
 // makeTopics creates the topics, or takes those that the data directory holds.

@@ -21,6 +21,7 @@ import (
 type watch struct {
 	client *kgo.Client
 	topics schemas.Topics
+	began  time.Time // latencies are those of applications since then
 	enough int64         // stream decisions and dead letters after which done is closed; 0: never
 	done   chan struct{} // closed once enough were read
 
@@ -64,7 +65,7 @@ func newWatch(ctx context.Context, k kafka.Config, topics schemas.Topics, enough
 	}
 	client.AddConsumePartitions(ends.KOffsets())
 	return &watch{
-		client: client, topics: topics, enough: int64(enough), done: make(chan struct{}), latency: sketch,
+		client: client, topics: topics, began: time.Now(), enough: int64(enough), done: make(chan struct{}), latency: sketch,
 		read: watched{Decisions: map[string]int64{}},
 	}, nil
 }
@@ -77,7 +78,6 @@ func (*watch) Ready() error { return nil }
 
 // Run is part of lifecycle.Component.
 func (w *watch) Run(ctx context.Context) error {
-	defer w.client.Close()
 	var p schemas.Prediction
 	for {
 		fetches := w.client.PollFetches(ctx)
@@ -110,8 +110,10 @@ func (w *watch) note(p *schemas.Prediction, now time.Time) {
 	}
 	w.read.Stream++
 	w.read.Last = now
-	// Only a value that is not a number of seconds is refused.
-	_ = w.latency.Add(max(0, now.Sub(p.AppliedAt.Time()).Seconds()))
+	if applied := p.AppliedAt.Time(); applied.After(w.began) { // not what an earlier run left behind
+		// Only a value that is not a number of seconds is refused.
+		_ = w.latency.Add(max(0, now.Sub(applied).Seconds()))
+	}
 	w.answered()
 }
 
