@@ -53,8 +53,8 @@ func (f *apiFlags) check() error {
 		return fmt.Errorf("--rate-burst %d: expected 0 or more", f.RateBurst)
 	case f.MaxInFlight < 1:
 		return fmt.Errorf("--max-in-flight %d: expected at least 1", f.MaxInFlight)
-	case f.PublishTimeout <= 0 || f.PublishTimeout > maxPublishTimeout:
-		return fmt.Errorf("--publish-timeout %s: expected more than 0 and at most %s", f.PublishTimeout, maxPublishTimeout)
+	case f.PublishTimeout < time.Second || f.PublishTimeout > maxPublishTimeout:
+		return fmt.Errorf("--publish-timeout %s: expected 1s … %s", f.PublishTimeout, maxPublishTimeout)
 	case f.APIKeys != "" && f.NoAuth:
 		return errors.New("--api-keys and --no-auth: set one of them")
 	case f.APIKeys == "" && !f.NoAuth && !onLoopback(f.APIListen):

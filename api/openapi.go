@@ -65,7 +65,7 @@ func openAPI(version string) ([]byte, error) {
 			"license":     object{"name": "MIT", "identifier": "MIT"},
 		},
 		"servers":  []object{{"url": "./"}},
-		"tags":     []object{{"name": "decisions"}, {"name": "model"}, {"name": "operations"}},
+		"tags":     []object{{"name": "predict"}, {"name": "decisions"}, {"name": "model"}, {"name": "operations"}},
 		"security": []object{{"bearer": []string{}}, {"header": []string{}}, {}},
 		"paths":    paths(),
 		"components": object{
@@ -146,7 +146,7 @@ func paths() object {
 	example := exampleFeatures()
 	return object{
 		"/predict": object{"post": object{
-			"operationId": "predict", "tags": []string{"decisions"}, "summary": "Decide one application",
+			"operationId": "predict", "tags": []string{"predict"}, "summary": "Decide one application",
 			"parameters": []object{idempotencyKey, {
 				"name": "detail", "in": "query", "schema": object{"type": "string", "enum": []string{detailContributions}},
 				"description": "Adds what every input of the model moved the decision by, and the base they start from.",
@@ -155,14 +155,14 @@ func paths() object {
 			"responses":   responses(predicted("Answer"), 400, 401, 403, 409, 413, 415, 422, 429, 500, 503),
 		}},
 		"/predict/batch": object{"post": object{
-			"operationId": "predictBatch", "tags": []string{"decisions"}, "summary": "Decide up to 1,000 applications",
+			"operationId": "predictBatch", "tags": []string{"predict"}, "summary": "Decide up to 1,000 applications",
 			"description": "All are decided by the same models and published together. One that is wrong fails alone, in its place.",
 			"parameters":  []object{idempotencyKey},
 			"requestBody": jsonBody("BatchRequest", object{"applications": []object{{"features": example}}}),
 			"responses":   responses(predicted("BatchAnswer"), 400, 401, 403, 409, 413, 415, 422, 429, 500, 503),
 		}},
 		"/predictions/{id}": object{"get": object{
-			"operationId": "prediction", "tags": []string{"decisions"}, "summary": "Look a decision up",
+			"operationId": "prediction", "tags": []string{"predict"}, "summary": "Look a decision up",
 			"parameters": []object{{"name": "id", "in": "path", "required": true, "description": "application_id", "schema": object{"type": "string", "minLength": 1, "maxLength": schemas.MaxApplicationID}}},
 			"responses":  responses(jsonOf("The application's last prediction", "Prediction"), 400, 401, 403, 404, 422, 429, 500, 503),
 		}},

@@ -35,10 +35,10 @@ var fieldsets = []struct {
 	legend, hint string
 	labels       []string
 }{
-	{"Applicant", "", []string{"Credit limit", "Sex", "Education", "Marriage", "Age"}},
-	{"Repayment", "months late; −2 no use, −1 paid in full, 0 revolving", []string{"1 month back", "2 months", "3 months", "4 months", "5 months", "6 months"}},
-	{"Bill", "whole currency units", []string{"1 month back", "2 months", "3 months", "4 months", "5 months", "6 months"}},
-	{"Paid", "whole currency units", []string{"1 month back", "2 months", "3 months", "4 months", "5 months", "6 months"}},
+	{"Applicant", "sex 1 male, 2 female; education 1 graduate school, 2 university, 3 high school; marriage 1 married, 2 single", []string{"Credit limit", "Sex", "Education", "Marriage", "Age"}},
+	{"Repayment", "months late; −2 no use, −1 paid in full, 0 revolving", []string{"last month", "2 back", "3 back", "4 back", "5 back", "6 back"}},
+	{"Bill", "whole currency units", []string{"last month", "2 back", "3 back", "4 back", "5 back", "6 back"}},
+	{"Paid", "whole currency units", []string{"last month", "2 back", "3 back", "4 back", "5 back", "6 back"}},
 }
 
 // example is an applicant such as the form and the documentation begin with: two

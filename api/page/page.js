@@ -156,7 +156,7 @@ function showWaiting() {
 
 function row(d) {
   const tr = el("tr");
-  tr.append(el("td", "", new Date(d.decided_at).toLocaleTimeString()));
+  tr.append(el("td", "", new Date(d.decided_at).toLocaleTimeString([], { hourCycle: "h23" })));
   const id = el("td");
   const open = el("button", "link", d.application_id);
   open.type = "button";

@@ -48,7 +48,7 @@ func NewWriter(c Config, topic string, timeout time.Duration) (*Writer, error) {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		// Someone waits for each record: 10 ms of linger would be added to every answer.
 		kgo.ProducerLinger(0),
-		kgo.RecordDeliveryTimeout(timeout),
+		kgo.RecordDeliveryTimeout(max(timeout, time.Second)), // the least it takes
 		// The partition that other clients' default puts a key in, also while
 		// a partition has no leader.
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
