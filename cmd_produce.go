@@ -99,7 +99,7 @@ func (c *produceCmd) Run(p *process) error {
 	}
 	if err == nil || s.Produced > 0 {
 		fmt.Fprintln(p.stdout, s)
-		if s.Interrupted {
+		if s.Interrupted && s.Unacknowledged == 0 {
 			fmt.Fprintf(p.stdout, "go on with: %s\n", s.GoOn())
 		}
 	}
