@@ -57,6 +57,7 @@ Scenarios begin after --scenario-after applications:
 Examples:
   creditstream produce --count 10000
   creditstream produce --file UCI_Credit_Card.csv --loop --rate 500
+  creditstream produce --count 1000 --rate 0 --malformed 0.05 --json
   creditstream produce --scenario recession --seed 7 --outcomes-after 1m`
 }
 
@@ -99,7 +100,7 @@ func (c *produceCmd) Run(p *process) error {
 	}
 	if err == nil || s.Produced > 0 {
 		fmt.Fprintln(p.stdout, s)
-		if s.Interrupted {
+		if s.Interrupted && s.Unacknowledged == 0 {
 			fmt.Fprintf(p.stdout, "go on with: %s\n", s.GoOn())
 		}
 	}

@@ -45,7 +45,7 @@ func TestProduceSaysWhatARunCameTo(t *testing.T) {
 	require.Empty(t, stderr)
 	var s map[string]any
 	require.NoError(t, json.Unmarshal([]byte(stdout), &s))
-	for key, want := range map[string]any{"produced": 300.0, "malformed_total": 0.0, "outcomes": 0.0, "outcomes_dropped": 0.0, "seed": 7.0, "next_start": 350.0, "interrupted": false} {
+	for key, want := range map[string]any{"produced": 300.0, "unacknowledged": 0.0, "malformed_total": 0.0, "outcomes": 0.0, "outcomes_dropped": 0.0, "seed": 7.0, "next_start": 350.0, "interrupted": false} {
 		require.Equal(t, want, s[key], key)
 	}
 	require.Contains(t, s, "seconds")

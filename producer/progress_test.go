@@ -76,6 +76,8 @@ func TestSummaryForPeople(t *testing.T) {
 	s.Outcomes, s.OutcomesUntold = 7, 3
 	require.Equal(t, "12,345 applications in 12.3 s (1,000/s)\n1,002 malformed records: 2 not-json 1,000 too-large\n7 outcomes (3 more not due or not decided by the end)", s.String())
 
+	require.Equal(t, "1 applications in 0.0 s (0/s)\n2 more were not acknowledged: they may or may not be in the topic", Summary{Produced: 1, Unacknowledged: 2}.String())
+
 	seed := uint64(5)
 	require.Equal(t, "--seed 5 --start 9", Summary{Seed: &seed, Next: 9}.GoOn())
 	require.Equal(t, "--start 9", Summary{Next: 9}.GoOn(), "a file has no seed")

@@ -143,6 +143,7 @@ func TestAFileIsEmittedRowByRow(t *testing.T) {
 	s := p.Summary()
 	require.Equal(t, int64(3_000), s.Produced)
 	require.Equal(t, uint64(3_000), s.Next)
+	require.Zero(t, s.Unacknowledged)
 	require.Nil(t, s.Seed)
 	require.Positive(t, s.Seconds)
 	n, err := testutil.GatherAndCount(reg, "creditstream_producer_applications_total", "creditstream_producer_malformed_total", "creditstream_producer_outcomes_total")
@@ -243,6 +244,7 @@ func TestAFailedWriteStopsTheRunAndNamesTheTopic(t *testing.T) {
 		require.ErrorIs(t, err, code)
 		require.ErrorContains(t, err, "writing to t.applications: ")
 		require.Zero(t, p.Summary().Produced)
+		require.Positive(t, p.Summary().Unacknowledged)
 	}
 }
 

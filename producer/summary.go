@@ -8,8 +8,9 @@ import (
 
 // Summary is what a run came to, as --json prints it.
 type Summary struct {
-	Produced       int64            `json:"produced"`  // applications acknowledged
-	Malformed      map[string]int64 `json:"malformed"` // acknowledged, by kind
+	Produced       int64            `json:"produced"`       // applications acknowledged
+	Unacknowledged int64            `json:"unacknowledged"` // applications made that may or may not be in the topic
+	Malformed      map[string]int64 `json:"malformed"`      // acknowledged, by kind
 	MalformedTotal int64            `json:"malformed_total"`
 	Outcomes       int64            `json:"outcomes"`         // acknowledged
 	OutcomesUntold int64            `json:"outcomes_dropped"` // not due, not decided, or past the bound when the run ended
@@ -24,7 +25,7 @@ type Summary struct {
 func (p *Producer) Summary() Summary {
 	c := p.Counters()
 	s := Summary{
-		Produced: c.Produced, Malformed: map[string]int64{}, MalformedTotal: c.MalformedTotal(),
+		Produced: c.Produced, Unacknowledged: c.Generated - c.Produced - c.Broken, Malformed: map[string]int64{}, MalformedTotal: c.MalformedTotal(),
 		Outcomes: c.Outcomes, OutcomesUntold: c.Pending + c.Dropped,
 		Seconds: math.Round(c.Elapsed.Seconds()*1e6) / 1e6, Next: c.Next,
 	}
@@ -44,6 +45,9 @@ func (p *Producer) Summary() Summary {
 func (s Summary) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s applications in %.1f s (%s/s)", grouped(s.Produced), s.Seconds, grouped(int64(math.Round(s.Rate))))
+	if s.Unacknowledged > 0 {
+		fmt.Fprintf(&b, "\n%s more were not acknowledged: they may or may not be in the topic", grouped(s.Unacknowledged))
+	}
 	if s.MalformedTotal > 0 {
 		fmt.Fprintf(&b, "\n%s malformed records:", grouped(s.MalformedTotal))
 		for k := range NumKinds {
