@@ -80,9 +80,11 @@ func onLoopback(listen string) bool {
 type apiParts struct {
 	kafka kafkaFlags
 	redis redisFlags
-	live  func() *release.LiveSet
-	reg   *prometheus.Registry
-	ready func() error // of the whole process
+	// listener is where it answers; nil: where the flags say.
+	listener net.Listener
+	live     func() *release.LiveSet
+	reg      *prometheus.Registry
+	ready    func() error // of the whole process
 }
 
 // components are the API and what it needs of its own; stop frees what they hold
@@ -102,10 +104,12 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	if err != nil {
 		return nil, nil, err
 	}
-	listener, err := net.Listen("tcp", f.APIListen)
-	if err != nil {
-		writer.Close()
-		return nil, nil, fmt.Errorf("--api-listen %s: %w", f.APIListen, err)
+	listener := parts.listener
+	if listener == nil {
+		if listener, err = net.Listen("tcp", f.APIListen); err != nil {
+			writer.Close()
+			return nil, nil, fmt.Errorf("--api-listen %s: %w", f.APIListen, err)
+		}
 	}
 	client := parts.redis.client()
 	var feed api.Feed

@@ -119,8 +119,8 @@ func (s *settings) inForce(args []string) ([]inForce, error) {
 	if _, err := ctx.Apply(); err != nil {
 		return nil, err
 	}
-	// What is in force can be told without a command's positional arguments.
-	if err := ctx.Validate(); err != nil && !strings.HasPrefix(err.Error(), `expected "<`) {
+	// What is in force can be told without what a command cannot do without.
+	if err := ctx.Validate(); err != nil && !strings.HasPrefix(err.Error(), `expected "<`) && !strings.HasPrefix(err.Error(), "missing flags: ") {
 		return nil, err
 	}
 	if err := s.check(ctx); err != nil {

@@ -169,13 +169,14 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 		return err
 	}
 	d.components = []lifecycle.Component{models, scorer, v, d.watch, keepRunning{applicants}, aging{d.redis}}
-	listen, err := demoListen(c.APIListen)
+	listener, err := demoListen(c.APIListen)
 	if err != nil {
 		return err
 	}
-	flags := apiFlags{APIListen: listen, Feed: true, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
+	d.free(func() { _ = listener.Close() }) // the server has closed it, unless it never ran
+	flags := apiFlags{APIListen: listener.Addr().String(), Feed: true, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
 	own, stop, err := flags.components(p, apiParts{
-		kafka: d.kafka, redis: redisAt, live: models.Live, reg: reg,
+		kafka: d.kafka, redis: redisAt, listener: listener, live: models.Live, reg: reg,
 		ready: func() error { return lifecycle.NotReady(d.components...) },
 	})
 	if err != nil {
@@ -183,7 +184,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	}
 	d.free(stop)
 	d.components = append(d.components, own...)
-	d.address = "http://" + listen
+	d.address = "http://" + listener.Addr().String()
 	return nil
 }
 
@@ -228,15 +229,18 @@ func freeAddress() (string, error) {
 
 // demoListen is where the page is served: as asked for, the usual place, or a
 // free port where that is taken.
-func demoListen(asked string) (string, error) {
-	if asked != "" {
-		return asked, nil
+func demoListen(asked string) (net.Listener, error) {
+	if asked == "" {
+		if l, err := net.Listen("tcp", "127.0.0.1:8000"); err == nil {
+			return l, nil
+		}
+		asked = "127.0.0.1:0"
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:8000")
+	l, err := net.Listen("tcp", asked)
 	if err != nil {
-		return freeAddress()
+		return nil, fmt.Errorf("--api-listen %s: %w", asked, err)
 	}
-	return l.Addr().String(), l.Close()
+	return l, nil
 }
 
 // keepRunning is a component that may end by itself without ending the rest: a

@@ -21,7 +21,7 @@ import (
 type watch struct {
 	client *kgo.Client
 	topics schemas.Topics
-	began  time.Time // latencies are those of applications since then
+	began  time.Time     // latencies are those of applications since then
 	enough int64         // stream decisions and dead letters after which done is closed; 0: never
 	done   chan struct{} // closed once enough were read
 
