@@ -102,11 +102,15 @@ func (f *Feed) Ready() error {
 // log has then: a page shows what is going on now.
 func (f *Feed) Run(ctx context.Context) error {
 	pause := 100 * time.Millisecond
-	for {
+	for ctx.Err() == nil {
 		read, err := f.follow(ctx)
 		f.setReading(false)
-		if ctx.Err() != nil {
+		if err == nil {
 			return nil
+		}
+		if ctx.Err() != nil {
+			f.config.Log.Debug("stopped while connecting", "error", err)
+			break
 		}
 		if _, missing := errors.AsType[*kafka.MissingTopicsError](err); missing {
 			return err
@@ -121,6 +125,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		}
 		pause = min(2*pause, 5*time.Second)
 	}
+	return nil
 }
 
 func (f *Feed) follow(ctx context.Context) (read bool, err error) {
