@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/creditstream/creditstream/consumer/tail"
 	"github.com/creditstream/creditstream/schemas"
@@ -18,8 +19,8 @@ type tailCmd struct {
 	Follow bool   `help:"Go on with what comes after the end of the log; always so when beginning there." short:"f"`
 	Limit  int    `help:"Stop after this many; 0: no limit." short:"n" default:"0" placeholder:"N"`
 
-	Decision       string  `help:"Show only this decision: approve, refer or decline." enum:",approve,refer,decline" default:"" placeholder:"WHAT" group:"Filters"`
-	Channel        string  `help:"Show only what was asked through this channel: stream or api." enum:",stream,api" default:"" placeholder:"WHICH" group:"Filters"`
+	Decision       string  `help:"Show only this decision: approve, refer or decline." placeholder:"WHAT" group:"Filters"`
+	Channel        string  `help:"Show only what was asked through this channel: stream or api." placeholder:"WHICH" group:"Filters"`
 	ModelVersion   string  `help:"Show only what this model version decided." placeholder:"VERSION" group:"Filters"`
 	MinProbability float32 `help:"Show only probabilities of default from here on." default:"0" placeholder:"P" group:"Filters"`
 
@@ -30,6 +31,12 @@ type tailCmd struct {
 func (c *tailCmd) Run(p *process) error {
 	if c.Limit < 0 {
 		return fmt.Errorf("--limit %d: expected 0 or more", c.Limit)
+	}
+	if !slices.Contains([]string{"", schemas.Approve, schemas.Refer, schemas.Decline}, c.Decision) {
+		return fmt.Errorf("--decision %s: expected approve, refer or decline", c.Decision)
+	}
+	if !slices.Contains([]string{"", schemas.ChannelStream, schemas.ChannelAPI}, c.Channel) {
+		return fmt.Errorf("--channel %s: expected stream or api", c.Channel)
 	}
 	if c.MinProbability < 0 || c.MinProbability > 1 {
 		return fmt.Errorf("--min-probability %g: expected 0 … 1", c.MinProbability)

@@ -55,6 +55,8 @@ const (
 	rateSeconds = 5
 	// How often a subscriber hears of something new, at most.
 	updateInterval = 250 * time.Millisecond
+	// How often a feed looks whether the topic has more partitions.
+	partitionsInterval = 30 * time.Second
 )
 
 // FeedConfig is what a Feed needs.
@@ -63,6 +65,8 @@ type FeedConfig struct {
 	Topics schemas.Topics
 	Log    *slog.Logger
 	Now    func() time.Time // nil: time.Now
+
+	lookInterval time.Duration // between looks whether there are more partitions; 0: partitionsInterval
 }
 
 // Feed follows predictions from the end of the log on and tells a page what is
@@ -81,6 +85,9 @@ type Feed struct {
 func NewFeed(c FeedConfig) *Feed {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.lookInterval == 0 {
+		c.lookInterval = partitionsInterval
 	}
 	return &Feed{config: c, totals: Totals{Since: c.Now(), ByDecision: map[string]int64{}, ByChannel: map[string]int64{}}}
 }
@@ -102,11 +109,15 @@ func (f *Feed) Ready() error {
 // log has then: a page shows what is going on now.
 func (f *Feed) Run(ctx context.Context) error {
 	pause := 100 * time.Millisecond
-	for {
+	for ctx.Err() == nil {
 		read, err := f.follow(ctx)
 		f.setReading(false)
-		if ctx.Err() != nil {
+		if err == nil {
 			return nil
+		}
+		if ctx.Err() != nil {
+			f.config.Log.Debug("stopped while connecting", "error", err)
+			break
 		}
 		if _, missing := errors.AsType[*kafka.MissingTopicsError](err); missing {
 			return err
@@ -121,6 +132,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		}
 		pause = min(2*pause, 5*time.Second)
 	}
+	return nil
 }
 
 func (f *Feed) follow(ctx context.Context) (read bool, err error) {
@@ -131,8 +143,11 @@ func (f *Feed) follow(ctx context.Context) (read bool, err error) {
 	defer r.client.Close()
 	f.setReading(true)
 	var p schemas.Prediction
+	looked := f.config.Now()
 	for {
-		fetches := r.client.PollFetches(ctx)
+		poll, cancel := context.WithTimeout(ctx, f.config.lookInterval)
+		fetches := r.client.PollFetches(poll)
+		cancel()
 		if ctx.Err() != nil {
 			return read, nil
 		}
@@ -140,6 +155,12 @@ func (f *Feed) follow(ctx context.Context) (read bool, err error) {
 			return read, err
 		}
 		now := f.config.Now()
+		if now.Sub(looked) >= f.config.lookInterval {
+			looked = now
+			if err := r.grown(ctx); err != nil {
+				return read, err
+			}
+		}
 		for i := fetches.RecordIter(); !i.Done(); {
 			record := i.Next()
 			// What is no prediction is for the view to report.

@@ -73,6 +73,7 @@ func TestASubscriberSeesASampleOfTheNewest(t *testing.T) {
 		require.Len(t, u.Decisions, 1)
 		require.Zero(t, u.Skipped)
 
+		time.Sleep(time.Millisecond) // between two updates from here on, never at one
 		began, shown, skipped, received := time.Now(), 0, int64(0), 0
 		for received < 10_000 {
 			for i := range 100 {

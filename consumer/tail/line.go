@@ -2,6 +2,7 @@ package tail
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/creditstream/creditstream/schemas"
@@ -32,5 +33,5 @@ func Line(p *schemas.Prediction) string {
 		reasons = "-"
 	}
 	return fmt.Sprintf(lineFormat, p.DecidedAt.Time().Format("2006-01-02T15:04:05.000Z"), p.ApplicationID,
-		p.Decision, fmt.Sprintf("%.4f", p.DefaultProbability), fmt.Sprint(p.Points), p.Channel, reasons, p.ModelVersion)
+		p.Decision, fmt.Sprintf("%.4f", p.DefaultProbability), strconv.Itoa(int(p.Points)), p.Channel, reasons, p.ModelVersion)
 }

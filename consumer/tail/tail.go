@@ -5,6 +5,7 @@ package tail
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -88,6 +89,7 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 
 // reader is a client that reads every partition from a known offset on.
 type reader struct {
+	topic  string
 	client *kgo.Client
 	next   map[int32]int64
 	ends   map[int32]int64 // of what was committed at the beginning
@@ -103,7 +105,7 @@ func (r *reader) unread() bool {
 }
 
 func open(ctx context.Context, config kafka.Config, topic string, from From) (*reader, error) {
-	r := &reader{next: map[int32]int64{}, ends: map[int32]int64{}}
+	r := &reader{topic: topic, next: map[int32]int64{}, ends: map[int32]int64{}}
 	if err := r.locate(ctx, config, topic, from); err != nil {
 		return nil, err
 	}
@@ -156,10 +158,22 @@ func (r *reader) locate(ctx context.Context, config kafka.Config, topic string, 
 	return nil
 }
 
+// grown is an error when the topic has partitions that are not read.
+func (r *reader) grown(ctx context.Context) error {
+	topics, err := kadm.NewClient(r.client).ListTopics(ctx, r.topic)
+	if err != nil {
+		return fmt.Errorf("looking for partitions of %s: %w", r.topic, err)
+	}
+	if n := len(topics[r.topic].Partitions); n > len(r.next) {
+		return fmt.Errorf("%s has %d partitions now, %d are read", r.topic, n, len(r.next))
+	}
+	return nil
+}
+
 // failure is the first error that reading on does not mend.
 func failure(fetches kgo.Fetches) error {
 	for _, e := range fetches.Errors() {
-		if !kerr.IsRetriable(e.Err) {
+		if !kerr.IsRetriable(e.Err) && !errors.Is(e.Err, context.DeadlineExceeded) {
 			return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 		}
 	}

@@ -216,3 +216,25 @@ func TestAFeedFollowsTheLog(t *testing.T) {
 		continue
 	}
 }
+
+func TestAFeedReadsPartitionsThatWereAdded(t *testing.T) {
+	w := newWorld(t)
+	feed := NewFeed(FeedConfig{Kafka: w.kafka, Topics: w.topics, Log: slog.New(slog.DiscardHandler), lookInterval: 10 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- feed.Run(ctx) }()
+	require.Eventually(t, func() bool { return feed.Ready() == nil }, patience, time.Millisecond)
+	grown, err := kadm.NewClient(w.client).UpdatePartitions(t.Context(), 5, w.topics.Predictions)
+	require.NoError(t, err)
+	require.NoError(t, grown.Error())
+	plain, err := kgo.NewClient(append(w.kafka.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	require.NoError(t, err)
+	defer plain.Close()
+	require.Eventually(t, func() bool {
+		p := prediction(1)
+		err := plain.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Partition: 4, Value: schemas.AppendPrediction(nil, p)}).FirstErr()
+		return err == nil && feed.Snapshot().Decisions > 0
+	}, patience, 5*time.Millisecond)
+	cancel()
+	require.NoError(t, <-done)
+}

@@ -71,5 +71,5 @@ func (o *outage) current() error {
 	if o.err == nil {
 		return nil
 	}
-	return fmt.Errorf("Redis is away: %w", o.err)
+	return fmt.Errorf("without Redis: %w", o.err)
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,9 +34,7 @@ type Rebuilt struct {
 // the next one goes on. Only Kafka, Topics, Redis, Lifetimes and Log of the
 // configuration count; progress goes to w.
 func Rebuild(ctx context.Context, c Config, w io.Writer) (Rebuilt, error) {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
+	c = c.withDefaults()
 	m := newMetrics(prometheus.NewRegistry())
 	r := &rebuilder{config: c, store: NewStore(c.Redis), metrics: m, progress: w}
 	r.outage = outage{log: c.Log, errors: m.redisErrors}
@@ -72,7 +69,7 @@ const (
 )
 
 // errAbandoned: the rebuild's own state is gone or another's.
-var errAbandoned = errors.New("Redis was emptied meanwhile, or another rebuild has taken over: the view fills itself; run the rebuild again if it is still wanted")
+var errAbandoned = errors.New("meanwhile Redis was emptied, or another rebuild has taken over: the view fills itself; run the rebuild again if it is still wanted")
 
 func (r *rebuilder) run(ctx context.Context) error {
 	if err := r.prepare(ctx); err != nil {
@@ -174,7 +171,7 @@ func (r *rebuilder) read(ctx context.Context) error {
 	unfinished := len(at)
 	b := batch{log: r.log, generation: r.plan.generation, lifetimes: r.config.Lifetimes, logger: r.config.Log, metrics: r.metrics}
 	for unfinished > 0 {
-		fetches := client.PollRecords(ctx, maxBatch)
+		fetches := client.PollRecords(ctx, r.config.batch)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -278,24 +275,25 @@ func (s *Store) plan(ctx context.Context, log uint32) (p plan, found bool, err e
 	if h[planLog] != strconv.FormatUint(uint64(log), 10) {
 		return p, false, nil
 	}
-	if p.generation, err = strconv.ParseInt(h[planGeneration], 10, 64); err != nil {
-		return p, false, nil
-	}
-	p.stretches = map[int32]stretch{}
+	p, found = parsePlan(h)
+	return p, found, nil
+}
+
+func parsePlan(h map[string]string) (p plan, ok bool) {
+	generation, err := strconv.ParseInt(h[planGeneration], 10, 64)
+	p = plan{generation, map[int32]stretch{}}
+	ok = err == nil
 	for field, text := range h {
-		partition, err := strconv.ParseInt(field, 10, 32)
-		if err != nil {
+		if field == planGeneration || field == planLog {
 			continue
 		}
-		next, end, _ := strings.Cut(text, "/")
-		n, nerr := strconv.ParseInt(next, 10, 64)
-		e, eerr := strconv.ParseInt(end, 10, 64)
-		if nerr != nil || eerr != nil {
-			return p, false, nil
-		}
-		p.stretches[int32(partition)] = stretch{n, e}
+		var partition int32
+		var t stretch
+		_, err := fmt.Sscanf(field+" "+text, "%d %d/%d", &partition, &t.next, &t.end)
+		ok = ok && err == nil
+		p.stretches[partition] = t
 	}
-	return p, true, nil
+	return p, ok
 }
 
 // begun makes a new plan and numbers it. Done twice, it only skips a number.

@@ -81,7 +81,8 @@ func TestRebuildOfAnEmptyRedisIsTheViewsProgress(t *testing.T) {
 
 func TestRebuildWhilePredictionsComeIn(t *testing.T) {
 	w := newWorld(t)
-	w.emit(0, 1000, 1)
+	w.config.batch = 100
+	w.emit(0, 600, 1)
 	w.start()
 	w.same()
 	// Readers never miss an application that the log holds.
@@ -91,7 +92,7 @@ func TestRebuildWhilePredictionsComeIn(t *testing.T) {
 		defer close(missed)
 		store := NewStore(redis.NewClient(&redis.Options{Addr: w.redis.Addr()}))
 		for i := 0; reading.Err() == nil; i++ {
-			_, found, err := store.Prediction(reading, id(i%1000))
+			_, found, err := store.Prediction(reading, id(i%600))
 			if reading.Err() == nil && (err != nil || !found) {
 				missed <- id(i % 2000)
 				return
@@ -104,7 +105,7 @@ func TestRebuildWhilePredictionsComeIn(t *testing.T) {
 		rebuilt <- err
 	}()
 	for pass := 2; len(rebuilt) == 0; pass++ {
-		w.emit(500, 520, pass)
+		w.emit(500, 510, pass)
 	}
 	require.NoError(t, <-rebuilt)
 	w.same()
@@ -127,14 +128,15 @@ func (i *interrupt) Write(p []byte) (int, error) {
 
 func TestRebuildGoesOnWhereItStopped(t *testing.T) {
 	w := newWorld(t)
-	w.emit(0, 3*maxBatch, 1)
+	w.config.batch = 100
+	w.emit(0, 600, 1)
 	w.start()
 	w.same()
 	ctx, cancel := context.WithCancel(t.Context())
 	first, err := Rebuild(ctx, w.config, &interrupt{"predictions read", cancel})
 	require.ErrorIs(t, err, context.Canceled)
 	require.Positive(t, first.Read)
-	require.Less(t, first.Read, int64(3*maxBatch))
+	require.Less(t, first.Read, int64(600))
 	w.emit(100, 200, 2)
 
 	var progress bytes.Buffer
@@ -142,16 +144,17 @@ func TestRebuildGoesOnWhereItStopped(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, first.Generation, second.Generation)
 	require.Contains(t, progress.String(), "going on with rebuild 1")
-	require.Equal(t, int64(3*maxBatch), first.Read+second.Read)
+	require.Equal(t, int64(600), first.Read+second.Read)
 	w.same()
-	for _, value := range w.rdb.MGet(t.Context(), predictionKey+id(0), predictionKey+id(3*maxBatch-1)).Val() {
+	for _, value := range w.rdb.MGet(t.Context(), predictionKey+id(0), predictionKey+id(599)).Val() {
 		require.Contains(t, value, `"generation":1}}`)
 	}
 }
 
 func TestRebuildStopsWhenRedisIsEmptied(t *testing.T) {
 	w := newWorld(t)
-	w.emit(0, 3*maxBatch, 1)
+	w.config.batch = 100
+	w.emit(0, 600, 1)
 	v, _ := w.start()
 	w.same()
 	_, err := Rebuild(t.Context(), w.config, &interrupt{"predictions read", w.redis.Server().FlushAll})

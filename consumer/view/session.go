@@ -129,6 +129,7 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 		return nil, fmt.Errorf("looking for the end of %s: %w", topic, err)
 	}
 	begin, taken := map[int32]int64{}, map[int32]*position{}
+	var refilled []int32
 	for i, p := range partitions {
 		start, ok := starts.Lookup(topic, p)
 		end, ok2 := ends.Lookup(topic, p)
@@ -143,14 +144,17 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 			case next != nowhere:
 				c.Log.Warn("predictions have left the log before they came into the view", "partition", p, "from", next, "to", start.Offset)
 			case committed[p].EpochOffset().Offset > start.Offset:
-				s.view.metrics.refills.Inc()
-				c.Log.Warn("Redis has lost a partition: writing it again", "partition", p, "from", start.Offset, "to", end.Offset)
+				refilled = append(refilled, p)
 			}
 			next = start.Offset
 			begin[p] = next
 		}
 		committed[p] = kgo.NewOffset().At(next)
 		taken[p] = &position{next: next, target: end.Offset}
+	}
+	if len(refilled) > 0 {
+		s.view.metrics.refills.Add(float64(len(refilled)))
+		c.Log.Warn("Redis has lost what was written: reading the log again", "partitions", refilled)
 	}
 	if err := s.view.outage.retry(ctx, func(ctx context.Context) error { return s.view.store.begin(ctx, s.log, begin) }); err != nil {
 		return nil, err
@@ -180,6 +184,7 @@ func (s *session) lost(partitions []int32) {
 // has another position, which this one no longer reaches.
 type written struct {
 	position *position
+	target   int64
 	last     *kgo.Record
 	stable   int64 // offset up to which the partition is committed
 }
@@ -200,7 +205,7 @@ func (s *session) write(ctx context.Context, fetches kgo.Fetches) error {
 		}
 		last := f.Records[len(f.Records)-1]
 		steps = append(steps, Step{f.Partition, position.next, max(position.next, last.Offset+1)})
-		parts = append(parts, written{position, last, f.LastStableOffset})
+		parts = append(parts, written{position, position.target, last, f.LastStableOffset})
 		for _, r := range f.Records {
 			s.batch.add(r, now)
 		}
@@ -231,13 +236,23 @@ func (s *session) write(ctx context.Context, fetches kgo.Fetches) error {
 	v.metrics.batches.Inc()
 	v.metrics.written.Add(float64(w.Written))
 	v.metrics.stale.Add(float64(w.Stale))
-	now = v.config.Now()
+	s.observe(parts)
+	return nil
+}
+
+// observe notes how old predictions were when they became readable, but for
+// those that were made before this replica followed their partition.
+func (s *session) observe(parts []written) {
+	targets := map[int32]int64{}
+	for _, p := range parts {
+		targets[p.last.Partition] = p.target
+	}
+	now := s.view.config.Now().UnixMicro()
 	for i := range s.batch.entries {
-		if e := &s.batch.entries[i]; !e.PredictionExpires.IsZero() {
-			v.metrics.readable.Observe(float64(now.UnixMicro()-e.Decided.Stamp.DecidedUS) / 1e6)
+		if stamp := &s.batch.entries[i].Decided.Stamp; stamp.Offset >= targets[stamp.Partition] {
+			s.view.metrics.readable.Observe(float64(now-stamp.DecidedUS) / 1e6)
 		}
 	}
-	return nil
 }
 
 // check looks whether Redis still has what was written.

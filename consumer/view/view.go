@@ -19,7 +19,7 @@ import (
 
 const (
 	sessionTimeout = 10 * time.Second
-	// What one round trip to Redis carries at most.
+	// What one round trip to Redis carries: some 5 MB.
 	maxBatch = 4_000
 	// How often a quiet view looks whether Redis still has what was written.
 	checkInterval = time.Second
@@ -35,6 +35,8 @@ type Config struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
+
+	batch int // records one round trip carries at most; 0: maxBatch
 }
 
 // View is the component that follows the predictions topic into Redis.
@@ -56,12 +58,20 @@ func New(c Config) (*View, error) {
 	if c.Lifetimes.Prediction <= 0 || c.Lifetimes.Decided <= 0 {
 		return nil, fmt.Errorf("the view keeps predictions for %s and decisions for %s: expected more than nothing", c.Lifetimes.Prediction, c.Lifetimes.Decided)
 	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
+	c = c.withDefaults()
 	v := &View{config: c, store: NewStore(c.Redis), metrics: newMetrics(c.Registerer)}
 	v.outage = outage{log: c.Log, errors: v.metrics.redisErrors}
 	return v, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.batch == 0 {
+		c.batch = maxBatch
+	}
+	return c
 }
 
 // Name is part of lifecycle.Component.
@@ -88,8 +98,12 @@ func (v *View) Run(ctx context.Context) error {
 	pause := first
 	for ctx.Err() == nil {
 		worked, err := v.work(ctx)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			return nil
+		}
+		if ctx.Err() != nil {
+			v.config.Log.Debug("stopped within a batch, the next owner reads it again", "error", err)
+			break
 		}
 		if why := v.fatal(err); why != nil {
 			return why
@@ -127,7 +141,7 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 	checked := v.config.Now()
 	for {
 		poll, cancel := context.WithTimeout(ctx, checkInterval)
-		fetches := s.client.PollRecords(poll, maxBatch)
+		fetches := s.client.PollRecords(poll, v.config.batch)
 		cancel()
 		if ctx.Err() != nil {
 			return worked, nil

@@ -104,11 +104,16 @@ func (w *world) record(partition int32, i int, value []byte) *kgo.Record {
 	return &kgo.Record{Topic: w.config.Topics.Predictions, Partition: partition, Key: []byte(id(i)), Value: value}
 }
 
-// start runs a view; stop ends it as SIGTERM would.
-func (w *world) start() (v *View, stop func()) {
+// configured is the configuration with a registry of its own.
+func (w *world) configured() Config {
 	c := w.config
 	c.Registerer = prometheus.NewRegistry()
-	v, err := New(c)
+	return c
+}
+
+// start runs a view; stop ends it as SIGTERM would.
+func (w *world) start() (v *View, stop func()) {
+	v, err := New(w.configured())
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -235,7 +240,7 @@ func TestRedisAwayAtStartAndLater(t *testing.T) {
 	w.redis.Server().Close()
 	w.emit(100, 400, 2)
 	require.Eventually(t, func() bool { return v.Ready() != nil }, patience, tick)
-	require.ErrorContains(t, v.Ready(), "Redis is away")
+	require.ErrorContains(t, v.Ready(), "without Redis")
 	require.NoError(t, w.redis.Server().Restart())
 	w.same()
 	w.ready(v)
