@@ -427,8 +427,9 @@ func (w *world) requireOutcomes(should func(row int) bool, rows int) {
 	require.Equal(w.t, want, got)
 }
 
-// decide answers every application the way a scorer would, until stopped.
-func (w *world) decide(decision func(row int32) string, channel string) (stop func()) {
+// decide answers every application the way a scorer would, until stopped. Before
+// that, somebody asks the API about the same application, which approves.
+func (w *world) decide(decision func(row int32) string) (stop func()) {
 	cl, err := kgo.NewClient(append(w.config.Options(), kgo.ConsumeTopics(w.topics.Applications))...)
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -442,10 +443,12 @@ func (w *world) decide(decision func(row int32) string, channel string) (stop fu
 					return
 				}
 				p := schemas.Prediction{
-					ApplicationID: a.ApplicationID, AppliedAt: a.AppliedAt, DecidedAt: a.AppliedAt, Channel: channel,
-					DefaultProbability: 0.25, Decision: decision(a.Features[limitBal] - 10_000), ModelVersion: "v", Engine: "native",
+					ApplicationID: a.ApplicationID, AppliedAt: a.AppliedAt, DecidedAt: a.AppliedAt, Channel: schemas.ChannelAPI,
+					DefaultProbability: 0.25, Decision: schemas.Approve, ModelVersion: "v", Engine: "native",
 					Route: schemas.RouteChampion, PolicyVersion: "00000000", Features: a.Features,
 				}
+				cl.Produce(ctx, &kgo.Record{Topic: w.topics.Predictions, Key: r.Key, Value: schemas.AppendPrediction(nil, &p)}, nil)
+				p.Channel, p.Decision = schemas.ChannelStream, decision(a.Features[limitBal]-10_000)
 				cl.Produce(ctx, &kgo.Record{Topic: w.topics.Predictions, Key: r.Key, Value: schemas.AppendPrediction(nil, &p)}, nil)
 			})
 		}
@@ -458,8 +461,7 @@ func TestOutcomesOfApprovedApplicationsAreTold(t *testing.T) {
 	// What was decided before, and what is no prediction, decides nothing.
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}")}).FirstErr())
 	verdicts := []string{schemas.Approve, schemas.Decline, schemas.Refer}
-	defer w.decide(func(row int32) string { return verdicts[row%3] }, schemas.ChannelStream)()
-	defer w.decide(func(int32) string { return schemas.Approve }, schemas.ChannelAPI)()
+	defer w.decide(func(row int32) string { return verdicts[row%3] })()
 	p := w.producer(Config{File: writeFile(t, uciFile(900)), OutcomesAfter: 10 * time.Millisecond})
 	require.NoError(t, p.Run(t.Context()), "ends when every application is decided")
 	require.Equal(t, int64(300), p.Summary().Outcomes)
