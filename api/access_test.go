@@ -170,3 +170,23 @@ func TestReadySaysWhatIsMissing(t *testing.T) {
 	missing = errAway
 	require.Equal(t, http.StatusServiceUnavailable, w.get("/readyz").Code)
 }
+
+func FuzzParseKeys(f *testing.F) {
+	f.Add("# c\nshop: " + shopKey + "\n")
+	f.Add("shop:sha256-" + strings.Repeat("a1", 32))
+	f.Add("a:b:c\r\n:\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		set, err := parseKeys([]byte(text))
+		if err != nil {
+			require.Nil(t, set)
+			return
+		}
+		require.NotEmpty(t, set)
+		names := map[string]bool{}
+		for _, k := range set {
+			require.NotEmpty(t, k.name)
+			require.NotContains(t, names, k.name)
+			names[k.name] = true
+		}
+	})
+}

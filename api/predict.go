@@ -36,6 +36,7 @@ func (s *Server) done(j *job) {
 	if cap(j.body) > keptBody {
 		*j = *newJob()
 	}
+	clear(j.items) // their violations
 	j.body, j.answer, j.items, j.apps = j.body[:0], j.answer[:0], j.items[:0], j.apps[:0]
 	s.jobs.Put(j)
 }

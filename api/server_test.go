@@ -3,7 +3,6 @@ package api
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -157,5 +156,5 @@ func TestListenerThatFailsEndsTheServer(t *testing.T) {
 	_, p, stop, stopped := running(t)
 	defer stop()
 	require.NoError(t, p.Close())
-	require.True(t, errors.Is(<-stopped, net.ErrClosed))
+	require.ErrorIs(t, <-stopped, net.ErrClosed)
 }

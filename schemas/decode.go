@@ -15,12 +15,17 @@ type reader struct {
 	scratch    []byte
 }
 
-// maxShown bounds how much of an offending value a Violation shows.
-const maxShown = 64
+const (
+	// maxShown bounds how much of an offending value a Violation shows.
+	maxShown = 64
+	// maxViolations bounds how many are listed: more than the contract has fields,
+	// so that only a value full of keys that stand twice meets it.
+	maxViolations = 64
+)
 
 // violate notes a broken rule about the value that began at byte from.
 func (r *reader) violate(field string, from int, rule string) {
-	if r.err != nil {
+	if r.err != nil || len(r.violations) >= maxViolations {
 		return
 	}
 	shown := r.b[from:r.i]

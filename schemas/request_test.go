@@ -67,6 +67,8 @@ func TestRequestRefuses(t *testing.T) {
 	require.Equal(t, []string{"features.sex"}, violations(`{"features": `+strings.Replace(bareRequest, `"sex": 2`, `"sex": 3`, 1)+`}`))
 	require.Equal(t, []string{"sex"}, violations(strings.Replace(bareRequest, `"sex": 2`, `"sex": 2, "sex": 2`, 1)))
 	require.Equal(t, []string{"features"}, violations(`{"features": `+bareRequest+`, "features": `+bareRequest+`}`))
+	require.LessOrEqual(t, len(violations(`{`+strings.Repeat(`"":0,`, 10_000)+bareRequest[1:])), maxViolations, "not one for every few bytes")
+	require.Equal(t, []string{"sex"}, violations(strings.Replace(bareRequest, `"sex": 2`, `"sex": 3`, 1)))
 	for _, body := range []string{``, `[]`, `null`, `{"features":`, `{"features": ` + bareRequest + `} {}`, `{"sex": 02}`} {
 		var q Request
 		var d *DecodeError
