@@ -224,13 +224,13 @@ func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, 
 		s.batch.drop()
 	}
 	if end.Err() != nil && !committed {
-		return false, permanent(errors.Join(cause, err), "a transaction of %d applications did not end within %s; the broker aborts it", fetches.NumRecords(), s.parent.endTimeout)
+		return false, permanent(both(cause, err), "a transaction of %d applications did not end within %s; the broker aborts it", fetches.NumRecords(), s.parent.endTimeout)
 	}
 	if took := now().Sub(began); took > transactionTimeout && (isFenced(err) || isFenced(cause)) {
-		return false, &lateError{took, errors.Join(cause, err)}
+		return false, &lateError{took, both(cause, err)}
 	}
 	if err != nil {
-		return false, errors.Join(cause, err)
+		return false, both(cause, err)
 	}
 	if !committed {
 		m.aborts.Inc()

@@ -37,6 +37,7 @@ type world struct {
 	topics schemas.Topics
 	client *kgo.Client
 	live   *release.LiveSet
+	reads  []string // the topics that outputs looks into
 }
 
 func newWorld(t *testing.T) *world {
@@ -44,20 +45,30 @@ func newWorld(t *testing.T) *world {
 }
 
 func newWorldOn(t *testing.T, options ...kfake.Opt) *world {
-	heartbeat := kfake.BrokerConfigs(map[string]string{"group.consumer.heartbeat.interval.ms": "100"})
-	broker, err := local.StartKafka("", append(options, heartbeat, kfake.SleepOutOfOrder())...)
-	require.NoError(t, err)
-	t.Cleanup(broker.Close)
-	w := &world{t: t, broker: broker, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}}
-	w.client, err = kgo.NewClient(append(w.config.Options(), kgo.ProducerBatchMaxBytes(maxRecord), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-	require.NoError(t, err)
-	t.Cleanup(w.client.Close)
+	w := newBareWorld(t, options...)
 	var specs []kafka.TopicSpec
 	for _, topic := range schemas.Catalogue("t") {
 		specs = append(specs, kafka.TopicSpec{Name: topic.Name, Partitions: min(partitions, topic.Partitions), Replication: 1, Configs: topic.Configs})
 	}
-	_, err = kafka.CreateTopics(t.Context(), kadm.NewClient(w.client), specs)
+	_, err := kafka.CreateTopics(t.Context(), kadm.NewClient(w.client), specs)
 	require.NoError(t, err)
+	return w
+}
+
+// newBareWorld is one without topics but those of the options.
+func newBareWorld(t *testing.T, options ...kfake.Opt) *world {
+	heartbeat := kfake.BrokerConfigs(map[string]string{"group.consumer.heartbeat.interval.ms": "100"})
+	broker, err := local.StartKafka("", append(options, heartbeat, kfake.SleepOutOfOrder())...)
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	topics := schemas.NewTopics("t")
+	w := &world{
+		t: t, broker: broker, topics: topics, reads: []string{topics.Predictions, topics.DLQ},
+		config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"},
+	}
+	w.client, err = kgo.NewClient(append(w.config.Options(), kgo.ProducerBatchMaxBytes(maxRecord), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	require.NoError(t, err)
+	t.Cleanup(w.client.Close)
 	w.live, err = release.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
 	require.NoError(t, err)
 	return w
@@ -114,7 +125,7 @@ func (w *world) start(instance string, from From) (s *Scorer, stop func() error)
 // outputs reads n committed records of predictions and dead letters, then all
 // there are, and counts them by source.
 func (w *world) outputs(n int) (bySource map[schemas.Source]int, letters []*kgo.Record) {
-	reader, err := kgo.NewClient(append(w.config.Options(), kgo.FetchMaxWait(50*time.Millisecond), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeTopics(w.topics.Predictions, w.topics.DLQ))...)
+	reader, err := kgo.NewClient(append(w.config.Options(), kgo.FetchMaxWait(50*time.Millisecond), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeTopics(w.reads...))...)
 	require.NoError(w.t, err)
 	defer reader.Close()
 	bySource = map[schemas.Source]int{}
