@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,15 @@ func (e *lateError) Error() string {
 }
 
 func (e *lateError) Unwrap() error { return e.err }
+
+// both is a failed produce and what became of the abort, on one line; either may
+// be nil.
+func both(cause, end error) error {
+	if cause == nil || end == nil {
+		return cmp.Or(cause, end)
+	}
+	return fmt.Errorf("%w; ending the transaction: %w", cause, end)
+}
 
 // isOneOf says whether an error is one of Kafka's codes.
 func isOneOf(err error, codes ...*kerr.Error) bool {
