@@ -27,6 +27,9 @@ type cli struct {
 	Score   scoreCmd   `cmd:"" help:"Score applications exactly once: predictions, dead letters and offsets in one transaction."`
 	Topics  topicsCmd  `cmd:"" help:"The topics, as the catalogue says."`
 	Verify  verifyCmd  `cmd:"" help:"Judge a run: nothing lost, nothing duplicated, nothing altered."`
+	View    viewCmd    `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
+	Tail    tailCmd    `cmd:"" help:"Show predictions as they come, or those of one application."`
+	Erase   eraseCmd   `cmd:"" help:"Remove an application from the Redis view."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
