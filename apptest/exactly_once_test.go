@@ -60,6 +60,7 @@ func (c scenario) exactlyOnce(t *testing.T, s servers) {
 	answered := func(want int) {
 		until(t, 90*time.Second, fmt.Sprintf("%d applications are answered", want), func() bool { return w.answered() >= want })
 	}
+	view := service(t, "view", with("view", "--redis", s.redis)...).ready()
 	one, two := scorer("one"), scorer("two")
 	one.ready()
 	two.ready()
@@ -98,4 +99,9 @@ func (c scenario) exactlyOnce(t *testing.T, s servers) {
 		return v.Pending == 0
 	})
 	require.Equal(t, verdict{Applications: total, Predictions: predictions, DeadLetters: letters, Repeated: repeated.Produced}, v)
+
+	last := w.predictions()
+	require.Len(t, last, n)
+	until(t, time.Minute, "Redis holds the last prediction of every id", func() bool { return len(differing(t, s, last)) == 0 })
+	view.terminate()
 }
