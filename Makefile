@@ -21,7 +21,7 @@ test: ## Run the Go tests
 	$(GO) test ./...
 
 test-onnx: ## Hold both engines to each other (fetches the ONNX Runtime library; needs a C compiler)
-	@lib=$$(deploy/dev/onnxruntime.sh) && CREDITSTREAM_ONNXRUNTIME=$$lib CGO_ENABLED=1 $(GO) test -count=1 -v -run 'Engine' ./model
+	@lib=$$(deploy/dev/onnxruntime.sh) && CREDITSTREAM_ONNXRUNTIME=$$lib CGO_ENABLED=1 $(GO) test -count=1 -v -run 'Engine' ./model ./model/release
 
 test-race: ## Run the Go tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
