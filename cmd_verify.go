@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/verify"
+	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -34,11 +35,10 @@ func (c *verifyCmd) Run(p *process) error {
 			return fmt.Errorf("--from %q: expected start or an RFC 3339 time", c.From)
 		}
 	}
-	again, err := newRecomputer(c.Model)
+	again, err := newRecomputer(c.Model, func() (*release.History, error) { return readHistory(p, c.kafkaFlags) })
 	if err != nil {
 		return err
 	}
-	defer again.close()
 	report, err := verify.Run(p.ctx, verify.Config{
 		Kafka: c.config(p, "verify"), Topics: schemas.NewTopics(c.Prefix), Group: c.Group, From: from,
 		Recompute: again.recompute,

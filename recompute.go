@@ -4,49 +4,77 @@ import (
 	"fmt"
 
 	"github.com/creditstream/creditstream/consumer/verify"
-	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer"
 )
 
 // recomputer decides again what a prediction says was decided, from what it
-// carries. It serves one goroutine.
+// carries and what stands on the models and routes topics. It serves one
+// goroutine.
 type recomputer struct {
-	bundle  []byte                      // served where a prediction names no route
-	version string                      // of that bundle
-	sets    map[string]*release.LiveSet // by engine; nil where the engine cannot be had
-	scorer  *scorer.Scorer
-	app     [1]schemas.Application
-	out     [1]schemas.Prediction
+	unrouted []byte // the bundle that served where a prediction names no route
+	read     func() (*release.History, error)
+	archive  *release.Archive
+	newest   int64 // revision that was looked for in the topics, -1 without one
+
+	sets   map[served]*release.LiveSet // nil where it cannot be had here
+	scorer *scorer.Scorer
+	app    [1]schemas.Application
+	out    [1]schemas.Prediction
 }
 
-// newRecomputer opens the bundle that served without a route: shipped, or a file.
-func newRecomputer(name string) (*recomputer, error) {
+// served is what decided a prediction, as it says.
+type served struct {
+	model    string
+	revision int64
+	policy   string
+	engine   string
+}
+
+// newRecomputer takes the bundle that served without a route, shipped or a file,
+// and what read says of the others. read is called again when a prediction names
+// a route that came after.
+func newRecomputer(name string, read func() (*release.History, error)) (*recomputer, error) {
 	bundle, err := modelFlags{Model: name}.bundle()
 	if err != nil {
 		return nil, err
 	}
-	r := &recomputer{bundle: bundle, sets: map[string]*release.LiveSet{}, scorer: scorer.New()}
-	set, err := release.Fixed(bundle, model.EngineNative, schemas.DefaultPolicyText)
-	if err != nil {
-		return nil, fmt.Errorf("--model %s: %w", name, err)
-	}
-	r.version, r.sets[model.EngineNative] = set.Champion.Version, set
-	return r, nil
+	r := &recomputer{unrouted: bundle, read: read, newest: -1, scorer: scorer.New()}
+	return r, r.load()
 }
 
-func (r *recomputer) close() {
-	for _, set := range r.sets {
-		if set != nil {
-			set.Champion.Close()
-		}
+func (r *recomputer) load() error {
+	history, err := r.read()
+	if err != nil {
+		return err
 	}
+	r.archive, err = release.NewArchive(history, r.unrouted)
+	if err != nil {
+		return fmt.Errorf("--model: %w", err)
+	}
+	r.sets = map[served]*release.LiveSet{}
+	if c := history.Current(); c != nil {
+		r.newest = max(r.newest, c.Number)
+	}
+	return nil
 }
 
 // recompute is verify.Config's.
 func (r *recomputer) recompute(p *schemas.Prediction) (schemas.Prediction, error) {
-	set := r.live(p)
+	if p.RouteRevision > r.newest {
+		r.newest = p.RouteRevision // one that is not there is not looked for twice
+		if err := r.load(); err != nil {
+			return schemas.Prediction{}, err
+		}
+	}
+	key := served{p.ModelVersion, p.RouteRevision, p.PolicyVersion, p.Engine}
+	set, tried := r.sets[key]
+	if !tried {
+		// Whatever is wrong, it cannot be computed again here, which verify counts.
+		set, _ = r.archive.Set(key.model, key.revision, key.policy, key.engine)
+		r.sets[key] = set
+	}
 	if set == nil {
 		return schemas.Prediction{}, verify.ErrUnreproducible
 	}
@@ -54,22 +82,6 @@ func (r *recomputer) recompute(p *schemas.Prediction) (schemas.Prediction, error
 	if err := r.scorer.Decide(set, p.Channel, p.DecidedAt, r.app[:], r.out[:]); err != nil {
 		return schemas.Prediction{}, err
 	}
+	r.out[0].Route = p.Route // the set is of the one model that decided, whichever its role was
 	return r.out[0], nil
-}
-
-// live is what served when a prediction was made; nil where it is not known.
-func (r *recomputer) live(p *schemas.Prediction) *release.LiveSet {
-	if p.RouteRevision >= 0 || p.ModelVersion != r.version {
-		return nil
-	}
-	set, tried := r.sets[p.Engine]
-	if !tried {
-		// A build without ONNX Runtime lacks one engine: the error says only that.
-		set, _ = release.Fixed(r.bundle, p.Engine, schemas.DefaultPolicyText)
-		r.sets[p.Engine] = set
-	}
-	if set == nil || p.PolicyVersion != set.Policy.Version {
-		return nil
-	}
-	return set
 }

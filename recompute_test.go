@@ -25,9 +25,13 @@ func TestAPredictionIsComputedAgainFromWhatItCarries(t *testing.T) {
 	require.NoError(t, scorer.New().Decide(set, schemas.ChannelAPI, 7, []schemas.Application{app}, out))
 	require.NotEmpty(t, out[0].Reasons)
 
-	r, err := newRecomputer("shipped")
+	reads := 0
+	read := func() (*release.History, error) {
+		reads++
+		return &release.History{}, nil
+	}
+	r, err := newRecomputer("shipped", read)
 	require.NoError(t, err)
-	defer r.close()
 	again, err := r.recompute(&out[0])
 	require.NoError(t, err)
 	require.Equal(t, out[0], again)
@@ -43,6 +47,9 @@ func TestAPredictionIsComputedAgainFromWhatItCarries(t *testing.T) {
 	unknown(func(p *schemas.Prediction) { p.RouteRevision = 3 })
 	unknown(func(p *schemas.Prediction) { p.Engine = "abacus" })
 
-	_, err = newRecomputer("recompute_test.go")
-	require.ErrorContains(t, err, "--model recompute_test.go")
+	unknown(func(p *schemas.Prediction) { p.RouteRevision = 3 })
+	require.Equal(t, 2, reads, "once at first, once for a route that came after")
+
+	_, err = newRecomputer("recompute_test.go", read)
+	require.ErrorContains(t, err, "--model")
 }

@@ -19,12 +19,32 @@ func TestVerifyFindsASecondAnswer(t *testing.T) {
 	service(t, "scorer", with("score", "--model", "shipped")...)
 	until(t, time.Minute, "all are answered", func() bool { return w.answered() == 550 })
 
+	// Decisions by a route are made again as well as those without one.
+	run(t, with("model", "release", "../model/shipped/credit-default.bundle")...)
+	var released []struct {
+		Version string `json:"version"`
+	}
+	run(t, with("model", "list", "--json")...).answer(&released)
+	run(t, with("model", "route", "--champion", released[0].Version, "--why", "the first")...)
+	n := 500
+	until(t, time.Minute, "the route has taken effect", func() bool {
+		run(t, with("produce", "--count", "10", "--rate", "0")...)
+		n += 10
+		until(t, time.Minute, "they are answered", func() bool { return w.answered() == n+50 })
+		for _, p := range w.predictions() {
+			if holds(p.value, []byte(`{"route_revision": 0}`)) {
+				return true
+			}
+		}
+		return false
+	})
+
 	var v verdict
 	until(t, time.Minute, "the group's offsets are at the end", func() bool {
 		run(t, with("verify", "--json")...).answer(&v)
 		return v.Pending == 0
 	})
-	require.Equal(t, verdict{Applications: 550, Predictions: 500, DeadLetters: 50}, v)
+	require.Equal(t, verdict{Applications: n + 50, Predictions: n, DeadLetters: 50}, v)
 
 	original := onePrediction(t, s, "v.predictions")
 	var headers []sarama.RecordHeader
@@ -45,7 +65,7 @@ func TestVerifyFindsASecondAnswer(t *testing.T) {
 	<-again.ended
 	require.Equal(t, 1, again.cmd.ProcessState.ExitCode())
 	again.answer(&v)
-	require.Equal(t, verdict{Applications: 550, Predictions: 501, DeadLetters: 50, Duplicated: 1}, v)
+	require.Equal(t, verdict{Applications: n + 50, Predictions: n + 1, DeadLetters: 50, Duplicated: 1}, v)
 
 	text := start(t, "verify", with("verify")...)
 	<-text.ended
