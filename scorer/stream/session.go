@@ -87,25 +87,27 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // open connects and stores the client.
 func (s *session) open() (*kgo.GroupTransactSession, error) {
 	c := s.parent.config
-	stored := make(chan struct{}) // the group may be joined before the client is returned
-	defer close(stored)
+	// The group may be joined before the client is returned.
+	var client *kgo.Client
+	returned := make(chan struct{})
+	defer close(returned)
 	opts := append(c.Kafka.Options(),
 		kgo.ConsumerGroup(c.Group),
 		kgo.ConsumeTopics(c.Topics.Applications),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(sessionTimeout/10),
+		kgo.FetchMaxWait(fetchWait),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtCommitted()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, o map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-			<-stored
-			return s.parent.adjust(ctx, s.client.Load(), o)
+			<-returned
+			return s.parent.adjust(ctx, client, o)
 		}),
 		kgo.TransactionalID(s.id),
 		kgo.TransactionTimeout(transactionTimeout),
 		kgo.ProducerBatchMaxBytes(maxRecord),
 		kgo.ProducerLinger(0), // a transaction's end flushes; lingering would only delay it
-		kgo.RecordDeliveryTimeout(endTimeout),
 	)
 	switch c.Protocol {
 	case ProtocolConsumer:
@@ -119,10 +121,12 @@ func (s *session) open() (*kgo.GroupTransactSession, error) {
 		opts = append(opts, kgo.InstanceID(s.id))
 	}
 	sess, err := kgo.NewGroupTransactSession(opts...)
-	if err == nil {
-		s.client.Store(sess.Client())
+	if err != nil {
+		return nil, permanent(err, "the Kafka client refuses its settings") // nothing was asked of the network yet
 	}
-	return sess, err
+	client = sess.Client()
+	s.client.Store(client)
+	return sess, nil
 }
 
 // leave hands the partitions to the other members, which would otherwise wait
@@ -176,7 +180,7 @@ func (s *session) work(ctx context.Context) (worked bool, err error) {
 // anything to write: what a predecessor left open is aborted at once, and a
 // holder that still runs is fenced.
 func (s *session) take(ctx context.Context, client *kgo.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, endTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.parent.endTimeout)
 	defer cancel()
 	_, _, err := client.ProducerID(ctx)
 	return err
@@ -208,7 +212,7 @@ func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, 
 	m, now := s.parent.metrics, s.parent.config.Now
 	live := s.parent.config.Live() // one snapshot per transaction
 	// SIGTERM ends the polling, never a transaction.
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.parent.endTimeout)
 	defer cancel()
 	began := now()
 	if err := s.batch.decide(live, s.parent.config.Topics, fetches, s.poison, began); err != nil {
@@ -219,8 +223,8 @@ func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, 
 	if cause != nil || err != nil {
 		s.batch.drop()
 	}
-	if end.Err() != nil && err != nil {
-		return false, permanent(errors.Join(cause, err), "a transaction of %d applications did not end within %s; the broker aborts it", fetches.NumRecords(), endTimeout)
+	if end.Err() != nil && !committed {
+		return false, permanent(errors.Join(cause, err), "a transaction of %d applications did not end within %s; the broker aborts it", fetches.NumRecords(), s.parent.endTimeout)
 	}
 	if took := now().Sub(began); took > transactionTimeout && (isFenced(err) || isFenced(cause)) {
 		return false, &lateError{took, errors.Join(cause, err)}

@@ -25,6 +25,9 @@ const (
 	transactionTimeout = 8 * time.Second
 	// What one transaction's produce and end may take, whatever SIGTERM says.
 	endTimeout = 15 * time.Second
+	// How long a fetch waits for something to read. It does not delay what arrives,
+	// but a partition just taken over waits for the fetch that is out.
+	fetchWait = 500 * time.Millisecond
 	// What handing the partitions over may take at the end.
 	leaveTimeout = 3 * time.Second
 	// Between one client and the next.
@@ -62,6 +65,7 @@ type Config struct {
 type Scorer struct {
 	config      Config
 	metrics     *metrics
+	endTimeout  time.Duration
 	lagInterval time.Duration
 
 	mu       sync.Mutex // guards what follows
@@ -84,7 +88,7 @@ func New(c Config) (*Scorer, error) {
 		c.Now = time.Now
 	}
 	return &Scorer{
-		config: c, metrics: newMetrics(c.Registerer), lagInterval: lagInterval,
+		config: c, metrics: newMetrics(c.Registerer), endTimeout: endTimeout, lagInterval: lagInterval,
 		why: errors.New("starting"), stopped: map[int32]int64{},
 	}, nil
 }
@@ -139,16 +143,19 @@ func (s *Scorer) run(ctx context.Context) error {
 	}
 	s.why = nil
 	s.mu.Unlock()
-	for _, one := range s.sessions {
+	start := func(f func(context.Context) error) {
 		group.Go(func() error {
-			err := one.run(ctx)
+			err := f(ctx)
 			if err != nil {
 				s.note(err) // the others may take a while to drain
 			}
 			return err
 		})
 	}
-	group.Go(func() error { s.watchLag(ctx); return nil })
+	for _, one := range s.sessions {
+		start(one.run)
+	}
+	start(s.watchLag)
 	return group.Wait()
 }
 
