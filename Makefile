@@ -6,7 +6,7 @@ VENV := .venv
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-onnx test test-onnx test-race test-kafka fuzz lint generate python test-python data train clean
+.PHONY: help build build-onnx test test-onnx test-race test-kafka fuzz lint generate python test-python data train check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ data: python ## Download the UCI dataset into data/raw (or take DATASET=FILE)
 
 train: python ## Train the shipped bundle again from the dataset
 	cd retrain && ../$(VENV)/bin/python -m credit_retrain train --out ../model/shipped/credit-default.bundle
+
+check-train: python ## Train again and hold the shipped bundle to it, byte by byte
+	cd retrain && ../$(VENV)/bin/python -m credit_retrain check
 
 clean: ## Remove what was built
 	rm -rf bin $(TOOLS)

@@ -84,10 +84,8 @@ const modelTime = time.Minute
 
 // withinModelTime is the process with that bound.
 func withinModelTime(p *process) (*process, context.CancelFunc) {
-	q := *p
-	var cancel context.CancelFunc
-	q.ctx, cancel = context.WithTimeout(p.ctx, modelTime)
-	return &q, cancel
+	ctx, cancel := context.WithTimeout(p.ctx, modelTime)
+	return p.with(ctx), cancel
 }
 
 // printJSON prints one JSON document on one line.

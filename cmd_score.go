@@ -21,6 +21,7 @@ type scoreCmd struct {
 	Sessions      int    `help:"Transactional sessions of this process; several overlap one's commit with another's work." default:"2" placeholder:"N"`
 	GroupProtocol string `help:"Group protocol: ${enum}. consumer (KIP-848, Kafka 4) takes its timeouts from the broker's group configuration; see topics apply." enum:"classic,consumer" default:"classic"`
 	Static        bool   `help:"Static group membership, classic only: a restart within the session timeout moves no partition, but SIGTERM hands none over before that timeout."`
+	StopWithStdin bool   `hidden:"" help:"Stop when standard input ends: the demo's scorer does not outlive it."`
 	From          string `help:"Where a group without commits begins: start, end or an RFC 3339 time. Needed only when predictions already holds decisions from the stream." placeholder:"start|end|TIME"`
 }
 
@@ -55,6 +56,9 @@ func (c *scoreCmd) Run(p *process) error {
 	})
 	if err != nil {
 		return err
+	}
+	if c.StopWithStdin {
+		p = p.with(untilClosed(p.ctx, p.stdin))
 	}
 	p.log.Info("scoring", "group", c.Group, "instance", instance, "sessions", c.Sessions)
 	return serveComponents(p, c.Listen, reg, models, s)

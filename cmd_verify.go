@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/verify"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -35,12 +34,17 @@ func (c *verifyCmd) Run(p *process) error {
 			return fmt.Errorf("--from %q: expected start or an RFC 3339 time", c.From)
 		}
 	}
-	again, err := newRecomputer(c.Model, func() (*release.History, error) { return readHistory(p, c.kafkaFlags) })
+	unrouted, err := modelFlags{Model: c.Model}.bundle()
+	if err != nil {
+		return err
+	}
+	topics := schemas.NewTopics(c.Prefix)
+	again, err := newRecomputer(p.ctx, c.config(p, "verify"), topics, unrouted)
 	if err != nil {
 		return err
 	}
 	report, err := verify.Run(p.ctx, verify.Config{
-		Kafka: c.config(p, "verify"), Topics: schemas.NewTopics(c.Prefix), Group: c.Group, From: from,
+		Kafka: c.config(p, "verify"), Topics: topics, Group: c.Group, From: from,
 		Recompute: again.recompute,
 	})
 	if err != nil {

@@ -33,7 +33,8 @@ func (f redisFlags) client() *redis.Client {
 	// The library would write to stderr by itself about every failed connection;
 	// components say what is wrong, once.
 	redis.SetLogger(&logging.VoidLogger{})
-	return redis.NewClient(&redis.Options{Addr: f.Redis, ClientName: "creditstream"})
+	// A deadline holds also where a server accepts and does not answer.
+	return redis.NewClient(&redis.Options{Addr: f.Redis, ClientName: "creditstream", ContextTimeoutEnabled: true})
 }
 
 // listenFlags say where a component shows /metrics, /healthz and /readyz.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/creditstream/creditstream/consumer/verify"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer"
@@ -13,7 +15,7 @@ import (
 // carries and what stands on the models and routes topics. It serves one
 // goroutine.
 type recomputer struct {
-	unrouted []byte // the bundle that served where a prediction names no route
+	unrouted [][]byte // bundles that may have served without a route
 	read     func() (*release.History, error)
 	archive  *release.Archive
 	newest   int64 // revision that was looked for in the topics, -1 without one
@@ -32,15 +34,13 @@ type served struct {
 	engine   string
 }
 
-// newRecomputer takes the bundle that served without a route, shipped or a file,
-// and what read says of the others. read is called again when a prediction names
-// a route that came after.
-func newRecomputer(name string, read func() (*release.History, error)) (*recomputer, error) {
-	bundle, err := modelFlags{Model: name}.bundle()
-	if err != nil {
-		return nil, err
-	}
-	r := &recomputer{unrouted: bundle, read: read, newest: -1, scorer: scorer.New()}
+// newRecomputer reads models and routes to their ends; again when a prediction
+// names a route that came after. unrouted are bundles that may have served
+// without a route.
+func newRecomputer(ctx context.Context, c kafka.Config, topics schemas.Topics, unrouted ...[]byte) (*recomputer, error) {
+	r := &recomputer{unrouted: unrouted, newest: -1, scorer: scorer.New(), read: func() (*release.History, error) {
+		return release.ReadAll(ctx, c, topics)
+	}}
 	return r, r.load()
 }
 
@@ -49,9 +49,9 @@ func (r *recomputer) load() error {
 	if err != nil {
 		return err
 	}
-	r.archive, err = release.NewArchive(history, r.unrouted)
+	r.archive, err = release.NewArchive(history, r.unrouted...)
 	if err != nil {
-		return fmt.Errorf("--model: %w", err)
+		return fmt.Errorf("the bundle that served without a route: %w", err)
 	}
 	r.sets = map[served]*release.LiveSet{}
 	if c := history.Current(); c != nil {
@@ -71,7 +71,8 @@ func (r *recomputer) recompute(p *schemas.Prediction) (schemas.Prediction, error
 	key := served{p.ModelVersion, p.RouteRevision, p.PolicyVersion, p.Engine}
 	set, tried := r.sets[key]
 	if !tried {
-		// Whatever is wrong, it cannot be computed again here, which verify counts.
+		// Whatever is missing, the model, its route or the engine in this build: the
+		// decision cannot be made again here, which is counted.
 		set, _ = r.archive.Set(key.model, key.revision, key.policy, key.engine)
 		r.sets[key] = set
 	}

@@ -30,8 +30,8 @@ func TestAPredictionIsComputedAgainFromWhatItCarries(t *testing.T) {
 		reads++
 		return &release.History{}, nil
 	}
-	r, err := newRecomputer("shipped", read)
-	require.NoError(t, err)
+	r := &recomputer{unrouted: [][]byte{shipped.Bundle}, read: read, newest: -1, scorer: scorer.New()}
+	require.NoError(t, r.load())
 	again, err := r.recompute(&out[0])
 	require.NoError(t, err)
 	require.Equal(t, out[0], again)
@@ -50,6 +50,12 @@ func TestAPredictionIsComputedAgainFromWhatItCarries(t *testing.T) {
 	unknown(func(p *schemas.Prediction) { p.RouteRevision = 3 })
 	require.Equal(t, 2, reads, "once at first, once for a route that came after")
 
-	_, err = newRecomputer("recompute_test.go", read)
-	require.ErrorContains(t, err, "--model")
+	p := out[0]
+	p.Route = schemas.RouteCanary // one model decides alike in either role
+	again, err = r.recompute(&p)
+	require.NoError(t, err)
+	require.Equal(t, p, again)
+
+	r.unrouted = [][]byte{[]byte("no bundle")}
+	require.ErrorContains(t, r.load(), "served without a route")
 }

@@ -191,20 +191,23 @@ func (r *reader) featuresInto(f *Features) {
 	if !r.object("features", 1, "must be an object of the 23 features") {
 		return
 	}
-	seen := r.members(2, "features.", featureNames, func(i int) {
-		if r.null() {
-			f[i] = Missing
-			return
-		}
-		rule, from := &FeatureRules[i], r.i
-		v, ok := r.integer()
-		if !ok || v < int64(rule.Min) || v > int64(rule.Max) {
-			r.violate(featureFields[i], from, wholeRule(int64(rule.Min), int64(rule.Max))+", or null")
-			return
-		}
-		f[i] = int32(v)
-	})
+	seen := r.members(2, "features.", featureNames, func(i int) { r.featureInto(featureFields[i], i, f) })
 	r.require("features.", featureNames, seen, 0)
+}
+
+// featureInto reads the value of feature i. field names it in a violation.
+func (r *reader) featureInto(field string, i int, f *Features) {
+	if r.null() {
+		f[i] = Missing
+		return
+	}
+	rule, from := &FeatureRules[i], r.i
+	v, ok := r.integer()
+	if !ok || v < int64(rule.Min) || v > int64(rule.Max) {
+		r.violate(field, from, wholeRule(int64(rule.Min), int64(rule.Max))+", or null")
+		return
+	}
+	f[i] = int32(v)
 }
 
 var applicationNames = []string{"application_id", "applied_at", "features"}

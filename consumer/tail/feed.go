@@ -21,7 +21,7 @@ type Decision struct {
 	Decision           string            `json:"decision"`
 	DefaultProbability float32           `json:"default_probability"`
 	Points             int32             `json:"points"`
-	Reasons            []string          `json:"reasons"` // codes, most adverse first
+	Reasons            []schemas.Reason  `json:"reasons"` // most adverse first
 	ModelVersion       string            `json:"model_version"`
 	Route              string            `json:"route"`
 }
@@ -164,10 +164,7 @@ func (f *Feed) add(p *schemas.Prediction, now time.Time) {
 	defer f.mu.Unlock()
 	// The place of the decision that falls out is used again, but for its
 	// reasons: those have been handed out.
-	reasons := make([]string, len(p.Reasons))
-	for i := range p.Reasons {
-		reasons[i] = p.Reasons[i].Code
-	}
+	reasons := slices.Clone(p.Reasons)
 	f.recent[f.totals.Decisions%keep] = Decision{
 		ApplicationID: p.ApplicationID, DecidedAt: p.DecidedAt, Channel: p.Channel, Decision: p.Decision,
 		DefaultProbability: p.DefaultProbability, Points: p.Points, Reasons: reasons,

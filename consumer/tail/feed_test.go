@@ -23,7 +23,7 @@ func TestAFeedKeepsTheLastDecisions(t *testing.T) {
 		require.Len(t, s.Recent, keep)
 		require.Equal(t, "A-0119", s.Recent[0].ApplicationID)
 		require.Equal(t, "A-0070", s.Recent[keep-1].ApplicationID)
-		require.Equal(t, []string{"UTILISATION", "RECENT_DELAY", "LIMIT"}, s.Recent[0].Reasons)
+		require.Equal(t, []schemas.Reason{{Code: "UTILISATION", Contribution: 0.4}, {Code: "RECENT_DELAY", Contribution: 0.1}, {Code: "LIMIT", Contribution: 0.05}}, s.Recent[0].Reasons)
 		require.Equal(t, int64(120), s.Decisions)
 
 		// What was handed out does not change.

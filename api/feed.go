@@ -1,0 +1,151 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// Feed follows the stream of decisions for people to look at.
+type Feed interface {
+	// Snapshot is what is known now: the last sampled decisions, newest first.
+	Snapshot() FeedSnapshot
+	// Subscribe hands out what is new until ctx ends or the feed does, and then
+	// closes the channel. A reader that is too slow misses decisions; the totals
+	// are right in every update.
+	Subscribe(ctx context.Context) <-chan FeedUpdate
+}
+
+// FeedTotals counts decisions since a moment.
+type FeedTotals struct {
+	Since      time.Time
+	Decisions  int64
+	ByDecision map[string]int64 // approve, refer, decline
+	ByChannel  map[string]int64 // stream, api
+	PerSecond  float64          // of late
+}
+
+// FeedSnapshot is a feed at one moment. What it refers to is not changed
+// afterwards.
+type FeedSnapshot struct {
+	Totals    FeedTotals
+	Decisions []schemas.Prediction // newest first; their features are never handed on
+}
+
+// FeedUpdate is what is new since the last.
+type FeedUpdate FeedSnapshot
+
+const (
+	streamRoute = "/decisions/stream"
+	// maxDecisions is the most decisions of a snapshot.
+	maxDecisions = 50
+	// maxStreams is how many streams may be open at once.
+	maxStreams = 100
+	// heartbeat keeps proxies from ending a quiet stream.
+	heartbeat = 15 * time.Second
+)
+
+func noFeed() *problem {
+	return newProblem(http.StatusServiceUnavailable, "no-feed", "Decisions are not followed here", "").after(10)
+}
+
+// decisions is GET /decisions.
+func (s *Server) decisions(w http.ResponseWriter, _ *http.Request, _ string) *problem {
+	if s.config.Feed == nil {
+		return noFeed()
+	}
+	writeJSON(w, s.appendFeed(nil, s.config.Feed.Snapshot()))
+	return nil
+}
+
+// decisionStream is GET /decisions/stream: server-sent events, first a snapshot,
+// then updates.
+func (s *Server) decisionStream(w http.ResponseWriter, r *http.Request, _ string) *problem {
+	if s.config.Feed == nil {
+		return noFeed()
+	}
+	ctx, stop := context.WithCancel(r.Context())
+	defer stop()
+	updates := s.config.Feed.Subscribe(ctx)
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // a proxy that buffers would hold events back
+	connection := http.NewResponseController(w)
+	// The stream outlives the server's timeout for a request's body; each write has
+	// its own. What cannot set a deadline (a test's recorder) needs none.
+	_ = connection.SetReadDeadline(time.Time{})
+	send := func(event []byte) bool {
+		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, err := w.Write(event); err != nil {
+			return false
+		}
+		return connection.Flush() == nil
+	}
+	buf := append([]byte("retry: 2000\n"), s.event(nil, "snapshot", s.config.Feed.Snapshot())...)
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for send(buf) {
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-s.closing:
+			return nil
+		case <-tick.C:
+			buf = append(buf[:0], ": still here\n\n"...)
+		case u, ok := <-updates:
+			if !ok {
+				return nil
+			}
+			buf = s.event(buf[:0], "update", FeedSnapshot(u))
+		}
+	}
+	return nil
+}
+
+func (s *Server) event(dst []byte, name string, f FeedSnapshot) []byte {
+	dst = append(dst, "event: "+name+"\ndata: "...)
+	dst = s.appendFeed(dst, f) // one line: JSON without raw line feeds
+	return append(dst, "\n\n"...)
+}
+
+// appendFeed appends a snapshot as JSON.
+func (s *Server) appendFeed(dst []byte, f FeedSnapshot) []byte {
+	text := func(code string) string { return code }
+	if set := s.config.Live(); set != nil {
+		text = set.Champion.ReasonText
+	}
+	t := f.Totals
+	dst = append(dst, `{"since":`...)
+	dst = strconv.AppendQuote(dst, t.Since.UTC().Format(time.RFC3339))
+	dst = append(dst, `,"total":`...)
+	dst = strconv.AppendInt(dst, t.Decisions, 10)
+	dst = appendCounts(append(dst, `,"by_decision":`...), t.ByDecision, schemas.Approve, schemas.Refer, schemas.Decline)
+	dst = appendCounts(append(dst, `,"by_channel":`...), t.ByChannel, schemas.ChannelStream, schemas.ChannelAPI)
+	dst = append(dst, `,"per_second":`...)
+	dst = strconv.AppendFloat(dst, t.PerSecond, 'f', 1, 64)
+	dst = append(dst, `,"decisions":[`...)
+	for i := range f.Decisions[:min(len(f.Decisions), maxDecisions)] {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = schemas.AppendSummary(dst, &f.Decisions[i], text)
+	}
+	return append(dst, `]}`...)
+}
+
+func appendCounts(dst []byte, counts map[string]int64, names ...string) []byte {
+	shown := make(map[string]int64, len(names))
+	for _, n := range names {
+		shown[n] = counts[n]
+	}
+	b, err := json.Marshal(shown)
+	if err != nil { // names and numbers only
+		panic(err)
+	}
+	return append(dst, b...)
+}

@@ -1,0 +1,102 @@
+package api
+
+import (
+	_ "embed" // the page
+	"errors"
+	"fmt"
+	"html"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// pagePolicy allows the page what is served here and nothing else.
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+var (
+	//go:embed page/index.html
+	pageHTML string
+	//go:embed page/page.css
+	pageCSS []byte
+	//go:embed page/page.js
+	pageJS []byte
+	//go:embed page/icon.svg
+	pageIcon []byte
+)
+
+// page is the first page: decisions as they come, and a form that asks for one.
+type page struct{ html []byte }
+
+// fieldsets are the features as a person would fill them in: every one, once, in
+// the contract's order.
+var fieldsets = []struct {
+	legend, hint string
+	labels       []string
+}{
+	{"Applicant", "sex 1 male, 2 female; education 1 graduate school, 2 university, 3 high school; marriage 1 married, 2 single", []string{"Credit limit", "Sex", "Education", "Marriage", "Age"}},
+	{"Repayment", "months late; −2 no use, −1 paid in full, 0 revolving", []string{"last month", "2 back", "3 back", "4 back", "5 back", "6 back"}},
+	{"Bill", "whole currency units", []string{"last month", "2 back", "3 back", "4 back", "5 back", "6 back"}},
+	{"Paid", "whole currency units", []string{"last month", "2 back", "3 back", "4 back", "5 back", "6 back"}},
+}
+
+// example is an applicant such as the form and the documentation begin with: two
+// months behind of late, most of the limit in use.
+var example = schemas.Features{
+	120000, 2, 2, 1, 37,
+	2, 0, 0, 0, 0, -1,
+	93400, 91200, 88700, 71500, 52300, 33100,
+	0, 4000, 3500, 3000, 2500, 33100,
+}
+
+// exampleFeatures is the example as a request has it.
+func exampleFeatures() object {
+	o := object{}
+	for i, rule := range schemas.FeatureRules {
+		o[rule.Name] = example[i]
+	}
+	return o
+}
+
+// fieldsMark is where the form's fields go.
+const fieldsMark = "<!-- fields -->"
+
+// newPage writes the contract's features and their limits into the form.
+func newPage() (*page, error) {
+	before, after, ok := strings.Cut(pageHTML, fieldsMark)
+	if !ok {
+		return nil, errors.New("page: index.html has no place for the fields")
+	}
+	var b strings.Builder
+	b.WriteString(before)
+	next := 0
+	for _, set := range fieldsets {
+		fmt.Fprintf(&b, "<fieldset>\n<legend>%s", html.EscapeString(set.legend))
+		if set.hint != "" {
+			fmt.Fprintf(&b, " <small>%s</small>", html.EscapeString(set.hint))
+		}
+		b.WriteString("</legend>\n<div class=\"fields\">\n")
+		for _, label := range set.labels {
+			writeField(&b, schemas.FeatureRules[next], label, example[next])
+			next++
+		}
+		b.WriteString("</div>\n</fieldset>\n")
+	}
+	b.WriteString(after)
+	return &page{[]byte(b.String())}, nil
+}
+
+func writeField(b *strings.Builder, rule schemas.FeatureRule, label string, value int32) {
+	fmt.Fprintf(b, `<p><label for="f-%[1]s" title="%[2]s">%[3]s</label>`+
+		`<input id="f-%[1]s" name="%[1]s" type="number" inputmode="numeric" step="1" min="%[4]d" max="%[5]d" value="%[6]d" placeholder="missing" aria-describedby="e-%[1]s">`+
+		`<span class="error" id="e-%[1]s"></span></p>`+"\n",
+		rule.Name, html.EscapeString(rule.Doc), html.EscapeString(label), rule.Min, rule.Max, value)
+}
+
+func (p *page) routes(r chi.Router) {
+	get(r, "/", asset("text/html; charset=utf-8", pagePolicy, p.html))
+	get(r, "/assets/page.css", asset("text/css; charset=utf-8", "", pageCSS))
+	get(r, "/assets/page.js", asset("text/javascript; charset=utf-8", "", pageJS))
+	get(r, "/assets/icon.svg", asset("image/svg+xml", "default-src 'none'; style-src 'unsafe-inline'", pageIcon))
+}

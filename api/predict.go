@@ -1,0 +1,202 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/google/uuid"
+
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/scorer"
+)
+
+// job is the memory that one request works in.
+type job struct {
+	scorer      *scorer.Scorer
+	body        []byte
+	answer      []byte
+	request     schemas.Request
+	items       []schemas.BatchItem
+	apps        []schemas.Application
+	predictions []schemas.Prediction
+	errs        []error
+}
+
+func newJob() *job {
+	return &job{scorer: scorer.New(), body: make([]byte, 0, 2048), answer: make([]byte, 0, 2048)}
+}
+
+// done gives the job back, without what only a large batch needs.
+func (s *Server) done(j *job) {
+	if cap(j.body) > keptBody {
+		*j = *newJob()
+	}
+	j.body, j.answer, j.items, j.apps = j.body[:0], j.answer[:0], j.items[:0], j.apps[:0]
+	s.jobs.Put(j)
+}
+
+// predict is POST /predict.
+func (s *Server) predict(w http.ResponseWriter, r *http.Request, caller string) *problem {
+	detail, p := wantsDetail(r)
+	if p != nil {
+		return p
+	}
+	j := s.jobs.Get().(*job)
+	defer s.done(j)
+	if j.body, p = readBody(w, r, j.body, maxBody); p != nil {
+		return p
+	}
+	if p := refused(schemas.DecodeRequest(j.body, &j.request)); p != nil {
+		return p
+	}
+	set := s.config.Live()
+	if set == nil {
+		return noModel()
+	}
+	c, kept, p := s.claim(r, caller, j.body)
+	if p != nil {
+		return p
+	}
+	if kept != nil {
+		s.replay(w, kept)
+		return nil
+	}
+	j.apps = append(j.apps, j.request.Application)
+	s.complete(&j.apps[0], j.request.HasAppliedAt, c, 0)
+	p = s.decide(r.Context(), set, j)
+	if p == nil && j.errs[0] != nil {
+		p = unrecorded(j.apps[0].ApplicationID)
+	}
+	if p == nil {
+		j.answer, p = appendAnswer(j.answer, set, &j.predictions[0], detail)
+	}
+	s.settle(r.Context(), c, j.answer, p == nil)
+	if p != nil {
+		return p
+	}
+	writeJSON(w, j.answer)
+	return nil
+}
+
+// detailContributions is what ?detail= may ask for.
+const detailContributions = "contributions"
+
+func wantsDetail(r *http.Request) (bool, *problem) {
+	if r.URL.RawQuery == "" {
+		return false, nil
+	}
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return false, newProblem(http.StatusBadRequest, "query", "The query cannot be read", "")
+	}
+	switch v := q.Get("detail"); v {
+	case "":
+		return false, nil
+	case detailContributions:
+		return true, nil
+	default:
+		return false, broken(schemas.Violation{Field: "detail", Value: v[:min(len(v), 64)], Rule: "must be " + detailContributions})
+	}
+}
+
+// refused is a request that could not be decoded.
+func refused(err error) *problem {
+	var (
+		contract *schemas.ContractError
+		decode   *schemas.DecodeError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &contract):
+		return broken(contract.Violations...)
+	case errors.As(err, &decode):
+		return newProblem(http.StatusBadRequest, "json", "The body is not one JSON object", decode.Msg)
+	}
+	return newProblem(http.StatusBadRequest, "json", "The body is not one JSON object", "")
+}
+
+func noModel() *problem {
+	return newProblem(http.StatusServiceUnavailable, "no-model", "No model serves yet", "").after(1)
+}
+
+// complete gives an application what its request left out. With an idempotency
+// key a retry makes the same id, so that a decision recorded twice can be told.
+func (s *Server) complete(a *schemas.Application, hasAppliedAt bool, c *claim, index int) {
+	if !hasAppliedAt {
+		a.AppliedAt = schemas.At(s.config.Now())
+	}
+	switch {
+	case a.ApplicationID != "":
+	case c != nil:
+		a.ApplicationID = c.applicationID(index)
+	default:
+		a.ApplicationID = uuid.Must(uuid.NewV7()).String()
+	}
+}
+
+// decide decides the job's applications under one live set and publishes the
+// decisions. j.errs says which could not be recorded.
+func (s *Server) decide(ctx context.Context, set *release.LiveSet, j *job) *problem {
+	n := len(j.apps)
+	if cap(j.predictions) < n {
+		j.predictions = append(j.predictions[:cap(j.predictions)], make([]schemas.Prediction, n-cap(j.predictions))...)
+	}
+	if cap(j.errs) < n {
+		j.errs = make([]error, n)
+	}
+	j.predictions, j.errs = j.predictions[:n], j.errs[:n]
+	if err := j.scorer.Decide(set, schemas.ChannelAPI, schemas.At(s.config.Now()), j.apps, j.predictions); err != nil {
+		s.config.Log.Error("scoring failed", "model_version", set.Champion.Version, "error", err)
+		return internalProblem()
+	}
+	// The decision is recorded also when the client goes away meanwhile.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Limits.Publish)
+	defer cancel()
+	s.config.Publisher.Publish(ctx, j.predictions, j.errs)
+	for i, err := range j.errs {
+		if err != nil {
+			s.metrics.unrecorded.Inc()
+		} else {
+			s.metrics.decisions.WithLabelValues(j.predictions[i].Decision).Inc()
+		}
+	}
+	return nil
+}
+
+// served is the model that made a prediction of this live set.
+func served(set *release.LiveSet, p *schemas.Prediction) *model.Model {
+	if p.Route == schemas.RouteCanary {
+		return set.Canary
+	}
+	return set.Champion
+}
+
+// appendAnswer appends what POST /predict says about one application.
+func appendAnswer(dst []byte, set *release.LiveSet, p *schemas.Prediction, detail bool) ([]byte, *problem) {
+	m := served(set, p)
+	dst = schemas.AppendAnswer(dst, p, m.ReasonText)
+	if !detail {
+		return dst, nil
+	}
+	var row [model.NumInputs]float32
+	p.Features.Row(row[:])
+	contributions, err := m.Contributions(row[:])
+	if err != nil {
+		return dst, internalProblem()
+	}
+	more, err := json.Marshal(struct {
+		Base          float64              `json:"base"`
+		Contributions []model.Contribution `json:"contributions"`
+	}{m.Manifest.ExpectedValue, contributions})
+	if err != nil {
+		return dst, internalProblem()
+	}
+	dst[len(dst)-1] = ',' // the answer goes on
+	return append(dst, more[1:]...), nil
+}

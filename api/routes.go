@@ -1,0 +1,201 @@
+package api
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// routes is every path there is.
+func (s *Server) routes() (http.Handler, error) {
+	page, err := newPage()
+	if err != nil {
+		return nil, err
+	}
+	openapi, err := openAPI(s.config.Version)
+	if err != nil {
+		return nil, err
+	}
+	r := chi.NewRouter()
+	r.Use(s.observe)
+	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		newProblem(http.StatusNotFound, "no-such-path", "There is nothing at this path", "GET /openapi.json lists the paths.").write(w)
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		allow := allowed(r, req.URL.Path)
+		w.Header().Set("Allow", allow)
+		newProblem(http.StatusMethodNotAllowed, "method", "The path does not take this method", "It takes "+allow+".").write(w)
+	})
+
+	r.Post("/predict", s.guard(s.predict))
+	r.Post("/predict/batch", s.guard(s.predictBatch))
+	get(r, "/predictions/{id}", s.guard(s.prediction))
+	get(r, "/model", s.guard(s.model))
+	get(r, "/decisions", s.guard(s.decisions))
+	r.Get(streamRoute, s.guardStream(s.decisionStream))
+
+	get(r, "/openapi.json", asset("application/json", "", openapi))
+	if err := docs(r); err != nil {
+		return nil, err
+	}
+	page.routes(r)
+	get(r, "/metrics", s.config.Metrics.ServeHTTP)
+	get(r, "/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
+	get(r, "/readyz", s.ready)
+	return r, nil
+}
+
+// get takes GET, and HEAD as net/http answers it.
+func get(r chi.Router, pattern string, h http.HandlerFunc) {
+	r.Get(pattern, h)
+	r.Head(pattern, h)
+}
+
+// allowed are the methods a path takes.
+func allowed(routes chi.Routes, path string) string {
+	var methods []string
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		if routes.Match(chi.NewRouteContext(), m, path) {
+			methods = append(methods, m)
+		}
+	}
+	return strings.Join(methods, ", ")
+}
+
+// ready says whether decisions can be made, and what cannot be done apart from
+// that: without Redis there are no look-ups and no idempotency keys.
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	if err := s.config.Ready(); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = fmt.Fprintln(w, "ready")
+	if err := s.config.Degraded(); err != nil {
+		_, _ = fmt.Fprintln(w, "degraded:", err)
+	}
+}
+
+// answer is a response whose status can be seen afterwards.
+type answer struct {
+	http.ResponseWriter
+	status int // 0: nothing written yet
+}
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+var nosniff, noReferrer = []string{"nosniff"}, []string{"no-referrer"}
+
+// observe counts and times every request, by its route and not by its path, and
+// answers 500 for one that panics.
+func (s *Server) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := s.config.Now()
+		s.metrics.inFlight.Inc()
+		defer s.metrics.inFlight.Dec()
+		a := &answer{ResponseWriter: w}
+		h := w.Header()
+		h["X-Content-Type-Options"], h["Referrer-Policy"] = nosniff, noReferrer
+		defer func() {
+			if v := recover(); v != nil {
+				s.recovered(a, r, v)
+			}
+			s.metrics.observe(r, a.status, s.config.Now().Sub(began))
+		}()
+		next.ServeHTTP(a, r)
+	})
+}
+
+// recovered tells the log what happened and the client only that something did.
+func (s *Server) recovered(a *answer, r *http.Request, v any) {
+	if v == http.ErrAbortHandler { //nolint:errorlint // a sentinel that net/http compares too
+		panic(v)
+	}
+	s.config.Log.Error("a request panicked", "route", chi.RouteContext(r.Context()).RoutePattern(),
+		slog.Any("panic", v), "stack", string(debug.Stack()))
+	if a.status == 0 {
+		internalProblem().write(a)
+	}
+}
+
+// handler answers a caller, or says why it cannot.
+type handler func(w http.ResponseWriter, r *http.Request, caller string) *problem
+
+// guard lets a request through to what reads or makes decisions.
+func (s *Server) guard(h handler) http.HandlerFunc {
+	return s.guarded(h, s.slots)
+}
+
+// guardStream is guard for requests that stay: they have places of their own.
+func (s *Server) guardStream(h handler) http.HandlerFunc {
+	return s.guarded(h, s.streams)
+}
+
+func (s *Server) guarded(h handler, slots chan struct{}) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if p := s.pass(w, r, h, slots); p != nil {
+			p.write(w)
+		}
+	}
+}
+
+func (s *Server) pass(w http.ResponseWriter, r *http.Request, h handler, slots chan struct{}) *problem {
+	// A page elsewhere must not make a visitor's browser ask for decisions.
+	if err := s.origins.Check(r); err != nil {
+		return newProblem(http.StatusForbidden, "cross-origin", "Another site's page may not ask for this", "")
+	}
+	caller, p := s.authenticate(r)
+	if p != nil {
+		if p.Status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="creditstream"`)
+		}
+		return p
+	}
+	select {
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	default:
+		return newProblem(http.StatusServiceUnavailable, "busy", "Too many requests are being worked on", "").after(1)
+	}
+	return h(w, r, caller)
+}
+
+// authenticate names the caller ("" where no key is asked for) and holds it to
+// its rate. A caller without a right key is held to its address's.
+func (s *Server) authenticate(r *http.Request) (caller string, p *problem) {
+	account := ""
+	if s.config.Keys != nil {
+		caller, p = s.config.Keys.caller(r)
+		account = "key " + caller
+	}
+	if s.limiter == nil {
+		return caller, p
+	}
+	if s.config.Keys == nil || p != nil {
+		account = address(r.RemoteAddr)
+	}
+	if wait := s.limiter.wait(account, s.config.Now()); wait > 0 {
+		seconds := int((wait + time.Second - 1) / time.Second)
+		return "", newProblem(http.StatusTooManyRequests, "rate", "Too many requests", "").after(seconds)
+	}
+	return caller, p
+}

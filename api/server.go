@@ -1,0 +1,140 @@
+// Package api answers over HTTP what the stream answers over Kafka: the same
+// scorer, the same decisions, on the same topic. It knows neither Kafka nor Redis;
+// it takes small interfaces.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// Publisher appends predictions to the log.
+type Publisher interface {
+	// Publish sets each prediction's error: nil once the log has it for good. It
+	// returns by the end of ctx and keeps nothing of the predictions.
+	Publish(ctx context.Context, predictions []schemas.Prediction, errs []error)
+}
+
+// Lookup finds what has been decided.
+type Lookup interface {
+	// Prediction is the JSON of an application's last prediction, and whether
+	// there is one.
+	Prediction(ctx context.Context, applicationID string) ([]byte, bool, error)
+}
+
+// Limits bound what clients may ask for.
+type Limits struct {
+	PerSecond float64       // requests of one caller; 0: no limit
+	Burst     int           // requests of one caller at once; 0: a second's worth
+	InFlight  int           // requests being worked on, of all callers
+	Publish   time.Duration // for the log to acknowledge
+}
+
+// Config is what a Server needs.
+type Config struct {
+	Listener    net.Listener
+	Live        func() *release.LiveSet // nil result: nothing serves yet
+	Publisher   Publisher
+	Lookup      Lookup
+	Idempotency Idempotency
+	Feed        Feed  // nil: there is no feed
+	Keys        *Keys // nil: no key is asked for
+	Limits      Limits
+	Metrics     http.Handler // of GET /metrics
+	Ready       func() error // nil result: decisions can be made
+	Degraded    func() error // what is missing for less than that; nil result: nothing
+	Version     string       // of the program
+	Log         *slog.Logger
+	Registerer  prometheus.Registerer
+	Now         func() time.Time
+}
+
+// Times that bound one connection.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = time.Minute
+	maxHeaderBytes    = 16 << 10
+	// What open requests have to finish after SIGTERM.
+	drainTime = 15 * time.Second
+)
+
+// Server is the component.
+type Server struct {
+	config  Config
+	metrics *metrics
+	limiter *limiter
+	slots   chan struct{} // one per request being worked on
+	streams chan struct{} // one per open stream of decisions
+	origins *http.CrossOriginProtection
+	jobs    sync.Pool // of *job
+	handler http.Handler
+	closing chan struct{} // closed when the server stops
+}
+
+// New returns a Server that is not running yet.
+func New(c Config) (*Server, error) {
+	if c.Limits.InFlight < 1 || c.Limits.Publish <= 0 {
+		return nil, errors.New("the API needs room for at least one request and time to publish")
+	}
+	s := &Server{
+		config: c, metrics: newMetrics(c.Registerer), limiter: newLimiter(c.Limits.PerSecond, c.Limits.Burst),
+		slots: make(chan struct{}, c.Limits.InFlight), streams: make(chan struct{}, maxStreams),
+		origins: http.NewCrossOriginProtection(), closing: make(chan struct{}),
+	}
+	s.jobs.New = func() any { return newJob() }
+	var err error
+	s.handler, err = s.routes()
+	return s, err
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Name is part of lifecycle.Component.
+func (*Server) Name() string { return "api" }
+
+// Ready is part of lifecycle.Component: what a decision needs are components of
+// their own.
+func (*Server) Ready() error { return nil }
+
+// Run answers on the listener until ctx ends, then takes no more and finishes
+// what it has begun.
+func (s *Server) Run(ctx context.Context) error {
+	server := &http.Server{
+		Handler: s, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		// What clients do wrong on a connection is theirs.
+		ErrorLog: slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(s.config.Listener) }()
+	s.config.Log.Info("the API answers", "address", "http://"+s.config.Listener.Addr().String())
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	close(s.closing) // streams would never end
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	err := server.Shutdown(drain)
+	if err != nil {
+		err = errors.Join(err, server.Close())
+	}
+	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}

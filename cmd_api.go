@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/creditstream/creditstream/api"
+	"github.com/creditstream/creditstream/consumer/tail"
+	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/internal/idempotency"
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/lifecycle"
+	"github.com/creditstream/creditstream/internal/telemetry"
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type apiCmd struct {
+	kafkaFlags
+	redisFlags
+	listenFlags
+	modelFlags
+	apiFlags
+}
+
+// apiFlags say where the API answers, and whom.
+type apiFlags struct {
+	APIListen      string        `help:"Where the API, its page, its documentation, /metrics, /healthz and /readyz are served." name:"api-listen" default:"127.0.0.1:8000" placeholder:"HOST:PORT" group:"API"`
+	APIKeys        string        `help:"File of API keys, name:key or name:sha256-HEX one a line; read again when it changes. Needed beyond loopback." name:"api-keys" type:"path" placeholder:"FILE" group:"API"`
+	NoAuth         bool          `help:"Ask for no key, also beyond loopback." name:"no-auth" group:"API"`
+	RateLimit      float64       `help:"Requests per second of one key, or of one address where no keys are asked for; 0: no limit." default:"0" placeholder:"N" group:"API"`
+	RateBurst      int           `help:"Requests one caller may make at once; 0: a second's worth." default:"0" placeholder:"N" group:"API"`
+	MaxInFlight    int           `help:"Requests worked on at once; more are told to come back." default:"1024" placeholder:"N" group:"API"`
+	Feed           bool          `help:"Follow all decisions for the page." negatable:"" default:"true" group:"API"`
+	PublishTimeout time.Duration `help:"How long the log may take to acknowledge a decision before the answer is 503." default:"5s" placeholder:"DURATION" group:"API"`
+}
+
+// maxPublishTimeout leaves a request time to be answered before the server's own
+// deadlines.
+const maxPublishTimeout = 10 * time.Second
+
+// check refuses what cannot work and what is not safe.
+func (f *apiFlags) check() error {
+	switch {
+	case f.RateLimit < 0:
+		return fmt.Errorf("--rate-limit %v: expected 0 or more", f.RateLimit)
+	case f.RateBurst < 0:
+		return fmt.Errorf("--rate-burst %d: expected 0 or more", f.RateBurst)
+	case f.MaxInFlight < 1:
+		return fmt.Errorf("--max-in-flight %d: expected at least 1", f.MaxInFlight)
+	case f.PublishTimeout < time.Second || f.PublishTimeout > maxPublishTimeout:
+		return fmt.Errorf("--publish-timeout %s: expected 1s … %s", f.PublishTimeout, maxPublishTimeout)
+	case f.APIKeys != "" && f.NoAuth:
+		return errors.New("--api-keys and --no-auth: set one of them")
+	case f.APIKeys == "" && !f.NoAuth && !onLoopback(f.APIListen):
+		return fmt.Errorf("--api-listen %s can be reached from other machines and no key would be asked for: set --api-keys FILE, or --no-auth if that is meant", f.APIListen)
+	}
+	return nil
+}
+
+// onLoopback says whether only this machine can reach an address to listen on.
+func onLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return true // listening on it fails and says why
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// apiParts are what the API shares with other components of the process.
+type apiParts struct {
+	kafka kafkaFlags
+	redis redisFlags
+	live  func() *release.LiveSet
+	reg   *prometheus.Registry
+	ready func() error // of the whole process
+}
+
+// components are the API and what it needs of its own; stop frees what they hold
+// once they have run.
+func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Component, stop func(), err error) {
+	if err := f.check(); err != nil {
+		return nil, nil, err
+	}
+	var keys *api.Keys
+	if f.APIKeys != "" {
+		if keys, err = api.OpenKeys(f.APIKeys, p.log); err != nil {
+			return nil, nil, fmt.Errorf("--api-keys: %w", err)
+		}
+		all = append(all, keys)
+	}
+	writer, err := kafka.NewWriter(parts.kafka.config(p, "api"), schemas.NewTopics(parts.kafka.Prefix).Predictions, f.PublishTimeout)
+	if err != nil {
+		return nil, nil, err
+	}
+	listener, err := net.Listen("tcp", f.APIListen)
+	if err != nil {
+		writer.Close()
+		return nil, nil, fmt.Errorf("--api-listen %s: %w", f.APIListen, err)
+	}
+	client := parts.redis.client()
+	var feed api.Feed
+	if f.Feed {
+		follow := tail.NewFeed(tail.FeedConfig{Kafka: parts.kafka.config(p, "feed"), Topics: schemas.NewTopics(parts.kafka.Prefix), Log: p.log})
+		all, feed = append(all, follow), pageFeed{follow}
+	}
+	watch := &redisWatch{client: client, log: p.log}
+	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, Publish: f.PublishTimeout}
+	server, err := api.New(api.Config{
+		Listener: listener, Live: parts.live, Publisher: predictionPublisher{writer}, Lookup: view.NewStore(client),
+		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: feed, Keys: keys, Limits: limits,
+		Metrics: promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.ready, Degraded: watch.Away,
+		Version: version(), Log: p.log, Registerer: parts.reg, Now: time.Now,
+	})
+	stop = func() {
+		_ = listener.Close()
+		_ = client.Close()
+		writer.Close()
+	}
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return append(all, writer, watch, server), stop, nil
+}
+
+// Help is the second half of `api --help`.
+func (apiCmd) Help() string {
+	return `Answers POST /predict, POST /predict/batch and GET /predictions/{id} with the decisions of the stream's own scorer, and serves a page at / and documentation at /docs. Every decision is on the predictions topic before it is answered.
+
+Scoring needs a model and Kafka, and /readyz says whether both are there. Look-ups and requests with an Idempotency-Key need Redis; while it is away they get 503, the others are served, and /readyz says degraded.
+
+Examples:
+  creditstream api --model shipped
+  creditstream api --api-listen :8000 --api-keys keys.txt --rate-limit 50`
+}
+
+// Run answers until a signal.
+func (c *apiCmd) Run(p *process) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	reg := telemetry.NewRegistry()
+	models, err := c.follower(p, c.kafkaFlags, reg)
+	if err != nil {
+		return err
+	}
+	var all []lifecycle.Component
+	own, stop, err := c.components(p, apiParts{
+		kafka: c.kafkaFlags, redis: c.redisFlags, live: models.Live, reg: reg,
+		ready: func() error { return lifecycle.NotReady(all...) },
+	})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	all = append([]lifecycle.Component{models}, own...)
+	return serveComponents(p, c.Listen, reg, all...)
+}

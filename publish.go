@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// predictionPublisher is the API's way to the predictions topic.
+type predictionPublisher struct {
+	writer *kafka.Writer
+}
+
+// Publish is part of api.Publisher. Decisions of the API come from no record, so
+// they carry no source headers.
+func (p predictionPublisher) Publish(ctx context.Context, predictions []schemas.Prediction, errs []error) {
+	messages := make([]kafka.Message, len(predictions))
+	for i := range predictions {
+		messages[i] = kafka.Message{
+			Key:   []byte(predictions[i].ApplicationID),
+			Value: schemas.AppendPrediction(make([]byte, 0, predictionBytes), &predictions[i]),
+		}
+	}
+	p.writer.Write(ctx, messages, errs)
+}
+
+// predictionBytes is what nearly every prediction fits into.
+const predictionBytes = 1280
