@@ -6,7 +6,7 @@ VENV := .venv
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-onnx test test-onnx test-race fuzz lint generate python test-python data train check-train clean
+.PHONY: help build build-onnx test test-onnx test-race test-kafka fuzz lint generate python test-python data train check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ test-onnx: ## Hold both engines to each other (fetches the ONNX Runtime library;
 
 test-race: ## Run the Go tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
+
+test-kafka: build ## Test two scorers, killed and stopped, on a real Kafka and Redis (or KAFKA=HOST:PORT REDIS=HOST:PORT); takes DATASET
+	@GO="$(GO)" DATASET="$(DATASET)" KAFKA="$(KAFKA)" REDIS="$(REDIS)" deploy/dev/test-kafka.sh
 
 # A number of inputs, not a time: at the end of a time go test now and then reports
 # its own deadline as a failure.

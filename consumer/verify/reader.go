@@ -51,8 +51,11 @@ func read(ctx context.Context, c kafka.Config, spans map[string]map[int32]span, 
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // the last offset of a span is often a marker
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxBytes(2<<20),
-		kgo.FetchMaxPartitionBytes(512<<10),
+		// What is in memory is bounded by partition: an embedded broker that cuts an
+		// answer at FetchMaxBytes does not say which of its transactions were
+		// aborted, and their records would be taken for committed ones.
+		kgo.FetchMaxBytes(64<<20),
+		kgo.FetchMaxPartitionBytes(128<<10),
 		kgo.MaxConcurrentFetches(1),
 	)...)
 	if err != nil {

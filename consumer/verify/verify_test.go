@@ -125,7 +125,7 @@ func (w *world) write(client *kgo.Client, records ...*kgo.Record) {
 
 // transaction writes records and commits or aborts them.
 func (w *world) transaction(commit kgo.TransactionEndTry, records ...*kgo.Record) {
-	client := w.connect(kgo.TransactionalID(w.t.Name()))
+	client := w.connect(kgo.TransactionalID(w.t.Name()), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	require.NoError(w.t, client.BeginTransaction())
 	w.write(client, records...)
 	require.NoError(w.t, client.EndTransaction(w.t.Context(), commit))
@@ -184,6 +184,31 @@ func TestEveryApplicationAnsweredOnceIsFine(t *testing.T) {
 	var text bytes.Buffer
 	require.NoError(t, report.Print(&text))
 	require.Contains(t, text.String(), "answered exactly once")
+}
+
+func TestAbortedAnswersDoNotCountHoweverMany(t *testing.T) {
+	w := newWorld(t)
+	const n = 12_000 // 8 MB of answers, aborted and again
+	var applications, answers []*kgo.Record
+	for i := range n {
+		applications = append(applications, w.application(i))
+	}
+	w.write(w.client, applications...)
+	for i, r := range applications {
+		answers = append(answers, w.answer(i, r))
+	}
+	for len(answers) > 0 {
+		part := answers[:min(2000, len(answers))]
+		answers = answers[len(part):]
+		var again []*kgo.Record
+		for _, r := range part {
+			again = append(again, &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: r.Headers})
+		}
+		w.transaction(kgo.TryAbort, part...)
+		w.transaction(kgo.TryCommit, again...)
+	}
+	w.commit(0)
+	require.Equal(t, Report{Applications: n, Predictions: n / 10 * 9, DeadLetters: n / 10}, counts(w.judge()))
 }
 
 func TestEveryFailureIsCountedAndNamed(t *testing.T) {
