@@ -40,7 +40,7 @@ func (c Config) Options() []kgo.Opt {
 		kgo.MetadataMinAge(metadataAge),
 	}
 	if c.Log != nil {
-		opts = append(opts, kgo.WithLogger(clientLog{c.Log}))
+		opts = append(opts, kgo.WithLogger(newClientLog(c.Log)))
 	}
 	return opts
 }

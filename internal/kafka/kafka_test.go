@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -38,14 +39,21 @@ func TestBrokersThatDoNotAnswerAreNamed(t *testing.T) {
 	require.ErrorContains(t, err, "no Kafka broker answers at --brokers "+config.Brokers[0])
 }
 
-func TestTheClientWarnsInTheProcessLog(t *testing.T) {
-	var out bytes.Buffer
-	l := clientLog{slog.New(slog.NewTextHandler(&out, nil))}
-	require.Equal(t, kgo.LogLevelWarn, l.Level())
-	l.Log(kgo.LogLevelWarn, "connection lost", "broker", 1)
-	l.Log(kgo.LogLevelError, "worse")
-	require.Contains(t, out.String(), `level=WARN msg="kafka client: connection lost" broker=1`)
-	require.Contains(t, out.String(), "level=ERROR")
+func TestTheClientWarnsInTheProcessLogOnceInAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		l := newClientLog(slog.New(slog.NewTextHandler(&out, nil)))
+		require.Equal(t, kgo.LogLevelWarn, l.Level())
+		l.Log(kgo.LogLevelWarn, "connection lost", "broker", 1)
+		l.Log(kgo.LogLevelError, "worse")
+		require.Contains(t, out.String(), `level=WARN msg="kafka client: connection lost" broker=1`)
+		require.Contains(t, out.String(), "level=ERROR")
+		l.Log(kgo.LogLevelWarn, "connection lost", "broker", 2)
+		require.NotContains(t, out.String(), "broker=2")
+		time.Sleep(sayAgain)
+		l.Log(kgo.LogLevelWarn, "connection lost", "broker", 3)
+		require.Contains(t, out.String(), "broker=3")
+	})
 }
 
 var spec = TopicSpec{Name: "t", Partitions: 3, Replication: 1, Configs: map[string]string{"retention.ms": "1000", "cleanup.policy": "delete"}}
