@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -220,13 +221,11 @@ func (c *topicsListCmd) print(p *process, topics []listedTopic) error {
 			size = strconv.FormatInt(t.Bytes, 10)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\t", t.Topic, t.State, t.Partitions, t.Replication, t.Records, size)
+		differences := make([]string, len(t.Differences))
 		for i, d := range t.Differences {
-			if i > 0 {
-				fmt.Fprint(w, "; ")
-			}
-			fmt.Fprint(w, d)
+			differences[i] = d.String()
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintln(w, strings.Join(differences, "; "))
 	}
 	return w.Flush()
 }

@@ -90,7 +90,7 @@ func (w *watch) Run(ctx context.Context) error {
 			if r.Topic == w.topics.DLQ {
 				w.read.DeadLetters++
 				w.answered()
-			} else if schemas.DecodePrediction(r.Value, &p) == nil {
+			} else if err := schemas.DecodePrediction(r.Value, &p); err == nil {
 				w.note(&p, now)
 			}
 		})
