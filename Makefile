@@ -6,7 +6,7 @@ VENV := .venv
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-onnx test test-onnx test-race fuzz lint generate python test-python data train clean
+.PHONY: help build build-onnx test test-onnx test-race test-kafka fuzz lint generate python test-python data train check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -21,10 +21,13 @@ test: ## Run the Go tests
 	$(GO) test ./...
 
 test-onnx: ## Hold both engines to each other (fetches the ONNX Runtime library; needs a C compiler)
-	@lib=$$(deploy/dev/onnxruntime.sh) && CREDITSTREAM_ONNXRUNTIME=$$lib CGO_ENABLED=1 $(GO) test -count=1 -v -run 'Engine' ./model
+	@lib=$$(deploy/dev/onnxruntime.sh) && CREDITSTREAM_ONNXRUNTIME=$$lib CGO_ENABLED=1 $(GO) test -count=1 -v -run 'Engine' ./model ./model/release
 
 test-race: ## Run the Go tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
+
+test-kafka: build ## Test two scorers, killed and stopped, on a real Kafka and Redis (or KAFKA=HOST:PORT REDIS=HOST:PORT); takes DATASET
+	@GO="$(GO)" DATASET="$(DATASET)" KAFKA="$(KAFKA)" REDIS="$(REDIS)" deploy/dev/test-kafka.sh
 
 # A number of inputs, not a time: at the end of a time go test now and then reports
 # its own deadline as a failure.
@@ -62,6 +65,9 @@ data: python ## Download the UCI dataset into data/raw (or take DATASET=FILE)
 
 train: python ## Train the shipped bundle again from the dataset
 	cd retrain && ../$(VENV)/bin/python -m credit_retrain train --out ../model/shipped/credit-default.bundle
+
+check-train: python ## Train again and hold the shipped bundle to it, byte by byte
+	cd retrain && ../$(VENV)/bin/python -m credit_retrain check
 
 clean: ## Remove what was built
 	rm -rf bin $(TOOLS)

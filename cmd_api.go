@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/creditstream/creditstream/api"
+	"github.com/creditstream/creditstream/consumer/tail"
+	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/internal/idempotency"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
@@ -34,6 +36,7 @@ type apiFlags struct {
 	RateLimit      float64       `help:"Requests per second of one key, or of one address where no keys are asked for; 0: no limit." default:"0" placeholder:"N" group:"API"`
 	RateBurst      int           `help:"Requests one caller may make at once; 0: a second's worth." default:"0" placeholder:"N" group:"API"`
 	MaxInFlight    int           `help:"Requests worked on at once; more are told to come back." default:"1024" placeholder:"N" group:"API"`
+	Feed           bool          `help:"Follow all decisions for the page." negatable:"" default:"true" group:"API"`
 	PublishTimeout time.Duration `help:"How long the log may take to acknowledge a decision before the answer is 503." default:"5s" placeholder:"DURATION" group:"API"`
 }
 
@@ -77,10 +80,11 @@ func onLoopback(listen string) bool {
 type apiParts struct {
 	kafka kafkaFlags
 	redis redisFlags
-	live  func() *release.LiveSet
-	feed  api.Feed // nil: none
-	reg   *prometheus.Registry
-	ready func() error // of the whole process
+	// listener is where it answers; nil: where the flags say.
+	listener net.Listener
+	live     func() *release.LiveSet
+	reg      *prometheus.Registry
+	ready    func() error // of the whole process
 }
 
 // components are the API and what it needs of its own; stop frees what they hold
@@ -100,17 +104,24 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	if err != nil {
 		return nil, nil, err
 	}
-	listener, err := net.Listen("tcp", f.APIListen)
-	if err != nil {
-		writer.Close()
-		return nil, nil, fmt.Errorf("--api-listen %s: %w", f.APIListen, err)
+	listener := parts.listener
+	if listener == nil {
+		if listener, err = net.Listen("tcp", f.APIListen); err != nil {
+			writer.Close()
+			return nil, nil, fmt.Errorf("--api-listen %s: %w", f.APIListen, err)
+		}
 	}
 	client := parts.redis.client()
+	var feed api.Feed
+	if f.Feed {
+		follow := tail.NewFeed(tail.FeedConfig{Kafka: parts.kafka.config(p, "feed"), Topics: schemas.NewTopics(parts.kafka.Prefix), Log: p.log})
+		all, feed = append(all, follow), pageFeed{follow}
+	}
 	watch := &redisWatch{client: client, log: p.log}
 	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, Publish: f.PublishTimeout}
 	server, err := api.New(api.Config{
-		Listener: listener, Live: parts.live, Publisher: predictionPublisher{writer}, Lookup: redisLookup{client},
-		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: parts.feed, Keys: keys, Limits: limits,
+		Listener: listener, Live: parts.live, Publisher: predictionPublisher{writer}, Lookup: view.NewStore(client),
+		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: feed, Keys: keys, Limits: limits,
 		Metrics: promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.ready, Degraded: watch.Away,
 		Version: version(), Log: p.log, Registerer: parts.reg, Now: time.Now,
 	})

@@ -33,7 +33,7 @@ type produceCmd struct {
 
 	Scenario      string  `help:"What happens: steady, recession, new-segment or broken-feed." default:"steady" placeholder:"NAME" group:"What happens"`
 	ScenarioAfter uint64  `help:"Applications before the scenario begins." default:"5000" placeholder:"N" group:"What happens"`
-	ScenarioRamp  uint64  `help:"Applications until it is at full strength; how long each fault of a broken feed lasts." default:"5000" placeholder:"N" group:"What happens"`
+	ScenarioRamp  uint64  `help:"Applications until it is at full strength (0: at once); how long each fault of a broken feed lasts." default:"5000" placeholder:"N" group:"What happens"`
 	Malformed     float64 `help:"Malformed records to mix in, as a share of the applications." default:"0" placeholder:"SHARE" group:"What happens"`
 
 	OutcomesAfter time.Duration `help:"Tell whether an applicant defaulted this long after applying (30s, 24h); 0: never." default:"0s" placeholder:"DURATION" group:"Outcomes"`
@@ -57,11 +57,18 @@ Scenarios begin after --scenario-after applications:
 Examples:
   creditstream produce --count 10000
   creditstream produce --file UCI_Credit_Card.csv --loop --rate 500
+  creditstream produce --count 1000 --rate 0 --malformed 0.05 --json
   creditstream produce --scenario recession --seed 7 --outcomes-after 1m`
 }
 
 // Run emits applications until the count, the end of the file or a signal.
 func (c *produceCmd) Run(p *process) error {
+	switch {
+	case c.IDPrefix == "":
+		return errors.New("--id-prefix: must not be empty")
+	case c.OutcomesFor == producer.OutcomesForAll && c.OutcomesAfter == 0:
+		return errors.New("--outcomes-for all tells none: set --outcomes-after too")
+	}
 	config := c.producerConfig(p)
 	reg := prometheus.NewRegistry()
 	config.Registerer = reg
@@ -93,8 +100,8 @@ func (c *produceCmd) Run(p *process) error {
 	}
 	if err == nil || s.Produced > 0 {
 		fmt.Fprintln(p.stdout, s)
-		if s.Interrupted {
-			fmt.Fprintf(p.stdout, "go on with: --seed %d --start %d\n", s.Seed, s.Next)
+		if s.Interrupted && s.Unacknowledged == 0 {
+			fmt.Fprintf(p.stdout, "go on with: %s\n", s.GoOn())
 		}
 	}
 	return err
@@ -109,7 +116,7 @@ func (c *produceCmd) producerConfig(p *process) producer.Config {
 		Kafka: c.config(p, "produce"), Topics: schemas.NewTopics(c.Prefix), Log: p.log,
 		File: c.File, Loop: c.Loop, Seed: seed,
 		Start: c.Start, Count: c.Count, Rate: c.Rate, IDPrefix: c.IDPrefix,
-		Scenario: c.Scenario, ScenarioAfter: c.ScenarioAfter, ScenarioRamp: c.ScenarioRamp,
+		Scenario: c.Scenario, ScenarioAfter: c.ScenarioAfter, ScenarioRamp: max(c.ScenarioRamp, 1),
 		Malformed: c.Malformed, OutcomesAfter: c.OutcomesAfter, OutcomesFor: c.OutcomesFor,
 	}
 }

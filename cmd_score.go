@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -15,10 +16,13 @@ type scoreCmd struct {
 	listenFlags
 	modelFlags
 
-	Group    string `help:"Consumer group." default:"scorer" placeholder:"NAME"`
-	Instance string `help:"Name of this replica, unique in its group and the same after a restart (default: the host name)." placeholder:"NAME"`
-	Sessions int    `help:"Transactional sessions of this process; several overlap one's commit with another's work." default:"2" placeholder:"N"`
-	From     string `help:"Where a group without commits begins: start, end or an RFC 3339 time. Needed only when predictions already holds decisions from the stream." placeholder:"start|end|TIME"`
+	Group         string `help:"Consumer group." default:"scorer" placeholder:"NAME"`
+	Instance      string `help:"Name of this replica, unique in its group and the same after a restart (default: the host name)." placeholder:"NAME"`
+	Sessions      int    `help:"Transactional sessions of this process; several overlap one's commit with another's work." default:"2" placeholder:"N"`
+	GroupProtocol string `help:"Group protocol: ${enum}. consumer (KIP-848, Kafka 4) takes its timeouts from the broker's group configuration; see topics apply." enum:"classic,consumer" default:"classic"`
+	Static        bool   `help:"Static group membership, classic only: a restart within the session timeout moves no partition, but SIGTERM hands none over before that timeout."`
+	StopWithStdin bool   `hidden:"" help:"Stop when standard input ends: the demo's scorer does not outlive it."`
+	From          string `help:"Where a group without commits begins: start, end or an RFC 3339 time. Needed only when predictions already holds decisions from the stream." placeholder:"start|end|TIME"`
 }
 
 // Run scores until a signal.
@@ -29,6 +33,9 @@ func (c *scoreCmd) Run(p *process) error {
 	}
 	if c.Sessions < 1 {
 		return fmt.Errorf("--sessions %d: expected at least 1", c.Sessions)
+	}
+	if c.Static && c.GroupProtocol != stream.ProtocolClassic {
+		return errors.New("--static needs --group-protocol classic: with consumer a killed member's id stays taken until its session expires")
 	}
 	instance := c.Instance
 	if instance == "" {
@@ -43,11 +50,15 @@ func (c *scoreCmd) Run(p *process) error {
 	}
 	s, err := stream.New(stream.Config{
 		Kafka: c.config(p, "score-"+instance), Topics: schemas.NewTopics(c.Prefix), Log: p.log,
-		Group: c.Group, Instance: instance, Sessions: c.Sessions, From: from,
+		Group: c.Group, Instance: instance, Sessions: c.Sessions,
+		Protocol: c.GroupProtocol, Static: c.Static, From: from,
 		Live: models.Live, Registerer: reg, Now: time.Now,
 	})
 	if err != nil {
 		return err
+	}
+	if c.StopWithStdin {
+		p = p.with(untilClosed(p.ctx, p.stdin))
 	}
 	p.log.Info("scoring", "group", c.Group, "instance", instance, "sessions", c.Sessions)
 	return serveComponents(p, c.Listen, reg, models, s)

@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -14,63 +17,217 @@ import (
 )
 
 type topicsCmd struct {
-	Apply    topicsApplyCmd    `cmd:"" help:"Create the topics that do not exist, with every setting explicit; one that exists is left as it is."`
+	Apply    topicsApplyCmd    `cmd:"" help:"Create the topics that do not exist, with every setting explicit, and say how those that exist differ from the catalogue."`
+	List     topicsListCmd     `cmd:"" help:"Show what the cluster holds beside the catalogue; exit code 1 when a topic is missing or its settings differ."`
 	Describe topicsDescribeCmd `cmd:"" help:"Print the catalogue: every topic, what is in it and its settings. Needs no cluster."`
+	ACLs     topicsACLsCmd     `cmd:"" name:"acls" help:"Print what each part of the system needs of a cluster with ACLs. Needs no cluster."`
 }
 
 type topicsApplyCmd struct {
 	kafkaFlags
-	Partitions  int32 `help:"Partitions of applications, predictions, dead letters and outcomes." default:"12" placeholder:"N"`
-	Replication int16 `help:"Replicas of every partition; -1: the broker's default." default:"-1" placeholder:"N"`
-	JSON        bool  `help:"Print JSON." name:"json"`
+	Partitions    int32  `help:"Partitions of applications, predictions, dead letters and outcomes." default:"12" placeholder:"N"`
+	Replication   int16  `help:"Replicas of every partition; -1: the broker's default." default:"-1" placeholder:"N"`
+	Update        bool   `help:"Change the settings of topics that exist to the catalogue's, and add partitions where there are fewer than --partitions (an id's later records may then go to another partition). Partitions are never removed, replicas never moved."`
+	GroupProtocol string `help:"Group protocol of the scorer: ${enum}. consumer also sets the session timeout of its group, as low as the broker allows." enum:"classic,consumer" default:"classic"`
+	Group         string `help:"Consumer group of the scorer." default:"scorer" placeholder:"NAME"`
+	JSON          bool   `help:"Print JSON." name:"json"`
 }
 
-// applyTime bounds a whole apply.
-const applyTime = time.Minute
+const (
+	// applyTime bounds a whole apply.
+	applyTime = time.Minute
+	// What a group of the consumer protocol should have: the classic group's
+	// timeout, above the transactions' eight seconds.
+	wantedSessionTimeout = 10 * time.Second
+)
+
+// appliedTopic is what apply did to one topic.
+type appliedTopic struct {
+	Topic       string             `json:"topic"`
+	State       string             `json:"state"` // created, existed, updated or differs
+	Differences []kafka.Difference `json:"differences"`
+}
 
 // Run creates what is missing.
 func (c *topicsApplyCmd) Run(p *process) error {
 	if c.Partitions < 1 {
 		return fmt.Errorf("--partitions %d: expected at least 1", c.Partitions)
 	}
-	config := c.config(p, "topics")
-	client, err := kgo.NewClient(append(config.Options(), kgo.RetryTimeout(applyTime))...)
+	if c.Replication == 0 || c.Replication < -1 {
+		return fmt.Errorf("--replication %d: expected at least 1, or -1 for the broker's default", c.Replication)
+	}
+	client, err := c.config(p, "topics").Connect(p.ctx, kgo.RetryTimeout(applyTime))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	var specs []kafka.TopicSpec
-	for _, t := range schemas.Catalogue(c.Prefix) {
-		if t.Partitions > 1 {
-			t.Partitions = c.Partitions
-		}
-		specs = append(specs, kafka.TopicSpec{Name: t.Name, Partitions: t.Partitions, Replication: c.Replication, Configs: t.Configs})
-	}
-	created, err := kafka.CreateTopics(p.ctx, kadm.NewClient(client), specs)
+	topics, err := c.apply(p, kadm.NewClient(client))
 	if err != nil {
 		return err
 	}
-	made := map[string]bool{}
-	for _, name := range created {
-		made[name] = true
+	session, err := c.sessionTimeout(p, client)
+	if err != nil {
+		return err
 	}
 	if c.JSON {
-		existed := []string{}
-		for _, s := range specs {
-			if !made[s.Name] {
-				existed = append(existed, s.Name)
-			}
-		}
-		return json.NewEncoder(p.stdout).Encode(map[string][]string{"created": append([]string{}, created...), "existed": existed})
+		return json.NewEncoder(p.stdout).Encode(struct {
+			Topics         []appliedTopic `json:"topics"`
+			SessionTimeout int64          `json:"group_session_timeout_ms,omitempty"`
+		}{topics, session.Milliseconds()})
 	}
-	for _, s := range specs {
-		state := "existed"
-		if made[s.Name] {
-			state = "created"
+	for _, t := range topics {
+		fmt.Fprintln(p.stdout, t.State, t.Topic)
+		for _, d := range t.Differences {
+			fmt.Fprintln(p.stdout, "  "+d.String())
 		}
-		fmt.Fprintln(p.stdout, state, s.Name)
+	}
+	if session > 0 {
+		fmt.Fprintf(p.stdout, "set consumer.session.timeout.ms of group %s to %d\n", c.Group, session.Milliseconds())
 	}
 	return nil
+}
+
+func (c *topicsApplyCmd) apply(p *process, adm *kadm.Client) ([]appliedTopic, error) {
+	specs := topicSpecs(c.Prefix, c.Partitions, c.Replication)
+	var names []string
+	for _, s := range specs {
+		names = append(names, s.Name)
+	}
+	before, err := kafka.DescribeTopics(p.ctx, adm, names...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := kafka.CreateTopics(p.ctx, adm, specs); err != nil {
+		return nil, err
+	}
+	var applied []appliedTopic
+	for _, s := range specs {
+		one := appliedTopic{Topic: s.Name, State: "created", Differences: []kafka.Difference{}}
+		if t, existed := before[s.Name]; existed {
+			differences := t.Differences(s)
+			switch {
+			case len(differences) == 0:
+				one.State = "existed"
+			case c.Update:
+				left, err := kafka.UpdateTopic(p.ctx, adm, s, t)
+				if err != nil {
+					return nil, err
+				}
+				one.State, one.Differences = "updated", append(one.Differences, left...)
+			default:
+				one.State, one.Differences = "differs", differences
+			}
+		}
+		applied = append(applied, one)
+	}
+	return applied, nil
+}
+
+// sessionTimeout sets the group's where the scorer is to use the consumer
+// protocol; 0 where it does not or the cluster has no such setting.
+func (c *topicsApplyCmd) sessionTimeout(p *process, client *kgo.Client) (time.Duration, error) {
+	if c.GroupProtocol != "consumer" {
+		return 0, nil
+	}
+	set, err := kafka.SetSessionTimeout(p.ctx, client, c.Group, wantedSessionTimeout)
+	if errors.Is(err, kafka.ErrNoGroupConfigs) {
+		p.log.Warn("the session timeout of the scorer's group was not set", "group", c.Group, "error", err)
+		return 0, nil
+	}
+	return set, err
+}
+
+// topicSpecs is the catalogue as it should be on a cluster. With 0 partitions
+// their number is left to the cluster.
+func topicSpecs(prefix string, partitions int32, replication int16) (specs []kafka.TopicSpec) {
+	for _, t := range schemas.Catalogue(prefix) {
+		if t.Partitions > 1 {
+			t.Partitions = partitions
+		}
+		specs = append(specs, kafka.TopicSpec{Name: t.Name, Partitions: t.Partitions, Replication: replication, Configs: t.Configs})
+	}
+	return specs
+}
+
+type topicsListCmd struct {
+	kafkaFlags
+	JSON bool `help:"Print JSON." name:"json"`
+}
+
+// listedTopic is one topic of the catalogue as it is on the cluster.
+type listedTopic struct {
+	Topic       string             `json:"topic"`
+	State       string             `json:"state"` // ok, missing or differs
+	Partitions  int32              `json:"partitions"`
+	Replication int                `json:"replication"`
+	Records     int64              `json:"records"` // offsets kept, transaction markers among them
+	Bytes       int64              `json:"bytes"`   // of all replicas, -1 when the cluster does not say
+	Differences []kafka.Difference `json:"differences"`
+}
+
+// Run compares the cluster with the catalogue.
+func (c *topicsListCmd) Run(p *process) error {
+	client, err := c.config(p, "topics").Connect(p.ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	specs := topicSpecs(c.Prefix, 0, -1)
+	var names []string
+	for _, s := range specs {
+		names = append(names, s.Name)
+	}
+	states, err := kafka.DescribeTopics(p.ctx, kadm.NewClient(client), names...)
+	if err != nil {
+		return err
+	}
+	var (
+		topics []listedTopic
+		wrong  = false
+	)
+	for _, s := range specs {
+		one := listedTopic{Topic: s.Name, State: "missing", Differences: []kafka.Difference{}}
+		if t, ok := states[s.Name]; ok {
+			one.State, one.Partitions, one.Replication, one.Records, one.Bytes = "ok", t.Partitions, t.Replication, t.End-t.First, t.Bytes
+			if differences := t.Differences(s); len(differences) > 0 {
+				one.State, one.Differences = "differs", differences
+			}
+		}
+		wrong = wrong || one.State != "ok"
+		topics = append(topics, one)
+	}
+	if err := c.print(p, topics); err != nil {
+		return err
+	}
+	if wrong {
+		return exitCode(1)
+	}
+	return nil
+}
+
+func (c *topicsListCmd) print(p *process, topics []listedTopic) error {
+	if c.JSON {
+		return json.NewEncoder(p.stdout).Encode(topics)
+	}
+	w := tabwriter.NewWriter(p.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "TOPIC\tSTATE\tPARTITIONS\tREPLICAS\tRECORDS\tBYTES\tDIFFERENCES")
+	for _, t := range topics {
+		if t.State == "missing" {
+			fmt.Fprintf(w, "%s\tmissing\t\t\t\t\trun: creditstream topics apply\n", t.Topic)
+			continue
+		}
+		size := "?"
+		if t.Bytes >= 0 {
+			size = strconv.FormatInt(t.Bytes, 10)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\t", t.Topic, t.State, t.Partitions, t.Replication, t.Records, size)
+		differences := make([]string, len(t.Differences))
+		for i, d := range t.Differences {
+			differences[i] = d.String()
+		}
+		fmt.Fprintln(w, strings.Join(differences, "; "))
+	}
+	return w.Flush()
 }
 
 type topicsDescribeCmd struct {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/model/release"
@@ -29,6 +30,9 @@ type redisFlags struct {
 }
 
 func (f redisFlags) client() *redis.Client {
+	// The library would write to stderr by itself about every failed connection;
+	// components say what is wrong, once.
+	redis.SetLogger(&logging.VoidLogger{})
 	// A deadline holds also where a server accepts and does not answer.
 	return redis.NewClient(&redis.Options{Addr: f.Redis, ClientName: "creditstream", ContextTimeoutEnabled: true})
 }

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -23,20 +24,35 @@ type cli struct {
 	LogLevel  string `help:"Least severe log level shown: ${enum}." enum:"debug,info,warn,error" default:"info"`
 	LogFormat string `help:"Log format: ${enum}." enum:"text,json" default:"text"`
 
+	Demo    demoCmd    `cmd:"" help:"Everything in one place, nothing to install: applications decided before your eyes."`
+	Model   modelCmd   `cmd:"" help:"Bundles and routes: look, verify, score a file, release, route, roll back."`
 	API     apiCmd     `cmd:"" name:"api" help:"Answer over HTTP: decisions, look-ups, a page and documentation."`
 	Produce produceCmd `cmd:"" help:"Emit applications and their outcomes: a CSV file replayed, or a synthetic population."`
 	Score   scoreCmd   `cmd:"" help:"Score applications exactly once: predictions, dead letters and offsets in one transaction."`
 	Topics  topicsCmd  `cmd:"" help:"The topics, as the catalogue says."`
+	InForce configCmd  `cmd:"" name:"config" help:"What is in force and where it came from."`
+	View    viewCmd    `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
+	Tail    tailCmd    `cmd:"" help:"Show predictions as they come, or those of one application."`
+	Erase   eraseCmd   `cmd:"" help:"Remove an application from the Redis view."`
+	Verify  verifyCmd  `cmd:"" help:"Judge a run: nothing lost, nothing duplicated, nothing altered."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
 // process is what a command runs in.
 type process struct {
 	ctx    context.Context // ends with SIGINT or SIGTERM
+	began  time.Time       // when the program started
 	log    *slog.Logger    // to stderr
 	stdin  io.Reader
 	stdout io.Writer // results only; progress and logs go to stderr
 	stderr io.Writer
+}
+
+// with is the process in another context.
+func (p *process) with(ctx context.Context) *process {
+	q := *p
+	q.ctx = ctx
+	return &q
 }
 
 // exitCode is an error that has already been explained and only sets the exit code.
@@ -57,6 +73,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var (
 		root   cli
 		exited = -1
+		began  = time.Now()
 	)
 	settings := newSettings()
 	parser, err := kong.New(&root, parserOptions(settings, stdout, stderr, func(code int) { exited = code })...)
@@ -87,7 +104,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 2
 	}
 	p := &process{
-		ctx: ctx, log: newLogger(stderr, root.LogLevel, root.LogFormat),
+		ctx: ctx, began: began, log: newLogger(stderr, root.LogLevel, root.LogFormat),
 		stdin: stdin, stdout: stdout, stderr: stderr,
 	}
 	if err := kctx.Run(p, settings, parser); err != nil {

@@ -41,7 +41,8 @@ func (*telemetryServer) Name() string { return "telemetry" }
 func (*telemetryServer) Ready() error { return nil }
 
 func (t *telemetryServer) Run(ctx context.Context) error {
-	return telemetry.Serve(ctx, t.listener, telemetry.Handler(t.registry, func() error {
-		return lifecycle.NotReady(t.components...)
-	}))
+	return telemetry.Serve(ctx, t.listener, telemetry.Handler(t.registry,
+		func() error { return lifecycle.NotReady(t.components...) },
+		func() error { return lifecycle.Pending(t.components...) },
+	))
 }

@@ -13,26 +13,31 @@ import (
 // settings is where flags get their values from when the command line does not
 // say: the environment first (kong reads it), then a YAML file.
 type settings struct {
-	path   string
-	values map[string]*yaml.Node // by "flag" or "command.flag", "command.sub.flag"
-	used   map[string]bool
+	path     string
+	pathFrom string                // flag or environment …
+	values   map[string]*yaml.Node // by "flag" or "command.flag", "command.sub.flag"
 }
 
+// configVariable names the settings file.
+const configVariable = "CREDITSTREAM_CONFIG"
+
 func newSettings() *settings {
-	return &settings{values: map[string]*yaml.Node{}, used: map[string]bool{}}
+	return &settings{values: map[string]*yaml.Node{}}
 }
 
 // load reads the file that --config or CREDITSTREAM_CONFIG names, if any.
 func (s *settings) load(args []string) error {
-	s.path = os.Getenv("CREDITSTREAM_CONFIG")
+	if s.path = os.Getenv(configVariable); s.path != "" {
+		s.pathFrom = "environment " + configVariable
+	}
 	for i, a := range args {
 		if a == "--" {
 			break
 		}
 		if v, ok := strings.CutPrefix(a, "--config="); ok {
-			s.path = v
+			s.path, s.pathFrom = v, "flag"
 		} else if a == "--config" && i+1 < len(args) {
-			s.path = args[i+1]
+			s.path, s.pathFrom = args[i+1], "flag"
 		}
 	}
 	if s.path == "" {
@@ -101,7 +106,7 @@ func (s *settings) Validate(app *kong.Application) error {
 
 // Resolve is part of kong.Resolver.
 func (s *settings) Resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-	if _, _, ok := environment(flag); ok {
+	if _, ok := environment(flag); ok {
 		return nil, nil // kong has taken it from there already
 	}
 	n, _ := s.find(parent.Node(), flag)
@@ -137,13 +142,13 @@ func (s *settings) find(node *kong.Node, flag *kong.Flag) (*yaml.Node, string) {
 }
 
 // environment is the variable that sets a flag, if one does.
-func environment(flag *kong.Flag) (name, value string, ok bool) {
+func environment(flag *kong.Flag) (name string, ok bool) {
 	for _, name := range flag.Envs {
-		if v, set := os.LookupEnv(name); set {
-			return name, v, true
+		if _, set := os.LookupEnv(name); set {
+			return name, true
 		}
 	}
-	return "", "", false
+	return "", false
 }
 
 // check refuses secrets on the command line, where every user of the machine

@@ -23,10 +23,10 @@ type Feed interface {
 // FeedTotals counts decisions since a moment.
 type FeedTotals struct {
 	Since      time.Time
-	Decisions  uint64
-	ByDecision map[string]uint64 // approve, refer, decline
-	ByChannel  map[string]uint64 // stream, api
-	PerSecond  float64           // of late
+	Decisions  int64
+	ByDecision map[string]int64 // approve, refer, decline
+	ByChannel  map[string]int64 // stream, api
+	PerSecond  float64          // of late
 }
 
 // FeedSnapshot is a feed at one moment. What it refers to is not changed
@@ -123,7 +123,7 @@ func (s *Server) appendFeed(dst []byte, f FeedSnapshot) []byte {
 	dst = append(dst, `{"since":`...)
 	dst = strconv.AppendQuote(dst, t.Since.UTC().Format(time.RFC3339))
 	dst = append(dst, `,"total":`...)
-	dst = strconv.AppendUint(dst, t.Decisions, 10)
+	dst = strconv.AppendInt(dst, t.Decisions, 10)
 	dst = appendCounts(append(dst, `,"by_decision":`...), t.ByDecision, schemas.Approve, schemas.Refer, schemas.Decline)
 	dst = appendCounts(append(dst, `,"by_channel":`...), t.ByChannel, schemas.ChannelStream, schemas.ChannelAPI)
 	dst = append(dst, `,"per_second":`...)
@@ -138,8 +138,8 @@ func (s *Server) appendFeed(dst []byte, f FeedSnapshot) []byte {
 	return append(dst, `]}`...)
 }
 
-func appendCounts(dst []byte, counts map[string]uint64, names ...string) []byte {
-	shown := make(map[string]uint64, len(names))
+func appendCounts(dst []byte, counts map[string]int64, names ...string) []byte {
+	shown := make(map[string]int64, len(names))
 	for _, n := range names {
 		shown[n] = counts[n]
 	}

@@ -24,7 +24,7 @@ type fakeFeed struct {
 func newFakeFeed() *fakeFeed {
 	return &fakeFeed{
 		snapshot: FeedSnapshot{
-			Totals: FeedTotals{Since: time.Unix(1e9, 0), Decisions: 3, ByDecision: map[string]uint64{"approve": 2, "decline": 1}, ByChannel: map[string]uint64{"stream": 3}, PerSecond: 1.25},
+			Totals: FeedTotals{Since: time.Unix(1e9, 0), Decisions: 3, ByDecision: map[string]int64{"approve": 2, "decline": 1}, ByChannel: map[string]int64{"stream": 3}, PerSecond: 1.25},
 			Decisions: []schemas.Prediction{{
 				ApplicationID: "A-1\n\n", Channel: "stream", Decision: "decline", DefaultProbability: 0.5, Points: 500,
 				Reasons: []schemas.Reason{{Code: "RECENT_DELAY", Contribution: 1}}, ModelVersion: "v1", Features: example,

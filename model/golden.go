@@ -21,18 +21,26 @@ type goldenRow struct {
 	Contributions []float64  `json:"contributions"` // per tree input, log-odds
 }
 
+// maxGolden bounds the golden rows: opening a bundle walks every tree for each.
+const maxGolden = 10_000
+
 func parseGolden(text []byte, treeInputs int) ([]goldenRow, error) {
 	var g struct {
-		Rows []goldenRow `json:"rows"`
+		Rows []json.RawMessage `json:"rows"` // counted before they are read
 	}
 	if err := json.Unmarshal(text, &g); err != nil {
 		return nil, fmt.Errorf("golden.json: %w", err)
 	}
-	if len(g.Rows) == 0 {
-		return nil, fmt.Errorf("golden.json: no rows")
+	if len(g.Rows) == 0 || len(g.Rows) > maxGolden {
+		return nil, fmt.Errorf("golden.json: %d rows, expected 1 to %d", len(g.Rows), maxGolden)
 	}
 	missing := false
-	for _, r := range g.Rows {
+	rows := make([]goldenRow, len(g.Rows))
+	for i := range rows {
+		r := &rows[i]
+		if err := json.Unmarshal(g.Rows[i], r); err != nil {
+			return nil, fmt.Errorf("golden.json: row %d: %w", i, err)
+		}
 		if len(r.Features) != NumInputs || len(r.Contributions) != treeInputs {
 			return nil, fmt.Errorf("golden.json: row %q has %d features and %d contributions, expected %d and %d", r.Name, len(r.Features), len(r.Contributions), NumInputs, treeInputs)
 		}
@@ -43,7 +51,7 @@ func parseGolden(text []byte, treeInputs int) ([]goldenRow, error) {
 	if !missing {
 		return nil, fmt.Errorf("golden.json: no row has a missing value")
 	}
-	return g.Rows, nil
+	return rows, nil
 }
 
 func (r *goldenRow) row() []float32 {

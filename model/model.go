@@ -26,6 +26,10 @@ const (
 	EngineONNX   = "onnx"
 )
 
+// ErrNative says that the native engine cannot compile a graph; ONNX Runtime may
+// run it all the same.
+var ErrNative = errors.New("the native engine cannot compile the graph")
+
 // Result is what a model says about one row.
 type Result struct {
 	Probability float32            // of default
@@ -98,7 +102,7 @@ func (m *Model) compile(graph []byte) error {
 	f, err := forest.Compile(graph, m.groupOf)
 	switch {
 	case err != nil && m.Engine == EngineNative:
-		return fmt.Errorf("model.onnx: %w", err)
+		return fmt.Errorf("model.onnx: %w: %w", ErrNative, err)
 	case err != nil:
 		m.refused = err
 	default:
@@ -126,7 +130,8 @@ func (m *Model) names(at []int) []string {
 	return out
 }
 
-// Close frees what the engine holds. The model must not be used afterwards.
+// Close frees what the engine holds at once; otherwise that is freed when the
+// model is no longer referred to. The model must not be used afterwards.
 func (m *Model) Close() {
 	if m.session != nil {
 		m.session.Close()

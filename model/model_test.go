@@ -83,13 +83,13 @@ func TestBothEnginesAgree(t *testing.T) {
 
 // repack writes a bundle with entries changed; the manifest's digests follow
 // unless keepDigests.
-func repack(t *testing.T, keepDigests bool, change func(files map[string][]byte)) []byte {
+func repack(t testing.TB, keepDigests bool, change func(files map[string][]byte)) []byte {
 	t.Helper()
 	z, err := zip.NewReader(bytes.NewReader(shipped.Bundle), int64(len(shipped.Bundle)))
 	require.NoError(t, err)
 	files := map[string][]byte{}
 	for _, f := range z.File {
-		files[f.Name], err = readEntry(f, maxUnpacked)
+		files[f.Name], err = readEntry(f)
 		require.NoError(t, err)
 	}
 	change(files)
@@ -137,7 +137,7 @@ func TestParseRefuses(t *testing.T) {
 	}{
 		{"a changed file", true, replace("card.md", "#", "##"), "card.md has"},
 		{"a missing file", false, func(f map[string][]byte) { delete(f, "golden.json") }, "no golden.json"},
-		{"an extra file", false, func(f map[string][]byte) { f["x"] = nil }, "6 entries"},
+		{"an extra file", false, func(f map[string][]byte) { f["x"] = nil }, `an entry "x"`},
 		{"another format", false, replace("manifest.json", `"format": 1`, `"format": 2`), "format is 2"},
 		{"a bad version", false, replace("manifest.json", `"2026-11-23.1"`, `"a b"`), `"a b"`},
 		{"an unknown group", false, replace("manifest.json", `"group": "LIMIT"`, `"group": "NONE"`), "NONE"},
@@ -161,6 +161,24 @@ func TestParseRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "gpu")
 }
 
+// Entries of every kind behind right digests.
+func FuzzParseEntry(f *testing.F) {
+	z, err := zip.NewReader(bytes.NewReader(shipped.Bundle), int64(len(shipped.Bundle)))
+	require.NoError(f, err)
+	for i, e := range z.File {
+		text, err := readEntry(e)
+		require.NoError(f, err)
+		f.Add(uint8(i), text)
+	}
+	f.Fuzz(func(t *testing.T, entry uint8, text []byte) {
+		name := entries[int(entry)%len(entries)]
+		b := repack(t, name == "manifest.json", func(files map[string][]byte) { files[name] = text })
+		if m, err := Parse(b, EngineNative); err == nil {
+			_ = m.Evaluate(make([]float32, NumInputs), make([]Result, 1))
+		}
+	})
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(shipped.Bundle)
 	f.Fuzz(func(_ *testing.T, b []byte) {
@@ -168,4 +186,17 @@ func FuzzParse(f *testing.F) {
 			_ = m.Evaluate(make([]float32, NumInputs), make([]Result, 1))
 		}
 	})
+}
+
+func TestAnEntryThatUnpacksTooFarIsRefused(t *testing.T) {
+	var out bytes.Buffer
+	z := zip.NewWriter(&out)
+	w, err := z.Create("golden.json")
+	require.NoError(t, err)
+	_, err = w.Write(make([]byte, 5<<20))
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	require.Less(t, out.Len(), 10<<10)
+	_, err = Parse(out.Bytes(), EngineNative)
+	require.ErrorContains(t, err, "golden.json: unpacks to more than 4194304 bytes")
 }

@@ -3,10 +3,12 @@ package model
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
-// Distribution counts values in bins: bin i holds those <= Edges[i] and above
-// the edge before; the last bin those above every edge.
+// Distribution counts values in bins: bin i holds those from Edges[i-1] up to but
+// not Edges[i]; the first those below every edge, the last those from the last
+// edge on.
 type Distribution struct {
 	Edges  []float64 `json:"edges"`  // ascending
 	Counts []int64   `json:"counts"` // len(Edges)+1
@@ -28,7 +30,21 @@ type Reference struct {
 	Scores   Distribution       `json:"scores"`   // log-odds
 }
 
-func (d Distribution) check(rows int64) error {
+// Bin is the index of a value's bin.
+func (d *Distribution) Bin(v float64) int {
+	i, equal := slices.BinarySearch(d.Edges, v)
+	if equal {
+		i++
+	}
+	return i
+}
+
+// empty has the same bins and nothing in them.
+func (d *Distribution) empty() Distribution {
+	return Distribution{Edges: d.Edges, Counts: make([]int64, len(d.Counts))}
+}
+
+func (d *Distribution) check(rows int64) error {
 	if len(d.Counts) != len(d.Edges)+1 {
 		return fmt.Errorf("%d counts for %d edges, expected one more than edges", len(d.Counts), len(d.Edges))
 	}

@@ -19,16 +19,23 @@ const batchSize = 256
 // the broker has acknowledged all of them.
 type batch struct {
 	records []kgo.Record
-	kinds   []int8 // of each record: -1 an application, else its Kind
+	kinds   []int8 // of each record: whole, faulty, else a malformed one's Kind
 	buf     []byte
 	pending atomic.Int64
-	promise [1 + NumKinds]func(*kgo.Record, error) // by 1 + kind
+	promise [2 + NumKinds]func(*kgo.Record, error) // by kind - faulty
 }
+
+// Kinds of records that are no Kind.
+const (
+	whole  int8 = -1 // an application as it was made
+	faulty int8 = -2 // an application that a broken feed put out of range
+)
 
 // batches makes batches and takes them back.
 type batches struct {
 	pool  sync.Pool
 	acked func(kind int8)
+	done  func() // a batch is acknowledged, all of it
 	fail  func(*kgo.Record, error)
 }
 
@@ -39,7 +46,7 @@ func (s *batches) get() *batch {
 	}
 	b := &batch{records: make([]kgo.Record, 0, 2*batchSize), kinds: make([]int8, 0, 2*batchSize)}
 	for i := range b.promise {
-		kind := int8(i) - 1
+		kind := int8(i) + faulty
 		b.promise[i] = func(r *kgo.Record, err error) {
 			if err != nil {
 				// Not given back: the client may still look at the rest.
@@ -48,6 +55,7 @@ func (s *batches) get() *batch {
 			}
 			s.acked(kind)
 			if b.pending.Add(-1) == 0 {
+				s.done()
 				s.pool.Put(b)
 			}
 		}
@@ -55,7 +63,7 @@ func (s *batches) get() *batch {
 	return b
 }
 
-// add appends an application, broken as kind says when it is not -1.
+// add appends an application, whole or faulty.
 func (b *batch) add(topic string, a *schemas.Application, kind int8, at time.Time) {
 	start := len(b.buf)
 	b.buf = append(b.buf, a.ApplicationID...)

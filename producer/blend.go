@@ -2,6 +2,7 @@ package producer
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"github.com/creditstream/creditstream/schemas"
@@ -39,8 +40,11 @@ func (m *blend) add(b *batch, topic string, n uint64, app *schemas.Application, 
 // nobody's second application.
 func (m *blend) append(b *batch, topic string, serial uint64, suffix string, app *schemas.Application, a *applicant) {
 	id := app.ApplicationID
+	if most := schemas.MaxApplicationID - len(suffix); len(id) > most {
+		id = strings.ToValidUTF8(id[:most], "")
+	}
 	m.app = schemas.Application{
-		ApplicationID: id[:min(len(id), maxIDBytes-len(suffix))] + suffix,
+		ApplicationID: id + suffix,
 		AppliedAt:     app.AppliedAt,
 		Features:      a.features,
 	}

@@ -165,9 +165,10 @@ func (r *replay) read() ([]string, error) {
 	return row, nil
 }
 
-// skip passes over n rows, whole passes of a looped file at once.
+// skip passes over n rows, whole passes of a looped file at once. All rows of a
+// file may be passed over, to go on with one that was at its end.
 func (r *replay) skip(n uint64) error {
-	for n > 0 {
+	for start := n; n > 0; {
 		_, err := r.read()
 		switch {
 		case err == nil:
@@ -175,8 +176,10 @@ func (r *replay) skip(n uint64) error {
 			n--
 		case !errors.Is(err, io.EOF):
 			return err
-		case !r.loop || r.row == 0:
+		case r.row == 0:
 			return nil // next says so
+		case !r.loop:
+			return fmt.Errorf("start %d: %s has only %d rows", start, r.path, r.row)
 		default:
 			r.pass += n / r.row
 			n %= r.row
@@ -230,15 +233,12 @@ func (r *replay) parse(a *applicant, row []string) error {
 		}
 	}
 	r.id = r.appendID(r.id[:0], row)
-	if len(r.id) == 0 || len(r.id) > maxIDBytes {
-		return r.wrong("application_id", row[c.id], fmt.Sprintf("must be 1 … %d bytes", maxIDBytes))
+	if !validID(r.id) {
+		return r.wrong(c.idAs, row[c.id], fmt.Sprintf("the id %.140q must be 1 … %d bytes of UTF-8 without control characters", r.id, schemas.MaxApplicationID))
 	}
 	a.id = r.id
 	return nil
 }
-
-// maxIDBytes is the contract's bound for an application_id.
-const maxIDBytes = 128
 
 func (r *replay) appendID(dst []byte, row []string) []byte {
 	switch {
@@ -287,7 +287,7 @@ func parseFeature(text string, r *schemas.FeatureRule) (v int32, rule string) {
 
 func (r *replay) wrong(column, value, rule string) error {
 	if len(value) > 40 {
-		value = value[:40] + "…"
+		value = strings.ToValidUTF8(value[:40], "") + "…"
 	}
 	return &RowError{File: r.path, Line: r.line, Column: column, Value: value, Rule: rule}
 }

@@ -13,8 +13,9 @@ type columns struct {
 	features [schemas.NumFeatures]int
 	names    [schemas.NumFeatures]string // as the file has them
 	id       int                         // -1: none
-	wholeID  bool                        // the id column is application_id, taken as it is
-	label    int                         // -1: none
+	idAs     string
+	wholeID  bool // the id column is application_id, taken as it is
+	label    int  // -1: none
 	labelAs  string
 }
 
@@ -34,7 +35,7 @@ func readHeader(names []string) (c columns, ok bool, err error) {
 			if c.id >= 0 {
 				return c, true, fmt.Errorf("columns %s and %s are both the id", names[c.id], name)
 			}
-			c.id, c.wholeID = i, key == "application_id"
+			c.id, c.idAs, c.wholeID = i, name, key == "application_id"
 			continue
 		case isLabel(key):
 			at = &c.label

@@ -173,8 +173,8 @@ func (o *outcomes) counts() (held int, dropped int64) {
 
 // run tells each outcome when it is due, until the context ends or, once
 // nothing more is added, all are told. When every one is due and no decision
-// has come for `patience`, the rest is given up.
-func (o *outcomes) run(ctx context.Context, patience time.Duration, tell func([]outcome)) {
+// has come for `patience`, the rest is given up; it returns how many then.
+func (o *outcomes) run(ctx context.Context, patience time.Duration, tell func([]outcome)) (undecided int) {
 	defer o.abandon()
 	var batch []outcome
 	for {
@@ -187,7 +187,7 @@ func (o *outcomes) run(ctx context.Context, patience time.Duration, tell func([]
 			tell(batch)
 		}
 		if done {
-			return
+			return 0
 		}
 		waitsForDecisions := wait < 0 && o.isEnded()
 		if waitsForDecisions {
@@ -197,10 +197,11 @@ func (o *outcomes) run(ctx context.Context, patience time.Duration, tell func([]
 		}
 		began := time.Now()
 		if sleep(ctx, wait, o.wake) != nil {
-			return
+			return 0
 		}
 		if waitsForDecisions && time.Since(began) >= patience {
-			return
+			held, _ := o.counts()
+			return held
 		}
 	}
 }

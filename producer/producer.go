@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -113,8 +115,8 @@ func (c *Config) complete() error {
 		return fmt.Errorf("outcomes for %q: must be %s or %s", c.OutcomesFor, OutcomesForApproved, OutcomesForAll)
 	case c.MaxPending < 0:
 		return fmt.Errorf("max pending %d: must be positive", c.MaxPending)
-	case len(c.IDPrefix) > maxIDBytes/2:
-		return fmt.Errorf("id prefix of %d bytes: must be at most %d", len(c.IDPrefix), maxIDBytes/2)
+	case len(c.IDPrefix) > maxPrefixBytes || !validID([]byte(c.IDPrefix)):
+		return fmt.Errorf("id prefix %.80q: must be at most %d bytes of UTF-8 without control characters", c.IDPrefix, maxPrefixBytes)
 	}
 	return c.checkScenario(c.Scenario)
 }
@@ -129,6 +131,12 @@ func (c *Config) checkScenario(name string) error {
 	return nil
 }
 
+// maxPrefixBytes leaves room for a seed's tag and a number in every id.
+const maxPrefixBytes = schemas.MaxApplicationID / 2
+
+// validID says whether the contract allows an application_id.
+func validID(id []byte) bool { return schemas.ValidApplicationID(id) && utf8.Valid(id) }
+
 func validRate(rate float64) bool { return rate >= 0 && !math.IsInf(rate, 0) }
 
 // Producer emits applications. It is a lifecycle.Component; all its methods are
@@ -139,7 +147,10 @@ type Producer struct {
 	director *director
 	started  time.Time
 
+	flow flow
+
 	produced  atomic.Int64 // acknowledged applications
+	broken    atomic.Int64 // acknowledged applications that a broken feed put out of range
 	malformed [NumKinds]atomic.Int64
 	told      atomic.Int64 // acknowledged outcomes
 	generated atomic.Uint64
@@ -150,8 +161,8 @@ type Producer struct {
 	notReady error
 }
 
-// New checks the configuration and the file's header; its error names the field, the value and what
-// was expected.
+// New checks the configuration and the file's header; its error names the field,
+// the value and what was expected.
 func New(c Config) (*Producer, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
@@ -190,7 +201,13 @@ func (*Producer) Name() string { return "producer" }
 func (p *Producer) Ready() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.notReady
+	if p.notReady != nil {
+		return p.notReady
+	}
+	if d := p.flow.stalled(time.Now()); d > 0 {
+		return fmt.Errorf("brokers %s have acknowledged nothing for %s", strings.Join(p.config.Kafka.Brokers, ","), d.Round(time.Second))
+	}
+	return nil
 }
 
 // SetScenario begins a scenario with the next application; it reaches full
@@ -227,11 +244,13 @@ type Counters struct {
 	Produced  int64           // applications the broker has acknowledged
 	Generated int64           // applications made, acknowledged or not
 	Malformed [NumKinds]int64 // acknowledged, by kind
+	Broken    int64           // of these, applications that a broken feed put out of range
 	Outcomes  int64           // acknowledged
 	Pending   int64           // outcomes not due or not decided yet
 	Dropped   int64           // outcomes given up: past MaxPending, never decided, or stopped before they were due
 	Next      uint64          // number to start with to go on
-	Elapsed   time.Duration   // of emitting applications
+	Ended     bool            // no more applications are made
+	Elapsed   time.Duration   // of emitting applications, until the last was acknowledged
 }
 
 // MalformedTotal is the sum over the kinds.
@@ -245,7 +264,7 @@ func (c *Counters) MalformedTotal() int64 {
 
 // Counters are what has been emitted so far.
 func (p *Producer) Counters() Counters {
-	c := Counters{Produced: p.produced.Load(), Outcomes: p.told.Load(), Generated: int64(p.generated.Load())}
+	c := Counters{Produced: p.produced.Load(), Broken: p.broken.Load(), Outcomes: p.told.Load(), Generated: int64(p.generated.Load())}
 	c.Next = p.config.Start + p.generated.Load()
 	for i := range p.malformed {
 		c.Malformed[i] = p.malformed[i].Load()
@@ -259,7 +278,11 @@ func (p *Producer) Counters() Counters {
 	if !p.started.IsZero() {
 		end := time.Now()
 		if at := p.ended.Load(); at != 0 {
+			c.Ended = true
 			end = time.Unix(0, at)
+			if last := p.flow.last(); last.After(end) {
+				end = last
+			}
 		}
 		c.Elapsed = end.Sub(p.started)
 	}

@@ -45,7 +45,7 @@ func (p *Producer) ShowProgress(ctx context.Context, w io.Writer, terminal bool,
 		}
 		ongoing = true
 		if passed := (c.Elapsed - last.Elapsed).Seconds(); passed > 0 {
-			now := float64(c.Produced-last.Produced) / passed
+			now := float64(c.Produced+c.Broken-last.Produced-last.Broken) / passed
 			if rate == 0 || !terminal {
 				rate = now
 			} else {
@@ -58,6 +58,9 @@ func (p *Producer) ShowProgress(ctx context.Context, w io.Writer, terminal bool,
 		if paused {
 			line += "  paused"
 		}
+		if d := p.flow.stalled(time.Now()); d > 0 {
+			line += fmt.Sprintf("  nothing acknowledged for %s", d.Round(time.Second))
+		}
 		if terminal {
 			fmt.Fprint(w, "\r\x1b[K", line)
 		} else {
@@ -69,7 +72,7 @@ func (p *Producer) ShowProgress(ctx context.Context, w io.Writer, terminal bool,
 func progressLine(c *Counters, count uint64, rate float64, terminal bool) string {
 	var b strings.Builder
 	if count > 0 {
-		share := min(float64(c.Produced)/float64(count), 1)
+		share := min(float64(c.Produced+c.Broken)/float64(count), 1)
 		if terminal {
 			full := int(share * barWidth)
 			fmt.Fprintf(&b, "[%s%s] ", strings.Repeat("#", full), strings.Repeat("-", barWidth-full))
@@ -78,15 +81,18 @@ func progressLine(c *Counters, count uint64, rate float64, terminal bool) string
 	} else {
 		fmt.Fprintf(&b, "%s applications", grouped(c.Produced))
 	}
-	fmt.Fprintf(&b, "  %s/s", grouped(int64(rate+0.5)))
-	if left := int64(count) - c.Produced; count > 0 && left > 0 && rate > 0 {
+	left := int64(count) - c.Produced - c.Broken
+	if !c.Ended {
+		fmt.Fprintf(&b, "  %s/s", grouped(int64(rate+0.5)))
+	}
+	if count > 0 && left > 0 && rate > 0 && !c.Ended {
 		fmt.Fprintf(&b, "  %s left", time.Duration(float64(left)/rate*float64(time.Second)).Round(time.Second))
 	}
 	if n := c.MalformedTotal(); n > 0 {
 		fmt.Fprintf(&b, "  %s malformed", grouped(n))
 	}
 	if c.Outcomes > 0 || c.Pending > 0 {
-		fmt.Fprintf(&b, "  %s outcomes", grouped(c.Outcomes))
+		fmt.Fprintf(&b, "  %s outcomes, %s to come", grouped(c.Outcomes), grouped(c.Pending))
 	}
 	return b.String()
 }

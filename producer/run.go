@@ -54,7 +54,7 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 		kgo.MaxBufferedRecords(50_000),
 	)...)
 	if err != nil {
-		return err
+		return fmt.Errorf("brokers %s: %w", strings.Join(p.config.Kafka.Brokers, ","), err)
 	}
 	defer cl.Close()
 	if err := p.requireTopics(ctx, cl); err != nil {
@@ -177,12 +177,17 @@ func (e *emission) emit(ctx context.Context) error {
 	topic := e.config.Topics.Applications
 	pool := &batches{
 		acked: func(kind int8) {
-			if kind < 0 {
+			switch kind {
+			case whole:
 				e.produced.Add(1)
-			} else {
+			case faulty:
+				e.broken.Add(1)
+				e.malformed[OutOfRange].Add(1)
+			default:
 				e.malformed[kind].Add(1)
 			}
 		},
+		done: func() { e.flow.landed(time.Now()) },
 		fail: func(_ *kgo.Record, err error) { e.fail(fmt.Errorf("writing to %s: %w", topic, err)) },
 	}
 	var (
@@ -212,12 +217,12 @@ func (e *emission) emit(ctx context.Context) error {
 			}
 			now := time.Now()
 			app = schemas.Application{ApplicationID: string(a.id), AppliedAt: schemas.At(now), Features: a.features}
-			kind := int8(-1)
+			kind := whole
 			if w.fault != faultNone && w.fault.apply(n, &app.Features) {
-				kind = int8(OutOfRange)
+				kind = faulty
 			}
 			b.add(topic, &app, kind, now)
-			if kind < 0 && e.outcomes != nil && a.fate != unknown {
+			if kind == whole && e.outcomes != nil && a.fate != unknown {
 				e.outcomes.add(app.ApplicationID, uint8(a.fate), now)
 			}
 			mix.add(b, topic, n, &app, &a, w)
@@ -236,8 +241,12 @@ func (e *emission) emit(ctx context.Context) error {
 
 // send hands a batch to the client; it waits while too much is unacknowledged.
 func (e *emission) send(b *batch) {
+	if len(b.records) == 0 {
+		return
+	}
 	b.pending.Store(int64(len(b.records)))
+	e.flow.sent(time.Now())
 	for i := range b.records {
-		e.client.Produce(e.produce, &b.records[i], b.promise[b.kinds[i]+1])
+		e.client.Produce(e.produce, &b.records[i], b.promise[b.kinds[i]-faulty])
 	}
 }

@@ -8,15 +8,16 @@ import (
 
 // Summary is what a run came to, as --json prints it.
 type Summary struct {
-	Produced       int64            `json:"produced"`  // applications acknowledged
-	Malformed      map[string]int64 `json:"malformed"` // acknowledged, by kind
+	Produced       int64            `json:"produced"`       // applications acknowledged
+	Unacknowledged int64            `json:"unacknowledged"` // applications made that may or may not be in the topic
+	Malformed      map[string]int64 `json:"malformed"`      // acknowledged, by kind
 	MalformedTotal int64            `json:"malformed_total"`
 	Outcomes       int64            `json:"outcomes"`         // acknowledged
 	OutcomesUntold int64            `json:"outcomes_dropped"` // not due, not decided, or past the bound when the run ended
-	Seconds        float64          `json:"seconds"`          // of emitting applications
+	Seconds        float64          `json:"seconds"`          // of emitting applications, until the last was acknowledged
 	Rate           float64          `json:"rate"`             // applications per second
-	Seed           uint64           `json:"seed"`
-	Next           uint64           `json:"next_start"` // --start to go on with
+	Seed           *uint64          `json:"seed,omitempty"`   // of a population
+	Next           uint64           `json:"next_start"`       // --start to go on with
 	Interrupted    bool             `json:"interrupted"`
 }
 
@@ -24,9 +25,12 @@ type Summary struct {
 func (p *Producer) Summary() Summary {
 	c := p.Counters()
 	s := Summary{
-		Produced: c.Produced, Malformed: map[string]int64{}, MalformedTotal: c.MalformedTotal(),
+		Produced: c.Produced, Unacknowledged: c.Generated - c.Produced - c.Broken, Malformed: map[string]int64{}, MalformedTotal: c.MalformedTotal(),
 		Outcomes: c.Outcomes, OutcomesUntold: c.Pending + c.Dropped,
-		Seconds: math.Round(c.Elapsed.Seconds()*1e6) / 1e6, Seed: p.config.Seed, Next: c.Next,
+		Seconds: math.Round(c.Elapsed.Seconds()*1e6) / 1e6, Next: c.Next,
+	}
+	if p.config.File == "" {
+		s.Seed = &p.config.Seed
 	}
 	for k, n := range c.Malformed {
 		s.Malformed[Kind(k).String()] = n
@@ -41,6 +45,9 @@ func (p *Producer) Summary() Summary {
 func (s Summary) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s applications in %.1f s (%s/s)", grouped(s.Produced), s.Seconds, grouped(int64(math.Round(s.Rate))))
+	if s.Unacknowledged > 0 {
+		fmt.Fprintf(&b, "\n%s more were not acknowledged: they may or may not be in the topic", grouped(s.Unacknowledged))
+	}
 	if s.MalformedTotal > 0 {
 		fmt.Fprintf(&b, "\n%s malformed records:", grouped(s.MalformedTotal))
 		for k := range NumKinds {
@@ -56,4 +63,12 @@ func (s Summary) String() string {
 		}
 	}
 	return b.String()
+}
+
+// GoOn is how to go on with the run.
+func (s Summary) GoOn() string {
+	if s.Seed == nil {
+		return fmt.Sprintf("--start %d", s.Next)
+	}
+	return fmt.Sprintf("--seed %d --start %d", *s.Seed, s.Next)
 }

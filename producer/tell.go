@@ -37,9 +37,17 @@ func (e *emission) startOutcomes(ctx context.Context, wg *sync.WaitGroup) error 
 	}
 	wg.Go(func() {
 		defer stopFollowing()
-		o.run(ctx, decisionPatience, e.tell)
+		e.reportUndecided(o.run(ctx, decisionPatience, e.tell))
 	})
 	return nil
+}
+
+// reportUndecided says that outcomes were given up for want of decisions: most
+// likely no scorer runs.
+func (e *emission) reportUndecided(n int) {
+	if n > 0 {
+		e.config.Log.Warn("outcomes given up: no decision came", "outcomes", n, "waited", decisionPatience, "topic", e.config.Topics.Predictions)
+	}
 }
 
 // openDecisions makes a reader of the predictions committed from now on.

@@ -1,6 +1,9 @@
 package schemas
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // Topics are the names of every topic under one prefix.
 type Topics struct {
@@ -63,6 +66,26 @@ func settings(cleanup string, retentionDays int64, maxMessageBytes int64) map[st
 	}
 }
 
+// compacted are the settings of a topic that keeps the last value of each key.
+// Only closed segments are compacted, so one is closed after at most closeAfter
+// and compacted once dirtyRatio of the log could go.
+func compacted(maxMessageBytes, segmentBytes int64, closeAfter time.Duration, dirtyRatio string, keepTombstones time.Duration) map[string]string {
+	s := settings("compact", keepForEver, maxMessageBytes)
+	s["segment.bytes"] = strconv.FormatInt(segmentBytes, 10)
+	s["segment.ms"] = strconv.FormatInt(closeAfter.Milliseconds(), 10)
+	s["min.cleanable.dirty.ratio"] = dirtyRatio
+	s["delete.retention.ms"] = strconv.FormatInt(keepTombstones.Milliseconds(), 10)
+	return s
+}
+
+const (
+	day = 24 * time.Hour
+	// The longest drift window, and how long panes are kept: 2 × longest window, so
+	// that an evaluator that was away for a whole one still finds it complete.
+	longestWindowDays = 1
+	paneDays          = 2 * longestWindowDays
+)
+
 // Catalogue lists every topic under a prefix with its default settings.
 func Catalogue(prefix string) []Topic {
 	n := NewTopics(prefix)
@@ -72,11 +95,12 @@ func Catalogue(prefix string) []Topic {
 		{n.Predictions, id, "the decision with the exact inputs it was made from", 12, settings("delete", 800, 2*bytesMiB)},
 		{n.DLQ, "as received", "records that could not be scored, and why", 12, settings("delete", 90, 2*bytesMiB)},
 		{n.Outcomes, id, "whether the loan defaulted, known later", 12, settings("delete", 800, bytesMiB)},
-		{n.DriftPanes, none, "counts for one stretch of one partition", 1, settings("delete", 14, bytesMiB)},
+		{n.DriftPanes, none, "counts for one stretch of one partition", 1, settings("delete", paneDays, bytesMiB)},
 		{n.DriftStatus, none, "one record per evaluation", 1, settings("delete", 30, bytesMiB)},
 		{n.DriftAlerts, "alert name", "firing, resolved", 1, settings("delete", 400, bytesMiB)},
-		{n.Models, "version", "model bundles, whole", 1, settings("compact", keepForEver, 8*bytesMiB)},
+		{n.Models, "version", "model bundles, whole", 1, compacted(8*bytesMiB, 64*bytesMiB, 7*day, "0.5", day)},
 		{n.Routes, none, "which version serves and under which policy; revision = offset", 1, settings("delete", keepForEver, bytesMiB)},
-		{n.Replicas, "component/instance", "each replica, once a second", 1, settings("compact", keepForEver, bytesMiB)},
+		// A record a second and replica: closed and compacted within the hour.
+		{n.Replicas, "component/instance", "each replica, once a second", 1, compacted(bytesMiB, 16*bytesMiB, time.Hour, "0.1", time.Hour)},
 	}
 }

@@ -3,9 +3,24 @@
 package kafka
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
+	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	// A broker that is alive accepts a connection at once; one that is not must
+	// not hold up the next in the list for ten seconds, the client's default.
+	dialTimeout = 3 * time.Second
+	// A leader that has moved is looked for this soon, not after five seconds, the
+	// client's default: open transactions wait for it.
+	metadataAge = 250 * time.Millisecond
+	// How long Connect looks for a broker that answers.
+	connectTime = 10 * time.Second
 )
 
 // Config says which cluster to talk to and how.
@@ -13,13 +28,42 @@ type Config struct {
 	Brokers  []string // host:port
 	Prefix   string   // of every topic and transactional id
 	ClientID string
-	Log      *slog.Logger // nil: nothing is logged
+	Log      *slog.Logger // what the client warns of; nil: nothing is logged
 }
 
 // Options are the client options common to every client of this process.
 func (c Config) Options() []kgo.Opt {
-	return []kgo.Opt{
+	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
+		kgo.DialTimeout(dialTimeout),
+		kgo.MetadataMinAge(metadataAge),
 	}
+	if c.Log != nil {
+		opts = append(opts, kgo.WithLogger(newClientLog(c.Log)))
+	}
+	return opts
+}
+
+// Connect returns a client that a broker has answered, for commands that do one
+// thing and end. The error names the brokers when none answers within ten
+// seconds; a service keeps trying instead.
+func (c Config) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
+	c.Log = nil // the error says it once
+	client, err := kgo.NewClient(append(c.Options(), opts...)...)
+	if err != nil {
+		return nil, err
+	}
+	ping, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	if err := client.Ping(ping); err != nil {
+		client.Close()
+		return nil, c.Unreachable(err)
+	}
+	return client, nil
+}
+
+// Unreachable says that none of the brokers answers, and why.
+func (c Config) Unreachable(err error) error {
+	return fmt.Errorf("no Kafka broker answers at --brokers %s: %w", strings.Join(c.Brokers, ","), err)
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -20,7 +23,7 @@ type TopicSpec struct {
 }
 
 // CreateTopics creates the topics that do not exist and reports which it did.
-// One that exists is left as it is.
+// One that exists is left as it is. It returns when the cluster knows them.
 func CreateTopics(ctx context.Context, adm *kadm.Client, specs []TopicSpec) (created []string, err error) {
 	for _, s := range specs {
 		configs := make(map[string]*string, len(s.Configs))
@@ -33,13 +36,166 @@ func CreateTopics(ctx context.Context, adm *kadm.Client, specs []TopicSpec) (cre
 			created = append(created, s.Name)
 		case errors.Is(err, kerr.TopicAlreadyExists):
 		default:
-			if r.ErrMessage != "" {
-				return created, fmt.Errorf("creating topic %s: %w: %s", s.Name, err, r.ErrMessage)
-			}
-			return created, fmt.Errorf("creating topic %s: %w", s.Name, err)
+			return created, fmt.Errorf("creating topic %s: %w", s.Name, withMessage(err, r.ErrMessage))
 		}
 	}
-	return created, nil
+	// Creation is answered before the brokers know of it.
+	return created, RequireTopics(ctx, adm, created...)
+}
+
+// withMessage adds what the broker said beyond its code.
+func withMessage(err error, message string) error {
+	if message == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, message)
+}
+
+// Difference is a setting of a topic that is not as it should be.
+type Difference struct {
+	Setting string `json:"setting"`
+	Have    string `json:"have"`
+	Want    string `json:"want"`
+}
+
+func (d Difference) String() string {
+	return d.Setting + " is " + d.Have + ", expected " + d.Want
+}
+
+// TopicState is a topic as it is on the cluster.
+type TopicState struct {
+	Name        string
+	Partitions  int32
+	Replication int
+	Configs     map[string]string
+	First, End  int64 // sums over the partitions; their difference is what is kept
+	Bytes       int64 // of all replicas, -1 when the cluster does not say
+}
+
+// Differences lists the settings that are not as the spec says, in order.
+// Partitions and replicas count only where the spec names a number.
+func (t TopicState) Differences(s TopicSpec) (found []Difference) {
+	if s.Partitions > 0 && t.Partitions != s.Partitions {
+		found = append(found, Difference{"partitions", strconv.Itoa(int(t.Partitions)), strconv.Itoa(int(s.Partitions))})
+	}
+	if s.Replication > 0 && t.Replication != int(s.Replication) {
+		found = append(found, Difference{"replication", strconv.Itoa(t.Replication), strconv.Itoa(int(s.Replication))})
+	}
+	for _, k := range slices.Sorted(maps.Keys(s.Configs)) {
+		if have := t.Configs[k]; have != s.Configs[k] {
+			found = append(found, Difference{k, have, s.Configs[k]})
+		}
+	}
+	return found
+}
+
+// DescribeTopics looks up those of the topics that exist.
+func DescribeTopics(ctx context.Context, adm *kadm.Client, names ...string) (map[string]TopicState, error) {
+	listed, err := adm.ListTopics(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("looking for topics: %w", err)
+	}
+	states := map[string]TopicState{}
+	for _, t := range listed {
+		switch {
+		case errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+		case t.Err != nil:
+			return nil, fmt.Errorf("looking for topic %s: %w", t.Topic, t.Err)
+		default:
+			states[t.Topic] = TopicState{
+				Name: t.Topic, Partitions: int32(len(t.Partitions)), Replication: t.Partitions.NumReplicas(),
+				Configs: map[string]string{}, Bytes: -1,
+			}
+		}
+	}
+	if len(states) == 0 {
+		return states, nil
+	}
+	have := slices.Sorted(maps.Keys(states))
+	configs, err := adm.DescribeTopicConfigs(ctx, have...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the topics' settings: %w", err)
+	}
+	for _, c := range configs {
+		if c.Err != nil {
+			return nil, fmt.Errorf("reading the settings of topic %s: %w", c.Name, withMessage(c.Err, c.ErrMessage))
+		}
+		for _, one := range c.Configs {
+			states[c.Name].Configs[one.Key] = one.MaybeValue()
+		}
+	}
+	starts, err := adm.ListStartOffsets(ctx, have...)
+	if err != nil {
+		return nil, fmt.Errorf("looking up where the topics start: %w", err)
+	}
+	ends, err := adm.ListEndOffsets(ctx, have...)
+	if err != nil {
+		return nil, fmt.Errorf("looking up where the topics end: %w", err)
+	}
+	sizes := topicBytes(ctx, adm, listed)
+	for name, t := range states {
+		for _, o := range starts[name] {
+			t.First += max(0, o.Offset)
+		}
+		for _, o := range ends[name] {
+			t.End += max(0, o.Offset)
+		}
+		if bytes, ok := sizes[name]; ok {
+			t.Bytes = bytes
+		}
+		states[name] = t
+	}
+	return states, nil
+}
+
+// topicBytes is what each topic takes on disk, as far as the cluster says: it
+// needs a permission of its own.
+func topicBytes(ctx context.Context, adm *kadm.Client, topics kadm.TopicDetails) map[string]int64 {
+	sizes := map[string]int64{}
+	all, err := adm.DescribeAllLogDirs(ctx, topics.TopicsSet())
+	if err != nil {
+		return sizes
+	}
+	all.Each(func(dir kadm.DescribedLogDir) {
+		dir.Topics.Each(func(p kadm.DescribedLogDirPartition) { sizes[p.Topic] += p.Size })
+	})
+	return sizes
+}
+
+// UpdateTopic sets what differs: the configs, and partitions where there are
+// fewer than the spec says. It returns what it did not do: partitions are never
+// removed, replicas never moved.
+func UpdateTopic(ctx context.Context, adm *kadm.Client, s TopicSpec, t TopicState) (left []Difference, err error) {
+	var alter []kadm.AlterConfig
+	for _, d := range t.Differences(s) {
+		switch {
+		case d.Setting == "partitions" && t.Partitions < s.Partitions:
+			r, err := adm.UpdatePartitions(ctx, int(s.Partitions), s.Name)
+			if err == nil {
+				err = r.Error()
+			}
+			if err != nil {
+				return nil, fmt.Errorf("adding partitions to topic %s: %w", s.Name, err)
+			}
+		case d.Setting == "partitions" || d.Setting == "replication":
+			left = append(left, d)
+		default:
+			alter = append(alter, kadm.AlterConfig{Op: kadm.SetConfig, Name: d.Setting, Value: kadm.StringPtr(d.Want)})
+		}
+	}
+	if len(alter) == 0 {
+		return left, nil
+	}
+	responses, err := adm.AlterTopicConfigs(ctx, alter, s.Name)
+	if err != nil {
+		return nil, fmt.Errorf("changing the settings of topic %s: %w", s.Name, err)
+	}
+	for _, r := range responses {
+		if r.Err != nil {
+			return nil, fmt.Errorf("changing the settings of topic %s: %w", s.Name, withMessage(r.Err, r.ErrMessage))
+		}
+	}
+	return left, nil
 }
 
 // MissingTopicsError names topics that a component needs and the cluster lacks.
@@ -51,26 +207,47 @@ func (e *MissingTopicsError) Error() string {
 	return "the cluster has no topic " + strings.Join(e.Topics, ", ") + "; run: creditstream topics apply (with the same --brokers and --prefix)"
 }
 
+const (
+	// How long a broker may not have heard of a topic that was created through
+	// another, and how often it is asked.
+	spreadTime     = 3 * time.Second
+	spreadInterval = 50 * time.Millisecond
+)
+
 // RequireTopics returns a *MissingTopicsError when the cluster lacks one of the
-// topics.
+// topics, also after the time that one just created takes to be known.
 func RequireTopics(ctx context.Context, adm *kadm.Client, names ...string) error {
+	patience := time.NewTimer(spreadTime)
+	defer patience.Stop()
+	for {
+		missing, err := missingTopics(ctx, adm, names)
+		if err != nil || len(missing) == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-patience.C:
+			return &MissingTopicsError{missing}
+		case <-time.After(spreadInterval):
+		}
+	}
+}
+
+func missingTopics(ctx context.Context, adm *kadm.Client, names []string) (missing []string, err error) {
 	have, err := adm.ListTopics(ctx, names...)
 	if err != nil {
-		return fmt.Errorf("looking for topics: %w", err)
+		return nil, fmt.Errorf("looking for topics: %w", err)
 	}
-	var missing []string
 	for _, n := range names {
 		t, ok := have[n]
 		switch {
 		case !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition):
 			missing = append(missing, n)
 		case t.Err != nil:
-			return fmt.Errorf("looking for topic %s: %w", n, t.Err)
+			return nil, fmt.Errorf("looking for topic %s: %w", n, t.Err)
 		}
 	}
-	if len(missing) > 0 {
-		slices.Sort(missing)
-		return &MissingTopicsError{missing}
-	}
-	return nil
+	slices.Sort(missing)
+	return missing, nil
 }

@@ -78,3 +78,17 @@ func NotReady(components ...Component) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Pending collects what components that can do their work wait for all the same:
+// those with a method Pending, a line each; nil when there is nothing.
+func Pending(components ...Component) error {
+	var errs []error
+	for _, c := range components {
+		if p, ok := c.(interface{ Pending() error }); ok {
+			if err := p.Pending(); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", c.Name(), err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

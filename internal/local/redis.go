@@ -1,7 +1,9 @@
 package local
 
 import (
+	"context"
 	"fmt"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 )
@@ -28,3 +30,32 @@ func (r *Redis) Server() *miniredis.Miniredis { return r.server }
 
 // Close stops it.
 func (r *Redis) Close() { r.server.Close() }
+
+// agingStep is how often the embedded Redis's time moves on.
+const agingStep = 5 * time.Second
+
+// Age lets keys expire until ctx ends: the embedded server's time stands still
+// by itself. While it holds more than most keys its time runs faster, so that
+// those with the shortest time to live go first and memory stays bounded.
+func (r *Redis) Age(ctx context.Context, most int) {
+	tick := time.NewTicker(agingStep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			r.age(most)
+		}
+	}
+}
+
+// longestTTL ends the search for keys to let go: what is left has no end.
+const longestTTL = 24 * time.Hour
+
+func (r *Redis) age(most int) {
+	r.server.FastForward(agingStep)
+	for passed := agingStep; passed < longestTTL && len(r.server.Keys()) > most; passed *= 2 {
+		r.server.FastForward(passed)
+	}
+}

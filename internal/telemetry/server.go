@@ -23,8 +23,9 @@ func NewRegistry() *prometheus.Registry {
 }
 
 // Handler serves /metrics, /healthz and /readyz. ready is nil when the process
-// can do its work and otherwise says what is missing, a line each.
-func Handler(reg *prometheus.Registry, ready func() error) http.Handler {
+// can do its work and otherwise says what is missing, a line each. A ready process
+// also shows what pending says it waits for.
+func Handler(reg *prometheus.Registry, ready func() error, pending ...func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -36,6 +37,11 @@ func Handler(reg *prometheus.Registry, ready func() error) http.Handler {
 			return
 		}
 		_, _ = fmt.Fprintln(w, "ready")
+		for _, p := range pending {
+			if err := p(); err != nil {
+				_, _ = fmt.Fprintln(w, err)
+			}
+		}
 	})
 	return mux
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -26,11 +27,13 @@ var environment = sync.OnceValue(func() error {
 })
 
 // Session is a graph on ONNX Runtime. Its methods may be called from several
-// goroutines; Close waits for them.
+// goroutines; Close waits for them. One that is dropped without Close is freed by
+// the garbage collector, never while a call runs.
 type Session struct {
 	mu      sync.RWMutex // Destroy is not reference-counted: a run holds it for reading
 	session *ort.DynamicAdvancedSession
 	inputs  int
+	unused  runtime.Cleanup // frees the graph when nobody refers to the Session any more
 }
 
 // Open loads a graph with an input "features" [N, inputs] and an output
@@ -52,7 +55,9 @@ func Open(graph []byte, inputs int) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ONNX Runtime: %w", err)
 	}
-	return &Session{session: s, inputs: inputs}, nil
+	out := &Session{session: s, inputs: inputs}
+	out.unused = runtime.AddCleanup(out, func(s *ort.DynamicAdvancedSession) { _ = s.Destroy() }, s)
+	return out, nil
 }
 
 // Probabilities writes each row's probability of default. rows is row-major,
@@ -88,6 +93,7 @@ func (s *Session) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.session != nil {
+		s.unused.Stop()
 		_ = s.session.Destroy()
 		s.session = nil
 	}

@@ -1,16 +1,27 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
+
+// retryPause is between attempts to read the topics.
+const retryPause = time.Second
 
 // Config is what a Follower needs.
 type Config struct {
@@ -22,22 +33,39 @@ type Config struct {
 	Registerer prometheus.Registerer // nil: no metrics
 }
 
-// Follower follows the models and routes topics into the live set. It is a
-// lifecycle.Component.
+// Follower follows the models and routes topics into the live set: that of the
+// newest route whose bundles all open. It is a lifecycle.Component.
+//
+// One goroutine reads, another opens bundles: a slow or broken one never stops
+// what serves.
 type Follower struct {
-	config Config
-	live   atomic.Pointer[LiveSet]
+	config   Config
+	metrics  *metrics
+	fallback *LiveSet // nil: none
+	live     atomic.Pointer[LiveSet]
+	changed  chan struct{} // something was read that may change what serves
+
+	mu       sync.Mutex // guards what follows
+	history  *History
+	caughtUp bool
+	reading  error             // what keeps it from reading
+	pending  error             // why the newest route does not serve
+	refused  map[string]string // version → reason
+	released []string          // versions that came or went since the last look
 }
 
-// NewFollower opens the fallback, if there is one.
+// NewFollower opens the fallback, if there is one. It serves once the topics
+// have been read and hold no route.
 func NewFollower(c Config) (*Follower, error) {
-	f := &Follower{config: c}
+	f := &Follower{
+		config: c, metrics: newMetrics(c.Registerer), changed: make(chan struct{}, 1),
+		history: &History{topics: c.Topics}, refused: map[string]string{},
+	}
 	if c.Fallback != nil {
-		set, err := Fixed(c.Fallback, c.Engine, schemas.DefaultPolicyText)
-		if err != nil {
+		var err error
+		if f.fallback, err = Fixed(c.Fallback, c.Engine, schemas.DefaultPolicyText); err != nil {
 			return nil, err
 		}
-		f.live.Store(set)
 	}
 	return f, nil
 }
@@ -48,16 +76,285 @@ func (f *Follower) Live() *LiveSet { return f.live.Load() }
 // Name is part of lifecycle.Component.
 func (*Follower) Name() string { return "models" }
 
-// Ready is part of lifecycle.Component.
+// Ready is part of lifecycle.Component: both topics were read to the ends found
+// at the start, and something serves. While a new route waits for its bundles,
+// the old one does: Pending says so.
 func (f *Follower) Ready() error {
-	if f.Live() == nil {
-		return errors.New("no model serves")
+	live := f.Live()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case !f.caughtUp && f.reading != nil:
+		return f.reading
+	case !f.caughtUp:
+		return fmt.Errorf("reading %s and %s", f.config.Topics.Models, f.config.Topics.Routes)
+	case live != nil:
+		return nil
+	case f.pending != nil:
+		return f.pending
+	case f.history.Current() == nil && f.fallback == nil:
+		return errors.New("no route yet: run creditstream model route, or start with --model shipped")
 	}
-	return nil
+	return errors.New("opening the models")
+}
+
+// Pending is nil when what serves is what the newest route says; otherwise it
+// says what that route waits for.
+func (f *Follower) Pending() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.pending
+}
+
+// Status is what a Follower serves and what it waits for.
+type Status struct {
+	Revision int64     // that serves, -1 where no route does
+	Newest   int64     // newest route, -1 where there is none
+	Versions []string  // that are in use
+	Pending  string    // why the newest route does not serve, "" when it does
+	Refused  []Refusal // by version
+}
+
+// Refusal is a bundle that a route named and that cannot serve.
+type Refusal struct {
+	Version string
+	Reason  string
+}
+
+// Status is the state now.
+func (f *Follower) Status() Status {
+	s := Status{Revision: -1, Newest: -1}
+	if live := f.Live(); live != nil {
+		s.Revision, s.Versions = live.Revision, live.Versions()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.history.Current(); r != nil {
+		s.Newest = r.Number
+	}
+	if f.pending != nil {
+		s.Pending = f.pending.Error()
+	}
+	for v, reason := range f.refused {
+		s.Refused = append(s.Refused, Refusal{v, reason})
+	}
+	slices.SortFunc(s.Refused, func(a, b Refusal) int { return cmp.Compare(a.Version, b.Version) })
+	return s
 }
 
 // Run is part of lifecycle.Component.
 func (f *Follower) Run(ctx context.Context) error {
-	<-ctx.Done()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return f.follow(ctx) })
+	group.Go(func() error { return f.settleOnChange(ctx) })
+	return group.Wait()
+}
+
+// follow reads until ctx ends or trying again would not help. Brokers that
+// cannot be reached are waited for, however long.
+func (f *Follower) follow(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := f.read(ctx)
+		switch {
+		case ctx.Err() != nil:
+			continue
+		case isPermanent(err):
+			return err
+		}
+		f.mu.Lock()
+		again := f.reading != nil && f.reading.Error() == err.Error()
+		f.reading = err
+		f.mu.Unlock()
+		if !again {
+			f.config.Log.Warn("cannot follow models and routes, trying on", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryPause):
+		}
+	}
 	return nil
+}
+
+// read follows with one client. What a client before it has read is read again
+// and ignored.
+func (f *Follower) read(ctx context.Context) error {
+	r, err := openReader(f.config.Kafka, f.config.Topics)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	if err := r.findEnds(ctx); err != nil {
+		return err
+	}
+	for {
+		f.noteProgress(r.caughtUp())
+		if err := r.poll(ctx, f.take); err != nil {
+			return err
+		}
+	}
+}
+
+// noteProgress wakes the opening goroutine once the ends are reached; what was
+// superseded before that is never opened.
+func (f *Follower) noteProgress(caughtUp bool) {
+	f.mu.Lock()
+	f.reading = nil
+	f.caughtUp = f.caughtUp || caughtUp
+	caughtUp = f.caughtUp
+	f.mu.Unlock()
+	if caughtUp {
+		select {
+		case f.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// take notes a record.
+func (f *Follower) take(rec *kgo.Record) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.history.add(rec) {
+		if rec.Topic == f.config.Topics.Models {
+			f.released = append(f.released, string(rec.Key))
+		}
+		return
+	}
+	for _, p := range f.history.problems {
+		f.metrics.problems.Inc()
+		f.config.Log.Error("record ignored", "topic", p.Topic, "offset", p.Offset, "reason", p.Reason)
+	}
+	f.history.problems = nil
+}
+
+// settleOnChange opens what routes name until ctx ends.
+func (f *Follower) settleOnChange(ctx context.Context) error {
+	o := newOpener(f.config.Engine, func(version string) ([]byte, bool) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.history.Bundle(version)
+	})
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-f.changed:
+			f.settle(o)
+		}
+	}
+}
+
+// settle makes the newest route that can take effect the live one. A replica
+// that starts while the newest waits for its bundles thereby serves what the
+// others serve.
+func (f *Follower) settle(o *opener) {
+	f.mu.Lock()
+	routes, released := f.history.Revisions(), f.released
+	f.released = nil
+	for _, v := range released { // withdrawn, or there again with other bytes
+		delete(o.refused, v)
+		delete(f.refused, v)
+		f.metrics.refused.DeleteLabelValues(v)
+	}
+	f.mu.Unlock()
+	live := f.Live()
+	var pending error
+	switch {
+	case len(routes) > 0:
+		for _, r := range slices.Backward(routes) {
+			if live != nil && r.Number <= live.Revision {
+				break
+			}
+			set, err := o.set(r)
+			if err == nil {
+				f.serve(set)
+				break
+			}
+			f.noteRefusal(err)
+			if pending == nil {
+				pending = fmt.Errorf("route revision %d waits: %w", r.Number, err)
+			}
+		}
+	case live == nil && f.fallback != nil:
+		f.serve(f.fallback)
+	}
+	inUse := map[string]bool{}
+	if live = f.Live(); live != nil {
+		for _, v := range live.Versions() {
+			inUse[v] = true
+		}
+	}
+	if len(routes) > 0 {
+		newest := routes[len(routes)-1]
+		f.metrics.newest.Set(float64(newest.Number))
+		for _, v := range named(newest.Route) {
+			inUse[v] = true
+		}
+	}
+	o.keep(inUse)
+	f.notePending(pending)
+}
+
+// serve makes a set the live one.
+func (f *Follower) serve(set *LiveSet) {
+	f.live.Store(set)
+	f.metrics.serving(set)
+	log := f.config.Log.With("champion", set.Champion.Version, "policy", set.Policy.Version)
+	if set.Canary != nil {
+		log = log.With("canary", set.Canary.Version, "share", float64(set.CanaryShare)/ShareScale)
+	}
+	if set.Shadow != nil {
+		log = log.With("shadow", set.Shadow.Version, "shadow_engine", set.Shadow.Engine)
+	}
+	if set.Revision < 0 {
+		log.Info("serving without a route")
+		return
+	}
+	log.Info("serving", "route_revision", set.Revision)
+}
+
+// noteRefusal remembers a refused bundle and tells of it once.
+func (f *Follower) noteRefusal(err error) {
+	var refused *refusedError
+	if !errors.As(err, &refused) || refused.version == "" {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	reason := refused.reason.Error()
+	if f.refused[refused.version] == reason {
+		return
+	}
+	f.refused[refused.version] = reason
+	f.metrics.refused.WithLabelValues(refused.version).Set(1)
+	f.config.Log.Error("model refused", "model_version", refused.version, "reason", reason)
+}
+
+// notePending remembers why the newest route does not serve, and tells of it
+// once.
+func (f *Follower) notePending(pending error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	told := f.pending != nil && pending != nil && f.pending.Error() == pending.Error()
+	if f.pending = pending; pending == nil || told {
+		return
+	}
+	if live := f.Live(); live != nil {
+		f.config.Log.Warn("the newest route does not serve yet, the one before does", "reason", pending, "route_revision", live.Revision)
+		return
+	}
+	f.config.Log.Warn("nothing serves yet", "reason", pending)
+}
+
+// Versions are the model versions of a set, each once.
+func (s *LiveSet) Versions() []string {
+	versions := map[string]bool{s.Champion.Version: true}
+	if s.Canary != nil {
+		versions[s.Canary.Version] = true
+	}
+	if s.Shadow != nil {
+		versions[s.Shadow.Version] = true
+	}
+	return slices.Sorted(maps.Keys(versions))
 }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
-from credit_retrain import bundle, dataset, fetch, fixtures, population, train
+from credit_retrain import bundle, check, dataset, fetch, fixtures, population, train
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +39,14 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check(arguments: argparse.Namespace) -> int:
+    path = Path(arguments.bundle)
+    data = dataset.read(dataset.locate(arguments.data))
+    check.check(path.read_bytes(), data, _report)
+    print(f"{path}: training again gives the same bytes")
+    return 0
+
+
 def _population(arguments: argparse.Namespace) -> int:
     training, _ = dataset.split(dataset.read(dataset.locate(arguments.data)))
     text = json.dumps(population.estimate(training, arguments.seed), separators=(",", ":")) + "\n"
@@ -54,6 +63,10 @@ def _fixtures(arguments: argparse.Namespace) -> int:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
+    if os.environ.get("DATASET"):
+        path = dataset.locate(None)
+        print(f"DATASET names {path}: {len(dataset.read(path))} rows; nothing is fetched")
+        return 0
     path = fetch.fetch(Path(arguments.out), arguments.url, _report)
     print(f"{path}: {len(dataset.read(path))} rows")
     return 0
@@ -88,6 +101,14 @@ def parser() -> argparse.ArgumentParser:
         default="2026-11-23T00:00:00Z",
         help="RFC 3339; given, so that the same training gives the same bytes (default: %(default)s)",
     )
+    p = commands.add_parser("check", help="Train again and compare with a bundle, byte by byte.")
+    p.add_argument("--data", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
+    p.add_argument(
+        "--bundle",
+        default=str(ROOT / "model" / "shipped" / "credit-default.bundle"),
+        help="to compare with (default: %(default)s)",
+    )
+    p.set_defaults(function=_check)
     command(
         "population",
         "Estimate the synthetic population's parameters.",
@@ -115,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     try:
         return int(chosen.function(chosen))
-    except (dataset.DatasetError, fetch.FetchError, ValueError, OSError) as error:
+    except (dataset.DatasetError, fetch.FetchError, check.CheckError, ValueError, OSError) as error:
         print(f"credit_retrain {chosen.command}: {error}", file=sys.stderr)
         return 1
 

@@ -18,12 +18,15 @@ OPSETS = {"": 17, "ai.onnx.ml": 3}
 IR_VERSION = 8
 
 
-def _stamp(model: onnx.ModelProto) -> onnx.ModelProto:
+def _stamp(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     # skl2onnx records opset 16/1 whatever it is asked for, and graphs merge only with equal opsets.
+    # It names every graph at random, and merging writes both names into the result: the same
+    # training would not give the same bytes.
     model.ir_version = IR_VERSION
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in OPSETS.items())
     model.producer_name, model.producer_version, model.doc_string = "creditstream", "1", ""
+    model.graph.name, model.graph.doc_string = name, ""
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -47,7 +50,7 @@ def trees_to_onnx(trees: GradientBoostingClassifier, width: int) -> onnx.ModelPr
         raise ValueError("the converter changed the order or number of nodes")
     del attributes["nodes_hitrates"].floats[:]
     attributes["nodes_hitrates"].floats.extend(covers.astype(np.float32).tolist())
-    return _stamp(model)
+    return _stamp(model, "trees")
 
 
 def features_to_onnx(medians: Floats) -> onnx.ModelProto:
@@ -68,13 +71,14 @@ def features_to_onnx(medians: Floats) -> onnx.ModelProto:
         helper.make_model(
             helper.make_graph(
                 graph.nodes,
-                "credit_default",
+                "features",
                 [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", len(NAMES)])],
                 [helper.make_tensor_value_info("engineered", TensorProto.FLOAT, ["N", width])],
                 graph.constants,
             ),
             opset_imports=[helper.make_opsetid(d, v) for d, v in OPSETS.items()],
-        )
+        ),
+        "features",
     )
 
 
@@ -87,7 +91,7 @@ def to_onnx(pipeline: Pipeline) -> onnx.ModelProto:
         io_map=[("engineered", "tree_inputs")],
         outputs=["label", "probabilities"],
     )
-    return _stamp(merged)
+    return _stamp(merged, "credit_default")
 
 
 def run(model: onnx.ModelProto, rows: Floats) -> Floats:

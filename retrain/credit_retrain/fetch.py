@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import urllib.error
 import urllib.request
@@ -45,13 +46,16 @@ def fetch(out: Path, url: str, report: Callable[[str], None]) -> Path:
         raise FetchError(f"{url} is not the expected archive: {error}") from error
     candidate = out.with_suffix(".csv.partial")
     table.to_csv(candidate, index=False)
-    digest = dataset.read(candidate).digest()
-    if digest != dataset.CANONICAL_DIGEST:
-        candidate.unlink()
+    try:
+        digest = dataset.read(candidate).digest()
+        if digest != dataset.CANONICAL_DIGEST:
+            raise FetchError(f"{url} holds {digest}, expected {dataset.CANONICAL_DIGEST}")
+        candidate.replace(out)
+    except dataset.DatasetError as error:
+        raise FetchError(f"{url} is not the expected dataset: {error}") from error
+    finally:
+        candidate.unlink(missing_ok=True)
         partial.unlink()
-        raise FetchError(f"{url} holds {digest}, expected {dataset.CANONICAL_DIGEST}")
-    candidate.replace(out)
-    partial.unlink()
     return out
 
 
@@ -66,11 +70,14 @@ def _download(url: str, partial: Path, report: Callable[[str], None]) -> None:
                     report(f"going on after {have} bytes")
                 while chunk := answer.read(CHUNK):
                     file.write(chunk)
+            # An answer that breaks off ends like a whole one.
+            if answer.length:
+                raise FetchError(f"{url} broke off {answer.length} bytes before its end: try again to go on")
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is left to fetch
             return
         raise FetchError(f"{url}: {error}") from error
-    except (urllib.error.URLError, OSError) as error:
+    except (http.client.HTTPException, OSError) as error:
         raise FetchError(
             f"{url} cannot be reached ({error}): set DATASET to a local UCI_Credit_Card.csv instead"
         ) from error

@@ -12,17 +12,40 @@ from sklearn.ensemble import GradientBoostingClassifier
 from credit_retrain.bundle import to_json
 from credit_retrain.dataset import Dataset
 from credit_retrain.export import trees_to_onnx
+from credit_retrain.features import Floats
 
 SHAPES = {"depth1": (30, 1), "depth3": (40, 3), "depth4": (20, 4), "depth5": (10, 5)}
-ROWS = 400
+BASES = 100
+"""Training rows that the rows are made from."""
+
+
+def _at_thresholds(model: GradientBoostingClassifier, bases: Floats) -> Floats:
+    """Return rows that hold, in turn, every threshold of the model and its two neighbours."""
+    splits = sorted(
+        {
+            (int(f), float(t))
+            for tree in model.estimators_[:, 0]
+            for f, t in zip(tree.tree_.feature, tree.tree_.threshold, strict=True)
+            if f >= 0
+        }
+    )
+    rows = np.repeat(np.resize(bases, (len(splits), bases.shape[1])), 3, axis=0)
+    for i, (feature, threshold) in enumerate(splits):
+        at = np.float32(threshold)
+        rows[3 * i : 3 * i + 3, feature] = (
+            np.nextafter(at, np.float32(-np.inf)),
+            at,
+            np.nextafter(at, np.float32(np.inf)),
+        )
+    return rows
 
 
 def write(folder: Path, train: Dataset, seed: int) -> list[Path]:
     """Write NAME.onnx and NAME.json.gz for every shape.
 
-    The JSON holds `expected_value`, and `rows`: the tree inputs (float32, thresholds of the
-    model and their neighbours one unit in the last place away among them), scikit-learn's
-    `probability` and shap's `contributions`.
+    The JSON holds `expected_value`, and `rows`: the tree inputs (training rows, then one for
+    every threshold of the model and one for each of its neighbours, one unit in the last
+    place away), scikit-learn's `probability` and shap's `contributions`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -33,17 +56,8 @@ def write(folder: Path, train: Dataset, seed: int) -> list[Path]:
     for name, (trees, depth) in SHAPES.items():
         model = GradientBoostingClassifier(n_estimators=trees, max_depth=depth, random_state=seed).fit(X, y)
         graph = trees_to_onnx(model, X.shape[1])
-        rows = X[rng.integers(0, len(X), ROWS)].copy()
-        splits = [
-            (int(f), np.float32(t))
-            for tree in model.estimators_[:, 0]
-            for f, t in zip(tree.tree_.feature, tree.tree_.threshold, strict=True)
-            if f >= 0
-        ]
-        for i in range(ROWS):
-            feature, threshold = splits[i % len(splits)]
-            direction = (None, np.float32(-np.inf), np.float32(np.inf))[(i // len(splits) + i) % 3]
-            rows[i, feature] = threshold if direction is None else np.nextafter(threshold, direction)
+        bases = X[rng.integers(0, len(X), BASES)]
+        rows = np.vstack([bases, _at_thresholds(model, bases)])
         explainer = shap.TreeExplainer(model, feature_perturbation="tree_path_dependent", model_output="raw")
         contributions = explainer.shap_values(rows)
         document = {
@@ -52,7 +66,7 @@ def write(folder: Path, train: Dataset, seed: int) -> list[Path]:
                 {
                     "inputs": [float(v) for v in rows[i]],
                     "probability": float(p),
-                    "contributions": np.round(contributions[i], 9).tolist(),
+                    "contributions": np.round(contributions[i], 7).tolist(),
                 }
                 for i, p in enumerate(model.predict_proba(rows)[:, 1])
             ],

@@ -136,7 +136,8 @@ def train_bundle(
             "seed": seed,
             "parameters": parameters,
             "libraries": {
-                "python": platform.python_version(),
+                # Without the patch level, which changes nothing and differs between machines.
+                "python": ".".join(platform.python_version_tuple()[:2]),
                 **{name: installed(name) for name in ("scikit-learn", "skl2onnx", "onnx", "numpy", "shap")},
             },
         },

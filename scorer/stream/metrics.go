@@ -1,8 +1,12 @@
 package stream
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/creditstream/creditstream/model/release"
 )
 
 type metrics struct {
@@ -18,6 +22,9 @@ type metrics struct {
 	unreachable *prometheus.GaugeVec
 	revision    prometheus.Gauge
 	model       *prometheus.GaugeVec
+
+	mu      sync.Mutex // guards version
+	version string     // the model gauge's label
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -32,9 +39,24 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		scoring:     f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_scoring_seconds", Help: "Decoding, scoring and explaining one batch.", Buckets: prometheus.ExponentialBuckets(0.00001, 4, 9)}),
 		transaction: f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_transaction_seconds", Help: "From a transaction's begin to its commit.", Buckets: seconds}),
 		endToEnd:    f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_end_to_end_seconds", Help: "From applied_at to the commit of the decision.", Buckets: seconds}),
-		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_lag", Help: "Offsets between the last committed application and the end of its partition."}, []string{"partition"}),
-		unreachable: f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_unreachable_offsets", Help: "Offsets outside the log; their partition is stopped."}, []string{"partition"}),
+		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_lag", Help: "Committed applications of a partition that this process owns and has not answered yet."}, []string{"partition"}),
+		unreachable: f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_unreachable_offsets", Help: "Offsets of an owned partition outside the log; the partition is stopped."}, []string{"partition"}),
 		revision:    f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_scorer_route_revision", Help: "Route revision of the last batch, -1 without a route."}),
 		model:       f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_model_info", Help: "1 for the champion of the last batch."}, []string{"version"}),
+	}
+}
+
+// serving notes which models the last batch was decided with. The new version is
+// there before the old one goes: no scrape finds none.
+func (m *metrics) serving(live *release.LiveSet) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.revision.Set(float64(live.Revision))
+	if version := live.Champion.Version; version != m.version {
+		m.model.WithLabelValues(version).Set(1)
+		if m.version != "" {
+			m.model.DeleteLabelValues(m.version)
+		}
+		m.version = version
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
-	"github.com/creditstream/creditstream/scorer"
 )
 
 // session is one member of the group with a transaction of its own.
@@ -24,18 +22,11 @@ type session struct {
 
 	limit  int                       // applications in the next transaction
 	poison map[schemas.Source]string // records that fail for good, and why
-
-	scorer      *scorer.Scorer
-	apps        []schemas.Application
-	sources     []*kgo.Record // of each application
-	predictions []schemas.Prediction
-	letters     []*kgo.Record
-	classes     []string // of each dead letter
-	values      []byte   // the predictions' values, one behind the other
+	batch  *batch
 }
 
 func newSession(s *Scorer, id string) *session {
-	return &session{parent: s, id: id, limit: maxBatch, poison: map[schemas.Source]string{}, scorer: scorer.New()}
+	return &session{parent: s, id: id, limit: maxBatch, poison: map[schemas.Source]string{}, batch: newBatch()}
 }
 
 func (s *session) ready() error {
@@ -52,59 +43,102 @@ func (s *session) ready() error {
 // run works with one client after another until ctx ends or nothing would help.
 func (s *session) run(ctx context.Context) error {
 	log := s.parent.config.Log.With("transactional_id", s.id)
-	pause := 100 * time.Millisecond
+	pause := firstPause
+	// A member that cannot score must not hold partitions that another could.
+	for s.parent.config.Live() == nil {
+		if !sleep(ctx, 50*time.Millisecond) {
+			return nil
+		}
+	}
 	for ctx.Err() == nil {
 		worked, err := s.work(ctx)
-		s.client.Store(nil)
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil {
-			log.Warn("the last transaction did not end: its applications are scored by the next owner", "error", err)
-			break
-		}
-		if why := s.parent.fatal(err); why != nil {
+		if why := s.parent.resolve(ctx, err); why != nil {
 			return why
 		}
+		if ctx.Err() != nil {
+			log.Warn("the last transaction was not committed: its applications are scored by the next owner", "error", err)
+			return nil
+		}
 		if worked {
-			pause = 100 * time.Millisecond
+			pause = firstPause
 		}
 		log.Warn("starting again with a new client", "error", err, "in", pause)
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, 5*time.Second)
+		sleep(ctx, pause)
+		pause = min(2*pause, maxPause)
 	}
 	return nil
+}
+
+// sleep waits, and says false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }
 
 // open connects and stores the client.
 func (s *session) open() (*kgo.GroupTransactSession, error) {
 	c := s.parent.config
-	stored := make(chan struct{}) // the group may be joined before the client is returned
-	defer close(stored)
-	sess, err := kgo.NewGroupTransactSession(append(c.Kafka.Options(),
+	// The group may be joined before the client is returned.
+	var client *kgo.Client
+	returned := make(chan struct{})
+	defer close(returned)
+	opts := append(c.Kafka.Options(),
 		kgo.ConsumerGroup(c.Group),
 		kgo.ConsumeTopics(c.Topics.Applications),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(sessionTimeout/10),
+		kgo.FetchMaxWait(fetchWait),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtCommitted()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, o map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-			<-stored
-			return s.parent.adjust(ctx, s.client.Load(), o)
+			<-returned
+			return s.parent.adjust(ctx, client, o)
 		}),
 		kgo.TransactionalID(s.id),
 		kgo.TransactionTimeout(transactionTimeout),
 		kgo.ProducerBatchMaxBytes(maxRecord),
-		kgo.RecordDeliveryTimeout(endTimeout),
-	)...)
-	if err == nil {
-		s.client.Store(sess.Client())
+		kgo.ProducerLinger(0), // a transaction's end flushes; lingering would only delay it
+	)
+	switch c.Protocol {
+	case ProtocolConsumer:
+		// The client takes the broker's side of the bargain only with a balancer
+		// that the broker has too.
+		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
+	case ProtocolClassic:
+		opts = append(opts, kgo.Balancers(kgo.CooperativeStickyBalancer()))
 	}
-	return sess, err
+	if c.Static {
+		opts = append(opts, kgo.InstanceID(s.id))
+	}
+	sess, err := kgo.NewGroupTransactSession(opts...)
+	if err != nil {
+		return nil, permanent(err, "the Kafka client refuses its settings") // nothing was asked of the network yet
+	}
+	client = sess.Client()
+	s.client.Store(client)
+	return sess, nil
+}
+
+// leave hands the partitions to the other members, which would otherwise wait
+// for the session's timeout, and closes the client.
+func (s *session) leave(sess *kgo.GroupTransactSession) {
+	s.client.Store(nil)
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := sess.Client().LeaveGroupContext(ctx); err != nil && !errors.Is(err, kerr.UnknownMemberID) {
+		s.parent.config.Log.Warn("could not leave the group", "transactional_id", s.id, "error", err)
+	}
+	sess.Close()
 }
 
 // work scores with one client. worked says whether it committed anything.
@@ -113,32 +147,28 @@ func (s *session) work(ctx context.Context) (worked bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer sess.Close()
-	for {
-		live := s.parent.config.Live()
-		if live == nil {
-			select {
-			case <-ctx.Done():
-				return worked, nil
-			case <-time.After(50 * time.Millisecond):
-				continue
-			}
+	defer s.leave(sess)
+	if err := s.take(ctx, sess.Client()); err != nil {
+		if ctx.Err() != nil {
+			return false, nil
 		}
+		return false, fmt.Errorf("taking transactional id %s: %w", s.id, err)
+	}
+	for {
 		fetches := sess.PollRecords(ctx, s.limit)
 		if ctx.Err() != nil {
 			// What was polled is not committed: the next owner reads it again.
 			return worked, nil
 		}
 		for _, e := range fetches.Errors() {
-			if kerr.IsRetriable(e.Err) {
-				continue
+			if err := s.polled(ctx, sess.Client(), e); err != nil {
+				return worked, err
 			}
-			return worked, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 		}
 		if fetches.NumRecords() == 0 {
 			continue
 		}
-		committed, err := s.transact(sess, live, fetches)
+		committed, err := s.transact(ctx, sess, fetches)
 		if err != nil {
 			return worked, err
 		}
@@ -146,68 +176,108 @@ func (s *session) work(ctx context.Context) (worked bool, err error) {
 	}
 }
 
+// take makes this process the holder of the transactional id before there is
+// anything to write: what a predecessor left open is aborted at once, and a
+// holder that still runs is fenced.
+func (s *session) take(ctx context.Context, client *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, s.parent.endTimeout)
+	defer cancel()
+	_, _, err := client.ProducerID(ctx)
+	return err
+}
+
+// polled is what an error of a poll asks for: nil, the client goes on.
+func (s *session) polled(ctx context.Context, client *kgo.Client, e kgo.FetchError) error {
+	loss, lost := errors.AsType[*kgo.ErrDataLoss](e.Err)
+	switch {
+	case lost || errors.Is(e.Err, kerr.OffsetOutOfRange):
+		at := int64(-1)
+		if lost {
+			at = loss.ConsumedTo
+		}
+		return s.parent.fellOut(ctx, client, e.Partition, at)
+	case passes(e.Err):
+		if why := s.parent.resolve(ctx, e.Err); why != nil {
+			return why
+		}
+		s.parent.config.Log.Warn("reading applications", "transactional_id", s.id, "error", e.Err)
+		return nil
+	}
+	return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+}
+
 // transact answers what was polled in one transaction. It says whether that was
 // committed; when it was not, the same records are polled again.
-func (s *session) transact(sess *kgo.GroupTransactSession, live *release.LiveSet, fetches kgo.Fetches) (committed bool, err error) {
-	m := s.parent.metrics
+func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, fetches kgo.Fetches) (committed bool, err error) {
+	m, now := s.parent.metrics, s.parent.config.Now
+	live := s.parent.config.Live() // one snapshot per transaction
 	// SIGTERM ends the polling, never a transaction.
-	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.parent.endTimeout)
 	defer cancel()
-	began := s.parent.config.Now()
-	if err := s.decide(live, fetches, began); err != nil {
-		return false, err
+	began := now()
+	if err := s.batch.decide(live, s.parent.config.Topics, fetches, s.poison, began); err != nil {
+		return false, permanent(err, "scoring with model %s", live.Champion.Version)
 	}
-	m.scoring.Observe(s.parent.config.Now().Sub(began).Seconds())
-	if err := sess.Begin(); err != nil {
-		return false, err
+	m.scoring.Observe(now().Sub(began).Seconds())
+	committed, cause, err := s.commit(end, sess)
+	if cause != nil || err != nil {
+		s.batch.drop()
 	}
-	failed := kgo.AbortingFirstErrPromise(sess.Client())
-	s.produce(ctx, sess, failed)
-	if err := sess.Client().Flush(ctx); err != nil {
-		return false, fmt.Errorf("producing: %w", err)
+	if end.Err() != nil && !committed {
+		return false, permanent(both(cause, err), "a transaction of %d applications did not end within %s; the broker aborts it", fetches.NumRecords(), s.parent.endTimeout)
 	}
-	cause := failed.Err()
-	committed, err = sess.End(ctx, kgo.TransactionEndTry(cause == nil))
+	if took := now().Sub(began); took > transactionTimeout && (isFenced(err) || isFenced(cause)) {
+		return false, &lateError{took, both(cause, err)}
+	}
 	if err != nil {
-		return false, errors.Join(cause, err)
+		return false, both(cause, err)
 	}
 	if !committed {
 		m.aborts.Inc()
 		if cause == nil {
 			return false, nil // the group rebalanced
 		}
-		return false, s.failed(cause, fetches)
+		return false, s.failed(ctx, cause, fetches)
 	}
 	s.limit = min(2*s.limit, maxBatch)
 	s.count(live, fetches, began)
 	return true, nil
 }
 
-// isRecords says whether a produce failed because of a record itself.
-func isRecords(err error) bool {
-	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) ||
-		errors.Is(err, kerr.InvalidRecord) || errors.Is(err, kerr.InvalidTimestamp)
+// commit writes the batch and ends its transaction. cause is the first produce
+// that failed: the transaction is then aborted, for its offsets would otherwise
+// be committed without it.
+func (s *session) commit(ctx context.Context, sess *kgo.GroupTransactSession) (committed bool, cause, err error) {
+	if err := sess.Begin(); err != nil {
+		return false, nil, err
+	}
+	failed := kgo.AbortingFirstErrPromise(sess.Client())
+	s.batch.produce(ctx, sess, failed.Promise)
+	if err := sess.Client().Flush(ctx); err != nil {
+		return false, nil, fmt.Errorf("producing: %w", err)
+	}
+	cause = failed.Err()
+	committed, err = sess.End(ctx, kgo.TransactionEndTry(cause == nil))
+	return committed, cause, err
 }
 
 // failed learns from an aborted transaction: it must not fail the same way for
 // ever. Half as many records are tried next; a single one goes to the dead letters.
-func (s *session) failed(cause error, fetches kgo.Fetches) error {
+func (s *session) failed(ctx context.Context, cause error, fetches kgo.Fetches) error {
+	if why := s.parent.resolve(ctx, cause); why != nil {
+		return why
+	}
 	if !isRecords(cause) {
-		if why := s.parent.fatal(cause); why != nil {
-			return why
-		}
-		s.parent.config.Log.Warn("transaction aborted, reading its applications again", "error", cause)
+		s.parent.config.Log.Warn("transaction aborted, reading its applications again", "transactional_id", s.id, "error", cause)
 		return nil
 	}
-	n := fetches.NumRecords()
-	if n > 1 {
+	if n := fetches.NumRecords(); n > 1 {
 		s.limit = n / 2
 		return nil
 	}
-	r := fetches.Records()[0]
-	source := sourceOf(r)
+	source := sourceOf(fetches.Records()[0])
 	if _, again := s.poison[source]; again {
-		return fmt.Errorf("application %s does not fit the dead letters either: %w", source, cause)
+		return permanent(cause, "application %s can neither be answered nor written to %s", source, s.parent.config.Topics.DLQ)
 	}
 	s.poison[source] = cause.Error()
 	return nil
@@ -217,84 +287,24 @@ func sourceOf(r *kgo.Record) schemas.Source {
 	return schemas.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
 }
 
-// decide fills the predictions and dead letters of what was polled.
-func (s *session) decide(live *release.LiveSet, fetches kgo.Fetches, now time.Time) error {
-	s.apps, s.sources, s.letters, s.classes = s.apps[:0], s.sources[:0], s.letters[:0], s.classes[:0]
-	dlq := s.parent.config.Topics.DLQ
-	fetches.EachRecord(func(r *kgo.Record) {
-		if len(s.poison) > 0 {
-			if why, ok := s.poison[sourceOf(r)]; ok {
-				class := schemas.ErrorClassPermanent
-				if len(r.Value) > keptValue {
-					class = schemas.ErrorClassTooLarge
-				}
-				s.letters = append(s.letters, deadLetter(dlq, r, class, why, now, true))
-				s.classes = append(s.classes, class)
-				return
-			}
-		}
-		s.apps = append(s.apps, schemas.Application{})
-		if err := schemas.DecodeApplication(r.Value, &s.apps[len(s.apps)-1]); err != nil {
-			s.apps = s.apps[:len(s.apps)-1]
-			class := errorClass(err)
-			s.letters = append(s.letters, deadLetter(dlq, r, class, err.Error(), now, false))
-			s.classes = append(s.classes, class)
-			return
-		}
-		s.sources = append(s.sources, r)
-	})
-	for len(s.predictions) < len(s.apps) {
-		s.predictions = append(s.predictions, schemas.Prediction{})
-	}
-	return s.scorer.Decide(live, schemas.ChannelStream, schemas.At(now), s.apps, s.predictions[:len(s.apps)])
-}
-
-// produce hands predictions and dead letters to the client.
-func (s *session) produce(ctx context.Context, sess *kgo.GroupTransactSession, failed *kgo.FirstErrPromise) {
-	// The last transaction's values are no longer the client's: it was flushed.
-	s.values = s.values[:0]
-	for i, r := range s.sources {
-		from := len(s.values)
-		s.values = schemas.AppendPrediction(s.values, &s.predictions[i])
-		sess.Produce(ctx, &kgo.Record{
-			Topic: s.parent.config.Topics.Predictions, Key: []byte(s.apps[i].ApplicationID),
-			Value: s.values[from:len(s.values):len(s.values)], Headers: sourceHeaders(make([]kgo.RecordHeader, 0, 3), r),
-		}, failed.Promise())
-	}
-	for _, d := range s.letters {
-		sess.Produce(ctx, d, failed.Promise())
-	}
-}
-
 // count notes a committed transaction.
 func (s *session) count(live *release.LiveSet, fetches kgo.Fetches, began time.Time) {
-	m, now := s.parent.metrics, s.parent.config.Now()
-	m.records.Add(float64(fetches.NumRecords()))
-	m.batch.Observe(float64(fetches.NumRecords()))
+	m, now, n := s.parent.metrics, s.parent.config.Now(), float64(fetches.NumRecords())
+	m.records.Add(n)
+	m.batch.Observe(n)
 	m.transaction.Observe(now.Sub(began).Seconds())
-	m.revision.Set(float64(live.Revision))
-	m.model.Reset()
-	m.model.WithLabelValues(live.Champion.Version).Set(1)
-	decisions := map[string]int{}
-	for i := range s.apps {
-		decisions[s.predictions[i].Decision]++
-		m.endToEnd.Observe(now.Sub(s.apps[i].AppliedAt.Time()).Seconds())
+	m.serving(live)
+	b := s.batch
+	for i := range b.sources {
+		m.endToEnd.Observe(now.Sub(b.apps[i].AppliedAt.Time()).Seconds())
 	}
-	for decision, n := range decisions {
+	for decision, n := range b.decisions() {
 		m.decisions.WithLabelValues(decision).Add(float64(n))
 	}
-	for _, class := range s.classes {
+	for _, class := range b.classes {
 		m.deadLetters.WithLabelValues(class).Inc()
 	}
-	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-		if n := len(p.Records); n > 0 {
-			m.lag.WithLabelValues(strconv.Itoa(int(p.Partition))).Set(float64(max(0, p.HighWatermark-p.Records[n-1].Offset-1)))
-			for _, r := range p.Records {
-				if len(s.poison) == 0 {
-					break
-				}
-				delete(s.poison, sourceOf(r))
-			}
-		}
-	})
+	if len(s.poison) > 0 {
+		fetches.EachRecord(func(r *kgo.Record) { delete(s.poison, sourceOf(r)) })
+	}
 }

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/internal/kafka"
 )
 
 // From is where a group that has never committed begins. The zero value refuses
@@ -39,31 +37,123 @@ func ParseFrom(text string) (From, error) {
 	return From{Time: t}, nil
 }
 
-// start commits a starting offset for every partition when the group has none:
-// from then on nothing is scored again or skipped in silence.
-func (s *Scorer) start(ctx context.Context, adm *kadm.Client) error {
+// prepare checks the topics and commits where the group starts. It tries until
+// Kafka answers; readiness says what is missing meanwhile.
+func (s *Scorer) prepare(ctx context.Context) error {
+	pause := firstPause
+	for {
+		err := s.tryPrepare(ctx)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if why := s.fatal(err); why != nil {
+			return why
+		}
+		s.note(err)
+		s.config.Log.Warn("cannot start yet", "error", err, "in", pause)
+		sleep(ctx, pause)
+		pause = min(2*pause, maxPause)
+	}
+}
+
+func (s *Scorer) tryPrepare(ctx context.Context) error {
+	client, err := s.config.Kafka.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	adm := kadm.NewClient(client)
+	t := s.config.Topics
+	if err := kafka.RequireTopics(ctx, adm, t.Applications, t.Predictions, t.DLQ); err != nil {
+		return err
+	}
+	if s.config.Protocol == ProtocolConsumer {
+		// The client would quietly use the classic protocol instead.
+		if has, err := kafka.ServerSideGroups(ctx, adm); err != nil || !has {
+			if err == nil {
+				err = permanent(nil, "group protocol %s takes Kafka 4; set --group-protocol %s", ProtocolConsumer, ProtocolClassic)
+			}
+			return err
+		}
+	}
+	return s.start(ctx, adm)
+}
+
+// requireTopics asks the cluster with a client of its own.
+func (s *Scorer) requireTopics(ctx context.Context) error {
+	client, err := s.config.Kafka.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	t := s.config.Topics
+	return kafka.RequireTopics(ctx, kadm.NewClient(client), t.Applications, t.Predictions, t.DLQ)
+}
+
+// hasCommits says whether the group has committed an offset of applications.
+func (s *Scorer) hasCommits(ctx context.Context, adm *kadm.Client) (bool, error) {
 	topic := s.config.Topics.Applications
 	committed, err := adm.FetchOffsetsForTopics(ctx, s.config.Group, topic)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return s.explain(fmt.Errorf("reading the group's offsets: %w", err))
+		return false, fmt.Errorf("reading the offsets of group %s: %w", s.config.Group, err)
 	}
 	for _, o := range committed[topic] {
-		if o.At >= 0 {
-			return nil
+		if o.Err == nil && o.At >= 0 {
+			return true, nil
 		}
 	}
-	from := s.config.From
+	return false, nil
+}
+
+// start commits a starting offset for every partition when the group has none:
+// from then on nothing is scored again or skipped in silence.
+func (s *Scorer) start(ctx context.Context, adm *kadm.Client) error {
+	if has, err := s.hasCommits(ctx, adm); err != nil || has {
+		return err
+	}
+	listed, err := s.beginning(ctx, adm)
+	if err != nil {
+		return err
+	}
+	// Looking back may have taken long, and another replica may have begun. Past
+	// this line only one that begins, scores and leaves again within the time of
+	// one request could be overwritten.
+	if has, err := s.hasCommits(ctx, adm); err != nil || has {
+		return err
+	}
+	err = adm.CommitAllOffsets(ctx, s.config.Group, listed.Offsets())
+	if !isOneOf(err, kerr.UnknownMemberID, kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.StaleMemberEpoch) {
+		if err != nil {
+			err = fmt.Errorf("committing where to begin: %w", err)
+		}
+		return err
+	}
+	// The group has members, and only a member may commit: another replica, which
+	// committed for all before it joined.
+	has, err := s.hasCommits(ctx, adm)
+	if err == nil && !has {
+		return permanent(nil, "group %q has members but no committed offsets of %s: it is used by something else; choose another --group", s.config.Group, s.config.Topics.Applications)
+	}
+	return err
+}
+
+// beginning is the offset of every partition that a new group begins at.
+func (s *Scorer) beginning(ctx context.Context, adm *kadm.Client) (kadm.ListedOffsets, error) {
+	topic, from := s.config.Topics.Applications, s.config.From
 	if from == (From{}) {
 		scored, err := s.scoredBefore(ctx, adm)
 		if err != nil {
-			return s.explain(err)
+			return nil, err
 		}
 		if scored {
-			return fmt.Errorf("group %q has no committed offsets, but %s already holds decisions from the stream: say where to begin, --from start, end or a time", s.config.Group, s.config.Topics.Predictions)
+			return nil, permanent(nil, "group %q has no committed offsets, but %s already holds decisions from the stream: say where to begin, --from start, end or a time", s.config.Group, s.config.Topics.Predictions)
 		}
 		from.Start = true
 	}
-	var listed kadm.ListedOffsets
+	var (
+		listed kadm.ListedOffsets
+		err    error
+	)
 	switch {
 	case from.Start:
 		listed, err = adm.ListStartOffsets(ctx, topic)
@@ -76,116 +166,7 @@ func (s *Scorer) start(ctx context.Context, adm *kadm.Client) error {
 		err = listed.Error()
 	}
 	if err != nil {
-		return s.explain(fmt.Errorf("looking where to begin: %w", err))
+		return nil, fmt.Errorf("looking where to begin: %w", err)
 	}
-	if err := adm.CommitAllOffsets(ctx, s.config.Group, listed.Offsets()); err != nil {
-		// Another replica is already a member: it has committed for all.
-		if errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.RebalanceInProgress) || errors.Is(err, kerr.IllegalGeneration) {
-			return nil
-		}
-		return s.explain(fmt.Errorf("committing where to begin: %w", err))
-	}
-	return nil
-}
-
-func (s *Scorer) explain(err error) error {
-	if why := s.fatal(err); why != nil {
-		return why
-	}
-	return err
-}
-
-// scoredBefore says whether predictions holds a decision from the stream; those
-// of the API do not count.
-func (s *Scorer) scoredBefore(ctx context.Context, adm *kadm.Client) (bool, error) {
-	topic := s.config.Topics.Predictions
-	starts, err := adm.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return false, err
-	}
-	ends, err := adm.ListCommittedOffsets(ctx, topic)
-	if err != nil {
-		return false, err
-	}
-	left := map[int32]int64{}
-	at := map[int32]kgo.Offset{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if first, ok := starts.Lookup(topic, o.Partition); ok && first.Offset < o.Offset {
-			left[o.Partition] = o.Offset
-			at[o.Partition] = kgo.NewOffset().At(first.Offset)
-		}
-	})
-	if len(left) == 0 {
-		return false, nil
-	}
-	reader, err := kgo.NewClient(append(s.config.Kafka.Options(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: at}))...)
-	if err != nil {
-		return false, err
-	}
-	defer reader.Close()
-	for len(left) > 0 {
-		fetches := reader.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			return false, err
-		}
-		found := false
-		fetches.EachRecord(func(r *kgo.Record) {
-			for _, h := range r.Headers {
-				found = found || h.Key == schemas.HeaderSourceTopic
-			}
-			if r.Offset+1 >= left[r.Partition] {
-				delete(left, r.Partition)
-			}
-		})
-		if found {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// adjust holds the offsets that a session is to begin from against the log. A
-// partition without a commit, or with one outside the log, is stopped: the client
-// would otherwise go on at the nearest end and skip or repeat in silence.
-func (s *Scorer) adjust(ctx context.Context, client *kgo.Client, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	topic := s.config.Topics.Applications
-	adm := kadm.NewClient(client)
-	starts, err := adm.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	ends, err := adm.ListEndOffsets(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	for partition, o := range offsets[topic] {
-		first, ok1 := starts.Lookup(topic, partition)
-		last, ok2 := ends.Lookup(topic, partition)
-		if !ok1 || !ok2 || first.Err != nil || last.Err != nil {
-			return nil, fmt.Errorf("looking up the ends of %s/%d: %w", topic, partition, errors.Join(first.Err, last.Err))
-		}
-		label := strconv.Itoa(int(partition))
-		at := o.EpochOffset().Offset
-		if at < 0 { // no commit, though its siblings have one: it was added since
-			at = 0
-			offsets[topic][partition] = kgo.NewOffset().At(0)
-		}
-		var unreachable int64
-		switch {
-		case at < first.Offset:
-			unreachable = first.Offset - at
-		case at > last.Offset:
-			unreachable = at - last.Offset
-		}
-		s.metrics.unreachable.WithLabelValues(label).Set(float64(unreachable))
-		if unreachable == 0 {
-			client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
-			continue
-		}
-		s.config.Log.Error("partition stopped: its offset is outside the log", "topic", topic, "partition", partition,
-			"offset", at, "log_start", first.Offset, "log_end", last.Offset, "unreachable", unreachable)
-		client.PauseFetchPartitions(map[string][]int32{topic: {partition}})
-	}
-	return offsets, nil
+	return listed, nil
 }

@@ -12,9 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -28,10 +25,24 @@ const (
 	transactionTimeout = 8 * time.Second
 	// What one transaction's produce and end may take, whatever SIGTERM says.
 	endTimeout = 15 * time.Second
+	// How long a fetch waits for something to read. It does not delay what arrives,
+	// but a partition just taken over waits for the fetch that is out.
+	fetchWait = 500 * time.Millisecond
+	// What handing the partitions over may take at the end.
+	leaveTimeout = 3 * time.Second
+	// Between one client and the next.
+	firstPause = 100 * time.Millisecond
+	maxPause   = 5 * time.Second
 	// What one transaction may hold when there is a backlog.
 	maxBatch = 20_000
 	// The dead letters' max.message.bytes: an application of 1 MiB fits whole.
 	maxRecord = 2 << 20
+)
+
+// Group protocols.
+const (
+	ProtocolClassic  = "classic"
+	ProtocolConsumer = "consumer" // KIP-848: the broker assigns, its group configuration rules the timeouts
 )
 
 // Config is what the loop needs.
@@ -41,8 +52,10 @@ type Config struct {
 	Group      string
 	Instance   string // unique in the group, the same after a restart
 	Sessions   int    // transactional sessions of this process, at least 1
+	Protocol   string // ProtocolClassic or ProtocolConsumer
+	Static     bool   // static membership, ProtocolClassic only
 	From       From
-	Live       func() *release.LiveSet // nil result: nothing serves yet
+	Live       func() *release.LiveSet // nil result: nothing serves yet; once it is not nil it stays so
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
@@ -50,36 +63,50 @@ type Config struct {
 
 // Scorer is the component.
 type Scorer struct {
-	config  Config
-	metrics *metrics
+	config      Config
+	metrics     *metrics
+	endTimeout  time.Duration
+	lagInterval time.Duration
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows
 	sessions []*session
+	why      error           // why it is not ready beyond what its sessions say
+	stopped  map[int32]int64 // partitions whose offset is outside the log, and by how far
 }
 
 // New returns a Scorer that is not running yet.
 func New(c Config) (*Scorer, error) {
-	if c.Group == "" || c.Instance == "" || c.Sessions < 1 {
+	switch {
+	case c.Group == "" || c.Instance == "" || c.Sessions < 1:
 		return nil, errors.New("the scorer needs a group, an instance and at least one session")
+	case c.Protocol != ProtocolClassic && c.Protocol != ProtocolConsumer:
+		return nil, fmt.Errorf("group protocol %q: expected %s or %s", c.Protocol, ProtocolClassic, ProtocolConsumer)
+	case c.Static && c.Protocol != ProtocolClassic:
+		return nil, fmt.Errorf("static membership needs group protocol %s: with %s a killed member's id stays taken until its session expires", ProtocolClassic, c.Protocol)
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Scorer{config: c, metrics: newMetrics(c.Registerer)}, nil
+	return &Scorer{
+		config: c, metrics: newMetrics(c.Registerer), endTimeout: endTimeout, lagInterval: lagInterval,
+		why: errors.New("starting"), stopped: map[int32]int64{},
+	}, nil
 }
 
 // Name is part of lifecycle.Component.
 func (*Scorer) Name() string { return "scorer" }
 
 // Ready says whether every session is a member of the group and a model serves.
+// A partition that is stopped does not make it unready: the others go on, and
+// no restart would cure it.
 func (s *Scorer) Ready() error {
-	if s.config.Live() == nil {
-		return errors.New("no model serves")
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.sessions) < s.config.Sessions {
-		return errors.New("starting")
+	if s.why != nil {
+		return s.why
+	}
+	if s.config.Live() == nil {
+		return errors.New("no model serves: release one and route to it, or set --model shipped")
 	}
 	for _, one := range s.sessions {
 		if err := one.ready(); err != nil {
@@ -89,58 +116,50 @@ func (s *Scorer) Ready() error {
 	return nil
 }
 
+// note says why the scorer is not ready.
+func (s *Scorer) note(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.why = why
+}
+
 // Run scores until ctx ends, then finishes the transactions it has begun.
 func (s *Scorer) Run(ctx context.Context) error {
+	if err := s.run(ctx); err != nil {
+		s.note(err)
+		return err
+	}
+	return nil
+}
+
+func (s *Scorer) run(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	s.mu.Lock()
 	for i := range s.config.Sessions {
-		one := newSession(s, s.transactionalID(i))
-		s.mu.Lock()
-		s.sessions = append(s.sessions, one)
-		s.mu.Unlock()
-		group.Go(func() error { return one.run(ctx) })
+		s.sessions = append(s.sessions, newSession(s, s.transactionalID(i)))
 	}
+	s.why = nil
+	s.mu.Unlock()
+	start := func(f func(context.Context) error) {
+		group.Go(func() error {
+			err := f(ctx)
+			if err != nil {
+				s.note(err) // the others may take a while to drain
+			}
+			return err
+		})
+	}
+	for _, one := range s.sessions {
+		start(one.run)
+	}
+	start(s.watchLag)
 	return group.Wait()
 }
 
 func (s *Scorer) transactionalID(session int) string {
 	c := s.config
 	return c.Kafka.Prefix + "-" + c.Group + "-" + c.Instance + "-" + strconv.Itoa(session)
-}
-
-// prepare checks the topics and commits where the group starts.
-func (s *Scorer) prepare(ctx context.Context) error {
-	client, err := kgo.NewClient(s.config.Kafka.Options()...)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	adm := kadm.NewClient(client)
-	t := s.config.Topics
-	if err := kafka.RequireTopics(ctx, adm, t.Applications, t.Predictions, t.DLQ); err != nil {
-		return err
-	}
-	return s.start(ctx, adm)
-}
-
-// fatal says why an error ends the process, nil when a new client may help.
-func (s *Scorer) fatal(err error) error {
-	switch {
-	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch), errors.Is(err, kerr.FencedInstanceID):
-		return fmt.Errorf("another process runs as instance %q of group %q, or this one hung for longer than %s; give each process its own --instance: %w", s.config.Instance, s.config.Group, transactionTimeout, err)
-	case errors.Is(err, kerr.TopicAuthorizationFailed):
-		t := s.config.Topics
-		return fmt.Errorf("not authorised: needs READ on topic %s and WRITE on %s and %s: %w", t.Applications, t.Predictions, t.DLQ, err)
-	case errors.Is(err, kerr.GroupAuthorizationFailed):
-		return fmt.Errorf("not authorised: needs READ on group %s: %w", s.config.Group, err)
-	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
-		return fmt.Errorf("not authorised: needs WRITE on transactional ids %s…: %w", s.transactionalID(0), err)
-	case errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
-		return err
-	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
-		return fmt.Errorf("a topic is gone; run: creditstream topics apply: %w", err)
-	}
-	return nil
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -36,22 +37,38 @@ type world struct {
 	topics schemas.Topics
 	client *kgo.Client
 	live   *release.LiveSet
+	reads  []string // the topics that outputs looks into
 }
 
 func newWorld(t *testing.T) *world {
-	broker, err := local.StartKafka("", kfake.SleepOutOfOrder())
-	require.NoError(t, err)
-	t.Cleanup(broker.Close)
-	w := &world{t: t, broker: broker, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}}
-	w.client, err = kgo.NewClient(append(w.config.Options(), kgo.ProducerBatchMaxBytes(maxRecord), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-	require.NoError(t, err)
-	t.Cleanup(w.client.Close)
+	return newWorldOn(t)
+}
+
+func newWorldOn(t *testing.T, options ...kfake.Opt) *world {
+	w := newBareWorld(t, options...)
 	var specs []kafka.TopicSpec
 	for _, topic := range schemas.Catalogue("t") {
 		specs = append(specs, kafka.TopicSpec{Name: topic.Name, Partitions: min(partitions, topic.Partitions), Replication: 1, Configs: topic.Configs})
 	}
-	_, err = kafka.CreateTopics(t.Context(), kadm.NewClient(w.client), specs)
+	_, err := kafka.CreateTopics(t.Context(), kadm.NewClient(w.client), specs)
 	require.NoError(t, err)
+	return w
+}
+
+// newBareWorld is one without topics but those of the options.
+func newBareWorld(t *testing.T, options ...kfake.Opt) *world {
+	heartbeat := kfake.BrokerConfigs(map[string]string{"group.consumer.heartbeat.interval.ms": "100"})
+	broker, err := local.StartKafka("", append(options, heartbeat, kfake.SleepOutOfOrder())...)
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	topics := schemas.NewTopics("t")
+	w := &world{
+		t: t, broker: broker, topics: topics, reads: []string{topics.Predictions, topics.DLQ},
+		config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"},
+	}
+	w.client, err = kgo.NewClient(append(w.config.Options(), kgo.ProducerBatchMaxBytes(maxRecord), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	require.NoError(t, err)
+	t.Cleanup(w.client.Close)
 	w.live, err = release.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
 	require.NoError(t, err)
 	return w
@@ -77,23 +94,38 @@ func (w *world) apply(first, last int) {
 	require.NoError(w.t, w.client.ProduceSync(w.t.Context(), records...).FirstErr())
 }
 
-// start runs a scorer; stop ends it as SIGTERM would and returns its error.
-func (w *world) start(instance string, from From) (s *Scorer, stop func() error) {
-	s, err := New(Config{
-		Kafka: w.config, Topics: w.topics, Group: "g", Instance: instance, Sessions: 2, From: from,
+// scorer is one that does not run yet.
+func (w *world) scorer(instance string, change ...func(*Config)) *Scorer {
+	c := Config{
+		Kafka: w.config, Topics: w.topics, Group: "g", Instance: instance, Sessions: 2, Protocol: ProtocolClassic,
 		Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	s, err := New(c)
 	require.NoError(w.t, err)
+	return s
+}
+
+// run runs a scorer; stop ends it as SIGTERM would and returns its error.
+func run(s *Scorer) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	return s, func() error { cancel(); return <-done }
+	return func() error { cancel(); return <-done }
+}
+
+// start makes a scorer and runs it.
+func (w *world) start(instance string, from From) (s *Scorer, stop func() error) {
+	s = w.scorer(instance, func(c *Config) { c.From = from })
+	return s, run(s)
 }
 
 // outputs reads n committed records of predictions and dead letters, then all
 // there are, and counts them by source.
 func (w *world) outputs(n int) (bySource map[schemas.Source]int, letters []*kgo.Record) {
-	reader, err := kgo.NewClient(append(w.config.Options(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeTopics(w.topics.Predictions, w.topics.DLQ))...)
+	reader, err := kgo.NewClient(append(w.config.Options(), kgo.FetchMaxWait(50*time.Millisecond), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeTopics(w.reads...))...)
 	require.NoError(w.t, err)
 	defer reader.Close()
 	bySource = map[schemas.Source]int{}
@@ -175,41 +207,6 @@ func TestTwoReplicasShareTheWorkAndOneLeaves(t *testing.T) {
 	require.NoError(t, stopTwo())
 }
 
-// A failed produce must abort: the offsets of what was not answered would
-// otherwise be committed.
-func TestAFailedProduceAborts(t *testing.T) {
-	for _, code := range []*kerr.Error{kerr.MessageTooLarge, kerr.InvalidRecord, kerr.NotLeaderForPartition} {
-		t.Run(code.Message, func(t *testing.T) {
-			w := newWorld(t)
-			w.apply(0, 400)
-			failures := 0
-			w.broker.Cluster().ControlKey(int16(kmsg.Produce), func(request kmsg.Request) (kmsg.Response, error, bool) {
-				w.broker.Cluster().KeepControl()
-				if failures >= 3 {
-					return nil, nil, false
-				}
-				failures++
-				response := request.ResponseKind().(*kmsg.ProduceResponse)
-				for _, topic := range request.(*kmsg.ProduceRequest).Topics {
-					rt := kmsg.NewProduceResponseTopic()
-					rt.Topic, rt.TopicID = topic.Topic, topic.TopicID
-					for _, partition := range topic.Partitions {
-						rp := kmsg.NewProduceResponseTopicPartition()
-						rp.Partition, rp.ErrorCode = partition.Partition, code.Code
-						rt.Partitions = append(rt.Partitions, rp)
-					}
-					response.Topics = append(response.Topics, rt)
-				}
-				return response, nil, true
-			})
-			_, stop := w.start("one", From{})
-			w.exact(400)
-			require.NoError(t, stop())
-			require.Equal(t, 3, failures)
-		})
-	}
-}
-
 func TestAnApplicationOfNearlyOneMebibyteIsAnswered(t *testing.T) {
 	w := newWorld(t)
 	w.apply(0, 4)
@@ -226,62 +223,181 @@ func TestAnApplicationOfNearlyOneMebibyteIsAnswered(t *testing.T) {
 	require.True(t, found, "whole, it fits")
 }
 
-func TestStartRefusesToGuess(t *testing.T) {
-	w := newWorld(t)
-	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}")}).FirstErr())
-	s, stop := w.start("one", From{})
-	require.Eventually(t, func() bool { return s.Ready() == nil }, time.Minute, time.Millisecond, "the API's decisions do not count")
-	require.NoError(t, stop())
-
-	w = newWorld(t)
-	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}"), Headers: []kgo.RecordHeader{{Key: schemas.HeaderSourceTopic, Value: []byte("x")}}}).FirstErr())
-	w.apply(0, 10)
-	s, err := New(Config{Kafka: w.config, Topics: w.topics, Group: "g", Instance: "i", Sessions: 1, Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
-	require.NoError(t, err)
-	require.ErrorContains(t, s.Run(t.Context()), "--from start, end or a time")
-
-	_, stop = w.start("i", From{End: true})
-	adm := kadm.NewClient(w.client)
-	require.Eventually(t, func() bool {
-		o, err := adm.FetchOffsets(t.Context(), "g")
-		return err == nil && len(o[w.topics.Applications]) == partitions
-	}, time.Minute, time.Millisecond)
-	require.NoError(t, stop())
-	o, err := adm.FetchOffsets(t.Context(), "g")
-	require.NoError(t, err)
-	sum := int64(0)
-	o.Each(func(o kadm.OffsetResponse) { sum += o.At })
-	require.Equal(t, int64(10), sum)
-}
-
-func TestAPartitionWhoseOffsetIsOutsideTheLogStops(t *testing.T) {
-	w := newWorld(t)
-	w.apply(0, 40)
-	adm := kadm.NewClient(w.client)
-	var commit kadm.Offsets
-	for p := range int32(partitions) {
-		at := int64(0)
-		if p == 2 {
-			at = 500
-		}
-		commit.AddOffset(w.topics.Applications, p, at, -1)
-	}
-	require.NoError(t, adm.CommitAllOffsets(t.Context(), "g", commit))
-	s, stop := w.start("one", From{})
-	bySource, _ := w.outputs(30)
-	require.NoError(t, stop())
-	for source := range bySource {
-		require.NotEqual(t, int32(2), source.Partition)
-	}
-	require.InDelta(t, 490, testutil.ToFloat64(s.metrics.unreachable.WithLabelValues("2")), 0)
-}
-
 func TestMissingTopicsAreNamed(t *testing.T) {
 	w := newWorld(t)
 	w.topics.DLQ = "t.nowhere"
-	s, err := New(Config{Kafka: w.config, Topics: w.topics, Group: "g", Instance: "i", Sessions: 1, Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
-	require.NoError(t, err)
-	err = s.Run(t.Context())
+	err := w.scorer("i").Run(t.Context())
 	require.ErrorContains(t, err, "t.nowhere")
 	require.ErrorContains(t, err, "topics apply")
+}
+
+// A topic that was there at the start and is deleted is named too.
+func TestDeletedTopicsAreNamed(t *testing.T) {
+	for name, topic := range map[string]func(schemas.Topics) string{
+		"read":    func(t schemas.Topics) string { return t.Applications },
+		"written": func(t schemas.Topics) string { return t.Predictions },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.apply(0, 40)
+			s := w.scorer("one")
+			s.lagInterval = 10 * time.Millisecond
+			failed := make(chan error, 1)
+			go func() { failed <- s.Run(t.Context()) }()
+			w.exact(40)
+			_, err := kadm.NewClient(w.client).DeleteTopic(t.Context(), topic(w.topics))
+			require.NoError(t, err)
+			if topic(w.topics) == w.topics.Predictions {
+				w.apply(40, 80)
+			}
+			err = <-failed
+			require.ErrorContains(t, err, topic(w.topics))
+			require.ErrorContains(t, err, "topics apply")
+			require.ErrorContains(t, s.Ready(), topic(w.topics))
+		})
+	}
+}
+
+func TestBothGroupProtocols(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"consumer": func(c *Config) { c.Protocol = ProtocolConsumer },
+		"static":   func(c *Config) { c.Static = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.apply(0, 400)
+			stopOne := run(w.scorer("one", change))
+			w.exact(400)
+			stopTwo := run(w.scorer("two", change))
+			w.apply(400, 800)
+			w.exact(800)
+			require.NoError(t, stopTwo())
+			require.NoError(t, stopOne())
+			groups, err := kmsg.NewPtrListGroupsRequest().RequestWith(t.Context(), w.client)
+			require.NoError(t, err)
+			require.Len(t, groups.Groups, 1)
+			expected := ProtocolConsumer
+			if name == "static" {
+				expected = ProtocolClassic
+			}
+			require.Equal(t, expected, strings.ToLower(groups.Groups[0].GroupType))
+		})
+	}
+}
+
+func TestStaticMembershipTakesTheClassicProtocol(t *testing.T) {
+	_, err := New(Config{Group: "g", Instance: "i", Sessions: 1, Protocol: ProtocolConsumer, Static: true})
+	require.ErrorContains(t, err, "classic")
+	_, err = New(Config{Group: "g", Instance: "i", Sessions: 1, Protocol: "x"})
+	require.ErrorContains(t, err, `"x"`)
+}
+
+// A member that cannot score must not sit on partitions.
+func TestNoModelNoMember(t *testing.T) {
+	w := newWorld(t)
+	w.apply(0, 40)
+	var live atomic.Pointer[release.LiveSet]
+	s := w.scorer("one", func(c *Config) { c.Live = live.Load })
+	stop := run(s)
+	require.Eventually(t, func() bool {
+		err := s.Ready()
+		return err != nil && strings.Contains(err.Error(), "no model serves")
+	}, time.Minute, time.Millisecond)
+	group, err := kadm.NewClient(w.client).DescribeGroups(t.Context(), "g")
+	require.NoError(t, err)
+	require.Empty(t, group["g"].Members)
+	live.Store(w.live)
+	w.exact(40)
+	require.NoError(t, s.Ready())
+	require.NoError(t, stop())
+}
+
+func TestKafkaMayComeLater(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port := l.Addr().(*net.TCPAddr).Port
+	require.NoError(t, l.Close())
+	var live atomic.Pointer[release.LiveSet]
+	early := &world{t: t, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{l.Addr().String()}, Prefix: "t"}}
+	s := early.scorer("one", func(c *Config) { c.Live = live.Load })
+	stop := run(s)
+	require.Eventually(t, func() bool {
+		err := s.Ready()
+		return err != nil && strings.Contains(err.Error(), "no Kafka broker answers at --brokers "+l.Addr().String())
+	}, time.Minute, time.Millisecond)
+	// The broker's topics are there as soon as it is.
+	w := newWorldOn(t, kfake.Ports(port), kfake.SeedTopics(partitions, early.topics.Applications, early.topics.Predictions, early.topics.DLQ))
+	live.Store(w.live)
+	w.apply(0, 40)
+	w.exact(40)
+	require.NoError(t, s.Ready())
+	require.NoError(t, stop())
+}
+
+// Leaving hands the partitions over at once, not after the session's timeout.
+func TestStoppingLeavesTheGroup(t *testing.T) {
+	w := newWorld(t)
+	s, stop := w.start("one", From{})
+	require.Eventually(t, func() bool { return s.Ready() == nil }, time.Minute, time.Millisecond)
+	require.NoError(t, stop())
+	group, err := kadm.NewClient(w.client).DescribeGroups(t.Context(), "g")
+	require.NoError(t, err)
+	require.Empty(t, group["g"].Members)
+}
+
+func TestOneBatchUsesItsMemoryAgain(t *testing.T) {
+	w := newWorld(t)
+	var fetches kgo.Fetches
+	records := []*kgo.Record{}
+	for i := range 100 {
+		a := schemas.Application{ApplicationID: fmt.Sprintf("A-%06d", i), AppliedAt: schemas.Timestamp(1e15)}
+		for k, rule := range schemas.FeatureRules {
+			a.Features[k] = max(rule.Min, 0)
+		}
+		records = append(records, &kgo.Record{Topic: "t.applications", Partition: 1, Offset: int64(i), Value: schemas.AppendApplication(nil, &a)})
+	}
+	fetches = append(fetches, kgo.Fetch{Topics: []kgo.FetchTopic{{Topic: "t.applications", Partitions: []kgo.FetchPartition{{Partition: 1, Records: records}}}}})
+	b := newBatch()
+	for _, n := range []int{100, 100} {
+		require.NoError(t, b.decide(w.live, w.topics, fetches, nil, time.Unix(1, 0)))
+		require.Len(t, b.sources, n)
+	}
+	require.Equal(t, 100, b.decisions()[schemas.Approve]+b.decisions()[schemas.Refer]+b.decisions()[schemas.Decline])
+	require.Less(t, testing.AllocsPerRun(10, func() {
+		_ = b.decide(w.live, w.topics, fetches, nil, time.Unix(1, 0))
+	}), 20.0, "allocations of a batch, not of its records")
+}
+
+func TestAScrapeAlwaysFindsTheModel(t *testing.T) {
+	w := newWorld(t)
+	m := newMetrics(prometheus.NewRegistry())
+	m.serving(w.live)
+	other := *w.live
+	champion := *w.live.Champion
+	champion.Version = "other"
+	other.Champion, other.Revision = &champion, 7
+	m.serving(&other)
+	require.Equal(t, 1, testutil.CollectAndCount(m.model))
+	require.InDelta(t, 1, testutil.ToFloat64(m.model.WithLabelValues("other")), 0)
+	require.InDelta(t, 7, testutil.ToFloat64(m.revision), 0)
+}
+
+// The gauges are of the partitions owned, and of those only.
+func TestLagIsOfOwnedPartitions(t *testing.T) {
+	w := newWorld(t)
+	w.apply(0, 400)
+	s := w.scorer("one", func(c *Config) { c.Sessions = 1 })
+	s.lagInterval = 5 * time.Millisecond
+	stop := run(s)
+	owned := func(n int) func() bool { return func() bool { return testutil.CollectAndCount(s.metrics.lag) == n } }
+	require.Eventually(t, owned(partitions), time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool {
+		return testutil.ToFloat64(s.metrics.lag.WithLabelValues("3")) == 0 && testutil.ToFloat64(s.metrics.records) == 400
+	}, time.Minute, time.Millisecond)
+	two := w.scorer("two", func(c *Config) { c.Sessions = 1 })
+	stopTwo := run(two)
+	require.Eventually(t, owned(partitions/2), time.Minute, time.Millisecond)
+	require.NoError(t, stopTwo())
+	require.Eventually(t, owned(partitions), time.Minute, time.Millisecond)
+	require.NoError(t, stop())
 }

@@ -1,0 +1,7 @@
+// Package apptest tests the built binary from outside: its processes, on an
+// embedded or a real Kafka and Redis, judged by what they leave on topics and in
+// Redis. It knows the wire contract and nothing of the code behind it.
+//
+// CREDITSTREAM_BINARY names the binary; without it, it is built. The tests of a
+// real Kafka are behind the build tag kafka: make test-kafka.
+package apptest

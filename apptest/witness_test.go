@@ -1,0 +1,244 @@
+package apptest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/IBM/sarama"
+	"github.com/stretchr/testify/require"
+)
+
+// witness reads applications, predictions and dead letters with a client that
+// has nothing in common with the product's, committed records only, from the
+// beginning and as they come.
+type witness struct {
+	t      *testing.T
+	prefix string
+	seed   maphash.Seed
+
+	mu           sync.Mutex
+	failed       error
+	applications map[place]applied  // guarded by mu
+	answers      map[place][]answer // guarded by mu, by the application answered
+	last         map[string]decided // guarded by mu, last prediction of each id
+}
+
+// place is a record's partition and offset.
+type place struct {
+	partition int32
+	offset    int64
+}
+
+// applied is what is kept of an application.
+type applied struct {
+	key     string
+	value   uint64 // hash of the whole value
+	content uint64 // hash of id, time and features; 0 where it is not an application
+}
+
+// answer is what is kept of a prediction or a dead letter.
+type answer struct {
+	letter  bool
+	key     string
+	value   uint64
+	content uint64
+}
+
+// decided is a prediction and where it stands.
+type decided struct {
+	place
+	value []byte
+}
+
+// watch starts a witness.
+func watch(t *testing.T, s servers, prefix string) *witness {
+	w := &witness{
+		t: t, prefix: prefix, seed: maphash.MakeSeed(),
+		applications: map[place]applied{}, answers: map[place][]answer{}, last: map[string]decided{},
+	}
+	config := sarama.NewConfig()
+	config.ClientID = "witness"
+	config.Version = sarama.V2_8_0_0
+	config.Consumer.IsolationLevel = sarama.ReadCommitted
+	config.Consumer.Return.Errors = true
+	consumer, err := sarama.NewConsumer(strings.Split(s.kafka, ","), config)
+	require.NoError(t, err)
+	var reading sync.WaitGroup
+	var readers []sarama.PartitionConsumer
+	for _, topic := range []string{prefix + ".applications", prefix + ".predictions", prefix + ".applications.dlq"} {
+		partitions, err := consumer.Partitions(topic)
+		require.NoError(t, err)
+		for _, partition := range partitions {
+			reader, err := consumer.ConsumePartition(topic, partition, sarama.OffsetOldest)
+			require.NoError(t, err)
+			readers = append(readers, reader)
+			reading.Go(func() {
+				for m := range reader.Messages() {
+					w.see(m)
+				}
+			})
+			reading.Go(func() {
+				for err := range reader.Errors() {
+					w.fail(err)
+				}
+			})
+		}
+	}
+	t.Cleanup(func() {
+		for _, reader := range readers {
+			reader.AsyncClose()
+		}
+		reading.Wait()
+		_ = consumer.Close() // was only read from
+	})
+	return w
+}
+
+func (w *witness) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failed == nil {
+		w.failed = err
+	}
+}
+
+// contract is what the wire contract says of an application and a prediction.
+type contract struct {
+	ID       string          `json:"application_id"`
+	At       string          `json:"applied_at"`
+	Features json.RawMessage `json:"features"`
+}
+
+func (w *witness) hash(b []byte) uint64 { return maphash.Bytes(w.seed, b) }
+
+// content is the hash of what a record says was applied for.
+func (w *witness) content(value []byte) uint64 {
+	var c contract
+	if json.Unmarshal(value, &c) != nil || c.ID == "" {
+		return 0
+	}
+	var features bytes.Buffer
+	if json.Compact(&features, c.Features) != nil {
+		return 0
+	}
+	return w.hash(fmt.Appendf(nil, "%s\x00%s\x00%s", c.ID, c.At, features.Bytes()))
+}
+
+func (w *witness) see(m *sarama.ConsumerMessage) {
+	value, content := w.hash(m.Value), w.content(m.Value)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := place{m.Partition, m.Offset}
+	if m.Topic == w.prefix+".applications" {
+		w.applications[at] = applied{string(m.Key), value, content}
+		return
+	}
+	source, err := w.source(m)
+	if err != nil {
+		w.failed = fmt.Errorf("%s/%d/%d: %w", m.Topic, m.Partition, m.Offset, err)
+		return
+	}
+	letter := m.Topic != w.prefix+".predictions"
+	w.answers[source] = append(w.answers[source], answer{letter, string(m.Key), value, content})
+	if !letter {
+		w.last[string(m.Key)] = decided{at, bytes.Clone(m.Value)} // a key's partition is read in order
+	}
+}
+
+// source is the application that a record says it answers.
+func (w *witness) source(m *sarama.ConsumerMessage) (place, error) {
+	h := map[string]string{}
+	for _, header := range m.Headers {
+		h[string(header.Key)] = string(header.Value)
+	}
+	if want := w.prefix + ".applications"; h["source-topic"] != want {
+		return place{}, fmt.Errorf("source-topic %q: expected %s", h["source-topic"], want)
+	}
+	partition, err := strconv.ParseInt(h["source-partition"], 10, 32)
+	if err != nil {
+		return place{}, err
+	}
+	offset, err := strconv.ParseInt(h["source-offset"], 10, 64)
+	return place{int32(partition), offset}, err
+}
+
+// answered is how many applications have been answered so far.
+func (w *witness) answered() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.answers)
+}
+
+// counts are what a witness saw in all.
+type counts struct {
+	applications, predictions, letters     int
+	lost, duplicated, altered, unsolicited int
+}
+
+// judge holds every answer against its application. Those whose key says that
+// they are malformed must be dead letters, and no others.
+func (w *witness) judge() counts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	require.NoError(w.t, w.failed)
+	c := counts{applications: len(w.applications)}
+	for at, application := range w.applications {
+		answers := w.answers[at]
+		if len(answers) == 0 {
+			c.lost++
+			continue
+		}
+		c.duplicated += len(answers) - 1
+		for _, a := range answers {
+			malformed := strings.HasSuffix(application.key, "-malformed")
+			same := a.content == application.content && application.content != 0
+			if a.letter {
+				c.letters++
+				same = a.value == application.value
+			} else {
+				c.predictions++
+			}
+			if a.key != application.key || a.letter != malformed || !same {
+				c.altered++
+			}
+		}
+	}
+	for at := range w.answers {
+		if _, ok := w.applications[at]; !ok {
+			c.unsolicited++
+		}
+	}
+	return c
+}
+
+// predictions are the last of every id.
+func (w *witness) predictions() map[string]decided {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := make(map[string]decided, len(w.last))
+	for id, p := range w.last {
+		all[id] = p
+	}
+	return all
+}
+
+// holds says whether every member of one JSON object stands in another as well.
+func holds(object, members []byte) bool {
+	var have, want map[string]any
+	if json.Unmarshal(object, &have) != nil || json.Unmarshal(members, &want) != nil || len(want) == 0 {
+		return false
+	}
+	for name, v := range want {
+		if !reflect.DeepEqual(have[name], v) {
+			return false
+		}
+	}
+	return true
+}

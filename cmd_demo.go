@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/creditstream/creditstream/internal/lifecycle"
+)
+
+type demoCmd struct {
+	Decisions uint64  `help:"Applications to emit; 0: no end." default:"0" placeholder:"N"`
+	Rate      float64 `help:"Applications per second; 0: as fast as possible." default:"200" placeholder:"N"`
+	Scenario  string  `help:"What happens: steady, recession, new-segment or broken-feed." default:"steady" placeholder:"NAME"`
+	Seed      *uint64 `help:"Makes the population repeatable (default: another one each time)." placeholder:"N"`
+	DataDir   string  `help:"Folder of the embedded Kafka; started again with the same one, the demo goes on where it stopped (default: a temporary folder, removed at the end)." type:"path" placeholder:"DIR"`
+	APIListen string  `help:"Where the page, the API and its documentation are served (default: 127.0.0.1:8000, or a free port where that is taken)." default:"" name:"api-listen" placeholder:"HOST:PORT"`
+	InProcess bool    `help:"Score within this process; by default the scorer is a child process, so that it can be killed and be seen to come back."`
+	Exit      bool    `help:"End once every application of --decisions is answered, then read the topics back and say what was lost or came twice; implies --in-process."`
+	JSON      bool    `help:"With --exit: print the result as one JSON object." name:"json"`
+}
+
+// Help is the second half of `demo --help`.
+func (demoCmd) Help() string {
+	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 200 MB.
+
+Examples:
+  creditstream demo
+  creditstream demo --scenario recession --rate 2000
+  creditstream demo --decisions 100000 --rate 0 --exit --json`
+}
+
+// Run shows decisions until a signal, or until --decisions were made.
+func (c *demoCmd) Run(p *process) error {
+	switch {
+	case c.Exit && c.Decisions == 0:
+		return errors.New("--exit needs --decisions: how many to make before ending")
+	case c.JSON && !c.Exit:
+		return errors.New("--json needs --exit: it prints the result of a run that ends")
+	}
+	c.InProcess = c.InProcess || c.Exit
+	dir := c.DataDir
+	if dir == "" {
+		var err error
+		if dir, err = os.MkdirTemp("", "creditstream-demo-"); err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }() // a temporary folder: the system clears what is left
+	}
+	status := &statusLine{w: p.stderr}
+	p = p.loggingTo(status)
+	d, err := c.start(p, dir)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	if !c.Exit {
+		d.announce(status, c.DataDir)
+	}
+	return c.run(p, d, status)
+}
+
+// run keeps the demo's components running and shows how it goes.
+func (c *demoCmd) run(p *process, d *demo, status *statusLine) error {
+	ctx, stop := context.WithCancel(p.ctx)
+	defer stop()
+	if c.Exit {
+		go func() {
+			select {
+			case <-d.watch.done:
+				stop()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	shown := sync.WaitGroup{}
+	f, ok := status.w.(*os.File)
+	terminal := ok && term.IsTerminal(int(f.Fd()))
+	if terminal || !c.Exit {
+		shown.Go(func() { d.show(ctx, status, terminal) })
+	}
+	err := lifecycle.Run(ctx, drainTime, p.log, d.components...)
+	stop()
+	shown.Wait()
+	status.show("")
+	if err != nil {
+		return err
+	}
+	if !c.Exit {
+		d.farewell(status)
+		return nil
+	}
+	if p.ctx.Err() != nil {
+		return fmt.Errorf("interrupted before %d applications were answered", c.Decisions)
+	}
+	result, err := d.judge(p)
+	if err != nil {
+		return err
+	}
+	return result.print(p.stdout, c.JSON)
+}
+
+// show draws the status, on a terminal in place, elsewhere a line now and then.
+func (d *demo) show(ctx context.Context, status *statusLine, terminal bool) {
+	every := 10 * time.Second
+	if terminal {
+		every = 250 * time.Millisecond
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	rate := ratemeter{at0: time.Now()}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		w, latencies := d.watch.snapshot(0.5, 0.99)
+		line := demoStatus(w, rate.at(time.Now(), w.Stream+w.API), latencies[0], latencies[1], d.restarts())
+		if terminal {
+			status.show(line)
+		} else {
+			_, _ = fmt.Fprintln(status, line) // a status that cannot be shown is no failure
+		}
+	}
+}
+
+// ratemeter smooths a count into a rate.
+type ratemeter struct {
+	at0   time.Time // of the last count
+	n0    int64
+	shown float64
+}
+
+func (r *ratemeter) at(now time.Time, n int64) float64 {
+	if passed := now.Sub(r.at0).Seconds(); passed > 0 {
+		latest := float64(n-r.n0) / passed
+		if r.shown == 0 {
+			r.shown = latest
+		}
+		r.shown += 0.3 * (latest - r.shown)
+	}
+	r.at0, r.n0 = now, n
+	return r.shown
+}
+
+// loggingTo is the process with its log and standard error above the status.
+func (p *process) loggingTo(w io.Writer) *process {
+	q := *p
+	q.stderr = w
+	q.log = slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return &q
+}

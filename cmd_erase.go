@@ -1,0 +1,30 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/creditstream/creditstream/consumer/view"
+)
+
+type eraseCmd struct {
+	redisFlags
+
+	ID   string `arg:"" help:"application_id."`
+	JSON bool   `help:"Print JSON." name:"json"`
+}
+
+// Run removes the application's keys.
+func (c *eraseCmd) Run(p *process) error {
+	client := c.client()
+	defer client.Close() //nolint:errcheck // nothing is left to be written
+	removed, err := view.NewStore(client).Erase(p.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(p.stdout).Encode(map[string]any{"application_id": c.ID, "removed_keys": removed})
+	}
+	fmt.Fprintf(p.stdout, "%s: %d keys removed from the view. The log keeps its records until they expire there; filling or rebuilding the view brings them back.\n", c.ID, removed)
+	return nil
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type modelCmd struct {
+	Inspect  modelInspectCmd  `cmd:"" help:"Print what a bundle says of itself."`
+	Verify   modelVerifyCmd   `cmd:"" help:"Open a bundle: digests, graph, golden rows."`
+	Score    modelScoreCmd    `cmd:"" help:"Score the rows of a CSV file with a bundle; needs no cluster."`
+	Release  modelReleaseCmd  `cmd:"" help:"Write a bundle to the models topic, for every replica to have."`
+	Route    modelRouteCmd    `cmd:"" help:"Say which version decides from now on, and under which policy."`
+	Rollback modelRollbackCmd `cmd:"" help:"Go back to the last route with another champion."`
+	List     modelListCmd     `cmd:"" help:"List the released versions."`
+	History  modelHistoryCmd  `cmd:"" help:"List the routes: when, who, why, what."`
+}
+
+// bundleArg names a bundle.
+type bundleArg struct {
+	Bundle string `arg:"" help:"The bundle's file, or shipped: the one inside the binary." placeholder:"FILE|shipped"`
+}
+
+func (a bundleArg) read() ([]byte, error) {
+	if a.Bundle == "shipped" {
+		return shipped.Bundle, nil
+	}
+	return os.ReadFile(a.Bundle)
+}
+
+// policyFlags say which policy a command decides under.
+type policyFlags struct {
+	Policy string `help:"File with the policy (YAML: threshold, approve_below, decline_from, max_missing, points); the contract's when not set." type:"path" placeholder:"FILE"`
+}
+
+// text is the policy's text, checked.
+func (f policyFlags) text() (string, error) {
+	if f.Policy == "" {
+		return schemas.DefaultPolicyText, nil
+	}
+	text, err := os.ReadFile(f.Policy)
+	if err != nil {
+		return "", fmt.Errorf("--policy: %w", err)
+	}
+	if _, err := schemas.ParsePolicy(string(text)); err != nil {
+		return "", fmt.Errorf("--policy %s: %w", f.Policy, err)
+	}
+	return string(text), nil
+}
+
+// signFlags say who changes what serves, and why.
+type signFlags struct {
+	Expect *int64 `help:"Revision that is current as far as you know; refused when another one is. Not needed for the first route." placeholder:"REVISION"`
+	By     string `help:"Who does this (default: the system's user)." placeholder:"NAME"`
+	Why    string `help:"Why, for those who read the history." required:"" placeholder:"TEXT"`
+}
+
+func (f signFlags) by() (string, error) {
+	if f.By != "" {
+		return f.By, nil
+	}
+	u, err := user.Current()
+	if err != nil {
+		return "", fmt.Errorf("--by is not set and the system does not say who you are: %w", err)
+	}
+	return u.Username, nil
+}
+
+// modelTime bounds what one of these commands may take on the cluster.
+const modelTime = time.Minute
+
+// withinModelTime is the process with that bound.
+func withinModelTime(p *process) (*process, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(p.ctx, modelTime)
+	return p.with(ctx), cancel
+}
+
+// printJSON prints one JSON document on one line.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+type modelInspectCmd struct {
+	bundleArg
+	JSON bool `help:"Print JSON." name:"json"`
+}
+
+// inspected is what `model inspect --json` prints.
+type inspected struct {
+	Version       string           `json:"version"`
+	Digest        string           `json:"digest"`
+	Bytes         int              `json:"bytes"`
+	CreatedAt     time.Time        `json:"created_at"`
+	Algorithm     string           `json:"algorithm"`
+	Inputs        []string         `json:"inputs"` // that feed a node
+	ExpectedValue float64          `json:"expected_value"`
+	Groups        []inspectedGroup `json:"groups"`
+	ReferenceRows int64            `json:"reference_rows"`
+	Training      json.RawMessage  `json:"training"`
+	Metrics       json.RawMessage  `json:"metrics"`
+	Forced        json.RawMessage  `json:"forced"`
+}
+
+type inspectedGroup struct {
+	Code   string   `json:"code"`
+	Text   string   `json:"text"`
+	Inputs []string `json:"inputs"`
+}
+
+// Run prints the manifest's facts. The graph is not looked at: verify does that.
+func (c *modelInspectCmd) Run(p *process) error {
+	bundle, err := c.read()
+	if err != nil {
+		return err
+	}
+	m, reference, err := model.ReadManifest(bundle)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Bundle, err)
+	}
+	out := inspected{
+		Version: m.Version, Digest: model.Digest(bundle), Bytes: len(bundle), CreatedAt: m.CreatedAt, Algorithm: m.Algorithm,
+		Inputs: m.UsedInputs, ExpectedValue: m.ExpectedValue, ReferenceRows: reference.Rows,
+		Training: m.Training, Metrics: m.Metrics, Forced: m.Forced,
+	}
+	for _, g := range m.Groups {
+		one := inspectedGroup{Code: g.Code, Text: g.Text, Inputs: []string{}}
+		for _, in := range m.TreeInputs {
+			if in.Group == g.Code {
+				one.Inputs = append(one.Inputs, in.Name)
+			}
+		}
+		out.Groups = append(out.Groups, one)
+	}
+	if c.JSON {
+		return printJSON(p.stdout, out)
+	}
+	return out.print(p.stdout, m)
+}
+
+func (i *inspected) print(to io.Writer, m *model.Manifest) error {
+	w := tabwriter.NewWriter(to, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "version\t%s\ndigest\t%s\nbytes\t%d\ncreated\t%s\nalgorithm\t%s\n", i.Version, i.Digest, i.Bytes, i.CreatedAt.Format(time.RFC3339), i.Algorithm)
+	fmt.Fprintf(w, "inputs\t%d of %d: %s\n", len(i.Inputs), len(m.Inputs), strings.Join(i.Inputs, " "))
+	unused := slices.DeleteFunc(slices.Clone(m.Inputs), func(name string) bool { return slices.Contains(i.Inputs, name) })
+	fmt.Fprintf(w, "not used\t%s\n", strings.Join(unused, " "))
+	fmt.Fprintf(w, "base\t%.6f log-odds\nreference\t%d rows\n", i.ExpectedValue, i.ReferenceRows)
+	for _, g := range i.Groups {
+		fmt.Fprintf(w, "reason %s\t%s (%s)\n", g.Code, g.Text, strings.Join(g.Inputs, " "))
+	}
+	for _, facts := range []struct {
+		name string
+		text json.RawMessage
+	}{{"training", i.Training}, {"metrics", i.Metrics}, {"forced", i.Forced}} {
+		if err := printFacts(w, facts.name, facts.text); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
+
+// printFacts prints a JSON document as a line per value.
+func printFacts(w io.Writer, name string, text json.RawMessage) error {
+	var inner map[string]json.RawMessage
+	if len(text) == 0 || json.Unmarshal(text, &inner) != nil || inner == nil {
+		var value bytes.Buffer
+		if json.Compact(&value, text) != nil {
+			value.WriteString("null")
+		}
+		_, err := fmt.Fprintf(w, "%s\t%s\n", name, strings.Trim(value.String(), `"`))
+		return err
+	}
+	keys := make([]string, 0, len(inner))
+	for k := range inner {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		if err := printFacts(w, name+"."+k, inner[k]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type modelVerifyCmd struct {
+	bundleArg
+	Engine string `help:"Engine that replays the golden rows: ${enum}. auto is native." enum:"auto,native,onnx" default:"auto"`
+	JSON   bool   `help:"Print JSON." name:"json"`
+}
+
+// verified is what `model verify --json` prints.
+type verified struct {
+	OK        bool             `json:"ok"`
+	Reason    string           `json:"reason,omitempty"` // why not
+	Version   string           `json:"version,omitempty"`
+	Digest    string           `json:"digest"`
+	Engine    string           `json:"engine"`
+	Explains  bool             `json:"explains"` // it may be champion or canary
+	Agreement *model.Agreement `json:"agreement,omitempty"`
+}
+
+// Run opens the bundle and fails when it cannot be opened.
+func (c *modelVerifyCmd) Run(p *process) error {
+	bundle, err := c.read()
+	if err != nil {
+		return err
+	}
+	m, err := model.Parse(bundle, c.Engine)
+	out := verified{OK: err == nil, Digest: model.Digest(bundle), Engine: c.Engine}
+	if err != nil {
+		out.Reason = err.Error()
+	} else {
+		out.Version, out.Engine, out.Explains, out.Agreement = m.Version, m.Engine, m.Explains() == nil, &m.Agreement
+	}
+	if c.JSON {
+		if printed := printJSON(p.stdout, out); printed != nil {
+			return printed
+		}
+		if err != nil {
+			return exitCode(1)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Bundle, err)
+	}
+	fmt.Fprintf(p.stdout, "model %s (%s) holds on the %s engine\n", m.Version, m.Digest, m.Engine)
+	fmt.Fprintf(p.stdout, "%d golden rows: probability within %.2g (at most %g), contributions within %.2g (at most %g)\n",
+		m.Agreement.Rows, m.Agreement.Probability, model.ProbabilityTolerance, m.Agreement.Contribution, model.ContributionTolerance)
+	if err := m.Explains(); err != nil {
+		fmt.Fprintf(p.stdout, "it may only be shadow: %s\n", err)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type modelListCmd struct {
+	kafkaFlags
+	JSON bool `help:"Print JSON." name:"json"`
+}
+
+// listed is a released version as `model list --json` prints it.
+type listed struct {
+	Version    string     `json:"version"`
+	Digest     string     `json:"digest"`
+	Bytes      int        `json:"bytes"`
+	CreatedAt  *time.Time `json:"created_at"` // null where the bundle cannot be read
+	ReleasedAt time.Time  `json:"released_at"`
+	AUC        *float64   `json:"auc"`              // on the hold-out
+	Serves     []string   `json:"serves"`           // champion, canary, shadow: what the newest route says
+	Reason     string     `json:"reason,omitempty"` // why the bundle cannot be read
+}
+
+// Run lists the versions, oldest first.
+func (c *modelListCmd) Run(p *process) error {
+	h, err := readHistory(p, c.kafkaFlags)
+	if err != nil {
+		return err
+	}
+	all := []listed{}
+	for _, v := range h.Versions() {
+		all = append(all, list(v, h.Current()))
+	}
+	if c.JSON {
+		return printJSON(p.stdout, all)
+	}
+	w := tabwriter.NewWriter(p.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "VERSION\tSERVES\tCREATED\tRELEASED\tAUC\tBYTES\tDIGEST")
+	for _, l := range all {
+		created, auc, serves := "-", "-", "-"
+		if l.CreatedAt != nil {
+			created = l.CreatedAt.Format(time.RFC3339)
+		}
+		if l.AUC != nil {
+			auc = fmt.Sprintf("%.4f", *l.AUC)
+		}
+		if len(l.Serves) > 0 {
+			serves = strings.Join(l.Serves, ",")
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", l.Version, serves, created, l.ReleasedAt.Format(time.RFC3339), auc, l.Bytes, l.Digest)
+	}
+	return w.Flush()
+}
+
+func list(v release.Version, current *release.Revision) listed {
+	l := listed{Version: v.Version, Digest: v.Digest, Bytes: len(v.Bundle), ReleasedAt: v.Released.UTC(), Serves: []string{}}
+	m, _, err := model.ReadManifest(v.Bundle)
+	if err != nil {
+		l.Reason = err.Error()
+	} else {
+		l.CreatedAt = &m.CreatedAt
+		var metrics struct {
+			Test struct {
+				AUC *float64 `json:"auc"`
+			} `json:"test"`
+		}
+		if json.Unmarshal(m.Metrics, &metrics) == nil {
+			l.AUC = metrics.Test.AUC
+		}
+	}
+	if current == nil {
+		return l
+	}
+	r := current.Route
+	if r.Champion == v.Version {
+		l.Serves = append(l.Serves, "champion")
+	}
+	if r.Canary != nil && r.Canary.ModelVersion == v.Version {
+		l.Serves = append(l.Serves, "canary")
+	}
+	if r.Shadow != nil && *r.Shadow == v.Version {
+		l.Serves = append(l.Serves, "shadow")
+	}
+	return l
+}
+
+type modelHistoryCmd struct {
+	kafkaFlags
+	JSON bool `help:"Print JSON." name:"json"`
+}
+
+// Run lists the revisions, oldest first: the last one is current.
+func (c *modelHistoryCmd) Run(p *process) error {
+	h, err := readHistory(p, c.kafkaFlags)
+	if err != nil {
+		return err
+	}
+	lines := []routeLine{}
+	for _, r := range h.Revisions() {
+		lines = append(lines, lineOf(r))
+	}
+	if c.JSON {
+		return printJSON(p.stdout, lines)
+	}
+	w := tabwriter.NewWriter(p.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "REVISION\tAT\tBY\tCHAMPION\tCANARY\tSHADOW\tPOLICY\tWHY")
+	for _, l := range lines {
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Revision, l.At, l.By, l.Champion, l.canary(), l.shadow(), l.PolicyVersion, l.Why)
+	}
+	return w.Flush()
+}
+
+// readHistory reads models and routes; records that cannot be used are told of on
+// the log.
+func readHistory(p *process, k kafkaFlags) (*release.History, error) {
+	p, cancel := withinModelTime(p)
+	defer cancel()
+	h, err := release.ReadAll(p.ctx, k.config(p, "models"), schemas.NewTopics(k.Prefix))
+	if err != nil {
+		return nil, err
+	}
+	for _, problem := range h.Problems() {
+		p.log.Warn("record ignored", "topic", problem.Topic, "offset", problem.Offset, "reason", problem.Reason)
+	}
+	return h, nil
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// command runs the program as a shell would.
+func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// otherVersion writes the shipped graph as another version.
+func otherVersion(t *testing.T, version string) (path string) {
+	_, reference, err := model.ReadManifest(shipped.Bundle)
+	require.NoError(t, err)
+	b, err := model.WithReference(shipped.Bundle, version, reference)
+	require.NoError(t, err)
+	path = filepath.Join(t.TempDir(), version+".bundle")
+	require.NoError(t, os.WriteFile(path, b, 0o600))
+	return path
+}
+
+func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	defer broker.Close()
+	t.Setenv("CREDITSTREAM_BROKERS", broker.Addr())
+	ok := func(args ...string) string {
+		t.Helper()
+		code, out, errs := command(t, args...)
+		require.Zero(t, code, errs)
+		return out
+	}
+	fails := func(says string, args ...string) {
+		t.Helper()
+		code, _, errs := command(t, args...)
+		require.NotZero(t, code)
+		require.Contains(t, errs, says)
+	}
+	fails("creditstream topics apply", "model", "list")
+	ok("topics", "apply")
+	require.Equal(t, "[]\n", ok("model", "list", "--json"))
+	require.Equal(t, "[]\n", ok("model", "history", "--json"))
+
+	manifest, _, err := model.ReadManifest(shipped.Bundle)
+	require.NoError(t, err)
+	v1 := manifest.Version
+	require.Contains(t, ok("model", "release", "shipped"), "released model "+v1)
+	require.Contains(t, ok("model", "release", "shipped"), "is there already")
+	ok("model", "release", otherVersion(t, "v2"), "--json")
+	fails("--why", "model", "route", "--champion", v1)
+	require.Contains(t, ok("model", "route", "--champion", v1, "--why", "first"), "route revision 0: champion "+v1)
+	fails("--expect is not set: the current revision is 0", "model", "route", "--champion", "v2", "--why", "x")
+
+	policy := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(policy, []byte(strings.Replace(schemas.DefaultPolicyText, "0.45", "0.40", 1)), 0o600))
+	var written routeLine
+	require.NoError(t, json.Unmarshal([]byte(ok("model", "route", "--champion", "v2", "--canary", v1+"=12.5%", "--shadow", v1,
+		"--policy", policy, "--expect", "0", "--by", "risk", "--why", "better", "--json")), &written))
+	require.Equal(t, "risk", written.By)
+	require.Equal(t, &schemas.Canary{ModelVersion: v1, Share: 0.125}, written.Canary)
+
+	var versions []listed
+	require.NoError(t, json.Unmarshal([]byte(ok("model", "list", "--json")), &versions))
+	require.Len(t, versions, 2)
+	require.Equal(t, []string{"canary", "shadow"}, versions[0].Serves)
+	require.Equal(t, []string{"champion"}, versions[1].Serves)
+	require.Greater(t, *versions[0].AUC, 0.77)
+	require.Equal(t, model.Digest(shipped.Bundle), versions[0].Digest)
+
+	fails("the current revision is", "model", "rollback", "--expect", "0", "--why", "worse")
+	require.Contains(t, ok("model", "rollback", "--expect", jsonNumber(written.Revision), "--why", "worse"), "revision 0\n")
+	var history []routeLine
+	require.NoError(t, json.Unmarshal([]byte(ok("model", "history", "--json")), &history))
+	require.Len(t, history, 3)
+	require.Equal(t, v1, history[2].Champion)
+	require.NotEmpty(t, history[2].By, "the system's user")
+	require.Equal(t, "worse", history[2].Why)
+	require.Equal(t, history[0].PolicyVersion, history[2].PolicyVersion)
+	require.NotEqual(t, history[1].PolicyVersion, history[2].PolicyVersion)
+	require.Contains(t, ok("model", "history"), v1+"=12.5%")
+}
+
+func jsonNumber(n int64) string {
+	b, _ := json.Marshal(n) // a number always is JSON
+	return string(b)
+}
+
+func TestABundleIsInspectedVerifiedAndScored(t *testing.T) {
+	code, out, _ := command(t, "model", "inspect", "shipped")
+	require.Zero(t, code)
+	require.Contains(t, out, "sex marriage age")
+	code, out, _ = command(t, "model", "inspect", "shipped", "--json")
+	require.Zero(t, code)
+	var facts inspected
+	require.NoError(t, json.Unmarshal([]byte(out), &facts))
+	require.Equal(t, model.Digest(shipped.Bundle), facts.Digest)
+	require.Len(t, facts.Inputs, 20)
+
+	code, out, _ = command(t, "model", "verify", "shipped")
+	require.Zero(t, code)
+	require.Contains(t, out, "golden rows")
+	broken := filepath.Join(t.TempDir(), "broken")
+	b := bytes.Clone(shipped.Bundle)
+	b[len(b)/2] ^= 1
+	require.NoError(t, os.WriteFile(broken, b, 0o600))
+	code, _, errs := command(t, "model", "verify", broken)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "checksum error")
+	code, out, _ = command(t, "model", "verify", broken, "--json")
+	require.Equal(t, 1, code)
+	var result verified
+	require.NoError(t, json.Unmarshal([]byte(out), &result))
+	require.False(t, result.OK)
+	require.Contains(t, result.Reason, "checksum error")
+
+	in := filepath.Join(t.TempDir(), "in.csv")
+	var names []string
+	for _, rule := range schemas.FeatureRules {
+		names = append(names, rule.Name)
+	}
+	head := "application_id," + strings.Join(names, ",") + "\n"
+	require.NoError(t, os.WriteFile(in, []byte(head+
+		"good,90000,2,2,2,34,0,0,0,0,0,0,29239,14027,13559,14331,14948,15549,1518,1500,1000,1000,1000,5000\n"+
+		"late,20000,2,2,1,24,4,4,3,3,2,2,19000,19000,19000,19000,19000,19000,0,0,0,0,0,0\n"+
+		"thin,,2,2,1,24,,,,,,,,,,,,,,,,,,\n"), 0o600))
+	code, out, errs = command(t, "model", "score", "shipped", "--in", in)
+	require.Zero(t, code, errs)
+	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, rows, 4)
+	require.Equal(t, []string{"id", "default_probability", "default_prediction", "decision", "points", "reasons"}, rows[0])
+	require.Equal(t, "good approve", rows[1][0]+" "+rows[1][3])
+	require.Equal(t, "late decline", rows[2][0]+" "+rows[2][3])
+	require.Equal(t, "thin refer", rows[3][0]+" "+rows[3][3])
+	require.Contains(t, rows[2][5], "RECENT_DELAY=")
+	require.NoError(t, os.WriteFile(in, []byte(head+"x,0"+strings.Repeat(",1", 22)+"\n"), 0o600))
+	code, _, errs = command(t, "model", "score", "shipped", "--in", in)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "limit_bal")
+}
+
+func TestACanaryIsAVersionAndAShare(t *testing.T) {
+	for text, share := range map[string]uint64{"v8=10%": 1000, "v8=0.1": 1000, "v8=0.01%": 1, "v8=0.0001": 1, "v8=33.33%": 3333, "v8=100%": 10000, "v8=1": 10000} {
+		var c canaryFlag
+		require.NoError(t, c.UnmarshalText([]byte(text)), text)
+		require.Equal(t, canaryFlag{"v8", share}, c, text)
+	}
+	for _, text := range []string{"", "v8", "=10%", "v8=", "v8=%", "v8=0", "v8=0%", "v8=-1%", "v8=101%", "v8=1.1", "v8=0.001%", "v8=1e-2", "v8=1/3", "v8=.", "v8=0x1"} {
+		var c canaryFlag
+		require.ErrorContains(t, c.UnmarshalText([]byte(text)), "VERSION=SHARE", text)
+	}
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/creditstream/creditstream/consumer/tail"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type tailCmd struct {
+	kafkaFlags
+
+	ID     string `arg:"" optional:"" help:"Show only this application_id: everything the log holds about it, from the start unless --from says otherwise."`
+	From   string `help:"Where to begin: start, end or an RFC 3339 time (default: end; with an ID, start)." placeholder:"start|end|TIME"`
+	Follow bool   `help:"Go on with what comes after the end of the log; always so when beginning there." short:"f"`
+	Limit  int    `help:"Stop after this many; 0: no limit." short:"n" default:"0" placeholder:"N"`
+
+	Decision       string  `help:"Show only this decision: approve, refer or decline." placeholder:"WHAT" group:"Filters"`
+	Channel        string  `help:"Show only what was asked through this channel: stream or api." placeholder:"WHICH" group:"Filters"`
+	ModelVersion   string  `help:"Show only what this model version decided." placeholder:"VERSION" group:"Filters"`
+	MinProbability float32 `help:"Show only probabilities of default from here on." default:"0" placeholder:"P" group:"Filters"`
+
+	JSON bool `help:"Print each prediction as it stands on the wire, one a line." name:"json"`
+}
+
+// Run prints predictions until a signal, the limit or the end of the log.
+func (c *tailCmd) Run(p *process) error {
+	if c.Limit < 0 {
+		return fmt.Errorf("--limit %d: expected 0 or more", c.Limit)
+	}
+	if !slices.Contains([]string{"", schemas.Approve, schemas.Refer, schemas.Decline}, c.Decision) {
+		return fmt.Errorf("--decision %s: expected approve, refer or decline", c.Decision)
+	}
+	if !slices.Contains([]string{"", schemas.ChannelStream, schemas.ChannelAPI}, c.Channel) {
+		return fmt.Errorf("--channel %s: expected stream or api", c.Channel)
+	}
+	if c.MinProbability < 0 || c.MinProbability > 1 {
+		return fmt.Errorf("--min-probability %g: expected 0 … 1", c.MinProbability)
+	}
+	if c.From == "" {
+		c.From = "end"
+		if c.ID != "" {
+			c.From = "start"
+		}
+	}
+	from, err := tail.ParseFrom(c.From)
+	if err != nil {
+		return err
+	}
+	show := lines(p.stdout)
+	if c.JSON {
+		show = jsonLines(p.stdout)
+	}
+	shown := 0
+	leftOut, err := tail.Read(p.ctx, tail.Config{
+		Kafka: c.config(p, "tail"), Topics: schemas.NewTopics(c.Prefix), From: from, Follow: c.Follow || c.From == "end",
+		Filter: tail.Filter{ID: c.ID, Decision: c.Decision, Channel: c.Channel, ModelVersion: c.ModelVersion, MinProbability: c.MinProbability},
+	}, func(prediction *schemas.Prediction, value []byte) (bool, error) {
+		shown++
+		return shown != c.Limit, show(prediction, value)
+	})
+	if leftOut > 0 {
+		p.log.Warn("left out: not predictions", "records", leftOut)
+	}
+	if err == nil && c.ID != "" && shown == 0 && p.ctx.Err() == nil {
+		return fmt.Errorf("the log holds no such prediction of %s", c.ID)
+	}
+	return err
+}
+
+// lines prints for people; the columns' names stand above the first.
+func lines(w io.Writer) func(*schemas.Prediction, []byte) error {
+	header := tail.Header()
+	return func(p *schemas.Prediction, _ []byte) error {
+		_, err := io.WriteString(w, header+tail.Line(p))
+		header = ""
+		return err
+	}
+}
+
+func jsonLines(w io.Writer) func(*schemas.Prediction, []byte) error {
+	var line bytes.Buffer
+	return func(_ *schemas.Prediction, value []byte) error {
+		line.Reset()
+		if err := json.Compact(&line, value); err != nil {
+			return err
+		}
+		line.WriteByte('\n')
+		_, err := w.Write(line.Bytes())
+		return err
+	}
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type topicsACLsCmd struct {
+	Brokers   []string `help:"Kafka brokers that the commands name." default:"127.0.0.1:9092" placeholder:"HOST:PORT,…"`
+	Prefix    string   `help:"Prefix of every topic and transactional id." default:"credit"`
+	Group     string   `help:"Consumer group of the scorer." default:"scorer" placeholder:"NAME"`
+	Principal string   `help:"One part only: scorer, producer, view, api, drift, releaser, operator or reader." placeholder:"NAME"`
+	JSON      bool     `help:"Print JSON." name:"json"`
+}
+
+// Run prints the grants, as commands for Kafka's own tool.
+func (c *topicsACLsCmd) Run(p *process) error {
+	var (
+		principals []schemas.Principal
+		known      []string
+	)
+	for _, one := range schemas.Principals(c.Prefix, c.Group) {
+		known = append(known, one.Name)
+		if c.Principal == "" || c.Principal == one.Name {
+			principals = append(principals, one)
+		}
+	}
+	if len(principals) == 0 {
+		return fmt.Errorf("--principal %s: expected one of %s", c.Principal, strings.Join(known, ", "))
+	}
+	if c.JSON {
+		return json.NewEncoder(p.stdout).Encode(principals)
+	}
+	for i, one := range principals {
+		if i > 0 {
+			fmt.Fprintln(p.stdout)
+		}
+		fmt.Fprintf(p.stdout, "# %s: %s\n", one.Name, one.Doc)
+		for _, g := range one.Grants {
+			fmt.Fprintln(p.stdout, aclCommand(c.Brokers, one.Name, g))
+		}
+	}
+	return nil
+}
+
+func aclCommand(brokers []string, principal string, g schemas.Grant) string {
+	command := []string{"kafka-acls.sh --bootstrap-server", strings.Join(brokers, ","), "--add --allow-principal", "User:" + principal}
+	for _, o := range g.Operations {
+		command = append(command, "--operation", o)
+	}
+	if g.Resource == schemas.ResourceCluster {
+		return strings.Join(append(command, "--cluster"), " ")
+	}
+	command = append(command, "--"+g.Resource, "'"+g.Name+"'")
+	if g.Prefixed {
+		command = append(command, "--resource-pattern-type prefixed")
+	}
+	return strings.Join(command, " ")
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/creditstream/creditstream/consumer/verify"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type verifyCmd struct {
+	kafkaFlags
+
+	Group string `help:"Consumer group of the scorers judged." default:"scorer" placeholder:"NAME"`
+	From  string `help:"Judge applications appended from here on: start or an RFC 3339 time. For a group that began with score --from." default:"start" placeholder:"start|TIME"`
+	Model string `help:"Bundle that served where a prediction names no route: shipped, the one inside the binary, or a file." default:"shipped" placeholder:"shipped|FILE" group:"Model"`
+	JSON  bool   `help:"Print one JSON object." name:"json"`
+}
+
+// Help is the second half of `verify --help`.
+func (verifyCmd) Help() string {
+	return `Judges a run from its topics, also while it goes on: every application below the group's committed offsets must have been answered exactly once, by a prediction or a dead letter that says what was applied for; and every prediction is computed again with the model, route and policy it names.
+
+Exits with 1 when anything was lost, duplicated or altered, and names the first five of each. It reads both topics once, and once more where something is wrong.`
+}
+
+// Run judges and prints.
+func (c *verifyCmd) Run(p *process) error {
+	var from time.Time
+	if c.From != "start" {
+		var err error
+		if from, err = time.Parse(time.RFC3339Nano, c.From); err != nil {
+			return fmt.Errorf("--from %q: expected start or an RFC 3339 time", c.From)
+		}
+	}
+	unrouted, err := modelFlags{Model: c.Model}.bundle()
+	if err != nil {
+		return err
+	}
+	topics := schemas.NewTopics(c.Prefix)
+	again, err := newRecomputer(p.ctx, c.config(p, "verify"), topics, unrouted)
+	if err != nil {
+		return err
+	}
+	report, err := verify.Run(p.ctx, verify.Config{
+		Kafka: c.config(p, "verify"), Topics: topics, Group: c.Group, From: from,
+		Recompute: again.recompute,
+	})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = json.NewEncoder(p.stdout).Encode(report)
+	} else {
+		err = report.Print(p.stdout)
+	}
+	if err == nil && report.Failed() {
+		return exitCode(1)
+	}
+	return err
+}

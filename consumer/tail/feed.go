@@ -1,0 +1,289 @@
+package tail
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// Decision is a prediction as a page shows it.
+type Decision struct {
+	ApplicationID      string            `json:"application_id"`
+	DecidedAt          schemas.Timestamp `json:"decided_at"`
+	Channel            string            `json:"channel"`
+	Decision           string            `json:"decision"`
+	DefaultProbability float32           `json:"default_probability"`
+	Points             int32             `json:"points"`
+	Reasons            []schemas.Reason  `json:"reasons"` // most adverse first
+	ModelVersion       string            `json:"model_version"`
+	Route              string            `json:"route"`
+}
+
+// Totals count what a feed has seen.
+type Totals struct {
+	Since      time.Time        `json:"since"`
+	Decisions  int64            `json:"decisions"`
+	ByDecision map[string]int64 `json:"by_decision"`
+	ByChannel  map[string]int64 `json:"by_channel"`
+	PerSecond  float64          `json:"per_second"` // over the last whole seconds, at most rateSeconds
+}
+
+// Snapshot is what a page shows first.
+type Snapshot struct {
+	Totals
+	Recent []Decision `json:"recent"` // newest first
+}
+
+// Update is what came since a subscriber's last update.
+type Update struct {
+	Totals
+	Decisions []Decision `json:"decisions"` // newest first, a sample
+	Skipped   int64      `json:"skipped"`   // came as well, but were too many to show or are outdated
+}
+
+const (
+	// How many decisions a feed remembers.
+	keep = 50
+	// What the rate is taken over.
+	rateSeconds = 5
+	// How often a subscriber hears of something new, at most.
+	updateInterval = 250 * time.Millisecond
+	// How often a feed looks whether the topic has more partitions.
+	partitionsInterval = 30 * time.Second
+)
+
+// FeedConfig is what a Feed needs.
+type FeedConfig struct {
+	Kafka  kafka.Config
+	Topics schemas.Topics
+	Log    *slog.Logger
+	Now    func() time.Time // nil: time.Now
+
+	lookInterval time.Duration // between looks whether there are more partitions; 0: partitionsInterval
+}
+
+// Feed follows predictions from the end of the log on and tells a page what is
+// going on. It is a lifecycle.Component.
+type Feed struct {
+	config FeedConfig
+
+	mu      sync.Mutex // guards what follows
+	reading bool
+	totals  Totals
+	recent  [keep]Decision // number n lies at n % keep
+	seconds [rateSeconds + 1]struct{ second, n int64 }
+}
+
+// NewFeed returns a Feed that is not running yet.
+func NewFeed(c FeedConfig) *Feed {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.lookInterval == 0 {
+		c.lookInterval = partitionsInterval
+	}
+	return &Feed{config: c, totals: Totals{Since: c.Now(), ByDecision: map[string]int64{}, ByChannel: map[string]int64{}}}
+}
+
+// Name is part of lifecycle.Component.
+func (*Feed) Name() string { return "feed" }
+
+// Ready is part of lifecycle.Component.
+func (f *Feed) Ready() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.reading {
+		return errors.New("not reading predictions")
+	}
+	return nil
+}
+
+// Run is part of lifecycle.Component. After an error it goes on at the end the
+// log has then: a page shows what is going on now.
+func (f *Feed) Run(ctx context.Context) error {
+	pause := 100 * time.Millisecond
+	for ctx.Err() == nil {
+		read, err := f.follow(ctx)
+		f.setReading(false)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			f.config.Log.Debug("stopped while connecting", "error", err)
+			break
+		}
+		if _, missing := errors.AsType[*kafka.MissingTopicsError](err); missing {
+			return err
+		}
+		if read {
+			pause = 100 * time.Millisecond
+		}
+		f.config.Log.Warn("reading predictions again", "error", err, "in", pause)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
+	return nil
+}
+
+func (f *Feed) follow(ctx context.Context) (read bool, err error) {
+	r, err := open(ctx, f.config.Kafka, f.config.Topics.Predictions, From{})
+	if err != nil {
+		return false, err
+	}
+	defer r.client.Close()
+	f.setReading(true)
+	var p schemas.Prediction
+	looked := f.config.Now()
+	for {
+		poll, cancel := context.WithTimeout(ctx, f.config.lookInterval)
+		fetches := r.client.PollFetches(poll)
+		cancel()
+		if ctx.Err() != nil {
+			return read, nil
+		}
+		if err := failure(fetches); err != nil {
+			return read, err
+		}
+		now := f.config.Now()
+		if now.Sub(looked) >= f.config.lookInterval {
+			looked = now
+			if err := r.grown(ctx); err != nil {
+				return read, err
+			}
+		}
+		for i := fetches.RecordIter(); !i.Done(); {
+			record := i.Next()
+			// What is no prediction is for the view to report.
+			if !record.Attrs.IsControl() && schemas.DecodePrediction(record.Value, &p) == nil {
+				f.add(&p, now)
+				read = true
+			}
+		}
+	}
+}
+
+func (f *Feed) setReading(reading bool) {
+	f.mu.Lock()
+	f.reading = reading
+	f.mu.Unlock()
+}
+
+// add takes one prediction in. It does not know who subscribes: nobody can hold
+// it up.
+func (f *Feed) add(p *schemas.Prediction, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	// The place of the decision that falls out is used again, but for its
+	// reasons: those have been handed out.
+	reasons := slices.Clone(p.Reasons)
+	f.recent[f.totals.Decisions%keep] = Decision{
+		ApplicationID: p.ApplicationID, DecidedAt: p.DecidedAt, Channel: p.Channel, Decision: p.Decision,
+		DefaultProbability: p.DefaultProbability, Points: p.Points, Reasons: reasons,
+		ModelVersion: p.ModelVersion, Route: p.Route,
+	}
+	f.totals.Decisions++
+	f.totals.ByDecision[p.Decision]++
+	f.totals.ByChannel[p.Channel]++
+	second := now.Unix()
+	s := &f.seconds[second%int64(len(f.seconds))]
+	if s.second != second {
+		s.second, s.n = second, 0
+	}
+	s.n++
+}
+
+// Snapshot is the state at this moment.
+func (f *Feed) Snapshot() Snapshot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return Snapshot{f.total(), f.latest(keep)}
+}
+
+// total copies the totals. f.mu is held.
+func (f *Feed) total() Totals {
+	t := f.totals
+	t.ByDecision, t.ByChannel = maps.Clone(t.ByDecision), maps.Clone(t.ByChannel)
+	now := f.config.Now()
+	var n int64
+	for _, s := range f.seconds {
+		if age := now.Unix() - s.second; age >= 1 && age <= rateSeconds {
+			n += s.n
+		}
+	}
+	if over := min(int64(rateSeconds), now.Unix()-t.Since.Unix()); over > 0 {
+		t.PerSecond = float64(n) / float64(over)
+	}
+	return t
+}
+
+// latest are the last n decisions, newest first. f.mu is held.
+func (f *Feed) latest(n int64) []Decision {
+	n = min(n, keep, f.totals.Decisions)
+	latest := make([]Decision, 0, n)
+	for i := range n {
+		latest = append(latest, f.recent[(f.totals.Decisions-1-i)%keep])
+	}
+	return latest
+}
+
+// Subscribe tells what comes from now on until ctx ends, which closes the
+// channel: up to four updates a second with at most perSecond decisions between
+// them, the newest. A subscriber that is slow to receive finds only the latest
+// update; what it missed counts as skipped.
+func (f *Feed) Subscribe(ctx context.Context, perSecond int) <-chan Update {
+	updates := make(chan Update, 1)
+	f.mu.Lock()
+	told := f.totals
+	f.mu.Unlock()
+	go func() {
+		defer close(updates)
+		ticker := time.NewTicker(updateInterval)
+		defer ticker.Stop()
+		var allowance float64 // decisions that may be shown
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			allowance = min(allowance+float64(perSecond)*updateInterval.Seconds(), float64(max(1, perSecond)))
+			u, changed := f.since(told, int64(allowance))
+			if !changed {
+				continue
+			}
+			allowance -= float64(len(u.Decisions))
+			told = u.Totals
+			select {
+			case missed := <-updates:
+				u.Skipped += missed.Skipped + int64(len(missed.Decisions))
+			default:
+			}
+			updates <- u // there is room: only this goroutine sends
+		}
+	}()
+	return updates
+}
+
+// since is what came after a subscriber was told the totals.
+func (f *Feed) since(told Totals, most int64) (u Update, changed bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	u.Totals = f.total()
+	came := u.Totals.Decisions - told.Decisions
+	if came == 0 && u.PerSecond == told.PerSecond {
+		return u, false
+	}
+	u.Decisions = slices.Clip(f.latest(min(came, most)))
+	u.Skipped = came - int64(len(u.Decisions))
+	return u, true
+}

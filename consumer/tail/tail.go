@@ -1,0 +1,181 @@
+// Package tail shows predictions as they come: on a terminal, or to whoever
+// subscribes to a Feed. It reads what is committed, joins no group and leaves
+// nothing behind.
+package tail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// From is where reading begins. Its zero value is the end of the log.
+type From struct {
+	Start bool
+	Time  time.Time
+}
+
+// ParseFrom reads start, end or an RFC 3339 time.
+func ParseFrom(text string) (From, error) {
+	switch text {
+	case "start":
+		return From{Start: true}, nil
+	case "end":
+		return From{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return From{}, fmt.Errorf("--from %q: expected start, end or an RFC 3339 time", text)
+	}
+	return From{Time: t}, nil
+}
+
+// Config says what is read.
+type Config struct {
+	Kafka  kafka.Config
+	Topics schemas.Topics
+	From   From
+	Follow bool // go on at the end that the log had at the beginning
+	Filter Filter
+}
+
+// Read calls each for every prediction that the filter lets through, in a
+// partition's order, until each says no more, ctx ends or, without Follow, the
+// log does. The value is the prediction as it stood on the wire; both are good
+// until each returns. What is no prediction is left out and counted.
+func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value []byte) (more bool, err error)) (leftOut int, err error) {
+	r, err := open(ctx, c.Kafka, c.Topics.Predictions, c.From)
+	if err != nil {
+		return 0, err
+	}
+	defer r.client.Close()
+	var p schemas.Prediction
+	for c.Follow || r.unread() {
+		fetches := r.client.PollFetches(ctx)
+		if ctx.Err() != nil {
+			return leftOut, nil
+		}
+		if err := failure(fetches); err != nil {
+			return leftOut, err
+		}
+		for i := fetches.RecordIter(); !i.Done(); {
+			record := i.Next()
+			r.next[record.Partition] = record.Offset + 1
+			if record.Attrs.IsControl() || !c.Follow && record.Offset >= r.ends[record.Partition] {
+				continue
+			}
+			if schemas.DecodePrediction(record.Value, &p) != nil {
+				leftOut++
+				continue
+			}
+			if !c.Filter.Match(&p) {
+				continue
+			}
+			if more, err := each(&p, record.Value); err != nil || !more {
+				return leftOut, err
+			}
+		}
+	}
+	return leftOut, nil
+}
+
+// reader is a client that reads every partition from a known offset on.
+type reader struct {
+	topic  string
+	client *kgo.Client
+	next   map[int32]int64
+	ends   map[int32]int64 // of what was committed at the beginning
+}
+
+func (r *reader) unread() bool {
+	for p, end := range r.ends {
+		if r.next[p] < end {
+			return true
+		}
+	}
+	return false
+}
+
+func open(ctx context.Context, config kafka.Config, topic string, from From) (*reader, error) {
+	r := &reader{topic: topic, next: map[int32]int64{}, ends: map[int32]int64{}}
+	if err := r.locate(ctx, config, topic, from); err != nil {
+		return nil, err
+	}
+	at := map[int32]kgo.Offset{}
+	for p, next := range r.next {
+		at[p] = kgo.NewOffset().At(next)
+	}
+	client, err := kgo.NewClient(append(config.Options(),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: at}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // a log that ends with a commit marker is read to its end
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	r.client = client
+	return r, err
+}
+
+// locate finds where every partition begins and ends.
+func (r *reader) locate(ctx context.Context, config kafka.Config, topic string, from From) error {
+	client, err := kgo.NewClient(config.Options()...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	adm := kadm.NewClient(client)
+	if err := kafka.RequireTopics(ctx, adm, topic); err != nil {
+		return err
+	}
+	ends, err := adm.ListCommittedOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("looking for the end of %s: %w", topic, err)
+	}
+	begins := ends
+	switch {
+	case from.Start:
+		begins, err = adm.ListStartOffsets(ctx, topic)
+	case !from.Time.IsZero():
+		begins, err = adm.ListOffsetsAfterMilli(ctx, from.Time.UnixMilli(), topic)
+	}
+	if err == nil {
+		err = begins.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("looking where to begin in %s: %w", topic, err)
+	}
+	begins.Each(func(o kadm.ListedOffset) { r.next[o.Partition] = o.Offset })
+	ends.Each(func(o kadm.ListedOffset) { r.ends[o.Partition] = o.Offset })
+	return nil
+}
+
+// grown is an error when the topic has partitions that are not read.
+func (r *reader) grown(ctx context.Context) error {
+	topics, err := kadm.NewClient(r.client).ListTopics(ctx, r.topic)
+	if err != nil {
+		return fmt.Errorf("looking for partitions of %s: %w", r.topic, err)
+	}
+	if n := len(topics[r.topic].Partitions); n > len(r.next) {
+		return fmt.Errorf("%s has %d partitions now, %d are read", r.topic, n, len(r.next))
+	}
+	return nil
+}
+
+// failure is the first error that reading on does not mend.
+func failure(fetches kgo.Fetches) error {
+	for _, e := range fetches.Errors() {
+		if !kerr.IsRetriable(e.Err) && !errors.Is(e.Err, context.DeadlineExceeded) {
+			return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,256 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// readAnswers enters every prediction and dead letter.
+func (r *run) readAnswers(ctx context.Context) error {
+	return read(ctx, r.Kafka, r.outputs, sink{each: r.answer, gap: func(topic string, partition int32) {
+		delete(r.first, output{topic, partition})
+	}})
+}
+
+func (r *run) answer(record *kgo.Record) error {
+	if isMarker(r.Topics, record) {
+		return nil
+	}
+	source, sourced, broken := sourceOf(record)
+	switch {
+	case broken != nil:
+		r.altered(record, broken.Error())
+		return nil
+	case !sourced:
+		return r.unsourced(record)
+	case source.Topic != r.Topics.Applications:
+		r.altered(record, "answers "+source.String()+", not an application")
+		return nil
+	}
+	r.note(record, source)
+	l := r.source[source.Partition]
+	if l == nil || !l.holds(source.Offset) {
+		return nil // before the log's start, or after what the group had committed
+	}
+	if record.Topic == r.Topics.DLQ {
+		r.report.DeadLetters++
+	} else {
+		r.report.Predictions++
+	}
+	v, err := r.inspect(record, source)
+	if err != nil {
+		return err
+	}
+	if v.unreproducible {
+		r.report.Unreproducible++
+	}
+	if !l.has(source.Offset) {
+		r.altered(record, "answers "+source.String()+", where no committed application is")
+		return nil
+	}
+	if !l.answer(source.Offset, v.digest, v.known && v.wrong == "") {
+		r.report.Duplicated++
+		r.report.example(Duplicated, source, fmt.Sprintf("answered again by %s/%d/%d", record.Topic, record.Partition, record.Offset))
+	}
+	return nil
+}
+
+// isMarker says whether a record among the dead letters only says that another
+// was replayed.
+func isMarker(t schemas.Topics, record *kgo.Record) bool {
+	_, marker := header(record, schemas.HeaderReplayOf)
+	return marker && record.Topic == t.DLQ
+}
+
+// sourceOf is what a record answers; sourced is false where it names no source.
+func sourceOf(record *kgo.Record) (source schemas.Source, sourced bool, err error) {
+	topic, one := header(record, schemas.HeaderSourceTopic)
+	partition, two := header(record, schemas.HeaderSourcePartition)
+	offset, three := header(record, schemas.HeaderSourceOffset)
+	if !one && !two && !three {
+		return source, false, nil
+	}
+	source, err = schemas.ParseSource(topic, partition, offset)
+	return source, true, err
+}
+
+// note remembers the first application that an output partition answers.
+func (r *run) note(record *kgo.Record, source schemas.Source) {
+	at := output{record.Topic, record.Partition}
+	if r.first[at] == nil {
+		r.first[at] = map[int32]int64{}
+	}
+	if _, ok := r.first[at][source.Partition]; !ok {
+		r.first[at][source.Partition] = source.Offset
+	}
+}
+
+// unsourced judges a record that answers no application of the topic: only the
+// API writes those.
+func (r *run) unsourced(record *kgo.Record) error {
+	if record.Topic == r.Topics.DLQ {
+		r.altered(record, "a dead letter without a source")
+		return nil
+	}
+	v, err := r.inspect(record, schemas.Source{})
+	if err != nil {
+		return err
+	}
+	if v.wrong == "" && r.prediction.Channel != schemas.ChannelAPI {
+		v.wrong = "without a source, though its channel is " + r.prediction.Channel
+	}
+	r.report.APIOnly++
+	if v.unreproducible {
+		r.report.Unreproducible++
+	}
+	if v.wrong != "" {
+		r.altered(record, v.wrong)
+	}
+	return nil
+}
+
+// verdict is what an answer says of its application.
+type verdict struct {
+	digest         uint64 // of what it says the application is
+	known          bool   // false: a dead letter that was cut
+	wrong          string // why it cannot be right, whatever the application is
+	unreproducible bool
+}
+
+// inspect reads an answer; a prediction is left in r.prediction and computed again.
+func (r *run) inspect(record *kgo.Record, source schemas.Source) (v verdict, err error) {
+	if record.Topic == r.Topics.DLQ {
+		if _, cut := header(record, schemas.HeaderValueTruncated); !cut {
+			v.digest, _ = r.content(source.Partition, source.Offset, record.Key, record.Value)
+			v.known = true
+		}
+		return v, nil
+	}
+	p := &r.prediction
+	if !decode(record.Value, p) {
+		v.wrong = "is not a prediction"
+		return v, nil
+	}
+	v.digest, v.known = r.says(source.Partition, source.Offset, p.ApplicationID, p.AppliedAt, &p.Features), true
+	if string(record.Key) != p.ApplicationID {
+		v.wrong = "its key is not its application_id"
+		return v, nil
+	}
+	again, err := r.Recompute(p)
+	switch {
+	case errors.Is(err, ErrUnreproducible):
+		v.unreproducible = true
+	case err != nil:
+		return v, fmt.Errorf("computing %s/%d/%d again: %w", record.Topic, record.Partition, record.Offset, err)
+	default:
+		if field := differs(p, &again); field != "" {
+			v.wrong = field + " differs when computed again"
+		}
+	}
+	return v, nil
+}
+
+// decode says whether a value is a prediction; why it is not may hold a person's
+// features, which no report shows.
+func decode(value []byte, p *schemas.Prediction) bool {
+	err := schemas.DecodePrediction(value, p)
+	if err != nil {
+		*p = schemas.Prediction{}
+	}
+	return err == nil
+}
+
+// Engines and processors agree to these bounds, not always to the last bit (a
+// processor may fuse a multiplication with an addition). Decisions and points
+// are compared as they are.
+const (
+	probabilityTolerance  = 1e-6
+	contributionTolerance = 1e-5
+)
+
+// differs names the first field of a decision that another has otherwise, ""
+// without one.
+func differs(p, again *schemas.Prediction) string {
+	near := func(a, b float32, tolerance float64) bool { return math.Abs(float64(a)-float64(b)) <= tolerance }
+	switch {
+	case !near(p.DefaultProbability, again.DefaultProbability, probabilityTolerance):
+		return "default_probability"
+	case p.DefaultPrediction != again.DefaultPrediction:
+		return "default_prediction"
+	case p.Decision != again.Decision:
+		return "decision"
+	case p.Points != again.Points:
+		return "points"
+	case p.ModelVersion != again.ModelVersion:
+		return "model_version"
+	case p.PolicyVersion != again.PolicyVersion:
+		return "policy_version"
+	case p.Route != again.Route:
+		return "route"
+	case len(p.Reasons) != len(again.Reasons):
+		return "reasons"
+	}
+	for i := range p.Reasons {
+		if p.Reasons[i].Code != again.Reasons[i].Code || !near(p.Reasons[i].Contribution, again.Reasons[i].Contribution, contributionTolerance) {
+			return "reasons"
+		}
+	}
+	return ""
+}
+
+func (r *run) altered(record *kgo.Record, why string) {
+	r.report.Altered++
+	r.report.example(Altered, schemas.Source{Topic: record.Topic, Partition: record.Partition, Offset: record.Offset}, why)
+}
+
+// settle counts applications and what was lost of them, now that all has been
+// read.
+//
+// Where retention has removed the beginning of an output partition, so may it
+// have an answer. Answers to one source partition stand there in its order, so
+// only what lies before the first that is left can have been answered in what
+// was removed.
+func (r *run) settle(ctx context.Context) error {
+	topics := []string{r.Topics.Predictions, r.Topics.DLQ}
+	starts, err := listed(r.admin.ListStartOffsets(ctx, topics...))
+	if err != nil {
+		return err
+	}
+	for _, partition := range r.partitions() {
+		l := r.source[partition]
+		answerable := map[string]int64{}
+		for _, topic := range topics {
+			for p, start := range starts[topic] {
+				if start.Offset == 0 {
+					continue
+				}
+				first, ok := r.first[output{topic, p}][partition]
+				if !ok {
+					first = l.to
+				}
+				answerable[topic] = max(answerable[topic], first)
+			}
+		}
+		r.report.Applications += l.applications()
+		l.unanswered(func(offset int64, valid bool) {
+			topic := r.Topics.Predictions
+			if !valid {
+				topic = r.Topics.DLQ
+			}
+			if offset < answerable[topic] {
+				r.report.Applications--
+				r.report.Unjudgeable++
+				return
+			}
+			r.report.Lost++
+			r.report.example(Lost, schemas.Source{Topic: r.Topics.Applications, Partition: partition, Offset: offset}, "neither a prediction nor a dead letter answers it")
+		})
+	}
+	return nil
+}

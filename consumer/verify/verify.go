@@ -1,0 +1,181 @@
+// Package verify judges a run from its topics: whether every application was
+// answered exactly once, with what it says, by a decision that can be computed
+// again.
+//
+// It never keeps a value. For every source offset it holds three bits (a record
+// is there; it was answered; it cannot be decoded) and for every 256 of them one
+// sum: what the applications say, added, less what their answers say. A sum that
+// is not zero names 256 offsets that are looked at one by one in a second
+// reading. 10 million applications take about 4 MB, and a few MB more for the
+// ids of one partition at a time.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// ErrUnreproducible is what Recompute returns where the model, route, policy or
+// engine of a prediction is not known here.
+var ErrUnreproducible = errors.New("the prediction's model, route, policy or engine is not known")
+
+// Config says what to judge.
+type Config struct {
+	Kafka  kafka.Config
+	Topics schemas.Topics
+	Group  string    // of the scorers judged
+	From   time.Time // applications appended before it are not judged; zero: all
+	// Recompute decides again from what a prediction carries, with the model,
+	// route and policy it names. It keeps neither the prediction nor its result;
+	// any error but ErrUnreproducible ends the run.
+	Recompute func(p *schemas.Prediction) (schemas.Prediction, error)
+}
+
+// run is one judgement.
+type run struct {
+	Config
+	admin  *kadm.Client
+	report *Report
+
+	source  map[int32]*ledger          // by partition of applications
+	outputs map[string]map[int32]span  // of predictions and dead letters
+	first   map[output]map[int32]int64 // first source offset seen in an output partition, by source partition
+
+	blocksAtOnce int // looked at again in one reading
+	idsAtOnce    int64
+
+	app        schemas.Application
+	prediction schemas.Prediction
+	buf        []byte
+}
+
+// output is a partition of predictions or dead letters.
+type output struct {
+	topic     string
+	partition int32
+}
+
+// Run judges what the group has committed, however much is going on meanwhile.
+func Run(ctx context.Context, c Config) (*Report, error) {
+	return newRun(c).judge(ctx)
+}
+
+func newRun(c Config) *run {
+	return &run{
+		Config: c, blocksAtOnce: blocksAtOnce, idsAtOnce: idsAtOnce,
+		report: &Report{Group: c.Group, Examples: []Example{}},
+		source: map[int32]*ledger{}, first: map[output]map[int32]int64{},
+	}
+}
+
+func (r *run) judge(ctx context.Context) (*Report, error) {
+	client, err := kgo.NewClient(r.Kafka.Options()...)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	r.admin = kadm.NewClient(client)
+	if err := kafka.RequireTopics(ctx, r.admin, r.Topics.Applications, r.Topics.Predictions, r.Topics.DLQ); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{
+		r.fixInput, r.fixOutput, r.readApplications, r.readAnswers, r.settle, r.recheck,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return r.report, nil
+}
+
+// fixInput takes the group's committed offsets as the ends of what is judged.
+func (r *run) fixInput(ctx context.Context) error {
+	topic := r.Topics.Applications
+	committed, err := r.admin.FetchOffsetsForTopics(ctx, r.Group, topic)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return fmt.Errorf("reading the offsets of group %s: %w", r.Group, err)
+	}
+	starts, err := listed(r.admin.ListStartOffsets(ctx, topic))
+	if err != nil {
+		return err
+	}
+	ends, err := listed(r.admin.ListCommittedOffsets(ctx, topic))
+	if err != nil {
+		return err
+	}
+	since := starts
+	if !r.From.IsZero() {
+		if since, err = listed(r.admin.ListOffsetsAfterMilli(ctx, r.From.UnixMilli(), topic)); err != nil {
+			return err
+		}
+	}
+	found := false
+	for partition, start := range starts[topic] {
+		end := ends[topic][partition].Offset
+		o, ok := committed.Lookup(topic, partition)
+		if ok && o.Err != nil {
+			return fmt.Errorf("reading the offset of group %s on %s/%d: %w", r.Group, topic, partition, o.Err)
+		}
+		if !ok || o.At < 0 {
+			r.report.Pending += end - start.Offset
+			continue
+		}
+		found = true
+		if o.At > end {
+			return fmt.Errorf("group %s has committed offset %d of %s/%d, which ends at %d: the topic was made anew, or lost records", r.Group, o.At, topic, partition, end)
+		}
+		r.report.Pending += end - o.At
+		// What was committed and what was not are gone alike.
+		r.report.Unjudgeable += start.Offset
+		r.source[partition] = newLedger(max(start.Offset, since[topic][partition].Offset), o.At)
+	}
+	if !found {
+		return fmt.Errorf("group %s has no committed offsets on %s: nothing to judge", r.Group, topic)
+	}
+	return nil
+}
+
+// fixOutput takes the ends of predictions and dead letters as they are now that
+// the input is fixed. What was committed with those offsets lies below the high
+// watermarks, not always below the last stable offsets: a transaction's markers
+// reach its partitions one after the other. Reading committed up to the high
+// watermarks waits for those that are still to come.
+func (r *run) fixOutput(ctx context.Context) error {
+	topics := []string{r.Topics.Predictions, r.Topics.DLQ}
+	starts, err := listed(r.admin.ListStartOffsets(ctx, topics...))
+	if err != nil {
+		return err
+	}
+	ends, err := listed(r.admin.ListEndOffsets(ctx, topics...))
+	if err != nil {
+		return err
+	}
+	r.outputs = map[string]map[int32]span{}
+	for _, topic := range topics {
+		r.outputs[topic] = map[int32]span{}
+		for partition, end := range ends[topic] {
+			r.outputs[topic][partition] = span{starts[topic][partition].Offset, end.Offset}
+		}
+	}
+	return nil
+}
+
+// listed makes a failed partition an error of the whole answer.
+func listed(o kadm.ListedOffsets, err error) (kadm.ListedOffsets, error) {
+	if err == nil {
+		err = o.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing offsets: %w", err)
+	}
+	return o, nil
+}

@@ -1,0 +1,455 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Rebuilt says what a rebuild did.
+type Rebuilt struct {
+	Generation int64 `json:"generation"`
+	Read       int64 `json:"read"`    // predictions, in this run
+	Written    int64 `json:"written"` // in this run; the others were older than what is there
+	Removed    int64 `json:"removed"` // keys that the log no longer holds
+}
+
+// Rebuild writes the view anew from the log, key by key in place: every record
+// replaces its own earlier copy because its stamp carries a later generation,
+// never a newer record. What then still has an earlier generation, and an offset
+// that the rebuild has passed, is not in the log any more and is removed. Readers
+// always find a whole prediction, and views go on working meanwhile. Interrupted,
+// the next one goes on. Only Kafka, Topics, Redis, Lifetimes and Log of the
+// configuration count; progress goes to w.
+func Rebuild(ctx context.Context, c Config, w io.Writer) (Rebuilt, error) {
+	c = c.withDefaults()
+	m := newMetrics(prometheus.NewRegistry())
+	r := &rebuilder{config: c, store: NewStore(c.Redis), metrics: m, progress: w}
+	r.outage = outage{log: c.Log, errors: m.redisErrors}
+	err := r.run(ctx)
+	return r.done, err
+}
+
+type rebuilder struct {
+	config   Config
+	store    *Store
+	metrics  *metrics
+	outage   outage
+	progress io.Writer
+	log      uint32
+	plan     plan
+	done     Rebuilt
+	shown    time.Time
+}
+
+// plan is how far a rebuild has come and where it ends, per partition. It is
+// kept in Redis until the rebuild is done.
+type plan struct {
+	generation int64
+	stretches  map[int32]stretch
+}
+
+type stretch struct{ next, end int64 }
+
+const (
+	planGeneration = "generation"
+	planLog        = "log"
+)
+
+// errAbandoned: the rebuild's own state is gone or another's.
+var errAbandoned = errors.New("meanwhile Redis was emptied, or another rebuild has taken over: the view fills itself; run the rebuild again if it is still wanted")
+
+func (r *rebuilder) run(ctx context.Context) error {
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	if err := r.read(ctx); err != nil {
+		return err
+	}
+	if err := r.sweep(ctx); err != nil {
+		return err
+	}
+	return r.close(ctx)
+}
+
+func (r *rebuilder) prepare(ctx context.Context) error {
+	client, err := kgo.NewClient(r.config.Kafka.Options()...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	adm := kadm.NewClient(client)
+	if r.log, err = logOf(ctx, adm, r.config.Topics.Predictions); err != nil {
+		return err
+	}
+	return r.open(ctx, adm)
+}
+
+// open goes on with the plan in Redis, or makes one if there is none for this log.
+func (r *rebuilder) open(ctx context.Context, adm *kadm.Client) error {
+	topic := r.config.Topics.Predictions
+	var found bool
+	err := r.outage.retry(ctx, func(ctx context.Context) (err error) {
+		r.plan, found, err = r.store.plan(ctx, r.log)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if found {
+		r.done.Generation = r.plan.generation
+		fmt.Fprintf(r.progress, "going on with rebuild %d: %d offsets to read\n", r.plan.generation, r.left())
+		return nil
+	}
+	starts, err := adm.ListStartOffsets(ctx, topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("looking for the start of %s: %w", topic, err)
+	}
+	ends, err := adm.ListCommittedOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("looking for the end of %s: %w", topic, err)
+	}
+	stretches := map[int32]stretch{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if start, ok := starts.Lookup(topic, o.Partition); ok {
+			stretches[o.Partition] = stretch{start.Offset, o.Offset}
+		}
+	})
+	err = r.outage.retry(ctx, func(ctx context.Context) (err error) {
+		r.plan, err = r.store.begun(ctx, r.log, stretches)
+		return err
+	})
+	r.done.Generation = r.plan.generation
+	if err == nil {
+		fmt.Fprintf(r.progress, "rebuild %d: %d offsets to read\n", r.plan.generation, r.left())
+	}
+	return err
+}
+
+func (r *rebuilder) left() (offsets int64) {
+	for _, s := range r.plan.stretches {
+		offsets += max(0, s.end-s.next)
+	}
+	return offsets
+}
+
+// read writes every record below the ends, then says so in the plan.
+func (r *rebuilder) read(ctx context.Context) error {
+	at := map[int32]kgo.Offset{}
+	for p, s := range r.plan.stretches {
+		if s.next < s.end {
+			at[p] = kgo.NewOffset().At(s.next)
+		}
+	}
+	client, err := kgo.NewClient(append(r.config.Kafka.Options(),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.config.Topics.Predictions: at}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // a log that ends with a commit marker is read to its end
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	unfinished := len(at)
+	b := batch{log: r.log, generation: r.plan.generation, lifetimes: r.config.Lifetimes, logger: r.config.Log, metrics: r.metrics}
+	for unfinished > 0 {
+		fetches := client.PollRecords(ctx, r.config.batch)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for _, e := range fetches.Errors() {
+			if !kerr.IsRetriable(e.Err) {
+				return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+			}
+		}
+		b.reset()
+		now, passed := r.config.Now(), map[int32]stretch{}
+		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+			s := r.plan.stretches[f.Partition]
+			if len(f.Records) == 0 || s.next >= s.end {
+				return
+			}
+			for _, record := range f.Records {
+				if record.Offset >= s.end {
+					s.next = s.end // what stood before it has left the log, or was aborted
+					break
+				}
+				b.add(record, now)
+				s.next = max(s.next, record.Offset+1)
+			}
+			passed[f.Partition] = s
+			if s.next >= s.end {
+				unfinished--
+				client.PauseFetchPartitions(map[string][]int32{f.Topic: {f.Partition}})
+			}
+		})
+		var wrote Written
+		err := r.outage.retry(ctx, func(ctx context.Context) (err error) {
+			wrote, err = r.store.Write(ctx, b.entries)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := r.note(ctx, passed); err != nil {
+			return err
+		}
+		maps.Copy(r.plan.stretches, passed)
+		r.done.Read += int64(len(b.entries))
+		r.done.Written += int64(wrote.Written)
+		r.show()
+	}
+	return nil
+}
+
+func (r *rebuilder) show() {
+	if now := r.config.Now(); now.Sub(r.shown) >= time.Second {
+		r.shown = now
+		fmt.Fprintf(r.progress, "rebuild %d: %d predictions read, %d written, %d offsets to go\n", r.plan.generation, r.done.Read, r.done.Written, r.left())
+	}
+}
+
+func (r *rebuilder) note(ctx context.Context, passed map[int32]stretch) error {
+	var ours bool
+	err := r.outage.retry(ctx, func(ctx context.Context) (err error) {
+		ours, err = r.store.note(ctx, r.plan.generation, passed)
+		return err
+	})
+	if err == nil && !ours {
+		err = errAbandoned
+	}
+	return err
+}
+
+// sweep removes what the log no longer holds.
+func (r *rebuilder) sweep(ctx context.Context) error {
+	ends := map[int32]int64{}
+	for p, s := range r.plan.stretches {
+		ends[p] = s.end
+	}
+	return r.outage.retry(ctx, func(ctx context.Context) error {
+		removed, err := r.store.sweep(ctx, r.log, r.plan.generation, ends)
+		r.done.Removed += removed
+		return err
+	})
+}
+
+// close ends the rebuild. What it has read counts as progress: where no view
+// has run yet, the first one need not read it again.
+func (r *rebuilder) close(ctx context.Context) error {
+	var ours bool
+	err := r.outage.retry(ctx, func(ctx context.Context) (err error) {
+		ours, err = r.store.ended(ctx, r.log, r.plan)
+		return err
+	})
+	if err == nil && !ours {
+		err = errAbandoned
+	}
+	return err
+}
+
+// plan reads the rebuild under way, if there is one for this log.
+func (s *Store) plan(ctx context.Context, log uint32) (p plan, found bool, err error) {
+	h, err := s.client.HGetAll(ctx, rebuildKey).Result()
+	if err != nil {
+		return p, false, fmt.Errorf("looking for a rebuild in Redis: %w", err)
+	}
+	if h[planLog] != strconv.FormatUint(uint64(log), 10) {
+		return p, false, nil
+	}
+	p, found = parsePlan(h)
+	return p, found, nil
+}
+
+func parsePlan(h map[string]string) (p plan, ok bool) {
+	generation, err := strconv.ParseInt(h[planGeneration], 10, 64)
+	p = plan{generation, map[int32]stretch{}}
+	ok = err == nil
+	for field, text := range h {
+		if field == planGeneration || field == planLog {
+			continue
+		}
+		var partition int32
+		var t stretch
+		_, err := fmt.Sscanf(field+" "+text, "%d %d/%d", &partition, &t.next, &t.end)
+		ok = ok && err == nil
+		p.stretches[partition] = t
+	}
+	return p, ok
+}
+
+// begun makes a new plan and numbers it. Done twice, it only skips a number.
+func (s *Store) begun(ctx context.Context, log uint32, stretches map[int32]stretch) (plan, error) {
+	n, err := s.client.Incr(ctx, generationKey).Result()
+	if err != nil {
+		return plan{}, fmt.Errorf("numbering the rebuild in Redis: %w", err)
+	}
+	fields := []any{planGeneration, n, planLog, log}
+	for p, t := range stretches {
+		fields = append(fields, p, t.String())
+	}
+	_, err = s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.Del(ctx, rebuildKey)
+		pipe.HSet(ctx, rebuildKey, fields...)
+		return nil
+	})
+	if err != nil {
+		return plan{}, fmt.Errorf("noting the rebuild in Redis: %w", err)
+	}
+	return plan{n, stretches}, nil
+}
+
+func (t stretch) String() string {
+	return strconv.FormatInt(t.next, 10) + "/" + strconv.FormatInt(t.end, 10)
+}
+
+// Both scripts do nothing, and say 0, unless the plan is this rebuild's.
+const (
+	noteLua = `
+if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
+for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i+1]) end
+return 1
+`
+	endLua = `
+if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
+for i = 3, #ARGV, 2 do
+  local stored = redis.call('HGET', KEYS[2], ARGV[i])
+  local l, o
+  if stored then l, o = string.match(stored, '^(%d+):(%d+)$') end
+  if l ~= ARGV[2] or tonumber(o) < tonumber(ARGV[i+1]) then
+    redis.call('HSET', KEYS[2], ARGV[i], ARGV[2] .. ':' .. ARGV[i+1])
+  end
+end
+redis.call('DEL', KEYS[1])
+return 1
+`
+)
+
+func (s *Store) note(ctx context.Context, generation int64, passed map[int32]stretch) (ours bool, err error) {
+	args := []any{generation}
+	for p, t := range passed {
+		args = append(args, p, t.String())
+	}
+	ours, err = s.client.Eval(ctx, noteLua, []string{rebuildKey}, args...).Bool()
+	if err != nil {
+		return false, fmt.Errorf("noting the rebuild in Redis: %w", err)
+	}
+	return ours, nil
+}
+
+func (s *Store) ended(ctx context.Context, log uint32, p plan) (ours bool, err error) {
+	args := []any{p.generation, log}
+	for partition, t := range p.stretches {
+		args = append(args, partition, t.end)
+	}
+	ours, err = s.client.Eval(ctx, endLua, []string{rebuildKey, progressKey}, args...).Bool()
+	if err != nil {
+		return false, fmt.Errorf("ending the rebuild in Redis: %w", err)
+	}
+	return ours, nil
+}
+
+// sweepLua removes keys whose record the rebuild would have seen, had the log
+// still held it. ARGV: log, generation, then partition and end of each.
+const sweepLua = stampLua + `
+local ends = {}
+for i = 3, #ARGV, 2 do ends[ARGV[i]] = tonumber(ARGV[i+1]) end
+local removed = 0
+for _, key in ipairs(KEYS) do
+  local p, o, l, d, g
+  if string.sub(key, 1, 8) == 'decided:' then
+    p, o, l, d, g = decidedStamp(key)
+  else
+    p, o, l, d, g = predictionStamp(key)
+  end
+  if not p or l ~= ARGV[1] or (tonumber(g) < tonumber(ARGV[2]) and ends[p] and tonumber(o) < ends[p]) then
+    removed = removed + redis.call('DEL', key)
+  end
+end
+return removed
+`
+
+// sweepPage is how many keys are looked at in one round trip.
+const sweepPage = 2_000
+
+// sweep removes every key of the view that generation has not written although
+// its record lies below the ends, or that is of another log.
+func (s *Store) sweep(ctx context.Context, log uint32, generation int64, ends map[int32]int64) (removed int64, err error) {
+	args := []any{log, generation}
+	for p, end := range ends {
+		args = append(args, p, end)
+	}
+	nodes, err := s.nodes(ctx)
+	for _, node := range nodes {
+		for _, prefix := range []string{predictionKey, decidedKey} {
+			n, err := s.sweepNode(ctx, node, prefix, args)
+			removed += n
+			if err != nil {
+				return removed, err
+			}
+		}
+	}
+	return removed, err
+}
+
+// nodes are the servers that hold the keys between them.
+func (s *Store) nodes(ctx context.Context) (nodes []redis.UniversalClient, err error) {
+	cluster, ok := s.client.(*redis.ClusterClient)
+	if !ok {
+		return []redis.UniversalClient{s.client}, nil
+	}
+	var mu sync.Mutex // guards nodes
+	err = cluster.ForEachMaster(ctx, func(_ context.Context, c *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		nodes = append(nodes, c)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for the cluster's nodes: %w", err)
+	}
+	return nodes, nil
+}
+
+func (s *Store) sweepNode(ctx context.Context, node redis.UniversalClient, prefix string, args []any) (removed int64, err error) {
+	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
+		var keys []string
+		if keys, cursor, err = node.Scan(ctx, cursor, prefix+"*", sweepPage).Result(); err != nil {
+			return removed, fmt.Errorf("looking through Redis: %w", err)
+		}
+		if len(keys) == 0 {
+			continue
+		}
+		pipe := node.Pipeline()
+		for chunk := range slices.Chunk(keys, s.chunk) {
+			pipe.Eval(ctx, sweepLua, chunk, args...)
+		}
+		commands, err := pipe.Exec(ctx)
+		for _, c := range commands {
+			n, _ := c.(*redis.Cmd).Int64()
+			removed += n
+		}
+		if err != nil {
+			return removed, fmt.Errorf("removing from Redis: %w", err)
+		}
+	}
+	return removed, nil
+}

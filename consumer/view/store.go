@@ -1,0 +1,160 @@
+// Package view keeps the Redis view of the predictions topic: the last
+// prediction of every application, for whoever looks one up by its id. The log
+// is the truth; whatever Redis loses is written again from it.
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// The keys. Those of an application stand alone, so that a Redis Cluster spreads
+// them; those of the view itself share one slot, and one script sees them all.
+const (
+	predictionKey = "prediction:" // + id: the prediction's JSON, with a Stamp as its last member
+	decidedKey    = "decided:"    // + id: a hash of what outcomes need, see Decided
+
+	progressKey   = "{view}:progress"   // hash, partition → log:offset; everything below is in the view
+	rebuildKey    = "{view}:rebuild"    // hash: the rebuild under way
+	generationKey = "{view}:generation" // rebuilds begun so far
+)
+
+// Fields of decided:<id>.
+const (
+	fieldProbability  = "default_probability"
+	fieldModelVersion = "model_version"
+	fieldDecision     = "decision"
+	fieldSex          = "sex"
+	fieldMarriage     = "marriage"
+	fieldEducation    = "education"
+	fieldAgeBand      = "age_band"
+	fieldStamp        = "view"
+)
+
+// Store owns every key of the view.
+type Store struct {
+	client redis.UniversalClient
+	chunk  int // ids one script handles
+}
+
+// NewStore returns a Store on a Redis server or cluster.
+func NewStore(client redis.UniversalClient) *Store {
+	s := &Store{client: client, chunk: 128}
+	if _, ok := client.(*redis.ClusterClient); ok {
+		s.chunk = 1 // two ids may lie in two slots
+	}
+	return s
+}
+
+// Decided is what is kept of a prediction, longer than the prediction itself,
+// for the outcome that comes later. Groups are the contract's codes as text, or
+// "missing".
+type Decided struct {
+	Probability  float32
+	ModelVersion string
+	Decision     string
+	Sex          string
+	Marriage     string
+	Education    string
+	AgeBand      string
+	Stamp        Stamp
+}
+
+// Prediction is an application's last prediction as it stands on the wire.
+func (s *Store) Prediction(ctx context.Context, id string) (value []byte, found bool, err error) {
+	stored, err := s.client.Get(ctx, predictionKey+id).Bytes()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, fmt.Errorf("looking up a prediction: %w", err)
+	}
+	value, _, ok := cutStamp(stored)
+	if !ok {
+		return nil, false, fmt.Errorf("looking up a prediction: %s… was not written by the view", predictionKey)
+	}
+	return value, true, nil
+}
+
+// Decided is what is kept of an application's last prediction.
+func (s *Store) Decided(ctx context.Context, id string) (d Decided, found bool, err error) {
+	h, err := s.client.HGetAll(ctx, decidedKey+id).Result()
+	if err != nil {
+		return d, false, fmt.Errorf("looking up what was decided: %w", err)
+	}
+	if len(h) == 0 {
+		return d, false, nil
+	}
+	p, perr := strconv.ParseFloat(h[fieldProbability], 32)
+	stamp, ok := parseStamp(h[fieldStamp])
+	if perr != nil || !ok {
+		return d, false, fmt.Errorf("looking up what was decided: %s… was not written by the view", decidedKey)
+	}
+	return Decided{
+		Probability: float32(p), ModelVersion: h[fieldModelVersion], Decision: h[fieldDecision],
+		Sex: h[fieldSex], Marriage: h[fieldMarriage], Education: h[fieldEducation], AgeBand: h[fieldAgeBand],
+		Stamp: stamp,
+	}, true, nil
+}
+
+// Erase removes an application and says how many of its keys there were. What
+// the log still holds comes back when the view is filled again.
+func (s *Store) Erase(ctx context.Context, id string) (removed int, err error) {
+	pipe := s.client.Pipeline()
+	one, two := pipe.Del(ctx, predictionKey+id), pipe.Del(ctx, decidedKey+id)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return 0, fmt.Errorf("erasing: %w", err)
+	}
+	return int(one.Val() + two.Val()), nil
+}
+
+// decidedOf is what is kept of a prediction.
+func decidedOf(p *schemas.Prediction, stamp Stamp) Decided {
+	return Decided{
+		Probability: p.DefaultProbability, ModelVersion: p.ModelVersion, Decision: p.Decision,
+		Sex: group(p.Features[featureSex]), Marriage: group(p.Features[featureMarriage]),
+		Education: group(p.Features[featureEducation]), AgeBand: ageBand(p.Features[featureAge]),
+		Stamp: stamp,
+	}
+}
+
+// Where the groups stand in the contract's order of features.
+const (
+	featureSex       = 1
+	featureEducation = 2
+	featureMarriage  = 3
+	featureAge       = 4
+)
+
+const missingGroup = "missing"
+
+func group(code int32) string {
+	if code == schemas.Missing {
+		return missingGroup
+	}
+	return strconv.Itoa(int(code))
+}
+
+func ageBand(age int32) string {
+	switch {
+	case age == schemas.Missing:
+		return missingGroup
+	case age < 25:
+		return "18-24"
+	case age < 35:
+		return "25-34"
+	case age < 45:
+		return "35-44"
+	case age < 55:
+		return "45-54"
+	case age < 65:
+		return "55-64"
+	}
+	return "65+"
+}

@@ -1,0 +1,199 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+const (
+	sessionTimeout = 10 * time.Second
+	// What one round trip to Redis carries: some 5 MB.
+	maxBatch = 4_000
+	// How often a quiet view looks whether Redis still has what was written.
+	checkInterval = time.Second
+)
+
+// Config is what the view needs.
+type Config struct {
+	Kafka      kafka.Config
+	Topics     schemas.Topics
+	Redis      redis.UniversalClient
+	Group      string
+	Lifetimes  Lifetimes
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time // nil: time.Now
+
+	batch int // records one round trip carries at most; 0: maxBatch
+}
+
+// View is the component that follows the predictions topic into Redis.
+type View struct {
+	config  Config
+	store   *Store
+	metrics *metrics
+	outage  outage
+
+	mu      sync.Mutex
+	session *session // the one at work; nil: none
+}
+
+// New returns a View that is not running yet.
+func New(c Config) (*View, error) {
+	if c.Group == "" {
+		return nil, errors.New("the view needs a group")
+	}
+	if c.Lifetimes.Prediction <= 0 || c.Lifetimes.Decided <= 0 {
+		return nil, fmt.Errorf("the view keeps predictions for %s and decisions for %s: expected more than nothing", c.Lifetimes.Prediction, c.Lifetimes.Decided)
+	}
+	c = c.withDefaults()
+	v := &View{config: c, store: NewStore(c.Redis), metrics: newMetrics(c.Registerer)}
+	v.outage = outage{log: c.Log, errors: v.metrics.redisErrors}
+	return v, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.batch == 0 {
+		c.batch = maxBatch
+	}
+	return c
+}
+
+// Name is part of lifecycle.Component.
+func (*View) Name() string { return "view" }
+
+// Ready says whether Redis shows everything that the log held when this replica
+// took its partitions over.
+func (v *View) Ready() error {
+	if err := v.outage.current(); err != nil {
+		return err
+	}
+	v.mu.Lock()
+	s := v.session
+	v.mu.Unlock()
+	if s == nil {
+		return errors.New("not connected to Kafka")
+	}
+	return s.ready()
+}
+
+// Run follows the topic until ctx ends, with one session after another.
+func (v *View) Run(ctx context.Context) error {
+	const first = 100 * time.Millisecond
+	pause := first
+	for ctx.Err() == nil {
+		worked, err := v.work(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			v.config.Log.Debug("stopped within a batch, the next owner reads it again", "error", err)
+			break
+		}
+		if why := v.fatal(err); why != nil {
+			return why
+		}
+		if _, behind := errors.AsType[*behindError](err); behind || worked {
+			pause = first
+		}
+		v.config.Log.Warn("starting again", "error", err, "in", pause)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
+	return nil
+}
+
+// work follows the topic with one client. worked says whether it wrote anything.
+func (v *View) work(ctx context.Context) (worked bool, err error) {
+	s, err := openSession(ctx, v)
+	if err != nil {
+		return false, err
+	}
+	v.mu.Lock()
+	v.session = s
+	v.mu.Unlock()
+	defer func() {
+		v.mu.Lock()
+		v.session = nil
+		v.mu.Unlock()
+		s.client.Close() // commits what was marked
+		v.metrics.lag.Reset()
+		v.metrics.refilling.Set(0)
+	}()
+	checked := v.config.Now()
+	for {
+		poll, cancel := context.WithTimeout(ctx, checkInterval)
+		fetches := s.client.PollRecords(poll, v.config.batch)
+		cancel()
+		if ctx.Err() != nil {
+			return worked, nil
+		}
+		for _, e := range fetches.Errors() {
+			if errors.Is(e.Err, context.DeadlineExceeded) || kerr.IsRetriable(e.Err) {
+				continue
+			}
+			return worked, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+		}
+		if fetches.NumRecords() > 0 {
+			if err := s.write(ctx, fetches); err != nil {
+				return worked, err
+			}
+			worked = true
+		}
+		if now := v.config.Now(); fetches.NumRecords() == 0 || now.Sub(checked) >= checkInterval {
+			checked = now
+			if err := s.check(ctx); err != nil {
+				return worked, err
+			}
+		}
+	}
+}
+
+// fatal says why an error ends the process, nil when a new client may help.
+func (v *View) fatal(err error) error {
+	topic := v.config.Topics.Predictions
+	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
+	switch {
+	case missing, errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
+		return err
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return fmt.Errorf("not authorised: needs READ on topic %s: %w", topic, err)
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		return fmt.Errorf("not authorised: needs READ on group %s: %w", v.config.Group, err)
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		return fmt.Errorf("topic %s is gone; run: creditstream topics apply: %w", topic, err)
+	}
+	return nil
+}
+
+// logOf tells the logs of one name apart: a topic that was deleted and made
+// again has another id.
+func logOf(ctx context.Context, adm *kadm.Client, topic string) (uint32, error) {
+	if err := kafka.RequireTopics(ctx, adm, topic); err != nil {
+		return 0, err
+	}
+	topics, err := adm.ListTopics(ctx, topic)
+	if err != nil {
+		return 0, fmt.Errorf("looking for topic %s: %w", topic, err)
+	}
+	id := topics[topic].ID
+	return uint32(id[0])<<24 | uint32(id[1])<<16 | uint32(id[2])<<8 | uint32(id[3]), nil
+}

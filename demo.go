@@ -1,0 +1,301 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/lifecycle"
+	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/telemetry"
+	"github.com/creditstream/creditstream/producer"
+	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/scorer/stream"
+)
+
+const (
+	demoPartitions = 4
+	demoSessions   = 2
+	demoPrefix     = "credit"
+	demoGroup      = "scorer"
+	// How long the demo's Redis keeps a decision. miniredis is in memory, and the
+	// demo runs for days.
+	demoTTL = 5 * time.Minute
+	// How many keys the demo's Redis holds before the oldest go early: two a
+	// decision, about 1.5 KB together.
+	demoKeys = 40_000
+	// demoStartTime bounds what making topics and releasing the model may take.
+	demoStartTime = 30 * time.Second
+)
+
+// demo is everything that runs in one.
+type demo struct {
+	broker     *local.Kafka
+	redis      *local.Redis
+	kafka      kafkaFlags
+	topics     schemas.Topics
+	address    string // of the page
+	components []lifecycle.Component
+	watch      *watch
+	child      *scorerProcess // nil in one process
+	began      time.Time      // the program
+	frees      []func()       // what close does, last first
+}
+
+func (d *demo) close() {
+	for i := len(d.frees) - 1; i >= 0; i-- {
+		d.frees[i]()
+	}
+}
+
+func (d *demo) free(f func()) { d.frees = append(d.frees, f) }
+
+func (d *demo) restarts() int {
+	if d.child == nil {
+		return 0
+	}
+	_, n := d.child.state()
+	return n
+}
+
+// start brings up Kafka and Redis and makes every component.
+func (c *demoCmd) start(p *process, dir string) (*demo, error) {
+	d := &demo{began: p.began, topics: schemas.NewTopics(demoPrefix)}
+	if err := c.prepare(p, d, dir); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
+	if d.broker, err = local.StartKafka(dir); err != nil {
+		return err
+	}
+	d.free(d.broker.Close)
+	if d.redis, err = local.StartRedis(); err != nil {
+		return err
+	}
+	d.free(d.redis.Close)
+	d.kafka = kafkaFlags{Brokers: []string{d.broker.Addr()}, Prefix: demoPrefix}
+	ctx, cancel := context.WithTimeout(p.ctx, demoStartTime)
+	defer cancel()
+	if err := d.makeTopics(ctx, p); err != nil {
+		return err
+	}
+	if err := d.releaseModel(ctx, p); err != nil {
+		return err
+	}
+	if d.watch, err = newWatch(ctx, d.kafka.config(p, "watch"), d.topics, c.Decisions); err != nil {
+		return err
+	}
+	d.free(d.watch.client.Close)
+	return c.assemble(p, d)
+}
+
+// makeTopics creates the topics, or takes those that the data directory holds.
+func (d *demo) makeTopics(ctx context.Context, p *process) error {
+	client, err := kgo.NewClient(d.kafka.config(p, "topics").Options()...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	_, err = kafka.CreateTopics(ctx, kadm.NewClient(client), demoTopics())
+	return err
+}
+
+// demoKept is how many bytes the demo keeps of each topic that grows, 200 MB in
+// all.
+func demoKept(t schemas.Topics) map[string]int64 {
+	return map[string]int64{t.Applications: 55e6, t.Predictions: 115e6, t.DLQ: 15e6, t.Outcomes: 5e6, t.DriftPanes: 4e6, t.DriftStatus: 4e6, t.DriftAlerts: 1e6}
+}
+
+// demoTopics is the catalogue, small: an hour or 200 MB.
+func demoTopics() (specs []kafka.TopicSpec) {
+	kept := demoKept(schemas.NewTopics(demoPrefix))
+	for _, t := range schemas.Catalogue(demoPrefix) {
+		t.Partitions = min(t.Partitions, demoPartitions)
+		if bytes, ok := kept[t.Name]; ok {
+			perPartition := bytes / int64(t.Partitions)
+			t.Configs["retention.ms"] = strconv.FormatInt(time.Hour.Milliseconds(), 10)
+			t.Configs["retention.bytes"] = strconv.FormatInt(perPartition, 10)
+			// Whole segments are deleted: the last one is always kept.
+			t.Configs["segment.bytes"] = strconv.FormatInt(max(1<<20, perPartition/8), 10)
+		}
+		specs = append(specs, kafka.TopicSpec{Name: t.Name, Partitions: t.Partitions, Replication: 1, Configs: t.Configs})
+	}
+	return specs
+}
+
+// assemble makes the components.
+func (c *demoCmd) assemble(p *process, d *demo) error {
+	reg := telemetry.NewRegistry()
+	models, err := modelFlags{Engine: "auto"}.follower(p, d.kafka, reg)
+	if err != nil {
+		return err
+	}
+	scorer, err := c.scorer(p, d, stream.Config{
+		Kafka: d.kafka.config(p, "score-demo"), Topics: d.topics, Log: p.log, Group: demoGroup, Instance: "demo",
+		Sessions: demoSessions, Protocol: stream.ProtocolClassic, Live: models.Live, Registerer: reg, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	redisAt := redisFlags{Redis: d.redis.Addr()}
+	viewClient := redisAt.client()
+	d.free(func() { _ = viewClient.Close() }) // nothing is left to be written
+	v, err := view.New(view.Config{
+		Kafka: d.kafka.config(p, "view"), Topics: d.topics, Redis: viewClient, Group: "view",
+		Lifetimes: view.Lifetimes{Prediction: demoTTL, Decided: demoTTL}, Log: p.log, Registerer: reg,
+	})
+	if err != nil {
+		return err
+	}
+	config := (&produceCmd{
+		kafkaFlags: d.kafka, Population: true, IDPrefix: producer.DefaultIDPrefix, Count: c.Decisions, Rate: c.Rate, Seed: c.Seed,
+		Scenario: c.Scenario, ScenarioAfter: demoScenarioAfter, ScenarioRamp: demoScenarioRamp, OutcomesFor: producer.OutcomesForApproved,
+	}).producerConfig(p)
+	config.Registerer = reg
+	applicants, err := producer.New(config)
+	if err != nil {
+		return err
+	}
+	d.components = []lifecycle.Component{models, scorer, v, d.watch, keepRunning{applicants}, aging{d.redis}}
+	listener, err := demoListen(c.APIListen)
+	if err != nil {
+		return err
+	}
+	d.free(func() { _ = listener.Close() }) // the server has closed it, unless it never ran
+	flags := apiFlags{APIListen: listener.Addr().String(), Feed: true, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
+	own, stop, err := flags.components(p, apiParts{
+		kafka: d.kafka, redis: redisAt, listener: listener, live: models.Live, reg: reg,
+		ready: func() error { return lifecycle.NotReady(d.components...) },
+	})
+	if err != nil {
+		return err
+	}
+	d.free(stop)
+	d.components = append(d.components, own...)
+	d.address = "http://" + listener.Addr().String()
+	return nil
+}
+
+// When a demo's scenario begins and how long it takes to reach full strength, in
+// applications: soon enough to be seen.
+const (
+	demoScenarioAfter = 2_000
+	demoScenarioRamp  = 1_000
+)
+
+// scorer is the loop in this process, or a child that runs it.
+func (c *demoCmd) scorer(p *process, d *demo, config stream.Config) (lifecycle.Component, error) {
+	if c.InProcess {
+		return stream.New(config)
+	}
+	binary, err := thisBinary()
+	if err != nil {
+		return nil, err
+	}
+	telemetryAt, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	d.child = &scorerProcess{
+		binary: binary, listen: telemetryAt, log: p.log, stderr: p.stderr,
+		args: []string{
+			"--log-level", "warn", "score", "--stop-with-stdin", "--brokers", d.kafka.Brokers[0], "--prefix", demoPrefix,
+			"--group", config.Group, "--instance", config.Instance, "--sessions", strconv.Itoa(config.Sessions), "--static", "--listen", telemetryAt,
+		},
+	}
+	return d.child, nil
+}
+
+// freeAddress is a loopback address that nothing listened on a moment ago.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// demoListen is where the page is served: as asked for, the usual place, or a
+// free port where that is taken.
+func demoListen(asked string) (net.Listener, error) {
+	if asked == "" {
+		if l, err := net.Listen("tcp", "127.0.0.1:8000"); err == nil {
+			return l, nil
+		}
+		asked = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", asked)
+	if err != nil {
+		return nil, fmt.Errorf("--api-listen %s: %w", asked, err)
+	}
+	return l, nil
+}
+
+// keepRunning is a component that may end by itself without ending the rest: a
+// producer that has emitted all it was asked for.
+type keepRunning struct {
+	lifecycle.Component
+}
+
+// Run is part of lifecycle.Component.
+func (k keepRunning) Run(ctx context.Context) error {
+	if err := k.Component.Run(ctx); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// Ready is part of lifecycle.Component: having ended is no failure.
+func (keepRunning) Ready() error { return nil }
+
+// aging lets the embedded Redis's keys expire.
+type aging struct {
+	redis *local.Redis
+}
+
+// Name is part of lifecycle.Component.
+func (aging) Name() string { return "redis-time" }
+
+// Ready is part of lifecycle.Component.
+func (aging) Ready() error { return nil }
+
+// Run is part of lifecycle.Component.
+func (a aging) Run(ctx context.Context) error {
+	a.redis.Age(ctx, demoKeys)
+	return nil
+}
+
+// announce says where everything is.
+func (d *demo) announce(w io.Writer, dataDir string) {
+	say := func(what, where string) { fmt.Fprintf(w, "  %-10s%s\n", what, where) }
+	fmt.Fprintln(w, "creditstream demo: applications are decided as they come in. Stop with Ctrl-C.")
+	say("page", d.address)
+	say("API docs", d.address+"/docs")
+	say("Kafka", d.kafka.Brokers[0]+"   creditstream tail --brokers "+d.kafka.Brokers[0])
+	say("Redis", d.redis.Addr())
+	if d.child != nil {
+		say("scorer", "a process of its own, metrics http://"+d.child.listen+"/metrics; kill it and watch: pkill -KILL -f stop-with-stdin")
+	}
+	if dataDir != "" {
+		say("data", dataDir)
+	}
+}
+
+// farewell sums up.
+func (d *demo) farewell(w io.Writer) {
+	s, _ := d.watch.snapshot()
+	fmt.Fprintf(w, "%d decisions, %d dead letters\n", s.Stream+s.API, s.DeadLetters)
+}

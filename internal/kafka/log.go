@@ -1,0 +1,55 @@
+package kafka
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// sayAgain is how often the client's log repeats itself: while a broker is away
+// it warns of every partition at every attempt.
+const sayAgain = 10 * time.Second
+
+// clientLog hands what the client warns of to the process's log, each message at
+// most once in a while. Below that the client reports every rebalance and request:
+// never in normal operation.
+type clientLog struct {
+	log *slog.Logger
+
+	mu   sync.Mutex // guards said
+	said map[string]time.Time
+}
+
+func newClientLog(log *slog.Logger) *clientLog {
+	return &clientLog{log: log, said: map[string]time.Time{}}
+}
+
+// Level is part of kgo.Logger.
+func (*clientLog) Level() kgo.LogLevel { return kgo.LogLevelWarn }
+
+// Log is part of kgo.Logger.
+func (l *clientLog) Log(level kgo.LogLevel, msg string, keyvals ...any) {
+	if !l.due(msg) {
+		return
+	}
+	severity := slog.LevelWarn
+	if level == kgo.LogLevelError {
+		severity = slog.LevelError
+	}
+	l.log.Log(context.Background(), severity, "kafka client: "+msg, keyvals...)
+}
+
+// due says whether a message has not been said lately.
+func (l *clientLog) due(msg string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if last, ok := l.said[msg]; ok && now.Sub(last) < sayAgain {
+		return false
+	}
+	l.said[msg] = now // the client's messages are constants: the map stays small
+	return true
+}

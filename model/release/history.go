@@ -1,0 +1,159 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// Version is a released bundle.
+type Version struct {
+	Version  string
+	Digest   string
+	Bundle   []byte
+	Released time.Time // when the log took it
+}
+
+// Revision is a route record; its number is its offset.
+type Revision struct {
+	Number int64
+	Route  schemas.Route
+}
+
+// Problem is a record that is neither a bundle nor a route that could be used.
+type Problem struct {
+	Topic  string
+	Offset int64
+	Reason string
+}
+
+func (p Problem) String() string { return fmt.Sprintf("%s offset %d: %s", p.Topic, p.Offset, p.Reason) }
+
+// History is everything that models and routes hold. Bundles are kept as they
+// are; none has been opened.
+type History struct {
+	topics   schemas.Topics
+	versions []Version // in the order they were released
+	routes   []Revision
+	problems []Problem
+}
+
+// ReadAll reads models and routes once, to the ends they have now.
+func ReadAll(ctx context.Context, c kafka.Config, topics schemas.Topics) (*History, error) {
+	r, err := openReader(c, topics)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	if err := r.findEnds(ctx); err != nil {
+		return nil, err
+	}
+	h := &History{topics: topics}
+	for !r.caughtUp() {
+		if err := r.poll(ctx, func(rec *kgo.Record) { h.add(rec) }); err != nil {
+			return nil, fmt.Errorf("reading models and routes: %w", err)
+		}
+	}
+	return h, nil
+}
+
+// add takes a record of either topic in. changed says whether it is one that
+// counts; otherwise the last of the problems says why it does not.
+func (h *History) add(rec *kgo.Record) (changed bool) {
+	problem := ""
+	switch {
+	case rec.Topic == h.topics.Routes:
+		changed, problem = h.addRoute(rec)
+	case len(rec.Value) == 0:
+		// A tombstone: the version may no longer be routed to.
+		n := len(h.versions)
+		h.versions = slices.DeleteFunc(h.versions, func(v Version) bool { return v.Version == string(rec.Key) })
+		changed = len(h.versions) < n
+	default:
+		changed, problem = h.addBundle(rec)
+	}
+	if problem != "" {
+		h.problems = append(h.problems, Problem{rec.Topic, rec.Offset, problem})
+	}
+	return changed
+}
+
+func (h *History) addRoute(rec *kgo.Record) (changed bool, problem string) {
+	if n := len(h.routes); n > 0 && rec.Offset <= h.routes[n-1].Number {
+		return false, "" // read again
+	}
+	var route schemas.Route
+	if err := schemas.DecodeRoute(rec.Value, &route); err != nil {
+		return false, err.Error()
+	}
+	h.routes = append(h.routes, Revision{rec.Offset, route})
+	return true, ""
+}
+
+func (h *History) addBundle(rec *kgo.Record) (changed bool, problem string) {
+	version := string(rec.Key)
+	if err := model.CheckVersion(version); err != nil {
+		return false, err.Error()
+	}
+	digest := model.Digest(rec.Value)
+	if have, ok := h.Version(version); ok {
+		if have.Digest != digest {
+			return false, fmt.Sprintf("model %s: other bytes (%s) under a version that is there already (%s): refused", version, digest, have.Digest)
+		}
+		return false, ""
+	}
+	h.versions = append(h.versions, Version{version, digest, bytes.Clone(rec.Value), rec.Timestamp})
+	return true, ""
+}
+
+// Version looks a version up.
+func (h *History) Version(version string) (Version, bool) {
+	for _, v := range h.versions {
+		if v.Version == version {
+			return v, true
+		}
+	}
+	return Version{}, false
+}
+
+// Bundle is a version's bytes, which must not be changed.
+func (h *History) Bundle(version string) ([]byte, bool) {
+	v, ok := h.Version(version)
+	return v.Bundle, ok
+}
+
+// Versions are the released bundles, oldest first.
+func (h *History) Versions() []Version { return slices.Clone(h.versions) }
+
+// Route is the route of a revision.
+func (h *History) Route(revision int64) (schemas.Route, bool) {
+	for _, r := range h.routes {
+		if r.Number == revision {
+			return r.Route, true
+		}
+	}
+	return schemas.Route{}, false
+}
+
+// Revisions are the routes, oldest first.
+func (h *History) Revisions() []Revision { return slices.Clone(h.routes) }
+
+// Current is the newest route, nil where there is none.
+func (h *History) Current() *Revision {
+	if len(h.routes) == 0 {
+		return nil
+	}
+	r := h.routes[len(h.routes)-1]
+	return &r
+}
+
+// Problems are the records that could not be used.
+func (h *History) Problems() []Problem { return slices.Clone(h.problems) }

@@ -1,0 +1,148 @@
+package release
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// refusedError is why a route cannot take effect however long one waits: a new
+// route is needed, or the bundle under another version.
+type refusedError struct {
+	version string // "" when it is the route itself
+	reason  error
+}
+
+func (e *refusedError) Error() string {
+	if e.version == "" {
+		return e.reason.Error()
+	}
+	return fmt.Sprintf("model %s is refused: %s", e.version, e.reason)
+}
+
+func (e *refusedError) Unwrap() error { return e.reason }
+
+// missingError names a bundle that a route waits for.
+type missingError struct{ version string }
+
+func (e *missingError) Error() string {
+	return fmt.Sprintf("model %s is not among the released ones yet: creditstream model release", e.version)
+}
+
+// opener opens bundles, each once: what it has opened and what it has refused is
+// remembered by version until it is told to forget.
+type opener struct {
+	engine  string
+	bundle  func(version string) ([]byte, bool)
+	models  map[string]*model.Model
+	refused map[string]error
+}
+
+func newOpener(engine string, bundle func(version string) ([]byte, bool)) *opener {
+	return &opener{engine: engine, bundle: bundle, models: map[string]*model.Model{}, refused: map[string]error{}}
+}
+
+// open returns a version's model. The error is a *missingError or a *refusedError.
+func (o *opener) open(version string) (*model.Model, error) {
+	if m, ok := o.models[version]; ok {
+		return m, nil
+	}
+	if err, ok := o.refused[version]; ok {
+		return nil, &refusedError{version, err}
+	}
+	bundle, ok := o.bundle(version)
+	if !ok {
+		return nil, &missingError{version}
+	}
+	m, err := model.Parse(bundle, o.engine)
+	if errors.Is(err, model.ErrNative) {
+		// It may run as shadow all the same; explained says whether it has to give
+		// reasons.
+		var onnx error
+		if m, onnx = model.Parse(bundle, model.EngineONNX); onnx != nil {
+			err = fmt.Errorf("%w; nor can it be shadow on ONNX Runtime: %w", err, onnx)
+		} else {
+			err = nil
+		}
+	}
+	if err == nil && m.Version != version {
+		err = fmt.Errorf("it stands under %s, its manifest says %s", version, m.Version)
+	}
+	if err != nil {
+		o.refused[version] = err
+		return nil, &refusedError{version, err}
+	}
+	o.models[version] = m
+	return m, nil
+}
+
+// deciding opens a version that makes decisions: it must give reasons.
+func (o *opener) deciding(version, role string) (*model.Model, error) {
+	m, err := o.open(version)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Explains(); err != nil {
+		return nil, &refusedError{version, fmt.Errorf("as %s: %w", role, err)}
+	}
+	return m, nil
+}
+
+// set opens everything a route names.
+func (o *opener) set(r Revision) (*LiveSet, error) {
+	policy, err := schemas.ParsePolicy(r.Route.Policy)
+	if err != nil {
+		return nil, &refusedError{reason: err}
+	}
+	s := &LiveSet{Policy: policy, Revision: r.Number}
+	if s.Champion, err = o.deciding(r.Route.Champion, "champion"); err != nil {
+		return nil, err
+	}
+	if c := r.Route.Canary; c != nil {
+		if s.CanaryShare, err = shareSteps(c.Share); err != nil {
+			return nil, &refusedError{reason: err}
+		}
+		if s.Canary, err = o.deciding(c.ModelVersion, "canary"); err != nil {
+			return nil, err
+		}
+	}
+	if r.Route.Shadow != nil {
+		if s.Shadow, err = o.open(*r.Route.Shadow); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// keep forgets every model but those named. They are freed by the garbage
+// collector: a batch that still holds an old set must be able to finish.
+func (o *opener) keep(versions map[string]bool) {
+	for v := range o.models {
+		if !versions[v] {
+			delete(o.models, v)
+		}
+	}
+}
+
+// shareSteps is a canary's share in steps of 1/ShareScale.
+func shareSteps(share float64) (uint64, error) {
+	steps := math.Round(share * ShareScale)
+	if !(share >= 0 && share <= 1) || math.Abs(share*ShareScale-steps) > 1e-6 {
+		return 0, fmt.Errorf("canary.share %v: must be 0 … 1 in steps of 1/%d", share, ShareScale)
+	}
+	return uint64(steps), nil
+}
+
+func named(r schemas.Route) []string {
+	versions := []string{r.Champion}
+	if r.Canary != nil {
+		versions = append(versions, r.Canary.ModelVersion)
+	}
+	if r.Shadow != nil {
+		versions = append(versions, *r.Shadow)
+	}
+	return versions
+}

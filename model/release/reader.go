@@ -1,0 +1,132 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// connectTime is how long brokers may take to say where the topics begin and end.
+const connectTime = 10 * time.Second
+
+// reader reads models and routes from the beginning, committed records only,
+// without a group: every replica reads everything.
+type reader struct {
+	client  *kgo.Client
+	brokers []string
+	topics  schemas.Topics
+	left    map[string]map[int32]int64 // ends not reached yet
+}
+
+func openReader(c kafka.Config, topics schemas.Topics) (*reader, error) {
+	client, err := kgo.NewClient(append(c.Options(),
+		kgo.ConsumeTopics(topics.Models, topics.Routes),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		// A log may end in a transaction's marker: without it the end would never
+		// be seen.
+		kgo.KeepControlRecords(),
+	)...)
+	if err != nil {
+		return nil, err
+	}
+	return &reader{client: client, brokers: c.Brokers, topics: topics}, nil
+}
+
+func (r *reader) close() { r.client.Close() }
+
+// findEnds looks up how far the topics reach now.
+func (r *reader) findEnds(ctx context.Context) error {
+	return answered(ctx, r.brokers, r.lookUpEnds)
+}
+
+// answered bounds how long ask may wait for the brokers.
+func answered(ctx context.Context, brokers []string, ask func(context.Context) error) error {
+	attempt, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	err := ask(attempt)
+	if err != nil && attempt.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("no answer from Kafka at %s within %s: %w", strings.Join(brokers, ","), connectTime, err)
+	}
+	return err
+}
+
+func (r *reader) lookUpEnds(ctx context.Context) error {
+	adm := kadm.NewClient(r.client)
+	names := []string{r.topics.Models, r.topics.Routes}
+	if err := kafka.RequireTopics(ctx, adm, names...); err != nil {
+		return err
+	}
+	starts, err := adm.ListStartOffsets(ctx, names...)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("looking up where %s begin: %w", strings.Join(names, " and "), err)
+	}
+	ends, err := adm.ListCommittedOffsets(ctx, names...)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("looking up where %s end: %w", strings.Join(names, " and "), err)
+	}
+	if n := len(ends[r.topics.Routes]); n != 1 {
+		return fmt.Errorf("topic %s has %d partitions, expected 1: a revision is an offset", r.topics.Routes, n)
+	}
+	r.left = map[string]map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if first, ok := starts.Lookup(o.Topic, o.Partition); ok && first.Offset < o.Offset {
+			if r.left[o.Topic] == nil {
+				r.left[o.Topic] = map[int32]int64{}
+			}
+			r.left[o.Topic][o.Partition] = o.Offset
+		}
+	})
+	return nil
+}
+
+// caughtUp says whether the ends that were found have been reached.
+func (r *reader) caughtUp() bool { return len(r.left) == 0 }
+
+// poll waits for records and hands each on but the transactions' markers.
+func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
+	fetches := r.client.PollFetches(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for _, e := range fetches.Errors() {
+		if !kerr.IsRetriable(e.Err) {
+			return fmt.Errorf("reading %s: %w", e.Topic, e.Err)
+		}
+	}
+	fetches.EachRecord(func(rec *kgo.Record) {
+		if !rec.Attrs.IsControl() {
+			each(rec)
+		}
+		if end, ok := r.left[rec.Topic][rec.Partition]; ok && rec.Offset+1 >= end {
+			if delete(r.left[rec.Topic], rec.Partition); len(r.left[rec.Topic]) == 0 {
+				delete(r.left, rec.Topic)
+			}
+		}
+	})
+	return nil
+}
+
+// isPermanent says whether trying again would not help.
+func isPermanent(err error) bool {
+	var missing *kafka.MissingTopicsError
+	return errors.As(err, &missing) ||
+		errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) ||
+		errors.Is(err, kerr.SaslAuthenticationFailed)
+}

@@ -1,0 +1,245 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// maxRecord is the models topic's max.message.bytes.
+const maxRecord = 8 << 20
+
+// routeTimeout is how long a writer that was killed holds back the routes' readers.
+const routeTimeout = 10 * time.Second
+
+// Released is what became of a release.
+type Released struct {
+	Model   *model.Model
+	Existed bool // the same bytes stood there already; nothing was written
+}
+
+// Release writes a bundle to the models topic under its version, after opening
+// it on the engine. Other bytes under a version that exists are refused; the same
+// bytes are there already.
+func Release(ctx context.Context, c kafka.Config, topics schemas.Topics, bundle []byte, engine string) (*Released, error) {
+	m, err := model.Parse(bundle, engine)
+	if err != nil {
+		return nil, err
+	}
+	out := &Released{Model: m}
+	h, err := ReadAll(ctx, c, topics)
+	if err != nil {
+		return nil, err
+	}
+	if have, ok := h.Version(m.Version); ok {
+		out.Existed = true
+		return out, sameBytes(have, m)
+	}
+	// Idempotent and outside a transaction: what is compacted here must end in a
+	// record, or a reader would wait for an end that is no longer there.
+	client, err := kgo.NewClient(append(c.Options(), kgo.ProducerBatchMaxBytes(maxRecord))...)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	write := func(value []byte) error {
+		err := client.ProduceSync(ctx, &kgo.Record{Topic: topics.Models, Key: []byte(m.Version), Value: value}).FirstErr()
+		if err != nil {
+			return fmt.Errorf("writing model %s to %s: %w", m.Version, topics.Models, err)
+		}
+		return nil
+	}
+	if err := write(bundle); err != nil {
+		return nil, err
+	}
+	// Another release of this version may have come between: the first one counts.
+	if h, err = ReadAll(ctx, c, topics); err != nil {
+		return nil, fmt.Errorf("model %s is written, but could not be read back: %w", m.Version, err)
+	}
+	have, ok := h.Version(m.Version)
+	if !ok {
+		return nil, fmt.Errorf("model %s is written, but %s does not hold it", m.Version, topics.Models)
+	}
+	if err := sameBytes(have, m); err != nil {
+		// Compaction keeps the last record: let that be the first one's bytes.
+		if repair := write(have.Bundle); repair != nil {
+			return nil, fmt.Errorf("%w; release the first one's bytes again, compaction would lose them: %w", err, repair)
+		}
+		return nil, err
+	}
+	return out, nil
+}
+
+func sameBytes(have Version, m *model.Model) error {
+	if have.Digest == m.Digest {
+		return nil
+	}
+	return fmt.Errorf("model %s is released already with other bytes: %s, this file has %s; a version's bytes never change, give it another version", m.Version, have.Digest, m.Digest)
+}
+
+// RouteRequest is the route that is to serve from now on.
+type RouteRequest struct {
+	Champion    string
+	Canary      string // "": none
+	CanaryShare uint64 // of ShareScale, at least 1
+	Shadow      string // "": none
+	Policy      string // text
+
+	Expect *int64 // revision that is current; nil only where there is none
+	By     string
+	At     schemas.Timestamp
+	Why    string
+	Engine string // that the replicas run; bundles are opened on it
+}
+
+// Route writes a route and returns its revision. It is refused unless Expect is
+// the current revision and every bundle opens. Of two at once, one is fenced.
+func Route(ctx context.Context, c kafka.Config, topics schemas.Topics, r RouteRequest) (*Revision, error) {
+	return writeRoute(ctx, c, topics, r.Expect, r.Engine, func(*History) (schemas.Route, error) { return r.route() })
+}
+
+func (r *RouteRequest) route() (schemas.Route, error) {
+	route := schemas.Route{Champion: r.Champion, Policy: r.Policy, By: r.By, At: r.At, Why: r.Why}
+	if r.Canary != "" {
+		if r.CanaryShare < 1 || r.CanaryShare > ShareScale {
+			return route, fmt.Errorf("canary share %d/%d: expected 1 … %d", r.CanaryShare, ShareScale, ShareScale)
+		}
+		if r.Canary == r.Champion {
+			return route, fmt.Errorf("canary %s is the champion itself", r.Canary)
+		}
+		route.Canary = &schemas.Canary{ModelVersion: r.Canary, Share: float64(r.CanaryShare) / ShareScale}
+	}
+	if r.Shadow != "" {
+		if r.Shadow == r.Champion {
+			return route, fmt.Errorf("shadow %s is the champion itself", r.Shadow)
+		}
+		route.Shadow = &r.Shadow
+	}
+	return route, nil
+}
+
+// RollbackRequest says who goes back, and why.
+type RollbackRequest struct {
+	Expect *int64
+	By     string
+	At     schemas.Timestamp
+	Why    string
+	Engine string
+}
+
+// Rollback writes a route to the champion and the policy of the last revision
+// with another champion, without canary or shadow. from is that revision.
+func Rollback(ctx context.Context, c kafka.Config, topics schemas.Topics, r RollbackRequest) (written, from *Revision, err error) {
+	written, err = writeRoute(ctx, c, topics, r.Expect, r.Engine, func(h *History) (schemas.Route, error) {
+		current := h.Current()
+		if current == nil {
+			return schemas.Route{}, fmt.Errorf("%s holds no route to roll back", topics.Routes)
+		}
+		for i := len(h.routes) - 1; i >= 0; i-- {
+			if old := h.routes[i]; old.Route.Champion != current.Route.Champion {
+				from = &old
+				return schemas.Route{Champion: old.Route.Champion, Policy: old.Route.Policy, By: r.By, At: r.At, Why: r.Why}, nil
+			}
+		}
+		return schemas.Route{}, fmt.Errorf("no revision has another champion than %s", current.Route.Champion)
+	})
+	return written, from, err
+}
+
+var errOvertaken = errors.New("the transactional id was taken meanwhile")
+
+// writeRoute decides on a route with the whole history before it and writes it,
+// and nobody else has written in between: taking the transactional id fences
+// whoever held it, and whoever takes it later fences this one.
+func writeRoute(ctx context.Context, c kafka.Config, topics schemas.Topics, expect *int64, engine string, decide func(*History) (schemas.Route, error)) (*Revision, error) {
+	id := c.Prefix + "-router"
+	client, err := kgo.NewClient(append(c.Options(), kgo.TransactionalID(id), kgo.TransactionTimeout(routeTimeout))...)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	err = answered(ctx, c.Brokers, func(ctx context.Context) error {
+		return kafka.RequireTopics(ctx, kadm.NewClient(client), topics.Models, topics.Routes)
+	})
+	if err != nil {
+		return nil, err
+	}
+	producer, epoch, err := client.ProducerID(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("taking transactional id %s: %w", id, err)
+	}
+	h, err := ReadAll(ctx, c, topics)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.expect(expect); err != nil {
+		return nil, err
+	}
+	route, err := decide(h)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := newOpener(engine, h.Bundle).set(Revision{Number: math.MaxInt64, Route: route}); err != nil {
+		return nil, err
+	}
+	if err := client.BeginTransaction(); err != nil {
+		return nil, err
+	}
+	record := &kgo.Record{Topic: topics.Routes, Partition: 0, Value: schemas.AppendRoute(nil, &route)}
+	failed := client.ProduceSync(ctx, record).FirstErr()
+	if p, e, err := client.ProducerID(ctx); failed == nil && (err != nil || p != producer || e != epoch) {
+		failed = errOvertaken
+	}
+	if err := client.EndTransaction(ctx, kgo.TransactionEndTry(failed == nil)); failed == nil && err != nil {
+		failed = err
+	}
+	switch {
+	case errors.Is(failed, errOvertaken), errors.Is(failed, kerr.ProducerFenced), errors.Is(failed, kerr.InvalidProducerEpoch):
+		return nil, fmt.Errorf("the route was not written: another model route or rollback came in between; look at creditstream model history: %w", failed)
+	case failed != nil:
+		return nil, fmt.Errorf("it is not known whether the route was written; look at creditstream model history: %w", failed)
+	}
+	return &Revision{Number: record.Offset, Route: route}, nil
+}
+
+// expect holds the revision that a writer has seen to the current one.
+func (h *History) expect(seen *int64) error {
+	current := h.Current()
+	switch {
+	case current == nil && seen == nil, current != nil && seen != nil && *seen == current.Number:
+		return nil
+	case current == nil:
+		return fmt.Errorf("--expect %d: there is no route yet; leave it out", *seen)
+	}
+	said := "is not set"
+	if seen != nil {
+		said = strconv.FormatInt(*seen, 10)
+	}
+	return fmt.Errorf("--expect %s: the current revision is %d (%s)", said, current.Number, describe(current.Route))
+}
+
+// describe is a route in a few words.
+func describe(r schemas.Route) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "champion %s", r.Champion)
+	if r.Canary != nil {
+		fmt.Fprintf(&b, ", canary %s=%g%%", r.Canary.ModelVersion, r.Canary.Share*100)
+	}
+	if r.Shadow != nil {
+		fmt.Fprintf(&b, ", shadow %s", *r.Shadow)
+	}
+	fmt.Fprintf(&b, ", by %s at %s", r.By, r.At)
+	return b.String()
+}

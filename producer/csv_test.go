@@ -1,0 +1,256 @@
+package producer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// values is a valid row from LIMIT_BAL on, which makes number n recognisable.
+func values(n int) string {
+	return fmt.Sprintf("%d,2,1,2,26,-1,2,0,0,0,2,2682,1725,2682,3272,3455,3261,0,1000,1000,1000,0,2000", 10_000+n)
+}
+
+// uciFile is a file of n rows as the UCI file has them; the odd ones defaulted.
+func uciFile(n int) string {
+	var b strings.Builder
+	b.WriteString(uciNames + "\n")
+	for i := 1; i <= n; i++ {
+		fmt.Fprintf(&b, "%d,%s,%d\n", i, values(i), i%2)
+	}
+	return b.String()
+}
+
+func writeFile(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rows.csv")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+type emitted struct {
+	id    string
+	limit int32
+	fate  int8
+}
+
+// replayAll reads a file from row start on, to its end or at most n rows.
+func replayAll(t testing.TB, text string, loop bool, start uint64, n int) ([]emitted, error) {
+	t.Helper()
+	r, err := openReplay(writeFile(t, text), "A-", loop)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { require.NoError(t, r.Close()) }()
+	if err := r.skip(start); err != nil {
+		return nil, err
+	}
+	var out []emitted
+	var a applicant
+	for len(out) < n {
+		if err := r.next(&a, 0, weather{}); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return out, err
+		}
+		out = append(out, emitted{string(a.id), a.features[limitBal], a.fate})
+	}
+	return out, nil
+}
+
+func TestRowsAreReadAsTheyStand(t *testing.T) {
+	f := func(name, text string, want ...emitted) {
+		t.Helper()
+		got, err := replayAll(t, text, false, 0, 100)
+		require.NoError(t, err, name)
+		require.Equal(t, want, got, name)
+	}
+	two := []emitted{{"A-000001", 10_001, 1}, {"A-000002", 10_002, 0}}
+	plain := uciFile(2)
+	f("plain", plain, two...)
+	f("byte order mark", "\xef\xbb\xbf"+plain, two...)
+	f("CRLF", strings.ReplaceAll(plain, "\n", "\r\n"), two...)
+	f("quoted", `"`+strings.NewReplacer(",", `","`, "\n", "\"\n\"").Replace(strings.TrimSuffix(plain, "\n"))+`"`, two...)
+	f("byte order mark before a quote", "\xef\xbb\xbf\""+strings.Replace(plain, ",", "\",", 1), two...)
+	f("semicolons", strings.ReplaceAll(plain, ",", ";"), two...)
+	f("spaces after commas", strings.ReplaceAll(plain, ",", ", "), two...)
+	f("no line end at the end", strings.TrimSuffix(plain, "\n"), two...)
+	f("blank lines", strings.ReplaceAll(plain, "\n", "\n\n"), two...)
+	f("numbers as spreadsheets write them", strings.Replace(plain, "10001", "1.0001e4", 1), two...)
+	f("whole numbers with a fraction", strings.Replace(plain, "10001", "10001.0", 1), two...)
+	f("a value that is missing", strings.Replace(plain, "10001", " NA ", 1), emitted{"A-000001", schemas.Missing, 1}, two[1])
+	f("a label that is missing", strings.Replace(plain, "2000,1\n", "2000,\n", 1), emitted{"A-000001", 10_001, unknown}, two[1])
+	f("only column names", strings.Join(numberedNames(), ",")+",Y\n"+values(1)+",1\n", emitted{"A-000001", 10_001, 1})
+	f("both headers of the UCI spreadsheet", ","+strings.Join(numberedNames(), ",")+",Y\n"+plain, two...)
+	f("X1 … X23 above rows", strings.Join(numberedNames(), ",")+"\n"+values(1)+"\n"+values(2)+"\n",
+		emitted{"A-000001", 10_001, unknown}, emitted{"A-000002", 10_002, unknown})
+	f("an application_id column", "application_id,"+strings.Join(contractNames(), ",")+"\nloan/7 é,"+values(1)+"\n", emitted{"loan/7 é", 10_001, unknown})
+	f("ids that are text", strings.NewReplacer("\n1,", "\nb-1,", "\n2,", "\n2.0,").Replace(plain), emitted{"A-b-1", 10_001, 1}, emitted{"A-000002", 10_002, 0})
+}
+
+func TestWrongFilesSayWhereAndWhat(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		_, err := replayAll(t, text, false, 0, 100)
+		require.Error(t, err)
+		for _, w := range want {
+			require.ErrorContains(t, err, w)
+		}
+		var row *RowError
+		require.ErrorAs(t, err, &row)
+		require.Equal(t, "rows.csv", filepath.Base(row.File))
+	}
+	two := uciFile(2)
+	f("", "rows.csv line 1: the file is empty", "LIMIT_BAL")
+	f("\xef\xbb\xbf", "the file is empty")
+	f("\n\n", "the file is empty")
+	f(uciNames+"\n", "line 2: the file holds no row")
+	f("1,"+values(1)+",0\n", `line 1: "1,10001,`, "no known column name")
+	f(strings.Replace(two, ",AGE", "", 1), "line 1: column AGE is missing")
+	f(strings.Join(numberedNames(), ",")+"\n"+strings.Join(contractNames()[1:], ",")+",x\n", "line 2: column LIMIT_BAL is missing")
+	f(strings.Replace(two, "2,10002,2,", "2,10002,3,", 1), `line 3, column SEX: "3": must be 1 … 2`)
+	f(strings.Replace(two, "10002", "2796203", 1), `line 3, column LIMIT_BAL: "2796203": must be 1 … 2796202`)
+	f(strings.Replace(two, "10002", "99999999999999999999", 1), `column LIMIT_BAL: "99999999999999999999": must be a whole number`)
+	f(strings.Replace(two, "10002", "1e300", 1), "must be a whole number 1 … 2796202")
+	f(strings.Replace(two, "10002", "10002.5", 1), `"10002.5": must be a whole number`)
+	f(strings.Replace(two, "10002", "inf", 1), `"inf": must be a whole number`)
+	f(strings.Replace(two, "10002", "many", 1), `line 3, column LIMIT_BAL: "many"`)
+	f(strings.Replace(two, "10002", strings.Repeat("9é", 40), 1), "…\": must be a whole number")
+	f(strings.Replace(two, "2000,0\n", "2000,2\n", 1), `line 3, column default.payment.next.month: "2": must be 0 … 1`)
+	f(strings.Replace(two, "\n2,10002", "\n2,1,10002", 1), "line 3: must have as many fields as there are column names, 25")
+	f(strings.Replace(two, "\n2,10002", "\n\"2,10002", 1), "line 3: ")
+	f(strings.Replace(two, "\n2,", "\na\x01b,", 1), "line 3, column ID", "without control characters")
+	f(strings.Replace(two, "\n2,", "\n"+strings.Repeat("x", 127)+",", 1), "line 3, column ID", "must be 1 … 128 bytes")
+	f("application_id,"+strings.Join(contractNames(), ",")+"\n,"+values(1)+"\n", `line 2, column application_id: ""`)
+	f("application_id,"+strings.Join(contractNames(), ",")+"\n\xff,"+values(1)+"\n", "column application_id", "UTF-8")
+}
+
+func TestAFileThatIsNotThereIsNamed(t *testing.T) {
+	_, err := openReplay(filepath.Join(t.TempDir(), "absent.csv"), "A-", false)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, "absent.csv")
+	dir := t.TempDir()
+	_, err = openReplay(dir, "A-", false)
+	require.ErrorContains(t, err, dir)
+}
+
+func TestALoopedFileGivesNewIDsEveryPass(t *testing.T) {
+	got, err := replayAll(t, uciFile(2), true, 0, 7)
+	require.NoError(t, err)
+	var ids []string
+	for _, e := range got {
+		ids = append(ids, e.id)
+	}
+	require.Equal(t, []string{"A-000001", "A-000002", "A-000001.2", "A-000002.2", "A-000001.3", "A-000002.3", "A-000001.4"}, ids)
+}
+
+func TestStartPassesOverRows(t *testing.T) {
+	whole, err := replayAll(t, uciFile(5), true, 0, 40)
+	require.NoError(t, err)
+	for start := range uint64(30) {
+		got, err := replayAll(t, uciFile(5), true, start, 3)
+		require.NoError(t, err)
+		require.Equal(t, whole[start:start+3], got, "looped, start %d", start)
+	}
+	got, err := replayAll(t, uciFile(5), true, 5_000_000_000_000, 1)
+	require.NoError(t, err)
+	require.Equal(t, "A-000001.1000000000001", got[0].id, "whole passes at once")
+
+	got, err = replayAll(t, uciFile(5), false, 3, 40)
+	require.NoError(t, err)
+	require.Equal(t, whole[3:5], got)
+	got, err = replayAll(t, uciFile(5), false, 5, 40)
+	require.NoError(t, err)
+	require.Empty(t, got, "going on at the end")
+	_, err = replayAll(t, uciFile(5), false, 6, 40)
+	require.ErrorContains(t, err, "start 6: ")
+	require.ErrorContains(t, err, "has only 5 rows")
+}
+
+// The UCI file stands for itself where DATASET names it; a file like it always.
+func TestEveryRowOfTheDatasetIsAValidApplication(t *testing.T) {
+	files := map[string]int{writeFile(t, uciFile(1_000)): 1_000}
+	if path := os.Getenv("DATASET"); path != "" {
+		files[path] = 30_000
+	}
+	for path, rows := range files {
+		r, err := openReplay(path, "A-", false)
+		require.NoError(t, err)
+		require.True(t, r.hasLabel())
+		var (
+			a       applicant
+			decoded schemas.Application
+			buf     []byte
+			n       int
+		)
+		for ; ; n++ {
+			err := r.next(&a, uint64(n), weather{})
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err)
+			require.Equal(t, "A-"+string(appendPadded(nil, uint64(n+1), 6)), string(a.id))
+			require.NotEqual(t, unknown, a.fate)
+			app := schemas.Application{ApplicationID: string(a.id), AppliedAt: 1_800_000_000_000_000, Features: a.features}
+			buf = schemas.AppendApplication(buf[:0], &app)
+			require.NoError(t, schemas.DecodeApplication(buf, &decoded), "row %d", n+1)
+			require.Equal(t, app, decoded)
+		}
+		require.Equal(t, rows, n, path)
+		require.NoError(t, r.Close())
+	}
+}
+
+func FuzzReplay(f *testing.F) {
+	f.Add([]byte(uciFile(3)))
+	f.Add([]byte("\xef\xbb\xbf" + strings.ReplaceAll(uciFile(2), ",", ";")))
+	f.Add([]byte("," + strings.Join(numberedNames(), ",") + ",Y\r\n" + uciFile(1)))
+	f.Add([]byte("application_id," + strings.Join(contractNames(), ",") + "\n\"a\nb\"," + values(1) + "\n"))
+	f.Add([]byte(strings.Join(numberedNames(), ",") + "\n" + values(1) + "\n"))
+	path := filepath.Join(f.TempDir(), strconv.Itoa(os.Getpid())+".csv")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := openReplay(path, "A-", true)
+		if err != nil {
+			return
+		}
+		defer func() { _ = r.Close() }()
+		var (
+			a       applicant
+			decoded schemas.Application
+			first   []schemas.Application
+		)
+		for n := range 200 {
+			if err := r.next(&a, 0, weather{}); err != nil {
+				if errors.Is(err, io.EOF) {
+					t.Fatal("a looped file has no end")
+				}
+				return
+			}
+			app := schemas.Application{ApplicationID: string(a.id), Features: a.features}
+			if err := schemas.DecodeApplication(schemas.AppendApplication(nil, &app), &decoded); err != nil || decoded != app {
+				t.Fatalf("row %d is no valid application: %v\n%+v", n, err, app)
+			}
+			if r.pass == 1 {
+				first = append(first, app)
+				continue
+			}
+			was := first[n%len(first)]
+			if was.Features != app.Features || app.ApplicationID != was.ApplicationID+"."+strconv.FormatUint(r.pass, 10) {
+				t.Fatalf("pass %d gives %+v where the first gave %+v", r.pass, app, was)
+			}
+		}
+	})
+}

@@ -1,0 +1,89 @@
+package schemas
+
+// Resource types of a grant, as Kafka's ACLs name them.
+const (
+	ResourceTopic         = "topic"
+	ResourceGroup         = "group"
+	ResourceTransactional = "transactional-id"
+	ResourceCluster       = "cluster"
+)
+
+// Operations of a grant. READ and WRITE include DESCRIBE.
+const (
+	Read            = "READ"
+	Write           = "WRITE"
+	Create          = "CREATE"
+	Alter           = "ALTER"
+	Describe        = "DESCRIBE"
+	AlterConfigs    = "ALTER_CONFIGS"
+	DescribeConfigs = "DESCRIBE_CONFIGS"
+)
+
+// Grant allows operations on one resource, or on all that begin with its name.
+type Grant struct {
+	Resource   string   `json:"resource"`
+	Name       string   `json:"name"`
+	Prefixed   bool     `json:"prefixed"`
+	Operations []string `json:"operations"`
+}
+
+// Principal is one part of the system and all that it may do.
+type Principal struct {
+	Name   string  `json:"name"`
+	Doc    string  `json:"doc"`
+	Grants []Grant `json:"grants"`
+}
+
+// Principals lists what each part of the system needs of a cluster with ACLs, and
+// no more. group is the scorer's consumer group. Idempotent producing needs no
+// grant of its own: WRITE on any topic includes it.
+func Principals(prefix, group string) []Principal {
+	n := NewTopics(prefix)
+	read := func(topics ...string) []Grant { return onTopics(Read, topics) }
+	write := func(topics ...string) []Grant { return onTopics(Write, topics) }
+	groups := func(name string) Grant { return Grant{ResourceGroup, name, true, []string{Read}} }
+	transactions := func(name string) Grant {
+		return Grant{ResourceTransactional, prefix + "-" + name + "-", true, []string{Write}}
+	}
+	all := func(parts ...[]Grant) (grants []Grant) {
+		for _, p := range parts {
+			grants = append(grants, p...)
+		}
+		return grants
+	}
+	return []Principal{
+		{"scorer", "scores the stream (score)", all(
+			read(n.Applications, n.Predictions, n.Models, n.Routes), write(n.Predictions, n.DLQ, n.Replicas),
+			[]Grant{{ResourceGroup, group, false, []string{Read}}, transactions(group)})},
+		{"producer", "emits applications and outcomes (produce)", all(
+			read(n.Predictions), write(n.Applications, n.Outcomes))},
+		{"view", "keeps Redis (view)", all(
+			read(n.Predictions, n.Outcomes), write(n.Replicas), []Grant{groups("view")})},
+		{"api", "answers over HTTP (api)", all(
+			read(n.Predictions, n.Models, n.Routes, n.DriftStatus, n.DriftAlerts, n.Replicas), write(n.Predictions, n.Replicas))},
+		{"drift", "counts and judges decisions (drift)", all(
+			read(n.Predictions, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts),
+			write(n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
+			[]Grant{groups("drift"), transactions("drift")})},
+		{"releaser", "releases models and routes to them (model)", all(
+			read(n.Models, n.Routes, n.Replicas), write(n.Models, n.Routes),
+			[]Grant{transactions("release"), transactions("route")})},
+		{"operator", "makes topics (topics apply) and replays dead letters (dlq)", all(
+			[]Grant{
+				{ResourceTopic, prefix + ".", true, []string{Create, Describe, DescribeConfigs, AlterConfigs, Alter}},
+				{ResourceCluster, "kafka-cluster", false, []string{Describe, DescribeConfigs}},
+				{ResourceGroup, group, false, []string{Describe, DescribeConfigs, AlterConfigs}},
+			},
+			read(n.DLQ), write(n.Applications, n.DLQ), []Grant{transactions("replay")})},
+		{"reader", "looks and judges (tail, verify, explain, dataset, drift report)", all(
+			read(n.Applications, n.Predictions, n.DLQ, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
+			[]Grant{{ResourceGroup, group, false, []string{Describe}}})},
+	}
+}
+
+func onTopics(operation string, topics []string) (grants []Grant) {
+	for _, t := range topics {
+		grants = append(grants, Grant{ResourceTopic, t, false, []string{operation}})
+	}
+	return grants
+}

@@ -1,0 +1,131 @@
+package stream
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/scorer"
+)
+
+// batch is what one transaction answers. Its memory is used again by the next:
+// nothing is allocated per record but what the records differ in.
+type batch struct {
+	scorer      *scorer.Scorer
+	apps        []schemas.Application // of each source; longer than sources
+	sources     []*kgo.Record         // of the applications that were decided
+	predictions []schemas.Prediction  // of each source; longer than sources
+	letters     []*kgo.Record
+	classes     []string // of each dead letter
+	topics      schemas.Topics
+
+	// What the client holds until the transaction is flushed.
+	records []kgo.Record
+	headers []kgo.RecordHeader
+	bytes   []byte // keys, values and header values, one behind the other
+}
+
+func newBatch() *batch { return &batch{scorer: scorer.New()} }
+
+// drop forgets the memory that a client may still be reading: one whose produce
+// was given up answers before the request that carries it has left the process.
+func (b *batch) drop() {
+	b.records, b.headers, b.bytes = nil, nil, nil
+}
+
+// decide fills the predictions and dead letters of what was polled.
+func (b *batch) decide(live *release.LiveSet, topics schemas.Topics, fetches kgo.Fetches, poison map[schemas.Source]string, now time.Time) error {
+	b.topics = topics
+	b.sources, b.letters, b.classes = b.sources[:0], b.letters[:0], b.classes[:0]
+	fetches.EachRecord(func(r *kgo.Record) {
+		if len(poison) > 0 {
+			if why, ok := poison[sourceOf(r)]; ok {
+				class := schemas.ErrorClassPermanent
+				if len(r.Value) > keptValue {
+					class = schemas.ErrorClassTooLarge
+				}
+				b.refuse(r, class, why, now, true)
+				return
+			}
+		}
+		n := len(b.sources)
+		if n == len(b.apps) {
+			b.apps = append(b.apps, schemas.Application{})
+			b.predictions = append(b.predictions, schemas.Prediction{})
+		}
+		if err := schemas.DecodeApplication(r.Value, &b.apps[n]); err != nil {
+			b.refuse(r, errorClass(err), err.Error(), now, false)
+			return
+		}
+		b.sources = append(b.sources, r)
+	})
+	n := len(b.sources)
+	return b.scorer.Decide(live, schemas.ChannelStream, schemas.At(now), b.apps[:n], b.predictions[:n])
+}
+
+func (b *batch) refuse(r *kgo.Record, class, why string, now time.Time, cut bool) {
+	b.letters = append(b.letters, deadLetter(b.topics.DLQ, r, class, why, now, cut))
+	b.classes = append(b.classes, class)
+}
+
+// decisions counts the predictions by decision.
+func (b *batch) decisions() map[string]int {
+	counts := make(map[string]int, 3)
+	for i := range b.sources {
+		counts[b.predictions[i].Decision]++
+	}
+	return counts
+}
+
+const sourceHeaderCount = 3
+
+// produce hands predictions and dead letters to the client, each with a promise
+// of its own.
+func (b *batch) produce(ctx context.Context, sess *kgo.GroupTransactSession, promise func() func(*kgo.Record, error)) {
+	n := len(b.sources)
+	if cap(b.records) < n {
+		// Whole at once: the client keeps pointers into both.
+		b.records = make([]kgo.Record, n)
+		b.headers = make([]kgo.RecordHeader, 0, n*sourceHeaderCount)
+	}
+	b.records, b.headers, b.bytes = b.records[:n], b.headers[:0], b.bytes[:0]
+	var (
+		topic     []byte // header values of the partition at hand
+		partition []byte
+		last      int32 = -1
+	)
+	for i, r := range b.sources {
+		if r.Partition != last {
+			last, topic = r.Partition, []byte(r.Topic)
+			partition = strconv.AppendInt(nil, int64(r.Partition), 10)
+		}
+		offset := b.append(func(dst []byte) []byte { return strconv.AppendInt(dst, r.Offset, 10) })
+		from := len(b.headers)
+		b.headers = append(b.headers,
+			kgo.RecordHeader{Key: schemas.HeaderSourceTopic, Value: topic},
+			kgo.RecordHeader{Key: schemas.HeaderSourcePartition, Value: partition},
+			kgo.RecordHeader{Key: schemas.HeaderSourceOffset, Value: offset})
+		b.records[i] = kgo.Record{
+			Topic:   b.topics.Predictions,
+			Key:     b.append(func(dst []byte) []byte { return append(dst, b.apps[i].ApplicationID...) }),
+			Value:   b.append(func(dst []byte) []byte { return schemas.AppendPrediction(dst, &b.predictions[i]) }),
+			Headers: b.headers[from:len(b.headers):len(b.headers)],
+		}
+		sess.Produce(ctx, &b.records[i], promise())
+	}
+	for _, d := range b.letters {
+		sess.Produce(ctx, d, promise())
+	}
+}
+
+// append writes behind what is there and returns what it wrote. Where the memory
+// has to grow, what was returned before keeps the old.
+func (b *batch) append(write func([]byte) []byte) []byte {
+	from := len(b.bytes)
+	b.bytes = write(b.bytes)
+	return b.bytes[from:len(b.bytes):len(b.bytes)]
+}

@@ -1,0 +1,161 @@
+package stream
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+)
+
+// An error asks for one of four things. The first that applies is done:
+//
+//	exit      starting again would not help: Scorer.fatal says why
+//	halve     a record's own fault: isRecords; ever fewer records, then the dead letters
+//	go on     the client gets over it by itself: passes
+//	renew     anything else: a new client, after a pause
+
+// permanentError is an error that ends the process.
+type permanentError struct {
+	message string
+	err     error // nil where there is no cause but what the message says
+}
+
+func (e *permanentError) Error() string {
+	if e.err == nil {
+		return e.message
+	}
+	return e.message + ": " + e.err.Error()
+}
+
+func (e *permanentError) Unwrap() error { return e.err }
+
+func permanent(err error, format string, args ...any) error {
+	return &permanentError{fmt.Sprintf(format, args...), err}
+}
+
+// lateError is a fence that another process need not have caused: the broker
+// aborts a transaction that is open for longer than its timeout, and fences its
+// producer.
+type lateError struct {
+	took time.Duration
+	err  error
+}
+
+func (e *lateError) Error() string {
+	return fmt.Sprintf("the transaction was open for %s, longer than its timeout of %s: the broker has aborted it: %v", e.took.Round(time.Millisecond), transactionTimeout, e.err)
+}
+
+func (e *lateError) Unwrap() error { return e.err }
+
+// both is a failed produce and what became of the abort, on one line; either may
+// be nil.
+func both(cause, end error) error {
+	if cause == nil || end == nil {
+		return cmp.Or(cause, end)
+	}
+	return fmt.Errorf("%w; ending the transaction: %w", cause, end)
+}
+
+// isOneOf says whether an error is one of Kafka's codes.
+func isOneOf(err error, codes ...*kerr.Error) bool {
+	for _, c := range codes {
+		if errors.Is(err, c) {
+			return true
+		}
+	}
+	return false
+}
+
+// isFenced says whether another producer holds the transactional id now, or
+// another static member the instance id. Which of the three a broker answers
+// depends on its version and on the request.
+func isFenced(err error) bool {
+	return isOneOf(err, kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.TransactionCoordinatorFenced,
+		kerr.FencedInstanceID)
+}
+
+// isUnknownTopic says whether a topic may be gone. The same codes also come
+// while a topic's creation or a new leader spreads among the brokers, so the
+// cluster is asked before anything is concluded.
+func isUnknownTopic(err error) bool {
+	return isOneOf(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InconsistentTopicID)
+}
+
+// isRecords says whether a produce may have failed because of a record itself.
+// Codes that no broker is known to send for a record count too: a batch that
+// fails for good must not be tried for ever. If it is not a record's after all,
+// its dead letter fails as well, which ends the process.
+func isRecords(err error) bool {
+	code, ok := errors.AsType[*kerr.Error](err)
+	if !ok || code.Retriable || isFenced(err) || isUnknownTopic(err) {
+		return false
+	}
+	// The state of producer and transaction: a new client begins with a new one.
+	return !isOneOf(err, kerr.OutOfOrderSequenceNumber, kerr.DuplicateSequenceNumber, kerr.UnknownProducerID,
+		kerr.InvalidProducerIDMapping, kerr.InvalidTxnState, kerr.TransactionAbortable, kerr.OperationNotAttempted)
+}
+
+// passes says whether the client gets over an error of a poll by itself: it
+// joins the group again after whatever ended its session.
+func passes(err error) bool {
+	_, session := errors.AsType[*kgo.ErrGroupSession](err)
+	return session || kerr.IsRetriable(err)
+}
+
+// fatal says why an error ends the process, nil when a new client may help.
+func (s *Scorer) fatal(err error) error {
+	if _, ok := errors.AsType[*permanentError](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*kafka.MissingTopicsError](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*lateError](err); ok {
+		return nil
+	}
+	c, t := s.config, s.config.Topics
+	switch {
+	case isFenced(err):
+		return permanent(err, "another process runs as instance %q of group %q; give each process its own --instance", c.Instance, c.Group)
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return permanent(err, "not authorised: needs READ on topic %s and WRITE on %s and %s (creditstream topics acls)", t.Applications, t.Predictions, t.DLQ)
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		return permanent(err, "not authorised: needs READ on group %s (creditstream topics acls)", c.Group)
+	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
+		return permanent(err, "not authorised: needs WRITE and DESCRIBE on transactional id %s (creditstream topics acls)", s.transactionalID(0))
+	case isOneOf(err, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.SecurityDisabled):
+		return permanent(err, "the cluster refuses this client")
+	case errors.Is(err, kerr.InvalidTransactionTimeout):
+		return permanent(err, "the broker's transaction.max.timeout.ms is below %d", transactionTimeout.Milliseconds())
+	case errors.Is(err, kerr.InvalidSessionTimeout):
+		return permanent(err, "the broker's group.min.session.timeout.ms … group.max.session.timeout.ms does not include %d", sessionTimeout.Milliseconds())
+	case isOneOf(err, kerr.InconsistentGroupProtocol, kerr.UnsupportedAssignor):
+		return permanent(err, "group %q is in use with another protocol; stop its other members, or set the same --group-protocol", c.Group)
+	case errors.Is(err, kerr.GroupMaxSizeReached):
+		return permanent(err, "group %q is full (group.max.size); use fewer --sessions or replicas", c.Group)
+	case isOneOf(err, kerr.InvalidGroupID, kerr.InvalidTopicException, kerr.UnsupportedVersion, kerr.UnsupportedForMessageFormat,
+		kerr.InvalidRequiredAcks, kerr.OffsetMetadataTooLarge, kerr.InvalidCommitOffsetSize, kerr.InvalidConfig, kerr.UnsupportedCompressionType):
+		return permanent(err, "the cluster refuses what the scorer needs")
+	}
+	return nil
+}
+
+// resolve is fatal for an error that may mean a topic is gone: the cluster is
+// asked whether it is.
+func (s *Scorer) resolve(ctx context.Context, err error) error {
+	if why := s.fatal(err); why != nil || !isUnknownTopic(err) {
+		return why
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if missing := s.requireTopics(ctx); missing != nil {
+		return s.fatal(missing) // nil when the cluster did not answer
+	}
+	return nil
+}

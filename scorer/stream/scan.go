@@ -1,0 +1,127 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+const (
+	// The newest offsets of each partition of predictions are looked at first:
+	// where the stream ever decided, it most likely did so lately.
+	newest = 1000
+	// How often a long look back says how far it is.
+	progressInterval = 10 * time.Second
+)
+
+// stretch is a part of a partition's log, its last offset excluded.
+type stretch struct{ from, to int64 }
+
+// scoredBefore says whether predictions holds a decision from the stream; those
+// of the API do not count.
+func (s *Scorer) scoredBefore(ctx context.Context, adm *kadm.Client) (bool, error) {
+	applications, err := ranges(ctx, adm, s.config.Topics.Applications)
+	if err != nil {
+		return false, err
+	}
+	if len(applications) == 0 {
+		return false, nil // start and end are the same place: there is nothing to ask
+	}
+	predictions, err := ranges(ctx, adm, s.config.Topics.Predictions)
+	if err != nil {
+		return false, err
+	}
+	last, rest := map[int32]stretch{}, map[int32]stretch{}
+	for partition, whole := range predictions {
+		middle := max(whole.from, whole.to-newest)
+		last[partition] = stretch{middle, whole.to}
+		if middle > whole.from {
+			rest[partition] = stretch{whole.from, middle}
+		}
+	}
+	found, err := s.anyFromStream(ctx, last)
+	if err != nil || found {
+		return found, err
+	}
+	return s.anyFromStream(ctx, rest)
+}
+
+// ranges are the stretches of a topic's partitions that hold anything.
+func ranges(ctx context.Context, adm *kadm.Client, topic string) (map[int32]stretch, error) {
+	starts, err := adm.ListStartOffsets(ctx, topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking up where %s starts: %w", topic, err)
+	}
+	ends, err := adm.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking up where %s ends: %w", topic, err)
+	}
+	found := map[int32]stretch{}
+	starts.Each(func(first kadm.ListedOffset) {
+		if end, ok := ends.Lookup(topic, first.Partition); ok && first.Offset < end.Offset {
+			found[first.Partition] = stretch{first.Offset, end.Offset}
+		}
+	})
+	return found, nil
+}
+
+// anyFromStream reads stretches of predictions until a record has a source.
+func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (bool, error) {
+	topic := s.config.Topics.Predictions
+	at, total := map[int32]kgo.Offset{}, int64(0)
+	for partition, part := range left {
+		at[partition] = kgo.NewOffset().At(part.from)
+		total += part.to - part.from
+	}
+	if len(left) == 0 {
+		return false, nil
+	}
+	// Aborted and control records are read too, so that every stretch is seen to
+	// its end. At worst an aborted decision makes the operator say where to begin.
+	reader, err := kgo.NewClient(append(s.config.Kafka.Options(), kgo.KeepControlRecords(),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: at}))...)
+	if err != nil {
+		return false, err
+	}
+	defer reader.Close()
+	looked, said := int64(0), s.config.Now()
+	for len(left) > 0 {
+		fetches := reader.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return false, fmt.Errorf("reading %s: %w", topic, err)
+		}
+		found := false
+		fetches.EachRecord(func(r *kgo.Record) {
+			looked++
+			for _, h := range r.Headers {
+				found = found || h.Key == schemas.HeaderSourceTopic
+			}
+			if part, ok := left[r.Partition]; ok && r.Offset+1 >= part.to {
+				delete(left, r.Partition)
+				reader.PauseFetchPartitions(map[string][]int32{topic: {r.Partition}})
+			}
+		})
+		if found {
+			return true, nil
+		}
+		if now := s.config.Now(); now.Sub(said) >= progressInterval {
+			said = now
+			message := fmt.Sprintf("looking in %s for decisions from the stream: %d of %d records read; --from start, end or a time skips this", topic, looked, total)
+			s.note(errors.New(message))
+			s.config.Log.Info(message)
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,146 @@
+package stream
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+func TestStartRefusesToGuess(t *testing.T) {
+	w := newWorld(t)
+	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}")}).FirstErr())
+	s, stop := w.start("one", From{})
+	require.Eventually(t, func() bool { return s.Ready() == nil }, time.Minute, time.Millisecond, "the API's decisions do not count")
+	require.NoError(t, stop())
+
+	w = newWorld(t)
+	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}"), Headers: []kgo.RecordHeader{{Key: schemas.HeaderSourceTopic, Value: []byte("x")}}}).FirstErr())
+	w.apply(0, 10)
+	require.ErrorContains(t, w.scorer("i").Run(t.Context()), "--from start, end or a time")
+
+	_, stop = w.start("i", From{End: true})
+	adm := kadm.NewClient(w.client)
+	require.Eventually(t, func() bool {
+		o, err := adm.FetchOffsets(t.Context(), "g")
+		return err == nil && len(o[w.topics.Applications]) == partitions
+	}, time.Minute, time.Millisecond)
+	require.NoError(t, stop())
+	o, err := adm.FetchOffsets(t.Context(), "g")
+	require.NoError(t, err)
+	sum := int64(0)
+	o.Each(func(o kadm.OffsetResponse) { sum += o.At })
+	require.Equal(t, int64(10), sum)
+}
+
+func (w *world) predict(n int, headers ...kgo.RecordHeader) {
+	records := make([]*kgo.Record, n)
+	for i := range records {
+		records[i] = &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}"), Headers: headers}
+	}
+	require.NoError(w.t, w.client.ProduceSync(w.t.Context(), records...).FirstErr())
+}
+
+// A decision from the stream counts wherever it is among those of the API.
+func TestAnOldDecisionFromTheStreamIsFound(t *testing.T) {
+	w := newWorld(t)
+	w.apply(0, 4)
+	w.predict(10)
+	w.predict(1, kgo.RecordHeader{Key: schemas.HeaderSourceTopic, Value: []byte("x")})
+	w.predict(3 * newest)
+	s := w.scorer("one")
+	found, err := s.scoredBefore(t.Context(), kadm.NewClient(w.client))
+	require.NoError(t, err)
+	require.True(t, found)
+}
+
+// Where nothing was ever applied for, start and end are the same place.
+func TestNothingIsAskedWhileNothingIsApplied(t *testing.T) {
+	w := newWorld(t)
+	w.predict(1, kgo.RecordHeader{Key: schemas.HeaderSourceTopic, Value: []byte("x")})
+	found, err := w.scorer("one").scoredBefore(t.Context(), kadm.NewClient(w.client))
+	require.NoError(t, err)
+	require.False(t, found)
+}
+
+func TestStartAtATime(t *testing.T) {
+	w := newWorld(t)
+	w.apply(0, 40)
+	adm := kadm.NewClient(w.client)
+	listed, err := adm.ListOffsetsAfterMilli(t.Context(), 0, w.topics.Applications)
+	require.NoError(t, err)
+	latest := int64(0)
+	listed.Each(func(o kadm.ListedOffset) { latest = max(latest, o.Timestamp) })
+	// Kafka stamps whole milliseconds: what comes later must be in another one.
+	require.Eventually(t, func() bool { return time.Now().UnixMilli() > latest+1 }, time.Minute, time.Millisecond)
+	from := time.Now()
+	w.apply(40, 80)
+	_, stop := w.start("one", From{Time: from})
+	bySource, _ := w.outputs(40)
+	require.Len(t, bySource, 40)
+	for source := range bySource {
+		require.GreaterOrEqual(t, source.Offset, int64(10))
+	}
+	require.NoError(t, stop())
+}
+
+// All see no commit; the first commits for all, and none of the others may put
+// the group back once it works.
+func TestReplicasThatStartAtOnceAgree(t *testing.T) {
+	for _, protocol := range []string{ProtocolClassic, ProtocolConsumer} {
+		t.Run(protocol, func(t *testing.T) {
+			w := newWorld(t)
+			w.apply(0, 2000)
+			var stops []func() error
+			for _, instance := range []string{"one", "two", "three"} {
+				stops = append(stops, run(w.scorer(instance, func(c *Config) { c.Sessions, c.Protocol = 1, protocol })))
+			}
+			w.exact(2000)
+			// The slowest of all: it looked before the others had committed.
+			s := w.scorer("late", func(c *Config) { c.Protocol = protocol })
+			listed, err := s.beginning(t.Context(), kadm.NewClient(w.client))
+			require.ErrorContains(t, err, "--from", "it would be asked by now")
+			require.Nil(t, listed)
+			starts, err := kadm.NewClient(w.client).ListStartOffsets(t.Context(), w.topics.Applications)
+			require.NoError(t, err)
+			require.Error(t, kadm.NewClient(w.client).CommitAllOffsets(t.Context(), "g", starts.Offsets()), "only a member may commit")
+			for _, stop := range stops {
+				require.NoError(t, stop())
+			}
+			w.apply(2000, 2100)
+			stop := run(w.scorer("one", func(c *Config) { c.Protocol = protocol }))
+			w.exact(2100)
+			require.NoError(t, stop())
+		})
+	}
+}
+
+// Another program's group of the same name has members: nothing may be committed
+// for it, and where it begins is not for the scorer to guess.
+func TestAGroupOfAnotherProgramIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.apply(0, 40)
+	other, err := kgo.NewClient(append(w.config.Options(), kgo.ConsumerGroup("g"), kgo.ConsumeTopics(w.topics.Outcomes))...)
+	require.NoError(t, err)
+	defer other.Close()
+	require.Eventually(t, func() bool { _, generation := other.GroupMetadata(); return generation >= 0 }, time.Minute, time.Millisecond)
+	require.ErrorContains(t, w.scorer("one").Run(t.Context()), "choose another --group")
+}
+
+func TestFromText(t *testing.T) {
+	f := func(text string, want From) {
+		from, err := ParseFrom(text)
+		require.NoError(t, err)
+		require.Equal(t, want, from)
+	}
+	f("", From{})
+	f("start", From{Start: true})
+	f("end", From{End: true})
+	f("2026-11-23T10:00:00Z", From{Time: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)})
+	_, err := ParseFrom("yesterday")
+	require.ErrorContains(t, err, `--from "yesterday"`)
+}
