@@ -79,11 +79,8 @@ func (*watch) Ready() error { return nil }
 // Run is part of lifecycle.Component.
 func (w *watch) Run(ctx context.Context) error {
 	var p schemas.Prediction
-	for {
+	for ctx.Err() == nil {
 		fetches := w.client.PollFetches(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
 		now := time.Now()
 		w.mu.Lock()
 		fetches.EachRecord(func(r *kgo.Record) {
@@ -96,6 +93,7 @@ func (w *watch) Run(ctx context.Context) error {
 		})
 		w.mu.Unlock()
 	}
+	return nil
 }
 
 // note counts one decision that became readable at now; the caller holds mu.
