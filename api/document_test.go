@@ -37,7 +37,7 @@ func TestTheDocumentHasEveryProblem(t *testing.T) {
 		}
 	}
 	var inDocument []string
-	for _, m := range regexp.MustCompile("(?m)^\\| \\d{3} \\| ([^|]+) \\|").FindAllStringSubmatch(document(t), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\| \d{3} \| ([^|]+) \|`).FindAllStringSubmatch(document(t), -1) {
 		inDocument = append(inDocument, strings.FieldsFunc(m[1], func(r rune) bool { return strings.ContainsRune("`, ", r) })...)
 	}
 	slices.Sort(inCode)

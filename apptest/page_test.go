@@ -83,12 +83,12 @@ func TestThePageOfADemo(t *testing.T) {
 	b.clean("net::ERR_")
 }
 
-func TestThePageSaysThatNothingIsDecided(t *testing.T) {
+func TestThePageSaysThatNothingIsNew(t *testing.T) {
 	a := start(t, "demo", "demo", "--data-dir", t.TempDir(), "--api-listen", "127.0.0.1:0", "--decisions", "20")
 	b := openTab(t, pageOf(a, pageAt))
 	b.open("/")
 	b.waitFor(total + " === 20")
-	b.waitFor(isLive + ` && document.querySelector("#state").textContent.startsWith("connected, nothing decided since ")`)
+	b.waitFor(isLive + ` && document.querySelector("#state").textContent.startsWith("nothing new since ")`)
 	b.waitFor(`document.querySelector("#rate").textContent === "0"`)
 	require.Len(t, value[[]string](b, `[...document.querySelectorAll("#rows td.id")].map((e) => e.textContent)`), 20)
 	b.click("#submit")

@@ -90,7 +90,7 @@ function clock(date) {
 setInterval(() => {
   if (!$("state").classList.contains("on")) return;
   const quiet = lastNew && Date.now() - lastNew > QUIET;
-  state(quiet ? "connected, nothing decided since " + clock(new Date(lastNew)) : "live", "on");
+  state(quiet ? "nothing new since " + clock(new Date(lastNew)) : "live", "on");
 }, 1000);
 
 // follow reads server-sent events by hand: EventSource cannot send a key.
