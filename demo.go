@@ -23,7 +23,7 @@ import (
 
 const (
 	demoPartitions = 4
-	demoSessions   = 2
+	demoSessions   = 1
 	demoPrefix     = "credit"
 	demoGroup      = "scorer"
 	// How long the demo's Redis keeps a decision. miniredis is in memory, and the
@@ -164,11 +164,11 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 		Scenario: c.Scenario, ScenarioAfter: demoScenarioAfter, ScenarioRamp: demoScenarioRamp, OutcomesFor: producer.OutcomesForApproved,
 	}).producerConfig(p)
 	config.Registerer = reg
-	applicants, err := producer.New(config)
+	emitter, err := producer.New(config)
 	if err != nil {
 		return err
 	}
-	d.components = []lifecycle.Component{models, scorer, v, d.watch, keepRunning{applicants}, aging{d.redis}}
+	d.components = []lifecycle.Component{models, scorer, v, d.watch, applicants{emitter, scorer}, aging{d.redis}}
 	listener, err := demoListen(c.APIListen)
 	if err != nil {
 		return err
@@ -243,15 +243,28 @@ func demoListen(asked string) (net.Listener, error) {
 	return l, nil
 }
 
-// keepRunning is a component that may end by itself without ending the rest: a
-// producer that has emitted all it was asked for.
-type keepRunning struct {
-	lifecycle.Component
+// applicants are the producer, which begins when the scorer is ready and may end
+// by itself without ending the rest.
+type applicants struct {
+	*producer.Producer
+	scorer lifecycle.Component
 }
 
+// readyInterval is how often the applicants ask whether the scorer is ready.
+const readyInterval = 10 * time.Millisecond
+
 // Run is part of lifecycle.Component.
-func (k keepRunning) Run(ctx context.Context) error {
-	if err := k.Component.Run(ctx); err != nil {
+func (a applicants) Run(ctx context.Context) error {
+	tick := time.NewTicker(readyInterval)
+	defer tick.Stop()
+	for a.scorer.Ready() != nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+	if err := a.Producer.Run(ctx); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -259,7 +272,7 @@ func (k keepRunning) Run(ctx context.Context) error {
 }
 
 // Ready is part of lifecycle.Component: having ended is no failure.
-func (keepRunning) Ready() error { return nil }
+func (applicants) Ready() error { return nil }
 
 // aging lets the embedded Redis's keys expire.
 type aging struct {
