@@ -220,12 +220,11 @@ func (c *topicsListCmd) print(p *process, topics []listedTopic) error {
 		if t.Bytes >= 0 {
 			size = strconv.FormatInt(t.Bytes, 10)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\t", t.Topic, t.State, t.Partitions, t.Replication, t.Records, size)
-		differences := make([]string, len(t.Differences))
-		for i, d := range t.Differences {
-			differences[i] = d.String()
+		var differences []string
+		for _, d := range t.Differences {
+			differences = append(differences, d.String())
 		}
-		fmt.Fprintln(w, strings.Join(differences, "; "))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\t%s\n", t.Topic, t.State, t.Partitions, t.Replication, t.Records, size, strings.Join(differences, "; "))
 	}
 	return w.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"time"
 
@@ -77,11 +78,11 @@ func (c *demoCmd) start(p *process, dir string) (*demo, error) {
 }
 
 func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
-	if d.broker, err = local.StartKafka(dir); err != nil {
+	if d.broker, err = local.StartKafka(dir, local.Port(c.port(9092))); err != nil {
 		return err
 	}
 	d.free(d.broker.Close)
-	if d.redis, err = local.StartRedis(); err != nil {
+	if d.redis, err = local.StartRedisAt(net.JoinHostPort("127.0.0.1", strconv.Itoa(c.port(6379)))); err != nil {
 		return err
 	}
 	d.free(d.redis.Close)
@@ -99,6 +100,19 @@ func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
 	}
 	d.free(d.watch.client.Close)
 	return c.assemble(p, d)
+}
+
+// port is a service's usual port, so that commands need not be told; 0, a free
+// one, where that is taken or nobody has the time to look.
+func (c *demoCmd) port(usual int) int {
+	if c.Exit {
+		return 0
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(usual)))
+	if err != nil || l.Close() != nil {
+		return 0
+	}
+	return usual
 }
 
 // makeTopics creates the topics, or takes those that the data directory holds.
@@ -124,11 +138,7 @@ func demoTopics() (specs []kafka.TopicSpec) {
 	for _, t := range schemas.Catalogue(demoPrefix) {
 		t.Partitions = min(t.Partitions, demoPartitions)
 		if bytes, ok := kept[t.Name]; ok {
-			perPartition := bytes / int64(t.Partitions)
-			t.Configs["retention.ms"] = strconv.FormatInt(time.Hour.Milliseconds(), 10)
-			t.Configs["retention.bytes"] = strconv.FormatInt(perPartition, 10)
-			// Whole segments are deleted: the last one is always kept.
-			t.Configs["segment.bytes"] = strconv.FormatInt(max(1<<20, perPartition/8), 10)
+			t.Configs = local.Bounded(t.Configs, time.Hour, bytes/int64(t.Partitions))
 		}
 		specs = append(specs, kafka.TopicSpec{Name: t.Name, Partitions: t.Partitions, Replication: 1, Configs: t.Configs})
 	}
@@ -297,15 +307,25 @@ func (d *demo) announce(w io.Writer, dataDir string) {
 	fmt.Fprintln(w, "creditstream demo: applications are decided as they come in. Stop with Ctrl-C.")
 	say("page", d.address)
 	say("API docs", d.address+"/docs")
-	say("Kafka", d.kafka.Brokers[0]+"   creditstream tail --brokers "+d.kafka.Brokers[0])
+	brokers := ""
+	if d.kafka.Brokers[0] != defaultBroker {
+		brokers = " --brokers " + d.kafka.Brokers[0]
+	}
+	say("Kafka", d.kafka.Brokers[0]+", try: "+program()+" tail"+brokers)
 	say("Redis", d.redis.Addr())
 	if d.child != nil {
-		say("scorer", "a process of its own, metrics http://"+d.child.listen+"/metrics; kill it and watch: pkill -KILL -f stop-with-stdin")
+		say("scorer", "a process of its own (metrics http://"+d.child.listen+"/metrics); kill it: pkill -KILL -f stop-with-stdin")
 	}
 	if dataDir != "" {
 		say("data", dataDir)
 	}
 }
+
+// defaultBroker is --brokers' default.
+const defaultBroker = "127.0.0.1:9092"
+
+// program is how this program was called.
+func program() string { return os.Args[0] }
 
 // farewell sums up.
 func (d *demo) farewell(w io.Writer) {

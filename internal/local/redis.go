@@ -14,9 +14,12 @@ type Redis struct {
 }
 
 // StartRedis starts one on a free loopback port.
-func StartRedis() (*Redis, error) {
+func StartRedis() (*Redis, error) { return StartRedisAt("127.0.0.1:0") }
+
+// StartRedisAt starts one on host:port.
+func StartRedisAt(address string) (*Redis, error) {
 	s := miniredis.NewMiniRedis()
-	if err := s.StartAddr("127.0.0.1:0"); err != nil {
+	if err := s.StartAddr(address); err != nil {
 		return nil, fmt.Errorf("embedded Redis: %w", err)
 	}
 	return &Redis{s}, nil

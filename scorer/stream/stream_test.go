@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -343,6 +344,28 @@ func TestStoppingLeavesTheGroup(t *testing.T) {
 	group, err := kadm.NewClient(w.client).DescribeGroups(t.Context(), "g")
 	require.NoError(t, err)
 	require.Empty(t, group["g"].Members)
+}
+
+// Also in the middle of a rebalance that waits for a member that is gone.
+func TestStoppingDoesNotWaitForARebalance(t *testing.T) {
+	w := newWorld(t)
+	s, stop := w.start("one", From{})
+	require.Eventually(t, func() bool { return s.Ready() == nil }, time.Minute, time.Millisecond)
+	joining := make(chan struct{}, 10)
+	answer := make(chan struct{})
+	w.broker.Cluster().ControlKey(int16(kmsg.Heartbeat), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		return refusal(request, kerr.RebalanceInProgress.Code), nil, true
+	})
+	w.broker.Cluster().ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		joining <- struct{}{}
+		w.broker.Cluster().SleepControl(func() { <-answer })
+		return nil, nil, false
+	})
+	<-joining
+	require.NoError(t, stop(), "while no join is answered")
+	close(answer)
 }
 
 func TestOneBatchUsesItsMemoryAgain(t *testing.T) {
