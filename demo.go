@@ -220,6 +220,9 @@ func (c *demoCmd) scorer(p *process, d *demo, config stream.Config) (lifecycle.C
 	}
 	d.child = &scorerProcess{
 		binary: binary, listen: telemetryAt, log: p.log, stderr: p.stderr,
+		said: func(pid int) {
+			say(p.stderr, "scorer", fmt.Sprintf("process %d, metrics http://%s/metrics; kill it and watch: kill -KILL %d", pid, telemetryAt, pid))
+		},
 		args: []string{
 			"--log-level", "warn", "score", "--stop-with-stdin", "--brokers", d.kafka.Brokers[0], "--prefix", demoPrefix,
 			"--group", config.Group, "--instance", config.Instance, "--sessions", strconv.Itoa(config.Sessions), "--static", "--listen", telemetryAt,
@@ -301,23 +304,22 @@ func (a aging) Run(ctx context.Context) error {
 	return nil
 }
 
+// say writes a line of where things are.
+func say(w io.Writer, what, where string) { fmt.Fprintf(w, "  %-10s%s\n", what, where) }
+
 // announce says where everything is.
 func (d *demo) announce(w io.Writer, dataDir string) {
-	say := func(what, where string) { fmt.Fprintf(w, "  %-10s%s\n", what, where) }
 	fmt.Fprintln(w, "creditstream demo: applications are decided as they come in. Stop with Ctrl-C.")
-	say("page", d.address)
-	say("API docs", d.address+"/docs")
+	say(w, "page", d.address)
+	say(w, "API docs", d.address+"/docs")
 	brokers := ""
 	if d.kafka.Brokers[0] != defaultBroker {
 		brokers = " --brokers " + d.kafka.Brokers[0]
 	}
-	say("Kafka", d.kafka.Brokers[0]+", try: "+program()+" tail"+brokers)
-	say("Redis", d.redis.Addr())
-	if d.child != nil {
-		say("scorer", "a process of its own (metrics http://"+d.child.listen+"/metrics); kill it: pkill -KILL -f stop-with-stdin")
-	}
+	say(w, "Kafka", d.kafka.Brokers[0]+", try: "+program()+" tail"+brokers)
+	say(w, "Redis", d.redis.Addr())
 	if dataDir != "" {
-		say("data", dataDir)
+		say(w, "data", dataDir)
 	}
 }
 
