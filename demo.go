@@ -31,8 +31,10 @@ const (
 	// demo runs for days.
 	demoTTL = 5 * time.Minute
 	// How many keys the demo's Redis holds before the oldest go early: two a
-	// decision, about 1.5 KB together.
-	demoKeys = 40_000
+	// decision, about 3 KB together.
+	demoKeys = 20_000
+	// Garbage a demo may hold, in percent of what it uses: memory before speed.
+	demoGarbage = 50
 	// demoStartTime bounds what making topics and releasing the model may take.
 	demoStartTime = 30 * time.Second
 )
