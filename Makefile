@@ -49,6 +49,7 @@ $(TOOLS)/golangci-lint: tools/go.mod
 	cd tools && GOBIN=$(CURDIR)/$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 lint: $(TOOLS)/golangci-lint python ## Lint Go and Python
+	$(GO) mod tidy -diff
 	$(TOOLS)/golangci-lint run
 	cd retrain && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/mypy credit_retrain
 
