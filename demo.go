@@ -186,16 +186,17 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 		return err
 	}
 	d.free(func() { _ = listener.Close() }) // the server has closed it, unless it never ran
+	process := &readiness{}
 	flags := apiFlags{APIListen: listener.Addr().String(), Feed: true, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
 	own, stop, err := flags.components(p, apiParts{
-		kafka: d.kafka, redis: redisAt, listener: listener, live: models.Live, reg: reg,
-		ready: func() error { return lifecycle.NotReady(d.components...) },
+		kafka: d.kafka, redis: redisAt, listener: listener, live: models.Live, reg: reg, process: process,
 	})
 	if err != nil {
 		return err
 	}
 	d.free(stop)
 	d.components = append(d.components, own...)
+	process.components = d.components
 	d.address = "http://" + listener.Addr().String()
 	return nil
 }
