@@ -6,10 +6,13 @@ VENV := .venv
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-onnx test test-onnx test-race test-kafka test-browser fuzz lint generate python test-python data train check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-kafka test-browser fuzz lint generate python test-python data train check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: build ## Show everything running, nothing to install: prints the address to open
+	bin/creditstream demo
 
 build: ## Build the binary into bin/creditstream (pure Go)
 	CGO_ENABLED=0 $(GO) build -o bin/creditstream .
@@ -50,6 +53,7 @@ $(TOOLS)/golangci-lint: tools/go.mod
 	cd tools && GOBIN=$(CURDIR)/$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 lint: $(TOOLS)/golangci-lint python ## Lint Go and Python
+	$(GO) mod tidy -diff
 	$(TOOLS)/golangci-lint run
 	cd retrain && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/mypy credit_retrain
 

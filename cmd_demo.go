@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -53,6 +54,9 @@ func (c *demoCmd) Run(p *process) error {
 			return err
 		}
 		defer func() { _ = os.RemoveAll(dir) }() // a temporary folder: the system clears what is left
+	}
+	if !c.Exit {
+		debug.SetGCPercent(demoGarbage)
 	}
 	status := &statusLine{w: p.stderr}
 	p = p.loggingTo(status)

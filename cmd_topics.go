@@ -160,7 +160,7 @@ type listedTopic struct {
 	State       string             `json:"state"` // ok, missing or differs
 	Partitions  int32              `json:"partitions"`
 	Replication int                `json:"replication"`
-	Records     int64              `json:"records"` // offsets kept, transaction markers among them
+	Offsets     int64              `json:"offsets"` // kept, transaction markers among them
 	Bytes       int64              `json:"bytes"`   // of all replicas, -1 when the cluster does not say
 	Differences []kafka.Difference `json:"differences"`
 }
@@ -188,7 +188,7 @@ func (c *topicsListCmd) Run(p *process) error {
 	for _, s := range specs {
 		one := listedTopic{Topic: s.Name, State: "missing", Differences: []kafka.Difference{}}
 		if t, ok := states[s.Name]; ok {
-			one.State, one.Partitions, one.Replication, one.Records, one.Bytes = "ok", t.Partitions, t.Replication, t.End-t.First, t.Bytes
+			one.State, one.Partitions, one.Replication, one.Offsets, one.Bytes = "ok", t.Partitions, t.Replication, t.End-t.First, t.Bytes
 			if differences := t.Differences(s); len(differences) > 0 {
 				one.State, one.Differences = "differs", differences
 			}
@@ -210,7 +210,7 @@ func (c *topicsListCmd) print(p *process, topics []listedTopic) error {
 		return json.NewEncoder(p.stdout).Encode(topics)
 	}
 	w := tabwriter.NewWriter(p.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "TOPIC\tSTATE\tPARTITIONS\tREPLICAS\tRECORDS\tBYTES\tDIFFERENCES")
+	fmt.Fprintln(w, "TOPIC\tSTATE\tPARTITIONS\tREPLICAS\tOFFSETS\tBYTES\tDIFFERENCES")
 	for _, t := range topics {
 		if t.State == "missing" {
 			fmt.Fprintf(w, "%s\tmissing\t\t\t\t\trun: creditstream topics apply\n", t.Topic)
@@ -220,12 +220,11 @@ func (c *topicsListCmd) print(p *process, topics []listedTopic) error {
 		if t.Bytes >= 0 {
 			size = strconv.FormatInt(t.Bytes, 10)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\t", t.Topic, t.State, t.Partitions, t.Replication, t.Records, size)
-		differences := make([]string, len(t.Differences))
-		for i, d := range t.Differences {
-			differences[i] = d.String()
+		var differences []string
+		for _, d := range t.Differences {
+			differences = append(differences, d.String())
 		}
-		fmt.Fprintln(w, strings.Join(differences, "; "))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\t%s\n", t.Topic, t.State, t.Partitions, t.Replication, t.Offsets, size, strings.Join(differences, "; "))
 	}
 	return w.Flush()
 }

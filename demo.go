@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"time"
 
@@ -23,15 +24,17 @@ import (
 
 const (
 	demoPartitions = 4
-	demoSessions   = 2
+	demoSessions   = 1
 	demoPrefix     = "credit"
 	demoGroup      = "scorer"
 	// How long the demo's Redis keeps a decision. miniredis is in memory, and the
 	// demo runs for days.
 	demoTTL = 5 * time.Minute
 	// How many keys the demo's Redis holds before the oldest go early: two a
-	// decision, about 1.5 KB together.
-	demoKeys = 40_000
+	// decision, about 3 KB together.
+	demoKeys = 20_000
+	// Garbage a demo may hold, in percent of what it uses: memory before speed.
+	demoGarbage = 50
 	// demoStartTime bounds what making topics and releasing the model may take.
 	demoStartTime = 30 * time.Second
 )
@@ -77,11 +80,11 @@ func (c *demoCmd) start(p *process, dir string) (*demo, error) {
 }
 
 func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
-	if d.broker, err = local.StartKafka(dir); err != nil {
+	if d.broker, err = local.StartKafka(dir, local.Port(c.port(9092))); err != nil {
 		return err
 	}
 	d.free(d.broker.Close)
-	if d.redis, err = local.StartRedis(); err != nil {
+	if d.redis, err = local.StartRedisAt(net.JoinHostPort("127.0.0.1", strconv.Itoa(c.port(6379)))); err != nil {
 		return err
 	}
 	d.free(d.redis.Close)
@@ -99,6 +102,19 @@ func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
 	}
 	d.free(d.watch.client.Close)
 	return c.assemble(p, d)
+}
+
+// port is a service's usual port, so that commands need not be told; 0, a free
+// one, where that is taken or nobody has the time to look.
+func (c *demoCmd) port(usual int) int {
+	if c.Exit {
+		return 0
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(usual)))
+	if err != nil || l.Close() != nil {
+		return 0
+	}
+	return usual
 }
 
 // makeTopics creates the topics, or takes those that the data directory holds.
@@ -124,11 +140,7 @@ func demoTopics() (specs []kafka.TopicSpec) {
 	for _, t := range schemas.Catalogue(demoPrefix) {
 		t.Partitions = min(t.Partitions, demoPartitions)
 		if bytes, ok := kept[t.Name]; ok {
-			perPartition := bytes / int64(t.Partitions)
-			t.Configs["retention.ms"] = strconv.FormatInt(time.Hour.Milliseconds(), 10)
-			t.Configs["retention.bytes"] = strconv.FormatInt(perPartition, 10)
-			// Whole segments are deleted: the last one is always kept.
-			t.Configs["segment.bytes"] = strconv.FormatInt(max(1<<20, perPartition/8), 10)
+			t.Configs = local.Bounded(t.Configs, time.Hour, bytes/int64(t.Partitions))
 		}
 		specs = append(specs, kafka.TopicSpec{Name: t.Name, Partitions: t.Partitions, Replication: 1, Configs: t.Configs})
 	}
@@ -164,11 +176,11 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 		Scenario: c.Scenario, ScenarioAfter: demoScenarioAfter, ScenarioRamp: demoScenarioRamp, OutcomesFor: producer.OutcomesForApproved,
 	}).producerConfig(p)
 	config.Registerer = reg
-	applicants, err := producer.New(config)
+	emitter, err := producer.New(config)
 	if err != nil {
 		return err
 	}
-	d.components = []lifecycle.Component{models, scorer, v, d.watch, keepRunning{applicants}, aging{d.redis}}
+	d.components = []lifecycle.Component{models, scorer, v, d.watch, applicants{emitter, scorer}, aging{d.redis}}
 	listener, err := demoListen(c.APIListen)
 	if err != nil {
 		return err
@@ -211,6 +223,9 @@ func (c *demoCmd) scorer(p *process, d *demo, config stream.Config) (lifecycle.C
 	}
 	d.child = &scorerProcess{
 		binary: binary, listen: telemetryAt, log: p.log, stderr: p.stderr,
+		said: func(pid int) {
+			say(p.stderr, "scorer", fmt.Sprintf("process %d, metrics http://%s/metrics; kill it and watch: kill -KILL %d", pid, telemetryAt, pid))
+		},
 		args: []string{
 			"--log-level", "warn", "score", "--stop-with-stdin", "--brokers", d.kafka.Brokers[0], "--prefix", demoPrefix,
 			"--group", config.Group, "--instance", config.Instance, "--sessions", strconv.Itoa(config.Sessions), "--static", "--listen", telemetryAt,
@@ -244,15 +259,28 @@ func demoListen(asked string) (net.Listener, error) {
 	return l, nil
 }
 
-// keepRunning is a component that may end by itself without ending the rest: a
-// producer that has emitted all it was asked for.
-type keepRunning struct {
-	lifecycle.Component
+// applicants are the producer, which begins when the scorer is ready and may end
+// by itself without ending the rest.
+type applicants struct {
+	*producer.Producer
+	scorer lifecycle.Component
 }
 
+// readyInterval is how often the applicants ask whether the scorer is ready.
+const readyInterval = 10 * time.Millisecond
+
 // Run is part of lifecycle.Component.
-func (k keepRunning) Run(ctx context.Context) error {
-	if err := k.Component.Run(ctx); err != nil {
+func (a applicants) Run(ctx context.Context) error {
+	tick := time.NewTicker(readyInterval)
+	defer tick.Stop()
+	for a.scorer.Ready() != nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+	if err := a.Producer.Run(ctx); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -260,7 +288,7 @@ func (k keepRunning) Run(ctx context.Context) error {
 }
 
 // Ready is part of lifecycle.Component: having ended is no failure.
-func (keepRunning) Ready() error { return nil }
+func (applicants) Ready() error { return nil }
 
 // aging lets the embedded Redis's keys expire.
 type aging struct {
@@ -279,21 +307,30 @@ func (a aging) Run(ctx context.Context) error {
 	return nil
 }
 
+// say writes a line of where things are.
+func say(w io.Writer, what, where string) { fmt.Fprintf(w, "  %-10s%s\n", what, where) }
+
 // announce says where everything is.
 func (d *demo) announce(w io.Writer, dataDir string) {
-	say := func(what, where string) { fmt.Fprintf(w, "  %-10s%s\n", what, where) }
 	fmt.Fprintln(w, "creditstream demo: applications are decided as they come in. Stop with Ctrl-C.")
-	say("page", d.address)
-	say("API docs", d.address+"/docs")
-	say("Kafka", d.kafka.Brokers[0]+"   creditstream tail --brokers "+d.kafka.Brokers[0])
-	say("Redis", d.redis.Addr())
-	if d.child != nil {
-		say("scorer", "a process of its own, metrics http://"+d.child.listen+"/metrics; kill it and watch: pkill -KILL -f stop-with-stdin")
+	say(w, "page", d.address)
+	say(w, "API docs", d.address+"/docs")
+	brokers := ""
+	if d.kafka.Brokers[0] != defaultBroker {
+		brokers = " --brokers " + d.kafka.Brokers[0]
 	}
+	say(w, "Kafka", d.kafka.Brokers[0]+", try: "+program()+" tail"+brokers)
+	say(w, "Redis", d.redis.Addr())
 	if dataDir != "" {
-		say("data", dataDir)
+		say(w, "data", dataDir)
 	}
 }
+
+// defaultBroker is --brokers' default.
+const defaultBroker = "127.0.0.1:9092"
+
+// program is how this program was called.
+func program() string { return os.Args[0] }
 
 // farewell sums up.
 func (d *demo) farewell(w io.Writer) {

@@ -17,7 +17,7 @@ import (
 // kafkaFlags say which cluster a command talks to.
 type kafkaFlags struct {
 	Brokers []string `help:"Kafka brokers." default:"127.0.0.1:9092" placeholder:"HOST:PORT,…" group:"Kafka"`
-	Prefix  string   `help:"Prefix of every topic, group and transactional id." default:"credit" group:"Kafka"`
+	Prefix  string   `help:"Prefix of every topic and transactional id." default:"credit" group:"Kafka"`
 }
 
 func (f kafkaFlags) config(p *process, clientID string) kafka.Config {

@@ -90,8 +90,7 @@ func (c scenario) exactlyOnce(t *testing.T, s servers) {
 	predictions, letters := emitted.Produced+repeated.Produced, emitted.Malformed+repeated.Malformed
 	total := predictions + letters
 	answered(total)
-
-	require.Equal(t, counts{applications: total, predictions: predictions, letters: letters}, w.judge())
+	until(t, time.Minute, "every application is read", func() bool { return w.emitted() >= total })
 
 	var v verdict
 	until(t, time.Minute, "the group's offsets are at the end", func() bool {
@@ -104,4 +103,6 @@ func (c scenario) exactlyOnce(t *testing.T, s servers) {
 	require.Len(t, last, n)
 	until(t, time.Minute, "Redis holds the last prediction of every id", func() bool { return len(differing(t, s, last)) == 0 })
 	view.terminate()
+	one.terminate()
+	require.Equal(t, counts{applications: total, predictions: predictions, letters: letters}, w.judge())
 }

@@ -176,6 +176,14 @@ func (w *witness) answered() int {
 	return len(w.answers)
 }
 
+// emitted is how many applications it has read so far; an answer may be read
+// before its application.
+func (w *witness) emitted() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.applications)
+}
+
 // counts are what a witness saw in all.
 type counts struct {
 	applications, predictions, letters     int

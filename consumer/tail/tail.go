@@ -124,7 +124,7 @@ func open(ctx context.Context, config kafka.Config, topic string, from From) (*r
 
 // locate finds where every partition begins and ends.
 func (r *reader) locate(ctx context.Context, config kafka.Config, topic string, from From) error {
-	client, err := kgo.NewClient(config.Options()...)
+	client, err := config.Connect(ctx)
 	if err != nil {
 		return err
 	}

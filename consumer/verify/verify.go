@@ -18,7 +18,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
@@ -78,7 +77,7 @@ func newRun(c Config) *run {
 }
 
 func (r *run) judge(ctx context.Context) (*Report, error) {
-	client, err := kgo.NewClient(r.Kafka.Options()...)
+	client, err := r.Kafka.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

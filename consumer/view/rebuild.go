@@ -85,7 +85,7 @@ func (r *rebuilder) run(ctx context.Context) error {
 }
 
 func (r *rebuilder) prepare(ctx context.Context) error {
-	client, err := kgo.NewClient(r.config.Kafka.Options()...)
+	client, err := r.config.Kafka.Connect(ctx)
 	if err != nil {
 		return err
 	}

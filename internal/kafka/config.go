@@ -4,8 +4,10 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -49,8 +51,7 @@ func (c Config) Options() []kgo.Opt {
 // thing and end. The error names the brokers when none answers within ten
 // seconds; a service keeps trying instead.
 func (c Config) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
-	c.Log = nil // the error says it once
-	client, err := kgo.NewClient(append(c.Options(), opts...)...)
+	client, err := kgo.NewClient(append(c.Quiet().Options(), opts...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +62,22 @@ func (c Config) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, erro
 		return nil, c.Unreachable(err)
 	}
 	return client, nil
+}
+
+// Quiet is the configuration without the client's own warnings, for commands
+// whose error says it once.
+func (c Config) Quiet() Config {
+	c.Log = nil
+	return c
+}
+
+// Explain names the brokers where an error is that none could be reached; any
+// other it leaves as it is.
+func (c Config) Explain(err error) error {
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		return c.Unreachable(err)
+	}
+	return err
 }
 
 // Unreachable says that none of the brokers answers, and why.

@@ -97,7 +97,7 @@ func TestADirectoryServesOneBroker(t *testing.T) {
 func TestATakenPortIsNamed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	defer func() { _ = l.Close() }()
 	port := l.Addr().(*net.TCPAddr).Port
 	_, err = StartKafka("", Port(port))
 	require.ErrorContains(t, err, strconv.Itoa(port))

@@ -48,13 +48,13 @@ type History struct {
 
 // ReadAll reads models and routes once, to the ends they have now.
 func ReadAll(ctx context.Context, c kafka.Config, topics schemas.Topics) (*History, error) {
-	r, err := openReader(c, topics)
+	r, err := openReader(c.Quiet(), topics)
 	if err != nil {
 		return nil, err
 	}
 	defer r.close()
 	if err := r.findEnds(ctx); err != nil {
-		return nil, err
+		return nil, c.Explain(err)
 	}
 	h := &History{topics: topics}
 	for !r.caughtUp() {

@@ -60,7 +60,7 @@ func (s *session) run(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			log.Warn("the last transaction was not committed: its applications are scored by the next owner", "error", err)
-			return nil
+			break
 		}
 		if worked {
 			pause = firstPause
@@ -84,19 +84,21 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// open connects and stores the client.
-func (s *session) open() (*kgo.GroupTransactSession, error) {
+// open connects and stores the client, whose requests all end with ctx.
+func (s *session) open(ctx context.Context) (*kgo.GroupTransactSession, error) {
 	c := s.parent.config
 	// The group may be joined before the client is returned.
 	var client *kgo.Client
 	returned := make(chan struct{})
 	defer close(returned)
 	opts := append(c.Kafka.Options(),
+		kgo.WithContext(ctx),
 		kgo.ConsumerGroup(c.Group),
 		kgo.ConsumeTopics(c.Topics.Applications),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(sessionTimeout/10),
+		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.FetchMaxWait(fetchWait),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtCommitted()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
@@ -130,24 +132,31 @@ func (s *session) open() (*kgo.GroupTransactSession, error) {
 }
 
 // leave hands the partitions to the other members, which would otherwise wait
-// for the session's timeout, and closes the client.
-func (s *session) leave(sess *kgo.GroupTransactSession) {
+// for the session's timeout, and closes the client. In the middle of a rebalance
+// both would wait for its slowest member: after a while the client's requests are
+// cut short.
+func (s *session) leave(sess *kgo.GroupTransactSession, cut context.CancelFunc) {
 	s.client.Store(nil)
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	if err := sess.Client().LeaveGroupContext(ctx); err != nil && !errors.Is(err, kerr.UnknownMemberID) {
 		s.parent.config.Log.Warn("could not leave the group", "transactional_id", s.id, "error", err)
+		cut()
 	}
 	sess.Close()
+	cut()
 }
 
 // work scores with one client. worked says whether it committed anything.
 func (s *session) work(ctx context.Context) (worked bool, err error) {
-	sess, err := s.open()
+	// SIGTERM must not reach the client: it finishes the transaction begun.
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	sess, err := s.open(requests)
 	if err != nil {
+		cut()
 		return false, err
 	}
-	defer s.leave(sess)
+	defer s.leave(sess, cut)
 	if err := s.take(ctx, sess.Client()); err != nil {
 		if ctx.Err() != nil {
 			return false, nil

@@ -41,9 +41,9 @@ func ParseFrom(text string) (From, error) {
 // Kafka answers; readiness says what is missing meanwhile.
 func (s *Scorer) prepare(ctx context.Context) error {
 	pause := firstPause
-	for {
+	for ctx.Err() == nil {
 		err := s.tryPrepare(ctx)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			return nil
 		}
 		if why := s.fatal(err); why != nil {
@@ -54,6 +54,7 @@ func (s *Scorer) prepare(ctx context.Context) error {
 		sleep(ctx, pause)
 		pause = min(2*pause, maxPause)
 	}
+	return nil
 }
 
 func (s *Scorer) tryPrepare(ctx context.Context) error {

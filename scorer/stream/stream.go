@@ -21,6 +21,9 @@ import (
 
 const (
 	sessionTimeout = 10 * time.Second
+	// All wait for the slowest member of a rebalance; a minute, the client's
+	// default, would be a minute without decisions.
+	rebalanceTimeout = sessionTimeout
 	// A member that hangs must not be able to commit after its partitions moved.
 	transactionTimeout = 8 * time.Second
 	// What one transaction's produce and end may take, whatever SIGTERM says.
