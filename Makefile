@@ -52,7 +52,15 @@ $(TOOLS)/golangci-lint: tools/go.mod
 	@mkdir -p $(TOOLS)
 	cd tools && GOBIN=$(CURDIR)/$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-lint: $(TOOLS)/golangci-lint python ## Lint Go and Python
+# Apart from the other tools: it does not build with the YAML library they need.
+$(TOOLS)/actionlint: Makefile
+	@mkdir -p $(TOOLS)
+	GOBIN=$(CURDIR)/$(TOOLS) $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+lint: $(TOOLS)/golangci-lint $(TOOLS)/actionlint python ## Lint Go, Python, shell scripts and workflows
+	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck" >&2; exit 1; }
+	shellcheck .ci/run deploy/dev/*.sh
+	$(TOOLS)/actionlint
 	$(GO) mod tidy -diff
 	$(TOOLS)/golangci-lint run
 	cd retrain && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/mypy credit_retrain
