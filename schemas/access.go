@@ -74,7 +74,8 @@ func Principals(prefix, group string) []Principal {
 				{ResourceCluster, "kafka-cluster", false, []string{Describe, DescribeConfigs}},
 				{ResourceGroup, group, false, []string{Describe, DescribeConfigs, AlterConfigs}},
 			},
-			read(n.DLQ), write(n.Applications, n.DLQ), []Grant{transactions("replay")})},
+			read(n.Applications, n.DLQ), write(n.Applications, n.DLQ),
+			[]Grant{{ResourceTransactional, prefix + "-dlq-replay", false, []string{Write}}})},
 		{"reader", "looks and judges (tail, verify, explain, dataset, drift report)", all(
 			read(n.Applications, n.Predictions, n.DLQ, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
 			[]Grant{{ResourceGroup, group, false, []string{Describe}}})},
