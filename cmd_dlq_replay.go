@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,23 +58,21 @@ func (c *dlqReplayCmd) Run(p *process) error {
 	}
 	report, err := deadletters.Replay(p.ctx, config)
 	warnUnclear(p, report.Unclear)
-	if err != nil {
-		if report.Replayed > 0 {
-			fmt.Fprintf(p.stderr, "replayed %s before it failed\n", letters(report.Replayed))
-		}
-		return err
+	if p.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted; run it again for the rest: it replays none twice")
 	}
 	if report.Declined {
 		fmt.Fprintln(p.stderr, "nothing was replayed")
 		return exitCode(1)
 	}
-	if err := c.print(p, report); err != nil {
-		return err
+	// Also where it failed: what was replayed until then is committed.
+	if err == nil || report.Replayed > 0 {
+		err = errors.Join(err, c.print(p, report))
 	}
-	if report.Refused > 0 || len(c.Letters) > 0 && report.Skipped > 0 {
+	if err == nil && (report.Refused > 0 || len(c.Letters) > 0 && report.Skipped > 0) {
 		return exitCode(1)
 	}
-	return nil
+	return err
 }
 
 func (c *dlqReplayCmd) selected() (deadletters.Selection, error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -190,6 +191,30 @@ func TestAReplayIsStoppedBetweenItsTransactions(t *testing.T) {
 		require.Equal(t, 1, n, letter)
 	}
 	require.Len(t, w.replayedFrom(), 20)
+}
+
+func TestWhetherATransactionEndedIsNotGuessed(t *testing.T) {
+	w := newWorld(t)
+	w.letters(6)
+	w.broker.Cluster().ControlKey(int16(kmsg.EndTxn), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		response := request.ResponseKind().(*kmsg.EndTxnResponse)
+		response.ErrorCode = kerr.UnknownServerError.Code
+		return response, nil, true
+	})
+	report, err := w.replay().run(t.Context())
+	require.ErrorContains(t, err, "on: whether they were is not known: UNKNOWN_SERVER_ERROR")
+	require.Zero(t, report.Replayed)
+	require.EqualValues(t, 6, w.replayed().Replayed)
+	require.Len(t, w.replayedFrom(), 6)
+}
+
+func TestAFenceIsExplained(t *testing.T) {
+	w := &writer{id: "t-dlq-replay"}
+	require.ErrorContains(t, w.failed(kerr.ProducerFenced, time.Now()), "another dlq replay has begun")
+	late := w.failed(kerr.ProducerFenced, time.Now().Add(-time.Minute))
+	require.ErrorContains(t, late, "longer than its timeout of 8s")
+	require.ErrorIs(t, late, kerr.ProducerFenced)
+	require.Equal(t, kerr.UnknownServerError, w.failed(kerr.UnknownServerError, time.Now()))
 }
 
 // cutLetter writes an application and the letter that was cut from it.
