@@ -19,12 +19,16 @@ type dlqCmd struct {
 
 // failedFlags select letters by why and when.
 type failedFlags struct {
-	Class []string `help:"Only letters of these classes: decode, contract, too-large, permanent." enum:"decode,contract,too-large,permanent" placeholder:"CLASS,…" group:"Filters"`
+	Class []string `help:"Only letters of these classes: decode, contract, too-large, permanent." enum:"decode,contract,too-large,permanent" placeholder:"CLASS" group:"Filters"`
 	From  string   `help:"Only letters of applications that failed at this time or later: start or an RFC 3339 time." placeholder:"start|TIME" group:"Filters"`
 	To    string   `help:"Only letters of applications that failed before this RFC 3339 time." placeholder:"TIME" group:"Filters"`
 }
 
-func (f failedFlags) given() bool { return len(f.Class) > 0 || f.From != "" || f.To != "" }
+// narrow says whether they leave anything out. The start does not: a --from that
+// stands in the environment for another command must not select every letter.
+func (f failedFlags) narrow() bool {
+	return len(f.Class) > 0 || f.From != "" && f.From != "start" || f.To != ""
+}
 
 func (f failedFlags) selection() (s deadletters.Selection, err error) {
 	s.Classes = f.Class

@@ -77,7 +77,7 @@ func (c *dlqReplayCmd) Run(p *process) error {
 
 func (c *dlqReplayCmd) selected() (deadletters.Selection, error) {
 	if len(c.Letters) > 0 {
-		if c.All || c.given() {
+		if c.All || c.narrow() {
 			return deadletters.Selection{}, errors.New("name letters, or select them with --class, --from, --to or --all, not both")
 		}
 		var s deadletters.Selection
@@ -90,7 +90,7 @@ func (c *dlqReplayCmd) selected() (deadletters.Selection, error) {
 		}
 		return s, nil
 	}
-	if !c.All && !c.given() {
+	if !c.All && !c.narrow() {
 		return deadletters.Selection{}, errors.New("which? Name letters as PARTITION/OFFSET, select them with --class, --from or --to, or say --all")
 	}
 	return c.selection()

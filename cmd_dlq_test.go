@@ -112,6 +112,7 @@ func TestWhichLettersMustBeSaid(t *testing.T) {
 		require.Contains(t, stderr, want)
 	}
 	f("which?", "replay")
+	f("which?", "replay", "--from", "start")
 	f("not both", "replay", "1/2", "--all")
 	f("not both", "replay", "1/2", "--class", "decode")
 	f(`letter "7": expected PARTITION/OFFSET`, "replay", "7")
