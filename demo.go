@@ -128,13 +128,14 @@ func (d *demo) makeTopics(ctx context.Context, p *process) error {
 	return err
 }
 
-// demoKept is how many bytes the demo keeps of each topic that grows, 200 MB in
-// all.
+// demoKept is how many bytes the demo keeps of each topic that grows, 100 MB in
+// all: the embedded broker keeps an index of every batch in memory, and a quiet
+// stream has a batch for nearly every record.
 func demoKept(t schemas.Topics) map[string]int64 {
-	return map[string]int64{t.Applications: 55e6, t.Predictions: 115e6, t.DLQ: 15e6, t.Outcomes: 5e6, t.DriftPanes: 4e6, t.DriftStatus: 4e6, t.DriftAlerts: 1e6}
+	return map[string]int64{t.Applications: 26e6, t.Predictions: 58e6, t.DLQ: 8e6, t.Outcomes: 3e6, t.DriftPanes: 2e6, t.DriftStatus: 2e6, t.DriftAlerts: 1e6}
 }
 
-// demoTopics is the catalogue, small: an hour or 200 MB.
+// demoTopics is the catalogue, small: an hour or 100 MB.
 func demoTopics() (specs []kafka.TopicSpec) {
 	kept := demoKept(schemas.NewTopics(demoPrefix))
 	for _, t := range schemas.Catalogue(demoPrefix) {
