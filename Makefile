@@ -6,7 +6,7 @@ VENV := .venv
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-kafka fuzz lint generate python test-python data train check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-kafka test-examples check-deploy fuzz lint generate python test-python data train check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,18 @@ test-race: ## Run the Go tests under the race detector (needs a C compiler)
 test-kafka: build ## Test two scorers, killed and stopped, on a real Kafka and Redis (or KAFKA=HOST:PORT REDIS=HOST:PORT); takes DATASET
 	@GO="$(GO)" DATASET="$(DATASET)" KAFKA="$(KAFKA)" REDIS="$(REDIS)" deploy/dev/test-kafka.sh
 
+EXAMPLES := .cache/examples
+
+$(EXAMPLES)/.installed: examples/python/requirements.txt
+	@command -v uv >/dev/null || { echo "make test-examples needs uv: pip install uv" >&2; exit 1; }
+	test -d $(EXAMPLES) || uv venv --quiet $(EXAMPLES)
+	VIRTUAL_ENV=$(EXAMPLES) uv pip sync --quiet --require-hashes $<
+	@touch $@
+
+test-examples: build $(EXAMPLES)/.installed ## Test the clients in examples/, Go, Python and curl, on the embedded broker
+	CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream CREDITSTREAM_TEST_PYTHON=$(CURDIR)/$(EXAMPLES)/bin/python \
+	  $(GO) test -count=1 -tags examples -run 'Example' ./apptest
+
 # A number of inputs, not a time: at the end of a time go test now and then reports
 # its own deadline as a failure.
 FUZZTIME ?= 50000x
@@ -50,6 +62,8 @@ $(TOOLS)/golangci-lint: tools/go.mod
 
 lint: $(TOOLS)/golangci-lint python ## Lint Go and Python
 	$(TOOLS)/golangci-lint run
+	$(VENV)/bin/ruff check --config retrain/pyproject.toml examples/python
+	$(VENV)/bin/ruff format --check --config retrain/pyproject.toml examples/python
 	cd retrain && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/mypy credit_retrain
 
 python: $(VENV)/.installed ## Make the Python environment (.venv)
