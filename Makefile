@@ -44,6 +44,22 @@ test-examples: build $(EXAMPLES)/.installed ## Test the clients in examples/, Go
 	CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream CREDITSTREAM_TEST_PYTHON=$(CURDIR)/$(EXAMPLES)/bin/python \
 	  $(GO) test -count=1 -tags examples -run 'Example' ./apptest
 
+DEPLOY := .cache/deploy
+
+$(DEPLOY)/.installed: deploy/dev/requirements.txt
+	@command -v uv >/dev/null || { echo "make check-deploy needs uv: pip install uv" >&2; exit 1; }
+	test -d $(DEPLOY) || uv venv --quiet $(DEPLOY)
+	VIRTUAL_ENV=$(DEPLOY) uv pip sync --quiet --require-hashes $<
+	@touch $@
+
+check-deploy: $(DEPLOY)/.installed ## Check compose.yaml, the Dockerfile, workflows and scripts, offline
+	@command -v shellcheck >/dev/null || { echo "make check-deploy needs shellcheck: apt-get install shellcheck (or the like)" >&2; exit 1; }
+	$(DEPLOY)/bin/hadolint deploy/Dockerfile
+	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	cd deploy/dev/compose-check && $(GO) run . ../../../compose.yaml
+	shellcheck $$(git ls-files '*.sh') .ci/run
+
 # A number of inputs, not a time: at the end of a time go test now and then reports
 # its own deadline as a failure.
 FUZZTIME ?= 50000x
