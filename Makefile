@@ -6,7 +6,7 @@ VENV := .venv
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-kafka test-examples check-deploy fuzz lint generate python test-python data train check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-kafka test-browser test-examples check-deploy fuzz lint generate python test-python data train check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,10 @@ test-race: ## Run the Go tests under the race detector (needs a C compiler)
 test-kafka: build ## Test two scorers, killed and stopped, on a real Kafka and Redis (or KAFKA=HOST:PORT REDIS=HOST:PORT); takes DATASET
 	@GO="$(GO)" DATASET="$(DATASET)" KAFKA="$(KAFKA)" REDIS="$(REDIS)" deploy/dev/test-kafka.sh
 
+test-browser: build ## Test the page of a demo in a headless browser (needs the package chromium); pictures in .cache/screenshots
+	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "make test-browser needs a browser: apt-get install chromium" >&2; exit 1; }
+	CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream $(GO) test -count=1 -tags browser -run TestThePage ./apptest
+
 EXAMPLES := .cache/examples
 
 $(EXAMPLES)/.installed: examples/python/requirements.txt
@@ -52,13 +56,10 @@ $(DEPLOY)/.installed: deploy/dev/requirements.txt
 	VIRTUAL_ENV=$(DEPLOY) uv pip sync --quiet --require-hashes $<
 	@touch $@
 
-check-deploy: $(DEPLOY)/.installed ## Check compose.yaml, the Dockerfile, workflows and scripts, offline
-	@command -v shellcheck >/dev/null || { echo "make check-deploy needs shellcheck: apt-get install shellcheck (or the like)" >&2; exit 1; }
+check-deploy: $(DEPLOY)/.installed ## Check compose.yaml and the Dockerfile, offline
 	$(DEPLOY)/bin/hadolint deploy/Dockerfile
 	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
-	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	cd deploy/dev/compose-check && $(GO) run . ../../../compose.yaml
-	shellcheck --severity=warning $$(git ls-files '*.sh') .ci/run
 
 # A number of inputs, not a time: at the end of a time go test now and then reports
 # its own deadline as a failure.
@@ -76,7 +77,16 @@ $(TOOLS)/golangci-lint: tools/go.mod
 	@mkdir -p $(TOOLS)
 	cd tools && GOBIN=$(CURDIR)/$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-lint: $(TOOLS)/golangci-lint python ## Lint Go and Python
+# Apart from the other tools: it does not build with the YAML library they need.
+$(TOOLS)/actionlint: Makefile
+	@mkdir -p $(TOOLS)
+	GOBIN=$(CURDIR)/$(TOOLS) $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+lint: $(TOOLS)/golangci-lint $(TOOLS)/actionlint python ## Lint Go, Python, shell scripts and workflows
+	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck" >&2; exit 1; }
+	shellcheck .ci/run deploy/dev/*.sh examples/curl/*.sh
+	$(TOOLS)/actionlint
+	$(GO) mod tidy -diff
 	$(TOOLS)/golangci-lint run
 	$(VENV)/bin/ruff check --config retrain/pyproject.toml examples/python
 	$(VENV)/bin/ruff format --check --config retrain/pyproject.toml examples/python

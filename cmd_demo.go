@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -45,6 +46,9 @@ func (c *demoCmd) Run(p *process) error {
 	case c.JSON && !c.Exit:
 		return errors.New("--json needs --exit: it prints the result of a run that ends")
 	}
+	if c.APIListen != "" && !onLoopback(c.APIListen) {
+		return fmt.Errorf("--api-listen %s can be reached from other machines, and the demo asks for no key: choose a loopback address", c.APIListen)
+	}
 	c.InProcess = c.InProcess || c.Exit
 	dir := c.DataDir
 	if dir == "" {
@@ -53,6 +57,9 @@ func (c *demoCmd) Run(p *process) error {
 			return err
 		}
 		defer func() { _ = os.RemoveAll(dir) }() // a temporary folder: the system clears what is left
+	}
+	if !c.Exit {
+		debug.SetGCPercent(demoGarbage)
 	}
 	status := &statusLine{w: p.stderr}
 	p = p.loggingTo(status)

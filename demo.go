@@ -31,8 +31,10 @@ const (
 	// demo runs for days.
 	demoTTL = 5 * time.Minute
 	// How many keys the demo's Redis holds before the oldest go early: two a
-	// decision, about 1.5 KB together.
-	demoKeys = 40_000
+	// decision, about 3 KB together.
+	demoKeys = 20_000
+	// Garbage a demo may hold, in percent of what it uses: memory before speed.
+	demoGarbage = 50
 	// demoStartTime bounds what making topics and releasing the model may take.
 	demoStartTime = 30 * time.Second
 )
@@ -184,16 +186,17 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 		return err
 	}
 	d.free(func() { _ = listener.Close() }) // the server has closed it, unless it never ran
+	process := &readiness{}
 	flags := apiFlags{APIListen: listener.Addr().String(), Feed: true, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
 	own, stop, err := flags.components(p, apiParts{
-		kafka: d.kafka, redis: redisAt, listener: listener, live: models.Live, reg: reg,
-		ready: func() error { return lifecycle.NotReady(d.components...) },
+		kafka: d.kafka, redis: redisAt, listener: listener, live: models.Live, reg: reg, process: process,
 	})
 	if err != nil {
 		return err
 	}
 	d.free(stop)
 	d.components = append(d.components, own...)
+	process.components = d.components
 	d.address = "http://" + listener.Addr().String()
 	return nil
 }
@@ -220,6 +223,9 @@ func (c *demoCmd) scorer(p *process, d *demo, config stream.Config) (lifecycle.C
 	}
 	d.child = &scorerProcess{
 		binary: binary, listen: telemetryAt, log: p.log, stderr: p.stderr,
+		said: func(pid int) {
+			say(p.stderr, "scorer", fmt.Sprintf("process %d, metrics http://%s/metrics; kill it and watch: kill -KILL %d", pid, telemetryAt, pid))
+		},
 		args: []string{
 			"--log-level", "warn", "score", "--stop-with-stdin", "--brokers", d.kafka.Brokers[0], "--prefix", demoPrefix,
 			"--group", config.Group, "--instance", config.Instance, "--sessions", strconv.Itoa(config.Sessions), "--static", "--listen", telemetryAt,
@@ -301,23 +307,22 @@ func (a aging) Run(ctx context.Context) error {
 	return nil
 }
 
+// say writes a line of where things are.
+func say(w io.Writer, what, where string) { fmt.Fprintf(w, "  %-10s%s\n", what, where) }
+
 // announce says where everything is.
 func (d *demo) announce(w io.Writer, dataDir string) {
-	say := func(what, where string) { fmt.Fprintf(w, "  %-10s%s\n", what, where) }
 	fmt.Fprintln(w, "creditstream demo: applications are decided as they come in. Stop with Ctrl-C.")
-	say("page", d.address)
-	say("API docs", d.address+"/docs")
+	say(w, "page", d.address)
+	say(w, "API docs", d.address+"/docs")
 	brokers := ""
 	if d.kafka.Brokers[0] != defaultBroker {
 		brokers = " --brokers " + d.kafka.Brokers[0]
 	}
-	say("Kafka", d.kafka.Brokers[0]+", try: "+program()+" tail"+brokers)
-	say("Redis", d.redis.Addr())
-	if d.child != nil {
-		say("scorer", "a process of its own (metrics http://"+d.child.listen+"/metrics); kill it: pkill -KILL -f stop-with-stdin")
-	}
+	say(w, "Kafka", d.kafka.Brokers[0]+", try: "+program()+" tail"+brokers)
+	say(w, "Redis", d.redis.Addr())
 	if dataDir != "" {
-		say("data", dataDir)
+		say(w, "data", dataDir)
 	}
 }
 

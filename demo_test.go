@@ -87,6 +87,7 @@ func TestDemoRefusesWhatMakesNoSense(t *testing.T) {
 	f("nowhere", "--scenario", "nowhere")
 	f("rate", "--rate", "-1")
 	f("--api-listen", "--api-listen", "nowhere")
+	f("loopback", "--api-listen", ":8000")
 }
 
 func TestTheDemoKeepsAsMuchAsItSays(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/consumer/deadletters"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -85,8 +86,10 @@ func (w *watch) Run(ctx context.Context) error {
 		w.mu.Lock()
 		fetches.EachRecord(func(r *kgo.Record) {
 			if r.Topic == w.topics.DLQ {
-				w.read.DeadLetters++
-				w.answered()
+				if !deadletters.IsMarker(r) {
+					w.read.DeadLetters++
+					w.answered()
+				}
 			} else if err := schemas.DecodePrediction(r.Value, &p); err == nil {
 				w.note(&p, now)
 			}

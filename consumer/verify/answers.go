@@ -8,12 +8,14 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/consumer/deadletters"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 // readAnswers enters every prediction and dead letter.
 func (r *run) readAnswers(ctx context.Context) error {
-	return read(ctx, r.Kafka, r.outputs, sink{each: r.answer, gap: func(topic string, partition int32) {
+	return r.Kafka.ReadCommitted(ctx, r.outputs, kafka.Sink{Each: r.answer, Gap: func(topic string, partition int32) {
 		delete(r.first, output{topic, partition})
 	}})
 }
@@ -61,11 +63,9 @@ func (r *run) answer(record *kgo.Record) error {
 	return nil
 }
 
-// isMarker says whether a record among the dead letters only says that another
-// was replayed.
+// isMarker says whether a record only says that a dead letter was replayed.
 func isMarker(t schemas.Topics, record *kgo.Record) bool {
-	_, marker := header(record, schemas.HeaderReplayOf)
-	return marker && record.Topic == t.DLQ
+	return record.Topic == t.DLQ && deadletters.IsMarker(record)
 }
 
 // sourceOf is what a record answers; sourced is false where it names no source.
@@ -126,7 +126,7 @@ type verdict struct {
 // inspect reads an answer; a prediction is left in r.prediction and computed again.
 func (r *run) inspect(record *kgo.Record, source schemas.Source) (v verdict, err error) {
 	if record.Topic == r.Topics.DLQ {
-		if _, cut := header(record, schemas.HeaderValueTruncated); !cut {
+		if _, cut := deadletters.WasCut(record); !cut {
 			v.digest, _ = r.content(source.Partition, source.Offset, record.Key, record.Value)
 			v.known = true
 		}
@@ -218,7 +218,7 @@ func (r *run) altered(record *kgo.Record, why string) {
 // was removed.
 func (r *run) settle(ctx context.Context) error {
 	topics := []string{r.Topics.Predictions, r.Topics.DLQ}
-	starts, err := listed(r.admin.ListStartOffsets(ctx, topics...))
+	starts, err := kafka.Listed(r.admin.ListStartOffsets(ctx, topics...))
 	if err != nil {
 		return err
 	}
