@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -30,6 +31,9 @@ var featureNames = []string{
 // parse makes a message of one line. What it does not look at, the ranges, the
 // scorer does: an application that breaks a rule goes to the dead letters.
 func parse(line string, now time.Time) (kafka.Message, error) {
+	if !utf8.ValidString(line) { // the decoder would change what is not
+		return kafka.Message{}, errors.New("expected UTF-8")
+	}
 	var a application
 	d := json.NewDecoder(strings.NewReader(line))
 	d.DisallowUnknownFields()
@@ -39,7 +43,7 @@ func parse(line string, now time.Time) (kafka.Message, error) {
 	if d.More() {
 		return kafka.Message{}, fmt.Errorf("application %q: something follows the object", a.ID)
 	}
-	if a.ID == "" || len(a.ID) > 128 || !utf8.ValidString(a.ID) {
+	if a.ID == "" || len(a.ID) > 128 {
 		return kafka.Message{}, fmt.Errorf("application_id %q: expected 1 to 128 bytes of UTF-8", a.ID)
 	}
 	for _, name := range featureNames {
