@@ -13,6 +13,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // watch reads what the demo has decided as any reader would, committed records
@@ -21,6 +22,7 @@ import (
 type watch struct {
 	client *kgo.Client
 	topics schemas.Topics
+	codec  *wire.Codec
 	began  time.Time     // latencies are those of applications since then
 	enough int64         // stream decisions and dead letters after which done is closed; 0: never
 	done   chan struct{} // closed once enough were read
@@ -43,7 +45,7 @@ type watched struct {
 const latencyAccuracy = 0.01
 
 // newWatch notes where the topics end: what is decided from now on is watched.
-func newWatch(ctx context.Context, k kafka.Config, topics schemas.Topics, enough uint64) (*watch, error) {
+func newWatch(ctx context.Context, k kafka.Config, topics schemas.Topics, codec *wire.Codec, enough uint64) (*watch, error) {
 	sketch, err := ddsketch.NewDefaultDDSketch(latencyAccuracy)
 	if err != nil {
 		return nil, err
@@ -65,7 +67,7 @@ func newWatch(ctx context.Context, k kafka.Config, topics schemas.Topics, enough
 	}
 	client.AddConsumePartitions(ends.KOffsets())
 	return &watch{
-		client: client, topics: topics, began: time.Now(), enough: int64(enough), done: make(chan struct{}), latency: sketch,
+		client: client, topics: topics, codec: codec, began: time.Now(), enough: int64(enough), done: make(chan struct{}), latency: sketch,
 		read: watched{Decisions: map[string]int64{}},
 	}, nil
 }
@@ -87,7 +89,7 @@ func (w *watch) Run(ctx context.Context) error {
 			if r.Topic == w.topics.DLQ {
 				w.read.DeadLetters++
 				w.answered()
-			} else if err := schemas.DecodePrediction(r.Value, &p); err == nil {
+			} else if err := w.codec.DecodePrediction(ctx, r.Value, &p); err == nil {
 				w.note(&p, now)
 			}
 		})

@@ -280,13 +280,13 @@ func TestFullCompatibilityIsBothWays(t *testing.T) {
 }
 
 // What has been published stays readable, and can read what is published now.
-// A changed schema goes into avro/versions under the next number, with a value it
+// A changed schema goes into versions/ under the next number, with a value it
 // wrote (hex) and what that says (json).
 func TestPublishedSchemasStayCompatible(t *testing.T) {
 	for e := range NumEvents {
 		newest := ""
 		for v := 1; ; v++ {
-			name := filepath.Join("avro", "versions", e.String()+"."+strconv.Itoa(v))
+			name := filepath.Join("versions", e.String()+"."+strconv.Itoa(v))
 			text, err := os.ReadFile(name + ".avsc")
 			if os.IsNotExist(err) {
 				require.Greater(t, v, 1)

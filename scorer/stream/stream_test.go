@@ -380,14 +380,16 @@ func TestOneBatchUsesItsMemoryAgain(t *testing.T) {
 		records = append(records, &kgo.Record{Topic: "t.applications", Partition: 1, Offset: int64(i), Value: schemas.AppendApplication(nil, &a)})
 	}
 	fetches = append(fetches, kgo.Fetch{Topics: []kgo.FetchTopic{{Topic: "t.applications", Partitions: []kgo.FetchPartition{{Partition: 1, Records: records}}}}})
-	b := newBatch()
+	b := newBatch(nil)
 	for _, n := range []int{100, 100} {
-		require.NoError(t, b.decide(w.live, w.topics, fetches, nil, time.Unix(1, 0)))
+		require.NoError(t, b.decode(t.Context(), w.topics, fetches, nil, time.Now))
+		require.NoError(t, b.decide(w.live, time.Unix(1, 0)))
 		require.Len(t, b.sources, n)
 	}
 	require.Equal(t, 100, b.decisions()[schemas.Approve]+b.decisions()[schemas.Refer]+b.decisions()[schemas.Decline])
 	require.Less(t, testing.AllocsPerRun(10, func() {
-		_ = b.decide(w.live, w.topics, fetches, nil, time.Unix(1, 0))
+		_ = b.decode(t.Context(), w.topics, fetches, nil, time.Now)
+		_ = b.decide(w.live, time.Unix(1, 0))
 	}), 20.0, "allocations of a batch, not of its records")
 }
 
