@@ -26,6 +26,7 @@ import (
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 const partitions = 4
@@ -38,6 +39,7 @@ type world struct {
 	topics schemas.Topics
 	client *kgo.Client
 	live   *release.LiveSet
+	codec  *wire.Codec // of the scorers, and to read what they wrote
 	reads  []string // the topics that outputs looks into
 }
 
@@ -98,7 +100,7 @@ func (w *world) apply(first, last int) {
 // scorer is one that does not run yet.
 func (w *world) scorer(instance string, change ...func(*Config)) *Scorer {
 	c := Config{
-		Kafka: w.config, Topics: w.topics, Group: "g", Instance: instance, Sessions: 2, Protocol: ProtocolClassic,
+		Kafka: w.config, Topics: w.topics, Codec: w.codec, Group: "g", Instance: instance, Sessions: 2, Protocol: ProtocolClassic,
 		Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}
 	for _, f := range change {
@@ -149,7 +151,7 @@ func (w *world) outputs(n int) (bySource map[schemas.Source]int, letters []*kgo.
 				return
 			}
 			var p schemas.Prediction
-			require.NoError(w.t, schemas.DecodePrediction(r.Value, &p))
+			require.NoError(w.t, w.codec.DecodePrediction(ctx, r.Value, &p))
 			require.Equal(w.t, string(r.Key), p.ApplicationID)
 			require.Equal(w.t, w.live.Champion.Version, p.ModelVersion)
 		})
