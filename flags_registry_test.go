@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,7 +48,7 @@ func TestADemoGoesOnInAvro(t *testing.T) {
 func TestTheAPIPublishesAvro(t *testing.T) {
 	fake := fakeRegistry(t)
 	w := startAPI(t, "--schema-registry", fake.URL())
-	status, body, _ := w.do("POST", "/predict", `{"application_id": "A-1", "features": `+features+`}`)
+	status, body, _ := w.do(http.MethodPost, "/predict", applicationBody("A-1"))
 	require.Equal(t, 200, status, body)
 	value := w.predictions(1)["A-1"].Value
 	id, rest, err := schemas.CutAvroHeader(value)
@@ -100,7 +101,7 @@ func TestTopicsApplyRegistersWhatIsCompatible(t *testing.T) {
 	require.NoError(t, err)
 	code, _, errs = apply()
 	require.Equal(t, 1, code)
-	require.Contains(t, errs, "version 2 of credit.predictions-value and this program's schema are not compatible: the first cannot read the second: region is missing and has no default")
+	require.Contains(t, errs, "version 2 of credit.predictions-value and this program's schema are not compatible: who reads with it could not read the new: region is missing and has no default")
 }
 
 func TestThePasswordOfTheRegistryIsASecret(t *testing.T) {
@@ -109,7 +110,7 @@ func TestThePasswordOfTheRegistryIsASecret(t *testing.T) {
 	args := []string{"topics", "apply", "--brokers", addr, "--schema-registry", fake.URL(), "--schema-registry-user", "user"}
 	code, _, errs := creditstream(t, args...)
 	require.Equal(t, 1, code)
-	require.Contains(t, errs, "HTTP 401")
+	require.Contains(t, errs, "HTTP 403")
 
 	code, _, errs = creditstream(t, append(args, "--schema-registry-password", "pass")...)
 	require.Equal(t, 2, code)

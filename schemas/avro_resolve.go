@@ -53,10 +53,10 @@ func parseAvro(text string) (*avro.Schema, error) {
 
 // readable says why what the writer wrote cannot be read as the reader has it.
 func readable(writer, reader *avro.Schema) error {
-	if err := avro.CheckCompatibility(writer, reader); err != nil {
+	if err := sameMeaning(writer.Root().ExpandReferences(), reader.Root().ExpandReferences(), ""); err != nil {
 		return err
 	}
-	return sameMeaning(writer.Root().ExpandReferences(), reader.Root().ExpandReferences(), "")
+	return avro.CheckCompatibility(writer, reader)
 }
 
 // sameMeaning refuses what resolution lets through and the contract does not. An
@@ -106,22 +106,22 @@ func record(n *avro.SchemaNode) *avro.SchemaNode {
 	return nil
 }
 
-// CheckAvro says why two schemas are not fully compatible: each must read what the
-// other wrote.
-func CheckAvro(one, other string) error {
-	a, err := parseAvro(one)
+// CheckAvro says why a schema is not fully compatible with one that was published
+// before: each must read what the other wrote.
+func CheckAvro(published, next string) error {
+	before, err := parseAvro(published)
 	if err != nil {
 		return err
 	}
-	b, err := parseAvro(other)
+	after, err := parseAvro(next)
 	if err != nil {
 		return err
 	}
-	if err := readable(a, b); err != nil {
-		return fmt.Errorf("the second cannot read the first: %w", err)
+	if err := readable(before, after); err != nil {
+		return fmt.Errorf("what it has written could not be read: %w", err)
 	}
-	if err := readable(b, a); err != nil {
-		return fmt.Errorf("the first cannot read the second: %w", err)
+	if err := readable(after, before); err != nil {
+		return fmt.Errorf("who reads with it could not read the new: %w", err)
 	}
 	return nil
 }
