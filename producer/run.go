@@ -64,7 +64,7 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 		return err
 	}
 	if err := p.config.Codec.Await(ctx); err != nil {
-		return nil //nolint:nilerr // told to stop is not a failure
+		return nil // told to stop
 	}
 	r := &emission{Producer: p, client: cl, source: src}
 	return r.run(ctx)

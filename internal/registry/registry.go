@@ -48,7 +48,7 @@ func New(c Config) (*Client, error) {
 	case c.User == "" && c.Password != "":
 		return nil, errors.New("there is a password for the schema registry and no user: set --schema-registry-user")
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck // that is what it is
+	transport := http.DefaultTransport.(*http.Transport).Clone()
 	opts := []sr.ClientOpt{
 		sr.URLs(strings.TrimRight(c.URL, "/")),
 		sr.UserAgent("creditstream"),
@@ -99,6 +99,9 @@ func (e refusedError) Unwrap() error { return e.error }
 func (c *Client) explain(doing string, err error) error {
 	answer, answered := errors.AsType[*sr.ResponseError](err)
 	if !answered {
+		if asking, ok := errors.AsType[*url.Error](err); ok {
+			err = asking.Err // which does not repeat the address twice over
+		}
 		return fmt.Errorf("schema registry %s: %s: %w", c.url, doing, err)
 	}
 	explained := fmt.Errorf("schema registry %s: %s: HTTP %d: %s", c.url, doing, answer.StatusCode, answer.Message)
@@ -126,8 +129,17 @@ func (c *Client) Schema(ctx context.Context, id uint32) (text string, known bool
 }
 
 // Register makes an Avro schema the newest of a subject, unless it is there
-// already, and returns its id.
+// already, and returns its id. To find one that is there takes no permission to
+// write.
 func (c *Client) Register(ctx context.Context, subject, schema string) (id uint32, err error) {
+	found, err := c.client.LookupSchema(ctx, subject, sr.Schema{Schema: schema, Type: sr.TypeAvro})
+	if err == nil {
+		return uint32(found.ID), nil
+	}
+	answer, ok := errors.AsType[*sr.ResponseError](err)
+	if !ok || answer.ErrorCode != sr.ErrSubjectNotFound.Code && answer.ErrorCode != sr.ErrSchemaNotFound.Code {
+		return 0, c.explain("looking for the schema of "+subject, err)
+	}
 	n, err := c.client.RegisterSchema(ctx, subject, sr.Schema{Schema: schema, Type: sr.TypeAvro}, -1, -1)
 	if err != nil {
 		return 0, c.explain("registering the schema of "+subject, err)

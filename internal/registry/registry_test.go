@@ -28,6 +28,19 @@ func TestASchemaIsRegisteredOnceAndFoundByItsID(t *testing.T) {
 	again, err := c.Register(t.Context(), "t-value", text)
 	require.NoError(t, err)
 	require.Equal(t, id, again)
+	fake.Intercept(func(w http.ResponseWriter, r *http.Request) bool { // who may only read
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/versions") {
+			http.Error(w, "read only", http.StatusForbidden)
+			return true
+		}
+		return false
+	})
+	again, err = c.Register(t.Context(), "t-value", text)
+	require.NoError(t, err)
+	require.Equal(t, id, again)
+	_, err = c.Register(t.Context(), "other-value", text)
+	require.ErrorContains(t, err, "registering the schema of other-value: HTTP 403")
+	fake.ClearInterceptors()
 	got, known, err := c.Schema(t.Context(), id)
 	require.NoError(t, err)
 	require.True(t, known)

@@ -126,7 +126,11 @@ func (c *Codec) Run(ctx context.Context) error {
 
 func (c *Codec) register(ctx context.Context) (*[schemas.NumEvents]uint32, error) {
 	var ids [schemas.NumEvents]uint32
-	for e, topic := range c.config.Writes {
+	for e := range schemas.NumEvents {
+		topic, writes := c.config.Writes[e]
+		if !writes {
+			continue
+		}
 		pause := firstPause
 		for {
 			ask, cancel := context.WithTimeout(ctx, askTime)

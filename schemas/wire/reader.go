@@ -114,7 +114,7 @@ func (c *Codec) ask(ctx context.Context, k key) (known, error) {
 		if a.Err != nil {
 			return known{}, a.Err
 		}
-		return a.Val.(known), nil //nolint:errcheck // that is what it returns
+		return a.Val.(known), nil
 	}
 }
 

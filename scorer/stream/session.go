@@ -51,7 +51,7 @@ func (s *session) run(ctx context.Context) error {
 		}
 	}
 	if s.parent.config.Codec.Await(ctx) != nil {
-		return nil // told to stop
+		return nil //nolint:nilerr // told to stop is not a failure
 	}
 	for ctx.Err() == nil {
 		worked, err := s.work(ctx)

@@ -40,7 +40,7 @@ type world struct {
 	client *kgo.Client
 	live   *release.LiveSet
 	codec  *wire.Codec // of the scorers, and to read what they wrote
-	reads  []string // the topics that outputs looks into
+	reads  []string    // the topics that outputs looks into
 }
 
 func newWorld(t *testing.T) *world {
