@@ -6,7 +6,7 @@ VENV := .venv
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-kafka fuzz lint generate python test-python data train check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-kafka test-browser fuzz lint generate python test-python data train check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,10 @@ test-race: ## Run the Go tests under the race detector (needs a C compiler)
 test-kafka: build ## Test two scorers, killed and stopped, on a real Kafka and Redis (or KAFKA=HOST:PORT REDIS=HOST:PORT); takes DATASET
 	@GO="$(GO)" DATASET="$(DATASET)" KAFKA="$(KAFKA)" REDIS="$(REDIS)" deploy/dev/test-kafka.sh
 
+test-browser: build ## Test the page of a demo in a headless browser (needs the package chromium); pictures in .cache/screenshots
+	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "make test-browser needs a browser: apt-get install chromium" >&2; exit 1; }
+	CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream $(GO) test -count=1 -tags browser -run TestThePage ./apptest
+
 # A number of inputs, not a time: at the end of a time go test now and then reports
 # its own deadline as a failure.
 FUZZTIME ?= 50000x
@@ -48,7 +52,16 @@ $(TOOLS)/golangci-lint: tools/go.mod
 	@mkdir -p $(TOOLS)
 	cd tools && GOBIN=$(CURDIR)/$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-lint: $(TOOLS)/golangci-lint python ## Lint Go and Python
+# Apart from the other tools: it does not build with the YAML library they need.
+$(TOOLS)/actionlint: Makefile
+	@mkdir -p $(TOOLS)
+	GOBIN=$(CURDIR)/$(TOOLS) $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+lint: $(TOOLS)/golangci-lint $(TOOLS)/actionlint python ## Lint Go, Python, shell scripts and workflows
+	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck" >&2; exit 1; }
+	shellcheck .ci/run deploy/dev/*.sh
+	$(TOOLS)/actionlint
+	$(GO) mod tidy -diff
 	$(TOOLS)/golangci-lint run
 	cd retrain && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/mypy credit_retrain
 

@@ -86,7 +86,7 @@ type apiParts struct {
 	listener net.Listener
 	live     func() *release.LiveSet
 	reg      *prometheus.Registry
-	ready    func() error // of the whole process
+	process  *readiness // of all that the process runs
 }
 
 // components are the API and what it needs of its own; stop frees what they hold
@@ -124,7 +124,9 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	server, err := api.New(api.Config{
 		Listener: listener, Live: parts.live, Publisher: predictionPublisher{writer, parts.codec}, Lookup: view.NewStore(client),
 		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: feed, Keys: keys, Limits: limits,
-		Metrics: promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.ready, Degraded: watch.Away,
+		// Without keys, being on this machine is what lets a caller in (check).
+		LocalOnly: keys == nil && !f.NoAuth,
+		Metrics:   promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.process.ready, Pending: parts.process.pending,
 		Version: version(), Log: p.log, Registerer: parts.reg, Now: time.Now,
 	})
 	stop = func() {
@@ -143,7 +145,9 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 func (apiCmd) Help() string {
 	return `Answers POST /predict, POST /predict/batch and GET /predictions/{id} with the decisions of the stream's own scorer, and serves a page at / and documentation at /docs. Every decision is on the predictions topic before it is answered.
 
-Scoring needs a model and Kafka, and /readyz says whether both are there. Look-ups and requests with an Idempotency-Key need Redis; while it is away they get 503, the others are served, and /readyz says degraded.
+Scoring needs a model and Kafka, and /readyz says whether both are there. Look-ups and requests with an Idempotency-Key need Redis; while it is away they get 503, the others are served, and /readyz says so below "ready".
+
+Without keys only this machine is answered, and only under its own name: localhost or a loopback address in the Host header. Behind a proxy set --api-keys, or --no-auth if the proxy asks for them.
 
 Examples:
   creditstream api --model shipped
@@ -164,15 +168,14 @@ func (c *apiCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	var all []lifecycle.Component
+	process := &readiness{}
 	own, stop, err := c.components(p, apiParts{
-		kafka: c.kafkaFlags, redis: c.redisFlags, codec: codec, live: models.Live, reg: reg,
-		ready: func() error { return lifecycle.NotReady(all...) },
+		kafka: c.kafkaFlags, redis: c.redisFlags, codec: codec, live: models.Live, reg: reg, process: process,
 	})
 	if err != nil {
 		return err
 	}
 	defer stop()
-	all = withCodec(codec, append([]lifecycle.Component{models}, own...)...)
-	return serveComponents(p, c.Listen, reg, all...)
+	process.components = withCodec(codec, append([]lifecycle.Component{models}, own...)...)
+	return serveComponents(p, c.Listen, reg, process.components...)
 }

@@ -194,7 +194,7 @@ func TestAPIWithRedis(t *testing.T) {
 	w.redis.Server().SetError("ERR away")
 	require.Eventually(t, func() bool {
 		_, body, _ := w.get("/readyz")
-		return strings.Contains(body, "degraded: redis: ERR away")
+		return body == "ready\nredis: away, no look-ups and no idempotency keys meanwhile: ERR away\n"
 	}, time.Minute, 10*time.Millisecond)
 	status, _, _ = w.get("/readyz")
 	require.Equal(t, 200, status)
@@ -218,6 +218,58 @@ func TestAPIShowsMetrics(t *testing.T) {
 	} {
 		require.Contains(t, body, want)
 	}
+}
+
+func TestEveryReadyzOfAProcessTellsTheSame(t *testing.T) {
+	listen, err := freeAddress()
+	require.NoError(t, err)
+	w := startAPI(t, "--listen", listen)
+	both := func(says string) {
+		t.Helper()
+		telemetry := func() string {
+			resp, err := http.Get("http://" + listen + "/readyz")
+			if err != nil {
+				return err.Error()
+			}
+			defer func() { _ = resp.Body.Close() }()
+			b, _ := io.ReadAll(resp.Body)
+			return resp.Status + " " + string(b)
+		}
+		require.Eventually(t, func() bool {
+			status, body, _ := w.get("/readyz")
+			return status == http.StatusOK && strings.Contains(body, says) && telemetry() == "200 OK "+body
+		}, time.Minute, 10*time.Millisecond, says)
+	}
+	both("ready\n")
+	route := schemas.Route{Champion: "v-none", Policy: schemas.DefaultPolicyText, By: "test", Why: "its bundle comes later"}
+	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: "t.routes", Value: schemas.AppendRoute(nil, &route)}).FirstErr())
+	both("models: route revision 0 waits: ")
+	w.redis.Server().SetError("ERR away")
+	both("redis: away, ")
+	_, body, _ := w.get("/readyz")
+	require.Contains(t, body, "models: route revision 0 waits: ")
+	status, _, _ := w.do(http.MethodPost, "/predict", applicationBody("a"))
+	require.Equal(t, http.StatusOK, status)
+}
+
+func TestWithoutKeysOnlyThisMachinesNamesAreAnswered(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, os.WriteFile(keys, []byte("shop:0123456789abcdef\n"), 0o600))
+	f := func(status int, flags ...string) {
+		w := startAPI(t, flags...)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+"/model", http.NoBody)
+		require.NoError(t, err)
+		r.Host = "rebound.example:8000"
+		r.Header.Set("X-API-Key", "0123456789abcdef")
+		resp, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, status, resp.StatusCode)
+		require.Zero(t, w.stop())
+	}
+	f(http.StatusMisdirectedRequest)
+	f(http.StatusOK, "--no-auth")
+	f(http.StatusOK, "--api-keys", keys)
 }
 
 func TestAPIRefusesToStart(t *testing.T) {

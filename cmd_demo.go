@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -31,7 +32,7 @@ type demoCmd struct {
 
 // Help is the second half of `demo --help`.
 func (demoCmd) Help() string {
-	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 200 MB.
+	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 100 MB.
 
 Examples:
   creditstream demo
@@ -47,6 +48,9 @@ func (c *demoCmd) Run(p *process) error {
 	case c.JSON && !c.Exit:
 		return errors.New("--json needs --exit: it prints the result of a run that ends")
 	}
+	if c.APIListen != "" && !onLoopback(c.APIListen) {
+		return fmt.Errorf("--api-listen %s can be reached from other machines, and the demo asks for no key: choose a loopback address", c.APIListen)
+	}
 	c.InProcess = c.InProcess || c.Exit
 	dir := c.DataDir
 	if dir == "" {
@@ -55,6 +59,9 @@ func (c *demoCmd) Run(p *process) error {
 			return err
 		}
 		defer func() { _ = os.RemoveAll(dir) }() // a temporary folder: the system clears what is left
+	}
+	if !c.Exit {
+		debug.SetGCPercent(demoGarbage)
 	}
 	status := &statusLine{w: p.stderr}
 	p = p.loggingTo(status)

@@ -33,8 +33,10 @@ const (
 	// demo runs for days.
 	demoTTL = 5 * time.Minute
 	// How many keys the demo's Redis holds before the oldest go early: two a
-	// decision, about 1.5 KB together.
-	demoKeys = 40_000
+	// decision, about 3 KB together.
+	demoKeys = 20_000
+	// Garbage a demo may hold, in percent of what it uses: memory before speed.
+	demoGarbage = 50
 	// demoStartTime bounds what making topics and releasing the model may take.
 	demoStartTime = 30 * time.Second
 )
@@ -134,13 +136,14 @@ func (d *demo) makeTopics(ctx context.Context, p *process) error {
 	return err
 }
 
-// demoKept is how many bytes the demo keeps of each topic that grows, 200 MB in
-// all.
+// demoKept is how many bytes the demo keeps of each topic that grows, 100 MB in
+// all: the embedded broker keeps an index of every batch in memory, and a quiet
+// stream has a batch for nearly every record.
 func demoKept(t schemas.Topics) map[string]int64 {
-	return map[string]int64{t.Applications: 55e6, t.Predictions: 115e6, t.DLQ: 15e6, t.Outcomes: 5e6, t.DriftPanes: 4e6, t.DriftStatus: 4e6, t.DriftAlerts: 1e6}
+	return map[string]int64{t.Applications: 26e6, t.Predictions: 58e6, t.DLQ: 8e6, t.Outcomes: 3e6, t.DriftPanes: 2e6, t.DriftStatus: 2e6, t.DriftAlerts: 1e6}
 }
 
-// demoTopics is the catalogue, small: an hour or 200 MB.
+// demoTopics is the catalogue, small: an hour or 100 MB.
 func demoTopics() (specs []kafka.TopicSpec) {
 	kept := demoKept(schemas.NewTopics(demoPrefix))
 	for _, t := range schemas.Catalogue(demoPrefix) {
@@ -192,16 +195,17 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 		return err
 	}
 	d.free(func() { _ = listener.Close() }) // the server has closed it, unless it never ran
+	process := &readiness{}
 	flags := apiFlags{APIListen: listener.Addr().String(), Feed: true, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
 	own, stop, err := flags.components(p, apiParts{
-		kafka: d.kafka, redis: redisAt, codec: d.codec, listener: listener, live: models.Live, reg: reg,
-		ready: func() error { return lifecycle.NotReady(d.components...) },
+		kafka: d.kafka, redis: redisAt, codec: d.codec, listener: listener, live: models.Live, reg: reg, process: process,
 	})
 	if err != nil {
 		return err
 	}
 	d.free(stop)
 	d.components = append(d.components, own...)
+	process.components = d.components
 	d.address = "http://" + listener.Addr().String()
 	return nil
 }
@@ -228,6 +232,9 @@ func (c *demoCmd) scorer(p *process, d *demo, config stream.Config) (lifecycle.C
 	}
 	d.child = &scorerProcess{
 		binary: binary, listen: telemetryAt, log: p.log, stderr: p.stderr,
+		said: func(pid int) {
+			say(p.stderr, "scorer", fmt.Sprintf("process %d, metrics http://%s/metrics; kill it and watch: kill -KILL %d", pid, telemetryAt, pid))
+		},
 		args: []string{
 			"--log-level", "warn", "score", "--stop-with-stdin", "--brokers", d.kafka.Brokers[0], "--prefix", demoPrefix,
 			"--group", config.Group, "--instance", config.Instance, "--sessions", strconv.Itoa(config.Sessions), "--static", "--listen", telemetryAt,
@@ -310,23 +317,22 @@ func (a aging) Run(ctx context.Context) error {
 	return nil
 }
 
+// say writes a line of where things are.
+func say(w io.Writer, what, where string) { fmt.Fprintf(w, "  %-10s%s\n", what, where) }
+
 // announce says where everything is.
 func (d *demo) announce(w io.Writer, dataDir string) {
-	say := func(what, where string) { fmt.Fprintf(w, "  %-10s%s\n", what, where) }
 	fmt.Fprintln(w, "creditstream demo: applications are decided as they come in. Stop with Ctrl-C.")
-	say("page", d.address)
-	say("API docs", d.address+"/docs")
+	say(w, "page", d.address)
+	say(w, "API docs", d.address+"/docs")
 	brokers := ""
 	if d.kafka.Brokers[0] != defaultBroker {
 		brokers = " --brokers " + d.kafka.Brokers[0]
 	}
-	say("Kafka", d.kafka.Brokers[0]+", try: "+program()+" tail"+brokers)
-	say("Redis", d.redis.Addr())
-	if d.child != nil {
-		say("scorer", "a process of its own (metrics http://"+d.child.listen+"/metrics); kill it: pkill -KILL -f stop-with-stdin")
-	}
+	say(w, "Kafka", d.kafka.Brokers[0]+", try: "+program()+" tail"+brokers)
+	say(w, "Redis", d.redis.Addr())
 	if dataDir != "" {
-		say("data", dataDir)
+		say(w, "data", dataDir)
 	}
 }
 

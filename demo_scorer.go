@@ -22,6 +22,7 @@ type scorerProcess struct {
 	listen string // its telemetry's host:port
 	log    *slog.Logger
 	stderr io.Writer
+	said   func(pid int) // called with each child's
 
 	mu       sync.Mutex // guards what follows
 	pid      int        // 0 while none runs
@@ -97,6 +98,7 @@ func (s *scorerProcess) once(ctx context.Context) error {
 	s.mu.Lock()
 	s.pid = cmd.Process.Pid
 	s.mu.Unlock()
+	s.said(cmd.Process.Pid)
 	err = cmd.Wait()
 	s.mu.Lock()
 	s.pid = 0

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/consumer/deadletters"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -84,16 +85,21 @@ func (w *watch) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		fetches := w.client.PollFetches(ctx)
 		now := time.Now()
-		w.mu.Lock()
 		fetches.EachRecord(func(r *kgo.Record) {
-			if r.Topic == w.topics.DLQ {
+			letter := r.Topic == w.topics.DLQ
+			// Without the lock: it may wait for a schema.
+			if letter && deadletters.IsMarker(r) || !letter && w.codec.DecodePrediction(ctx, r.Value, &p) != nil {
+				return
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if letter {
 				w.read.DeadLetters++
 				w.answered()
-			} else if err := w.codec.DecodePrediction(ctx, r.Value, &p); err == nil {
+			} else {
 				w.note(&p, now)
 			}
 		})
-		w.mu.Unlock()
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ const redisInterval = 2 * time.Second
 type redisWatch struct {
 	client *redis.Client
 	log    *slog.Logger
-	state  atomic.Pointer[error] // why it is away; nil before the first look
+	state  atomic.Pointer[error] // why it is away, nil when it is not; no pointer before the first look
 }
 
 // Name is part of lifecycle.Component.
@@ -28,12 +28,17 @@ func (*redisWatch) Name() string { return "redis" }
 // Ready is part of lifecycle.Component.
 func (*redisWatch) Ready() error { return nil }
 
-// Away says why Redis cannot be used, nil when it can.
-func (w *redisWatch) Away() error {
-	if p := w.state.Load(); p != nil {
-		return *p
+// Pending says why Redis cannot be used and what is not done meanwhile; nil when
+// it can.
+func (w *redisWatch) Pending() error {
+	p := w.state.Load()
+	switch {
+	case p == nil:
+		return errors.New("not reached yet")
+	case *p != nil:
+		return fmt.Errorf("away, no look-ups and no idempotency keys meanwhile: %w", *p)
 	}
-	return errors.New("redis: not reached yet")
+	return nil
 }
 
 // Run looks after Redis until ctx ends.
@@ -57,9 +62,6 @@ func (w *redisWatch) Run(ctx context.Context) error {
 }
 
 func (w *redisWatch) note(err error) {
-	if err != nil {
-		err = fmt.Errorf("redis: %w", err)
-	}
 	before := w.state.Swap(&err)
 	switch {
 	case err != nil && (before == nil || *before == nil):

@@ -24,16 +24,28 @@ func serveComponents(p *process, listen string, reg *prometheus.Registry, compon
 		if err != nil {
 			return fmt.Errorf("--listen %s: %w", listen, err)
 		}
-		all = append([]lifecycle.Component{&telemetryServer{l, reg, components}}, components...)
+		all = append([]lifecycle.Component{&telemetryServer{l, reg, readiness{components}}}, components...)
 	}
 	return lifecycle.Run(p.ctx, drainTime, p.log, all...)
 }
 
+// readiness is what every /readyz of the process tells, on whichever port: its
+// components are set before any of them runs.
+type readiness struct {
+	components []lifecycle.Component
+}
+
+// ready is nil when the work can be done, and otherwise says what is missing.
+func (r *readiness) ready() error { return lifecycle.NotReady(r.components...) }
+
+// pending says what is waited for though the work can be done.
+func (r *readiness) pending() error { return lifecycle.Pending(r.components...) }
+
 // telemetryServer shows what the other components of the process are doing.
 type telemetryServer struct {
-	listener   net.Listener
-	registry   *prometheus.Registry
-	components []lifecycle.Component
+	listener net.Listener
+	registry *prometheus.Registry
+	process  readiness
 }
 
 func (*telemetryServer) Name() string { return "telemetry" }
@@ -41,8 +53,5 @@ func (*telemetryServer) Name() string { return "telemetry" }
 func (*telemetryServer) Ready() error { return nil }
 
 func (t *telemetryServer) Run(ctx context.Context) error {
-	return telemetry.Serve(ctx, t.listener, telemetry.Handler(t.registry,
-		func() error { return lifecycle.NotReady(t.components...) },
-		func() error { return lifecycle.Pending(t.components...) },
-	))
+	return telemetry.Serve(ctx, t.listener, telemetry.Handler(t.registry, t.process.ready, t.process.pending))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -157,18 +158,20 @@ func TestNoMoreThanSoManyInFlight(t *testing.T) {
 }
 
 func TestReadySaysWhatIsMissing(t *testing.T) {
-	var missing, degraded error
+	var missing, pending error
 	w := newWorld(t, func(c *Config) {
 		c.Ready = func() error { return missing }
-		c.Degraded = func() error { return degraded }
+		c.Pending = func() error { return pending }
 	})
 	require.Equal(t, "ready\n", w.get("/readyz").Body.String())
-	degraded = errAway
+	pending = errors.Join(errors.New("models: route revision 3 waits"), errors.New("redis: away"))
 	rec := w.get("/readyz")
 	require.Equal(t, http.StatusOK, rec.Code)
-	require.True(t, strings.HasPrefix(rec.Body.String(), "ready\ndegraded: "), rec.Body.String())
+	require.Equal(t, "ready\nmodels: route revision 3 waits\nredis: away\n", rec.Body.String())
 	missing = errAway
-	require.Equal(t, http.StatusServiceUnavailable, w.get("/readyz").Code)
+	rec = w.get("/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, rec.Code)
+	require.Equal(t, errAway.Error()+"\n", rec.Body.String())
 }
 
 func FuzzParseKeys(f *testing.F) {

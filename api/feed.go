@@ -1,10 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/creditstream/creditstream/schemas"
@@ -12,7 +15,7 @@ import (
 
 // Feed follows the stream of decisions for people to look at.
 type Feed interface {
-	// Snapshot is what is known now: the last sampled decisions, newest first.
+	// Snapshot is what is known now, with the last sampled decisions.
 	Snapshot() FeedSnapshot
 	// Subscribe hands out what is new until ctx ends or the feed does, and then
 	// closes the channel. A reader that is too slow misses decisions; the totals
@@ -33,7 +36,7 @@ type FeedTotals struct {
 // afterwards.
 type FeedSnapshot struct {
 	Totals    FeedTotals
-	Decisions []schemas.Prediction // newest first; their features are never handed on
+	Decisions []schemas.Prediction // in any order; their features are never handed on
 }
 
 // FeedUpdate is what is new since the last.
@@ -129,13 +132,22 @@ func (s *Server) appendFeed(dst []byte, f FeedSnapshot) []byte {
 	dst = append(dst, `,"per_second":`...)
 	dst = strconv.AppendFloat(dst, t.PerSecond, 'f', 1, 64)
 	dst = append(dst, `,"decisions":[`...)
-	for i := range f.Decisions[:min(len(f.Decisions), maxDecisions)] {
+	for i, p := range newestFirst(f.Decisions) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = schemas.AppendSummary(dst, &f.Decisions[i], text)
+		dst = schemas.AppendSummary(dst, &p, text)
 	}
 	return append(dst, `]}`...)
+}
+
+// newestFirst puts decisions, which come as partitions yield them, in the order
+// they were made: those of one moment by id. The caller's are left as they are.
+func newestFirst(decisions []schemas.Prediction) []schemas.Prediction {
+	sorted := slices.SortedFunc(slices.Values(decisions), func(a, b schemas.Prediction) int {
+		return cmp.Or(b.DecidedAt.Time().Compare(a.DecidedAt.Time()), strings.Compare(b.ApplicationID, a.ApplicationID))
+	})
+	return sorted[:min(len(sorted), maxDecisions)]
 }
 
 func appendCounts(dst []byte, counts map[string]int64, names ...string) []byte {

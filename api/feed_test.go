@@ -68,6 +68,25 @@ func TestDecisionsAreShownWithoutFeatures(t *testing.T) {
 	w.problem(w.get("/decisions/stream"), http.StatusServiceUnavailable, "no-feed")
 }
 
+func TestDecisionsAreShownNewestFirst(t *testing.T) {
+	feed := newFakeFeed()
+	at := func(id string, ms int64) schemas.Prediction {
+		return schemas.Prediction{ApplicationID: id, DecidedAt: schemas.At(time.UnixMilli(ms)), Decision: "approve", Channel: "stream", ModelVersion: "v"}
+	}
+	feed.snapshot.Decisions = []schemas.Prediction{at("A-3", 1000), at("A-9", 900), at("A-4", 1000), at("A-1", 1001), at("A-5", 1000)}
+	w := newWorld(t, func(c *Config) { c.Feed = feed })
+	var d struct {
+		Decisions []answered `json:"decisions"`
+	}
+	require.NoError(t, json.Unmarshal(w.get("/decisions").Body.Bytes(), &d))
+	var ids []string
+	for _, a := range d.Decisions {
+		ids = append(ids, a.ApplicationID)
+	}
+	require.Equal(t, []string{"A-1", "A-5", "A-4", "A-3", "A-9"}, ids)
+	require.Equal(t, "A-3", feed.snapshot.Decisions[0].ApplicationID, "the feed's own are left as they are")
+}
+
 func TestStreamOfDecisions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := newFakeFeed()

@@ -92,6 +92,7 @@ var problemStatuses = map[int]string{
 	409: "The request with this Idempotency-Key is in progress",
 	413: "The body is too large",
 	415: "The body is said to be something else than JSON",
+	421: "No key is asked for here, and the Host header is no name of this machine: localhost or a loopback address",
 	422: "Rules are broken; `errors` lists them all",
 	429: "Too many requests of this caller",
 	500: "Something went wrong in the server",
@@ -144,7 +145,7 @@ func paths() object {
 		return o
 	}
 	example := exampleFeatures()
-	return object{
+	all := object{
 		"/predict": object{"post": object{
 			"operationId": "predict", "tags": []string{"predict"}, "summary": "Decide one application",
 			"parameters": []object{idempotencyKey, {
@@ -185,7 +186,7 @@ func paths() object {
 		}},
 		"/readyz": object{"get": object{
 			"operationId": "readyz", "tags": []string{"operations"}, "summary": "Whether decisions can be made", "security": open,
-			"description": "Ready means model and log. Where Redis is away a second line says `degraded`: look-ups and idempotency keys are refused, decisions are not.",
+			"description": "Ready means model and log. What is waited for all the same stands below, a line each: `redis` while look-ups and idempotency keys are refused, `models` while a new route waits for its bundles.",
 			"responses":   object{"200": plain("They can", "text/plain"), "503": plain("What is missing, a line each", "text/plain")},
 		}},
 		"/metrics": object{"get": object{
@@ -197,6 +198,12 @@ func paths() object {
 			"responses": object{"200": object{"description": "OpenAPI 3.1", "content": object{"application/json": object{"schema": object{"type": "object"}}}}},
 		}},
 	}
+	for _, path := range all { // the Host is looked at before anything else
+		for _, operation := range path.(object) {
+			operation.(object)["responses"].(object)["421"] = object{"$ref": "#/components/responses/Problem421"}
+		}
+	}
+	return all
 }
 
 func components(features, prediction object) object {

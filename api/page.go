@@ -77,11 +77,17 @@ func newPage() (*page, error) {
 			fmt.Fprintf(&b, " <small>%s</small>", html.EscapeString(set.hint))
 		}
 		b.WriteString("</legend>\n<div class=\"fields\">\n")
-		for _, label := range set.labels {
-			writeField(&b, schemas.FeatureRules[next], label, example[next])
-			next++
+		rules := schemas.FeatureRules[next : next+len(set.labels)]
+		for i, label := range set.labels {
+			writeField(&b, rules[i], label, example[next+i])
 		}
-		b.WriteString("</div>\n</fieldset>\n")
+		// What is wrong stands below the group, so that no field moves.
+		b.WriteString("</div>\n")
+		for _, rule := range rules {
+			fmt.Fprintf(&b, "<p class=\"error\" id=\"e-%s\"></p>\n", rule.Name)
+		}
+		b.WriteString("</fieldset>\n")
+		next += len(rules)
 	}
 	b.WriteString(after)
 	return &page{[]byte(b.String())}, nil
@@ -89,8 +95,7 @@ func newPage() (*page, error) {
 
 func writeField(b *strings.Builder, rule schemas.FeatureRule, label string, value int32) {
 	fmt.Fprintf(b, `<p><label for="f-%[1]s" title="%[2]s">%[3]s</label>`+
-		`<input id="f-%[1]s" name="%[1]s" type="number" inputmode="numeric" step="1" min="%[4]d" max="%[5]d" value="%[6]d" placeholder="missing" aria-describedby="e-%[1]s">`+
-		`<span class="error" id="e-%[1]s"></span></p>`+"\n",
+		`<input id="f-%[1]s" name="%[1]s" type="number" inputmode="numeric" step="1" min="%[4]d" max="%[5]d" value="%[6]d" placeholder="missing" aria-describedby="e-%[1]s"></p>`+"\n",
 		rule.Name, html.EscapeString(rule.Doc), html.EscapeString(label), rule.Min, rule.Max, value)
 }
 

@@ -23,6 +23,9 @@ func (s *Server) routes() (http.Handler, error) {
 	}
 	r := chi.NewRouter()
 	r.Use(s.observe)
+	if s.config.LocalOnly {
+		r.Use(local)
+	}
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
 		newProblem(http.StatusNotFound, "no-such-path", "There is nothing at this path", "GET /openapi.json lists the paths.").write(w)
 	})
@@ -67,16 +70,16 @@ func allowed(routes chi.Routes, path string) string {
 	return strings.Join(methods, ", ")
 }
 
-// ready says whether decisions can be made, and what cannot be done apart from
-// that: without Redis there are no look-ups and no idempotency keys.
+// ready says whether decisions can be made, and below that what is waited for all
+// the same: Redis, for look-ups and idempotency keys, or a route's bundles.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	if err := s.config.Ready(); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	_, _ = fmt.Fprintln(w, "ready")
-	if err := s.config.Degraded(); err != nil {
-		_, _ = fmt.Fprintln(w, "degraded:", err)
+	if err := s.config.Pending(); err != nil {
+		_, _ = fmt.Fprintln(w, err)
 	}
 }
 

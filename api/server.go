@@ -49,10 +49,11 @@ type Config struct {
 	Idempotency Idempotency
 	Feed        Feed  // nil: there is no feed
 	Keys        *Keys // nil: no key is asked for
+	LocalOnly   bool  // only requests to a name of this machine are answered
 	Limits      Limits
 	Metrics     http.Handler // of GET /metrics
 	Ready       func() error // nil result: decisions can be made
-	Degraded    func() error // what is missing for less than that; nil result: nothing
+	Pending     func() error // what is waited for all the same, a line each; nil result: nothing
 	Version     string       // of the program
 	Log         *slog.Logger
 	Registerer  prometheus.Registerer

@@ -35,6 +35,7 @@ async function problemOf(response) {
 function askForKey(wrong) {
   $("access").hidden = false;
   $("access-error").textContent = wrong && key ? "This key is not known." : "";
+  $("key").select();
 }
 
 $("access").addEventListener("submit", (event) => {
@@ -42,7 +43,6 @@ $("access").addEventListener("submit", (event) => {
   key = $("key").value.trim();
   sessionStorage.setItem("key", key);
   $("access").hidden = true;
-  showModel();
   follow();
 });
 
@@ -66,14 +66,32 @@ async function showModel() {
 // --- decisions as they come -------------------------------------------------
 
 const texts = new Map(); // of reasons, by code
-let paused = false;
-let waiting = []; // decisions that came while paused
+let paused = false, held = false;
+let waiting = []; // decisions that came while rows stand still
 let following = null;
+let lastNew = 0; // when something was decided last, as the page saw it
+// The server says something every 15 s; after this long without, it is gone.
+const SILENCE = 40000;
+const QUIET = 3000;
 
-function state(text, on) {
-  $("state").textContent = text;
-  $("state").classList.toggle("on", Boolean(on));
+// state is "on" while decisions can come, "away" when the connection is lost.
+function state(text, kind) {
+  if ($("state").textContent !== text) $("state").textContent = text;
+  $("state").classList.toggle("on", kind === "on");
+  $("state").classList.toggle("away", kind === "away");
+  $("live").classList.toggle("away", kind === "away");
+  if (kind !== "on") $("rate").textContent = "–";
 }
+
+function clock(date) {
+  return date.toLocaleTimeString([], { hourCycle: "h23" });
+}
+
+setInterval(() => {
+  if (!$("state").classList.contains("on")) return;
+  const quiet = lastNew && Date.now() - lastNew > QUIET;
+  state(quiet ? "nothing new since " + clock(new Date(lastNew)) : "live", "on");
+}, 1000);
 
 // follow reads server-sent events by hand: EventSource cannot send a key.
 async function follow() {
@@ -81,12 +99,15 @@ async function follow() {
   const mine = (following = new AbortController());
   for (;;) {
     let pause = 2000;
+    const connection = new AbortController(); // of this try; mine ends all
+    mine.signal.addEventListener("abort", () => connection.abort(), { signal: connection.signal });
     try {
-      const response = await ask("decisions/stream", { signal: mine.signal });
+      const response = await ask("decisions/stream", { signal: connection.signal });
       if (response.ok) {
-        state("live", true);
-        await readEvents(response.body.getReader());
-        state("connecting…");
+        state("live", "on");
+        showModel(); // another may serve since
+        await readEvents(response.body.getReader(), connection);
+        state("connection lost, trying again…", "away");
       } else if (response.status === 401 || response.status === 403) {
         state("a key is needed");
         return;
@@ -97,18 +118,20 @@ async function follow() {
       }
     } catch {
       if (mine.signal.aborted) return;
-      state("the server is away");
+      state("connection lost, trying again…", "away");
     }
+    connection.abort();
     await new Promise((resolve) => setTimeout(resolve, pause));
     if (mine.signal.aborted) return;
   }
 }
 
-async function readEvents(reader) {
+async function readEvents(reader, connection) {
   const decoder = new TextDecoder();
   let text = "";
   for (;;) {
-    const { value, done } = await reader.read();
+    const silence = setTimeout(() => connection.abort(), SILENCE);
+    const { value, done } = await reader.read().finally(() => clearTimeout(silence));
     if (done) return;
     text += decoder.decode(value, { stream: true });
     for (let end; (end = text.indexOf("\n\n")) >= 0; text = text.slice(end + 2)) {
@@ -123,8 +146,11 @@ async function readEvents(reader) {
 }
 
 function onFeed(name, feed) {
-  $("total").textContent = number.format(feed.total);
-  $("rate").textContent = number.format(Math.round(feed.per_second));
+  const total = number.format(feed.total);
+  if (name === "snapshot" || $("total").textContent !== total) lastNew = Date.now();
+  $("total").textContent = total;
+  const rate = feed.per_second;
+  $("rate").textContent = number.format(rate < 10 ? rate : Math.round(rate));
   for (const d of ["approve", "refer", "decline"]) {
     const n = feed.by_decision[d];
     $(d).textContent = number.format(n);
@@ -132,41 +158,62 @@ function onFeed(name, feed) {
   }
   if (name === "snapshot") {
     waiting = [];
-    $("rows").replaceChildren();
+    shown = [];
   }
-  waiting = feed.decisions.concat(waiting).slice(0, MAX_ROWS);
-  if (!paused) showWaiting();
+  waiting = merge(waiting, feed.decisions);
+  if (!paused && !held) showWaiting();
 }
 
+let shown = []; // what the rows show, newest first
+
+function newestFirst(a, b) {
+  return Date.parse(b.decided_at) - Date.parse(a.decided_at) || (a.application_id < b.application_id ? 1 : -1);
+}
+
+// merge keeps the newest: updates overlap, since partitions come one after another.
+function merge(a, b) {
+  return a.concat(b).sort(newestFirst).slice(0, MAX_ROWS);
+}
+
+const elements = new WeakMap(); // of decisions: a row that stays is the same one
+
 function showWaiting() {
-  const rows = $("rows");
-  rows.prepend(...waiting.map(row));
+  if (!waiting.length && shown.length) return;
+  shown = merge(shown, waiting);
   waiting = [];
-  while (rows.children.length > MAX_ROWS) rows.lastElementChild.remove();
-  const empty = rows.querySelector(".empty");
-  if (empty && rows.children.length > 1) empty.remove();
-  if (!rows.children.length) {
+  const rows = shown.map((d) => {
+    if (!elements.has(d)) elements.set(d, row(d));
+    return elements.get(d);
+  });
+  const keep = new Set(rows);
+  for (const tr of [...$("rows").children]) if (!keep.has(tr)) tr.remove();
+  rows.forEach((tr, i) => {
+    const there = $("rows").children[i];
+    if (there !== tr) $("rows").insertBefore(tr, there || null);
+  });
+  if (!rows.length) {
     const tr = el("tr", "empty");
     const td = el("td", "", "Nothing decided yet.");
     td.colSpan = 6;
     tr.append(td);
-    rows.append(tr);
+    $("rows").append(tr);
   }
 }
 
 function row(d) {
   const tr = el("tr");
-  tr.append(el("td", "", new Date(d.decided_at).toLocaleTimeString([], { hourCycle: "h23" })));
-  const id = el("td");
+  tr.append(el("td", "time", clock(new Date(d.decided_at))));
+  const id = el("td", "id");
   const open = el("button", "link", d.application_id);
   open.type = "button";
   open.title = d.application_id;
   open.addEventListener("click", () => show(d.application_id));
   id.append(open);
-  const decision = el("td");
+  open.title = d.application_id;
+  const decision = el("td", "what");
   decision.append(el("span", "badge " + d.decision, d.decision));
   tr.append(id, decision, el("td", "n", percent(d.default_probability)), el("td", "n", d.points));
-  tr.append(el("td", "", d.reasons.length ? d.reasons[0].text : "–"));
+  tr.append(el("td", "why", d.reasons.length ? d.reasons[0].text : "–"));
   return tr;
 }
 
@@ -181,7 +228,30 @@ $("pause").addEventListener("click", () => {
   if (!paused) showWaiting();
 });
 
+// Rows stand still while one is pointed at, or reached by keyboard: what moves
+// cannot be clicked.
+function hold(on) {
+  held = on;
+  $("held").hidden = !on || paused;
+  if (!held && !paused) showWaiting();
+}
+$("rows").addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") hold(true); });
+$("rows").addEventListener("pointerleave", () => hold(false));
+$("rows").addEventListener("focusin", (event) => { if (event.target.matches(":focus-visible")) hold(true); });
+$("rows").addEventListener("focusout", () => hold(false));
+
 // --- one decision -----------------------------------------------------------
+
+// bar is a share as a line; its number stands beside it.
+function bar(share) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("aria-hidden", "true");
+  const rect = document.createElementNS(svg.namespaceURI, "rect");
+  rect.setAttribute("width", 100 * share + "%");
+  rect.setAttribute("height", "100%");
+  svg.append(rect);
+  return svg;
+}
 
 // result shows a decision: the answer of predict, or a prediction.
 function result(d, withInputs) {
@@ -201,18 +271,14 @@ function result(d, withInputs) {
       const text = r.text || texts.get(r.code) || r.code;
       const item = el("li", "", text + " ");
       item.append(el("small", "", "+" + r.contribution.toFixed(3)));
-      const bar = el("meter");
-      bar.max = most;
-      bar.value = r.contribution;
-      bar.setAttribute("aria-label", text);
-      item.append(bar);
+      item.append(bar(r.contribution / most));
       list.append(item);
     }
     box.append(list);
   } else {
     box.append(el("p", "", "Nothing spoke against the applicant."));
   }
-  box.append(el("p", "facts", `${d.application_id} · model ${d.model_version} (${d.route}) · policy ${d.policy_version} · ${new Date(d.decided_at).toLocaleString()}`));
+  box.append(el("p", "facts", `${d.application_id} · model ${d.model_version} (${d.route}) · policy ${d.policy_version} · ${new Date(d.decided_at).toLocaleString([], { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" })}`));
   if (withInputs) {
     const inputs = el("dl", "inputs");
     for (const [name, value] of Object.entries(d.features)) {
@@ -230,7 +296,12 @@ async function show(id) {
   $("detail-body").replaceChildren(el("p", "facts", "looking it up…"));
   if (!$("detail").open) $("detail").showModal();
   try {
-    const response = await ask("predictions/" + encodeURIComponent(id));
+    const look = () => ask("predictions/" + encodeURIComponent(id));
+    let response = await look();
+    if (response.status === 404) { // the view may be a moment behind
+      await new Promise((resolve) => setTimeout(resolve, 1000 * Number(response.headers.get("Retry-After"))));
+      response = await look();
+    }
     if (response.ok) {
       $("detail-body").replaceChildren(result(await response.json(), true));
     } else {
@@ -238,7 +309,7 @@ async function show(id) {
       $("detail-body").replaceChildren(el("p", "error", p.title + (p.detail ? ". " + p.detail : "")));
     }
   } catch {
-    $("detail-body").replaceChildren(el("p", "error", "The server is away."));
+    $("detail-body").replaceChildren(el("p", "error", "The server cannot be reached. Try again."));
   }
 }
 
@@ -269,7 +340,7 @@ function showProblem(p) {
       continue;
     }
     i.setAttribute("aria-invalid", "true");
-    $("e-" + i.name).textContent = e.rule;
+    $("e-" + i.name).textContent = `${i.labels[0].textContent}: ${e.rule.replace("or null", "or empty")}`;
     first = first || i;
   }
   $("form-error").textContent = [p.title, p.detail, ...others].filter(Boolean).join(". ");
@@ -303,7 +374,7 @@ $("form").addEventListener("submit", async (event) => {
       showProblem(await problemOf(response));
     }
   } catch {
-    $("form-error").textContent = "The server is away.";
+    $("form-error").textContent = "The server cannot be reached. Try again.";
   } finally {
     $("submit").disabled = false;
   }
@@ -314,5 +385,6 @@ $("form").addEventListener("reset", () => {
   $("answer").replaceChildren();
 });
 
-showModel();
+// A route may take effect while the page is open.
+setInterval(() => { if ($("state").classList.contains("on")) showModel(); }, 30000);
 follow();

@@ -8,13 +8,16 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/consumer/deadletters"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // readAnswers enters every prediction and dead letter.
 func (r *run) readAnswers(ctx context.Context) error {
-	return read(ctx, r.Kafka, r.outputs, sink{each: func(record *kgo.Record) error { return r.answer(ctx, record) }, gap: func(topic string, partition int32) {
+	each := func(record *kgo.Record) error { return r.answer(ctx, record) }
+	return r.Kafka.ReadCommitted(ctx, r.outputs, kafka.Sink{Each: each, Gap: func(topic string, partition int32) {
 		delete(r.first, output{topic, partition})
 	}})
 }
@@ -62,11 +65,9 @@ func (r *run) answer(ctx context.Context, record *kgo.Record) error {
 	return nil
 }
 
-// isMarker says whether a record among the dead letters only says that another
-// was replayed.
+// isMarker says whether a record only says that a dead letter was replayed.
 func isMarker(t schemas.Topics, record *kgo.Record) bool {
-	_, marker := header(record, schemas.HeaderReplayOf)
-	return marker && record.Topic == t.DLQ
+	return record.Topic == t.DLQ && deadletters.IsMarker(record)
 }
 
 // sourceOf is what a record answers; sourced is false where it names no source.
@@ -127,7 +128,7 @@ type verdict struct {
 // inspect reads an answer; a prediction is left in r.prediction and computed again.
 func (r *run) inspect(ctx context.Context, record *kgo.Record, source schemas.Source) (v verdict, err error) {
 	if record.Topic == r.Topics.DLQ {
-		if _, cut := header(record, schemas.HeaderValueTruncated); !cut {
+		if _, cut := deadletters.WasCut(record); !cut {
 			v.known = true
 			v.digest, _, err = r.content(ctx, source.Partition, source.Offset, record.Key, record.Value)
 		}
@@ -213,7 +214,7 @@ func (r *run) altered(record *kgo.Record, why string) {
 // was removed.
 func (r *run) settle(ctx context.Context) error {
 	topics := []string{r.Topics.Predictions, r.Topics.DLQ}
-	starts, err := listed(r.admin.ListStartOffsets(ctx, topics...))
+	starts, err := kafka.Listed(r.admin.ListStartOffsets(ctx, topics...))
 	if err != nil {
 		return err
 	}

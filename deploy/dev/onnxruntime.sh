@@ -19,4 +19,5 @@ for wheel in glob.glob(where + "/*.whl"):
     os.remove(wheel)
 PY
 fi
-realpath "$(ls "$dir"/libonnxruntime.so.* | head -1)"
+set -- "$dir"/libonnxruntime.so.*
+realpath "$1"

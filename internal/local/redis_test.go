@@ -44,3 +44,16 @@ func TestKeysOfTheEmbeddedRedisExpire(t *testing.T) {
 		require.True(t, r.server.Exists("for-ever"))
 	})
 }
+
+func TestTheEmbeddedRedisForgetsKeysThatAreGone(t *testing.T) {
+	r := &Redis{miniredis.NewMiniRedis()}
+	for i := range 100 {
+		key := fmt.Sprint("key-", i)
+		require.NoError(t, r.server.Set(key, "x"))
+		require.True(t, r.server.Del(key))
+	}
+	require.Equal(t, 100, versionsOf(r.server.DB(0)).Len(), "of every key there ever was")
+	r.age(1000)
+	require.Zero(t, versionsOf(r.server.DB(0)).Len())
+	require.NoError(t, r.server.Set("key", "x"))
+}

@@ -69,7 +69,7 @@ func TestAPartitionWithoutACommitWhoseLogStartsLaterStops(t *testing.T) {
 	w.commit(map[int32]int64{0: 0, 1: 0, 3: 0})
 	s, stop := w.start("one", From{})
 	bySource, _ := w.outputs(30)
-	require.NoError(t, s.Ready(), "the others go on")
+	becomesReady(t, s)
 	require.NoError(t, stop())
 	for source := range bySource {
 		require.NotEqual(t, int32(2), source.Partition)
@@ -105,7 +105,7 @@ func TestAPartitionThatLeavesTheLogWhileRunningStops(t *testing.T) {
 		require.Equal(t, 1, n)
 		require.False(t, source.Partition == 1 && source.Offset >= 10, source)
 	}
-	require.NoError(t, s.Ready())
+	becomesReady(t, s)
 	require.NoError(t, stop())
 }
 

@@ -15,7 +15,7 @@ func TestStartRefusesToGuess(t *testing.T) {
 	w := newWorld(t)
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}")}).FirstErr())
 	s, stop := w.start("one", From{})
-	require.Eventually(t, func() bool { return s.Ready() == nil }, time.Minute, time.Millisecond, "the API's decisions do not count")
+	becomesReady(t, s)
 	require.NoError(t, stop())
 
 	w = newWorld(t)

@@ -119,6 +119,11 @@ func run(s *Scorer) (stop func() error) {
 	return func() error { cancel(); return <-done }
 }
 
+// becomesReady waits for a scorer to be ready: it is not while its group settles.
+func becomesReady(t *testing.T, s *Scorer) {
+	require.Eventually(t, func() bool { return s.Ready() == nil }, time.Minute, time.Millisecond)
+}
+
 // start makes a scorer and runs it.
 func (w *world) start(instance string, from From) (s *Scorer, stop func() error) {
 	s = w.scorer(instance, func(c *Config) { c.From = from })
@@ -187,7 +192,7 @@ func TestEveryApplicationIsAnsweredOnce(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]int{schemas.ErrorClassDecode: 150, schemas.ErrorClassContract: 150}, classes)
-	require.NoError(t, s.Ready())
+	becomesReady(t, s)
 	require.NoError(t, stop())
 	require.InDelta(t, 3000, testutil.ToFloat64(s.metrics.records), 0)
 
@@ -311,7 +316,7 @@ func TestNoModelNoMember(t *testing.T) {
 	require.Empty(t, group["g"].Members)
 	live.Store(w.live)
 	w.exact(40)
-	require.NoError(t, s.Ready())
+	becomesReady(t, s)
 	require.NoError(t, stop())
 }
 
@@ -333,7 +338,7 @@ func TestKafkaMayComeLater(t *testing.T) {
 	live.Store(w.live)
 	w.apply(0, 40)
 	w.exact(40)
-	require.NoError(t, s.Ready())
+	becomesReady(t, s)
 	require.NoError(t, stop())
 }
 
@@ -341,7 +346,7 @@ func TestKafkaMayComeLater(t *testing.T) {
 func TestStoppingLeavesTheGroup(t *testing.T) {
 	w := newWorld(t)
 	s, stop := w.start("one", From{})
-	require.Eventually(t, func() bool { return s.Ready() == nil }, time.Minute, time.Millisecond)
+	becomesReady(t, s)
 	require.NoError(t, stop())
 	group, err := kadm.NewClient(w.client).DescribeGroups(t.Context(), "g")
 	require.NoError(t, err)
@@ -352,7 +357,7 @@ func TestStoppingLeavesTheGroup(t *testing.T) {
 func TestStoppingDoesNotWaitForARebalance(t *testing.T) {
 	w := newWorld(t)
 	s, stop := w.start("one", From{})
-	require.Eventually(t, func() bool { return s.Ready() == nil }, time.Minute, time.Millisecond)
+	becomesReady(t, s)
 	joining := make(chan struct{}, 10)
 	answer := make(chan struct{})
 	w.broker.Cluster().ControlKey(int16(kmsg.Heartbeat), func(request kmsg.Request) (kmsg.Response, error, bool) {
