@@ -17,6 +17,8 @@ import (
 )
 
 type demoCmd struct {
+	registryFlags
+
 	Decisions uint64  `help:"Applications to emit; 0: no end." default:"0" placeholder:"N"`
 	Rate      float64 `help:"Applications per second; 0: as fast as possible." default:"200" placeholder:"N"`
 	Scenario  string  `help:"What happens: steady, recession, new-segment or broken-feed." default:"steady" placeholder:"NAME"`

@@ -147,7 +147,7 @@ func TestTheDemoCountsNoMarkers(t *testing.T) {
 	code, _, stderr := onCommandLine(t, "topics", "apply", "--partitions", "1", "--brokers", broker.Addr(), "--prefix", "t")
 	require.Zero(t, code, stderr)
 	config, topics := kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t"}, schemas.NewTopics("t")
-	w, err := newWatch(t.Context(), config, topics, 2)
+	w, err := newWatch(t.Context(), config, topics, nil, 2)
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -25,7 +25,10 @@ func (r *run) readApplications(ctx context.Context) error {
 		ids.slices = uint64((l.to-l.from)/r.idsAtOnce) + 1
 		for ids.slice = 0; ids.slice < ids.slices; ids.slice++ {
 			err := r.Kafka.ReadCommitted(ctx, spans, kafka.Sink{Each: func(record *kgo.Record) error {
-				digest, valid := r.content(partition, record.Offset, record.Key, record.Value)
+				digest, valid, err := r.content(ctx, partition, record.Offset, record.Key, record.Value)
+				if err != nil {
+					return err
+				}
 				if valid {
 					ids.add(r.app.ApplicationID)
 				}

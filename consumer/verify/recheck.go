@@ -68,7 +68,11 @@ func (r *run) lookAgain(ctx context.Context, blocks map[blockID]*closeUp) error 
 	}
 	err := r.Kafka.ReadCommitted(ctx, kafka.Spans{r.Topics.Applications: spans}, kafka.Sink{Each: func(record *kgo.Record) error {
 		if c, i := find(record.Partition, record.Offset); c != nil {
-			c.source[i], _ = r.content(record.Partition, record.Offset, record.Key, record.Value)
+			digest, _, err := r.content(ctx, record.Partition, record.Offset, record.Key, record.Value)
+			if err != nil {
+				return err
+			}
+			c.source[i] = digest
 			sum := sha256.Sum256(record.Value)
 			c.whole[i], c.present[i] = beginning(hex.EncodeToString(sum[:])), true
 		}
@@ -86,7 +90,7 @@ func (r *run) lookAgain(ctx context.Context, blocks map[blockID]*closeUp) error 
 		if c == nil || !c.present[i] || c.altered[i] {
 			return nil
 		}
-		v, err := r.inspect(record, source)
+		v, err := r.inspect(ctx, record, source)
 		if err != nil {
 			return err
 		}

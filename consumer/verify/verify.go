@@ -21,6 +21,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // ErrUnreproducible is what Recompute returns where the model, route, policy or
@@ -31,8 +32,9 @@ var ErrUnreproducible = errors.New("the prediction's model, route, policy or eng
 type Config struct {
 	Kafka  kafka.Config
 	Topics schemas.Topics
-	Group  string    // of the scorers judged
-	From   time.Time // applications appended before it are not judged; zero: all
+	Codec  *wire.Codec // nil: JSON only
+	Group  string      // of the scorers judged
+	From   time.Time   // applications appended before it are not judged; zero: all
 	// Recompute decides again from what a prediction carries, with the model,
 	// route and policy it names. It keeps neither the prediction nor its result;
 	// any error but ErrUnreproducible ends the run.
