@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/creditstream/creditstream/internal/redisconn"
 )
 
 // redisInterval is how often Redis is asked whether it is there.
@@ -58,7 +60,7 @@ func (w *redisWatch) Run(ctx context.Context) error {
 
 func (w *redisWatch) note(err error) {
 	if err != nil {
-		err = fmt.Errorf("redis: %w", err)
+		err = fmt.Errorf("redis: %w", redisconn.Explain(err))
 	}
 	before := w.state.Swap(&err)
 	switch {
