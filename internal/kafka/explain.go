@@ -52,6 +52,10 @@ func (c Config) Explain(err error) error {
 	if why, ok := certs.Rejected(err, "--tls"); ok {
 		return &explained{"no Kafka broker answers at " + brokers, errors.New(why)}
 	}
+	// The library has no type for it.
+	if c.TLS == nil && strings.Contains(err.Error(), "tls alert record") {
+		return because("the port of --brokers %s speaks TLS: set --tls", strings.Join(c.Brokers, ","))
+	}
 	switch _, cut := errors.AsType[*kgo.ErrFirstReadEOF](err); {
 	case errors.Is(err, kerr.SaslAuthenticationFailed) && c.Login != nil && c.Login.Mechanism == OAuthBearer:
 		return because("the brokers at %s turn the token down: look at --sasl-token-file or --sasl-token-url, and at when it expires", brokers)

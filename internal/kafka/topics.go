@@ -229,9 +229,30 @@ func RequireTopics(ctx context.Context, adm *kadm.Client, names ...string) error
 	return nil
 }
 
+// lookOneByOne is for topics some of which may not be seen: asked for together,
+// the client does not tell which.
+func lookOneByOne(ctx context.Context, adm *kadm.Client, names []string) (kadm.TopicDetails, error) {
+	all := kadm.TopicDetails{}
+	for _, n := range names {
+		one, err := adm.ListTopics(ctx, n)
+		switch {
+		case errors.Is(err, kerr.TopicAuthorizationFailed):
+			all[n] = kadm.TopicDetail{Topic: n, Err: kerr.TopicAuthorizationFailed}
+		case err != nil:
+			return nil, err
+		default:
+			all[n] = one[n]
+		}
+	}
+	return all, nil
+}
+
 // lookFor looks topics up and names those that are not there.
 func lookFor(ctx context.Context, adm *kadm.Client, names []string) (have kadm.TopicDetails, missing []string, err error) {
 	have, err = adm.ListTopics(ctx, names...)
+	if errors.Is(err, kerr.TopicAuthorizationFailed) {
+		have, err = lookOneByOne(ctx, adm, names)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("looking for topics: %w", err)
 	}

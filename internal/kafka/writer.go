@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -164,20 +163,16 @@ func (w *Writer) note(err error) {
 func (w *Writer) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeInterval)
 	defer cancel()
-	adm := kadm.NewClient(w.client)
-	have, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), w.topic)
+	have, missing, err := lookFor(kadm.WithAuthorizedOps(ctx), kadm.NewClient(w.client), []string{w.topic})
 	if err != nil {
 		return err
 	}
-	t, ok := have[w.topic]
-	if !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
-		return &MissingTopicsError{[]string{w.topic}}
+	if len(missing) > 0 {
+		return &MissingTopicsError{missing}
 	}
+	t := have[w.topic]
 	if denied := notAllowed(have, Writes(w.topic)); denied != nil {
 		return denied
-	}
-	if t.Err != nil {
-		return t.Err
 	}
 	for _, p := range t.Partitions {
 		if p.Leader < 0 {

@@ -32,6 +32,8 @@ func (c Config) Open() *redis.Client {
 	redis.SetLogger(&logging.VoidLogger{})
 	options := &redis.Options{
 		Addr: c.Addr, ClientName: "creditstream",
+		// CLIENT SETINFO takes Redis 7.2, and with an ACL user a permission.
+		DisableIdentity: true,
 		// A deadline holds also where a server accepts and does not answer.
 		ContextTimeoutEnabled: true,
 		// Of a hosted product only; an ACL user would need another permission.
