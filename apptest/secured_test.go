@@ -349,6 +349,8 @@ func TestSecuredKafkaAndRedisOnKafka(t *testing.T) {
 	}
 
 	view.terminate()
+	s.run(s.withRedis("creditstream-view", password("view"), s.as("view", sha256, "view", "--rebuild")...)...)
+	s.run(s.withRedis("creditstream-view", password("view"), "erase", "over-https")...)
 	wrong := s.as("scorer", sha512, "score")
 	s.secret("scorer", marker+"-wrong")
 	require.Contains(t, s.refused(wrong...), `refuse SCRAM-SHA-512 as "scorer": look at --sasl-user and its password`)

@@ -198,10 +198,10 @@ func TestTokensAreFetchedAndKept(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		if status == http.StatusOK {
-			fmt.Fprintf(w, `{"access_token": "%s-%s-%s-%d", "token_type": "bearer", "expires_in": 3600}`, id, secret, r.FormValue("scope"), fetched)
+			_, _ = fmt.Fprintf(w, `{"access_token": "%s-%s-%s-%d", "token_type": "bearer", "expires_in": 3600}`, id, secret, r.FormValue("scope"), fetched)
 			return
 		}
-		fmt.Fprintf(w, `{"error": "invalid_client", "debug": %q}`, secret)
+		_, _ = fmt.Fprintf(w, `{"error": "invalid_client", "debug": %q}`, secret)
 	}))
 	defer server.Close()
 	token := ClientCredentials(server.Client(), server.URL, "id", "s", "kafka")
