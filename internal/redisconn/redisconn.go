@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
@@ -25,11 +26,14 @@ type Config struct {
 	Password func(ctx context.Context) (string, error)
 }
 
+// silence ends what the library would write to stderr by itself about every failed
+// connection: components say what is wrong, once. The library has one logger for
+// the whole process, which clients that are at work read.
+var silence = sync.OnceFunc(func() { redis.SetLogger(&logging.VoidLogger{}) })
+
 // Open returns a client that connects when it is used.
 func (c Config) Open() *redis.Client {
-	// The library would write to stderr by itself about every failed connection;
-	// components say what is wrong, once.
-	redis.SetLogger(&logging.VoidLogger{})
+	silence()
 	options := &redis.Options{
 		Addr: c.Addr, ClientName: "creditstream",
 		// CLIENT SETINFO takes Redis 7.2, and with an ACL user a permission.
