@@ -126,6 +126,9 @@ func (s *settings) inForce(args []string) ([]inForce, error) {
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
+	if err := checkSecurity(leaf); err != nil {
+		return nil, err
+	}
 	given := map[*kong.Flag]bool{}
 	for _, step := range ctx.Path {
 		if step.Flag != nil && !step.Resolved {

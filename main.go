@@ -97,6 +97,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		err = settings.check(kctx)
 	}
+	if err == nil {
+		err = checkSecurity(kctx.Selected())
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "creditstream:", err)
 		var parse *kong.ParseError
@@ -109,7 +112,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		ctx: ctx, began: began, log: newLogger(stderr, root.LogLevel, root.LogFormat),
 		stdin: stdin, stdout: stdout, stderr: stderr,
 	}
-	if err := kctx.Run(p, settings, parser); err != nil {
+	err = openSecurity(kctx.Selected(), p.log)
+	if err == nil {
+		err = kctx.Run(p, settings, parser)
+	}
+	if err != nil {
 		var code exitCode
 		if errors.As(err, &code) {
 			return int(code)
