@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/creditstream/creditstream/internal/certs"
@@ -49,10 +50,21 @@ func (f kafkaFlags) config(p *process, clientID string) kafka.Config {
 	}
 }
 
+// maxPrefix leaves a topic's name within Kafka's 249 characters.
+const maxPrefix = 200
+
+func validPrefix(prefix string) bool {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	return prefix != "" && len(prefix) <= maxPrefix && strings.Trim(prefix, allowed) == ""
+}
+
 // checkKafka refuses what cannot work and what is not safe.
 func (f *kafkaFlags) checkKafka() error {
 	if err := checkServers("brokers", f.Brokers...); err != nil {
 		return err
+	}
+	if !validPrefix(f.Prefix) {
+		return fmt.Errorf("--prefix %q: expected 1 to %d letters, digits, dots, dashes and underscores, as topics' names have", f.Prefix, maxPrefix)
 	}
 	if !f.TLS && (f.TLSCA != "" || f.TLSCert != "" || f.TLSKey != "" || f.TLSServerName != "") {
 		return errors.New("--tls-ca, --tls-cert, --tls-key and --tls-server-name mean nothing while connections are not encrypted: set --tls")

@@ -47,6 +47,9 @@ func readSecret(flag, file string) (string, error) {
 // checkServers refuses addresses that are not host:port, with no word of what
 // they are: a URL may carry a password.
 func checkServers(flag string, addresses ...string) error {
+	if len(addresses) == 0 || slices.Contains(addresses, "") {
+		return fmt.Errorf("--%s is empty: expected HOST:PORT", flag)
+	}
 	for _, a := range addresses {
 		if bytes.ContainsAny([]byte(a), "@/") {
 			return fmt.Errorf("--%s: expected HOST:PORT, without a scheme, user or password", flag)
