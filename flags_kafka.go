@@ -15,7 +15,7 @@ import (
 
 // kafkaFlags say which cluster a command talks to, and how it is secured.
 type kafkaFlags struct {
-	Brokers []string `help:"Kafka brokers." default:"127.0.0.1:9092" placeholder:"HOST:PORT,…" group:"Kafka"`
+	Brokers []string `help:"Kafka brokers." default:"127.0.0.1:9092" placeholder:"HOST:PORT" group:"Kafka"`
 	Prefix  string   `help:"Prefix of every topic and transactional id." default:"credit" group:"Kafka"`
 	registryFlags
 

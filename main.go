@@ -161,6 +161,7 @@ func parserOptions(s *settings, stdout, stderr io.Writer, exit func(int)) []kong
 		kong.Description("Scores credit applications from Kafka exactly once, with reasons, and answers the same over HTTP.\n\nEvery flag can also be set by the environment (CREDITSTREAM_BROKERS for --brokers) or in a YAML file (--config); a flag wins over the environment, the environment over the file."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(helpText),
 		kong.Writers(stdout, stderr),
 		kong.Exit(exit),
 		kong.DefaultEnvars("CREDITSTREAM"),
@@ -168,11 +169,23 @@ func parserOptions(s *settings, stdout, stderr io.Writer, exit func(int)) []kong
 	}
 }
 
+// commandPath is the command that was meant, as far as it was said, and a space.
 func commandPath(c *kong.Context) string {
-	if cmd := c.Command(); cmd != "" {
-		return strings.Fields(cmd + " ")[0] + " "
+	named := words(c.Selected())
+	if len(named) == 0 {
+		return ""
 	}
-	return ""
+	return strings.Join(named, " ") + " "
+}
+
+// helpText is a flag's help with its default and its variable.
+func helpText(v *kong.Value) string {
+	text := kong.DefaultHelpValueFormatter(v)
+	// kong shows a default only where nothing says what a value looks like.
+	if v.HasDefault && v.Default != "" && v.Flag != nil && v.Flag.PlaceHolder != "" && !strings.Contains(text, "default") {
+		text = strings.TrimSuffix(text, ".") + " (default " + v.Default + ")"
+	}
+	return text
 }
 
 func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
