@@ -33,7 +33,7 @@ java_run() { java -cp "$home/*" "$@"; }
 running() {
   local pid
   pid=$(cat "$data/node$1.pid" 2>/dev/null) || return 1
-  tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF "$data/node$1.properties"
+  tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF "$data/node$1.properties"
 }
 
 listening() { (: <>"/dev/tcp/127.0.0.1/$(broker_port "$1")") 2>/dev/null; }

@@ -1,0 +1,117 @@
+package apptest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// held is a stretch of time in which readers of committed records did not get on
+// in a partition though something was behind what they had read.
+type held struct {
+	topic      string
+	partition  int32
+	from, to   time.Time
+	lastStable int64
+}
+
+func (h held) lasted() time.Duration { return h.to.Sub(h.from) }
+
+func (h held) String() string {
+	return fmt.Sprintf("%s/%d at %d for %s", h.topic, h.partition, h.lastStable, h.lasted().Round(100*time.Millisecond))
+}
+
+// barrier looks again and again where the last stable offsets of topics are.
+type barrier struct {
+	adm    *kadm.Client
+	topics []string
+
+	mu      sync.Mutex
+	holding map[string]held // guarded by mu, by topic/partition
+	over    []held          // guarded by mu: those that lasted longer than worth
+}
+
+// worth is what a hold must last to be kept.
+const worth = time.Second
+
+func newBarrier(s servers, topics ...string) (*barrier, error) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(s.kafka, ",")...), kgo.MetadataMinAge(250*time.Millisecond))
+	if err != nil {
+		return nil, err
+	}
+	return &barrier{adm: kadm.NewClient(client), topics: topics, holding: map[string]held{}}, nil
+}
+
+// watch looks until ctx ends.
+func (b *barrier) watch(ctx context.Context) {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		b.look(ctx)
+		select {
+		case <-ctx.Done():
+			b.adm.Close()
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look takes the last stable offsets and then the ends. A partition whose leader
+// is away is as it was: its readers do not get on either.
+func (b *barrier) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	stable, _ := b.adm.ListCommittedOffsets(ctx, b.topics...) // each partition has its own error
+	ends, _ := b.adm.ListEndOffsets(ctx, b.topics...)
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	stable.Each(func(o kadm.ListedOffset) {
+		end, ok := ends.Lookup(o.Topic, o.Partition)
+		if o.Err != nil || !ok || end.Err != nil {
+			return
+		}
+		key := fmt.Sprint(o.Topic, "/", o.Partition)
+		h, was := b.holding[key]
+		if was && h.lastStable == o.Offset && end.Offset > o.Offset {
+			h.to = now
+			b.holding[key] = h
+			return
+		}
+		if was && h.lasted() > worth {
+			h.to = now
+			b.over = append(b.over, h)
+		}
+		delete(b.holding, key)
+		if end.Offset > o.Offset {
+			b.holding[key] = held{o.Topic, o.Partition, now, now, o.Offset}
+		}
+	})
+}
+
+// seen are the holds that were worth keeping, those that still last among them.
+func (b *barrier) seen() []held {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := append([]held(nil), b.over...)
+	for _, h := range b.holding {
+		if h.lasted() > worth {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
+// held says whether anything holds readers back now.
+func (b *barrier) held(ctx context.Context) bool {
+	b.look(ctx)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.holding) > 0
+}
