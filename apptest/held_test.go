@@ -108,10 +108,34 @@ func (b *barrier) seen() []held {
 	return all
 }
 
-// held says whether anything holds readers back now.
-func (b *barrier) held(ctx context.Context) bool {
+// stuck is where readers are held back at look after look: what was on its way
+// has come by then.
+func (b *barrier) stuck(ctx context.Context) (at []held) {
+	for i := range 4 {
+		if i > 0 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		b.look(ctx)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, h := range b.holding {
+		if h.lasted() > 200*time.Millisecond {
+			at = append(at, h)
+		}
+	}
+	return at
+}
+
+// passed says whether readers have passed all these places.
+func (b *barrier) passed(ctx context.Context, all []held) bool {
 	b.look(ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.holding) > 0
+	for _, h := range all {
+		if now, ok := b.holding[fmt.Sprint(h.topic, "/", h.partition)]; ok && now.lastStable == h.lastStable {
+			return false
+		}
+	}
+	return true
 }

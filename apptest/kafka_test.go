@@ -26,3 +26,19 @@ func TestExactlyOnceOnKafka(t *testing.T) {
 		source:       []string{"--file", dataset, "--loop", "--rate", "0"},
 	}.exactlyOnce(t, given(t))
 }
+
+func TestAScorerHandsOverOnKafka(t *testing.T) {
+	newStage(t, given(t)).handsOver()
+}
+
+func TestAScorerHandsOverByTheConsumerProtocolOnKafka(t *testing.T) {
+	newStage(t, given(t), "--group-protocol", "consumer").handsOver()
+}
+
+func TestAScorerStoppedInsideATransactionOnKafka(t *testing.T) {
+	newStage(t, given(t)).stoppedInside()
+}
+
+func TestAScorerOfTheConsumerProtocolStoppedInsideATransactionOnKafka(t *testing.T) {
+	newStage(t, given(t), "--group-protocol", "consumer").stoppedInside()
+}

@@ -275,6 +275,21 @@ func (w *witness) predictions() map[string]decided {
 	return all
 }
 
+// some are the last predictions of n ids, none while there are fewer.
+func (w *witness) some(n int) map[string]decided {
+	all := w.predictions()
+	if len(all) < n {
+		return map[string]decided{"": {}} // which nothing holds
+	}
+	for id := range all {
+		if len(all) == n {
+			break
+		}
+		delete(all, id)
+	}
+	return all
+}
+
 // holds says whether every member of one JSON object stands in another as well.
 func holds(object, members []byte) bool {
 	var have, want map[string]any
