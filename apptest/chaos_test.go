@@ -84,8 +84,7 @@ func TestChaos(t *testing.T) {
 	background.Go(func() { asker.ask(asking) })
 	until(t, time.Minute, "the API has answered", func() bool { return asker.count() > 0 })
 	s.startScorers(protocol)
-	bar, err := newBarrier(s.servers, s.prefix+".predictions", s.prefix+".applications.dlq")
-	require.NoError(t, err)
+	bar := newBarrier(newClient(t, s.servers), s.prefix+".predictions", s.prefix+".applications.dlq")
 	background.Go(func() { bar.watch(asking) })
 
 	s.began = time.Now()
@@ -115,10 +114,7 @@ func newStorm(t *testing.T, seed uint64) *storm {
 	s.servers = servers{kafka: os.Getenv("CREDITSTREAM_TEST_KAFKA"), redis: freeAddress(t)}
 	require.DirExists(t, s.dir, "CREDITSTREAM_CHAOS_LOGS; run: make chaos-short")
 	require.Len(t, strings.Split(s.servers.kafka, ","), brokerCount, "CREDITSTREAM_TEST_KAFKA; run: make chaos-short")
-	var err error
-	s.cluster, err = newCluster("../deploy/dev/kafka.sh", s.servers)
-	require.NoError(t, err)
-	t.Cleanup(s.cluster.client.Close)
+	s.cluster = &cluster{"../deploy/dev/kafka.sh", newClient(t, s.servers)}
 	return s
 }
 
@@ -289,7 +285,7 @@ func (s *storm) drain() {
 	ctx, left := s.t.Context(), int64(-1)
 	until(s.t, drainedWithin, "every application is answered", func() bool {
 		var err error
-		left, err = s.cluster.behind(ctx, s.prefix, s.prefix+".applications")
+		left, err = behind(ctx, s.cluster.client, s.prefix, s.prefix+".applications")
 		return err == nil && left == 0
 	})
 	s.say("every application is answered")

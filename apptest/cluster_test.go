@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os/exec"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -21,14 +20,6 @@ import (
 type cluster struct {
 	tool   string // kafka.sh; which cluster, it finds in the environment
 	client *kgo.Client
-}
-
-func newCluster(tool string, s servers) (*cluster, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(s.kafka, ",")...), kgo.MetadataMinAge(250*time.Millisecond), kgo.DialTimeout(3*time.Second))
-	if err != nil {
-		return nil, err
-	}
-	return &cluster{tool, client}, nil
 }
 
 // do kills or resumes a node.
@@ -95,29 +86,4 @@ func (c *cluster) controller(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("asking which node is the controller: %w", err)
 	}
 	return int(p.LeaderID), nil
-}
-
-// behind is how many applications a group has not committed.
-func (c *cluster) behind(ctx context.Context, group, topic string) (int64, error) {
-	adm := kadm.NewClient(c.client)
-	ends, err := adm.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return 0, err
-	}
-	committed, err := adm.FetchOffsets(ctx, group)
-	if err != nil {
-		return 0, err
-	}
-	left := int64(0)
-	ends.Each(func(end kadm.ListedOffset) {
-		o, ok := committed.Lookup(topic, end.Partition)
-		if !ok || o.At < 0 {
-			o.At = 0
-		}
-		left += end.Offset - o.At
-	})
-	return left, nil
 }

@@ -1,13 +1,11 @@
 package apptest
 
 import (
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // handsOver stops one of two scorers for good. It must be out of its group before
@@ -35,10 +33,7 @@ func (g *stage) handsOver() {
 
 // members are those that the group has.
 func (g *stage) members() int {
-	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(g.servers.kafka, ",")...))
-	require.NoError(g.t, err)
-	defer client.Close()
-	adm := kadm.NewClient(client)
+	adm := kadm.NewClient(newClient(g.t, g.servers))
 	if len(g.score) > 0 {
 		groups, err := adm.DescribeConsumerGroups(g.t.Context(), g.prefix)
 		require.NoError(g.t, err)

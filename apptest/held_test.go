@@ -3,7 +3,6 @@ package apptest
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -39,12 +38,8 @@ type barrier struct {
 // worth is what a hold must last to be kept.
 const worth = time.Second
 
-func newBarrier(s servers, topics ...string) (*barrier, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(s.kafka, ",")...), kgo.MetadataMinAge(250*time.Millisecond))
-	if err != nil {
-		return nil, err
-	}
-	return &barrier{adm: kadm.NewClient(client), topics: topics, holding: map[string]held{}}, nil
+func newBarrier(client *kgo.Client, topics ...string) *barrier {
+	return &barrier{adm: kadm.NewClient(client), topics: topics, holding: map[string]held{}}
 }
 
 // watch looks until ctx ends.
@@ -55,7 +50,6 @@ func (b *barrier) watch(ctx context.Context) {
 		b.look(ctx)
 		select {
 		case <-ctx.Done():
-			b.adm.Close()
 			return
 		case <-tick.C:
 		}

@@ -14,9 +14,7 @@ import (
 func (g *stage) stoppedInside() {
 	t := g.t
 	one := g.scorer("one").ready()
-	bar, err := newBarrier(g.servers, g.prefix+".predictions", g.prefix+".applications.dlq")
-	require.NoError(t, err)
-	defer bar.adm.Close()
+	bar := newBarrier(newClient(t, g.servers), g.prefix+".predictions", g.prefix+".applications.dlq")
 	const n = 20_000
 	steady := start(t, "produce", g.with("produce", "--json", "--malformed", "0.01", "--rate", "2000", "--count", fmt.Sprint(n))...)
 
