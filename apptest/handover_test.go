@@ -31,6 +31,20 @@ func (g *stage) handsOver() {
 	require.Zero(t, g.members())
 }
 
+// isTakenOver kills one of two scorers for good: the other has its work when the
+// session has expired.
+func (g *stage) isTakenOver() {
+	one, two := g.scorer("one").ready(), g.scorer("two").ready()
+	g.emit(2000)
+	g.answered()
+	began := time.Now()
+	two.kill()
+	g.emit(2000)
+	g.exact()
+	g.t.Logf("SIGKILL: what was sent then was answered, in every partition, after %s", time.Since(began).Round(100*time.Millisecond))
+	one.terminate()
+}
+
 // members are those that the group has.
 func (g *stage) members() int {
 	adm := kadm.NewClient(newClient(g.t, g.servers))
@@ -48,6 +62,11 @@ func (g *stage) members() int {
 
 func TestAScorerThatIsToldToStopHandsOver(t *testing.T) {
 	newStage(t, embedded(t)).handsOver()
+}
+
+func TestAScorerThatIsKilledIsTakenOver(t *testing.T) {
+	t.Parallel() // it waits for a timeout most of the time
+	newStage(t, embedded(t)).isTakenOver()
 }
 
 func TestAScorerThatIsToldToStopHandsOverByTheConsumerProtocol(t *testing.T) {

@@ -35,6 +35,10 @@ func TestAScorerHandsOverByTheConsumerProtocolOnKafka(t *testing.T) {
 	newStage(t, given(t), "--group-protocol", "consumer").handsOver()
 }
 
+func TestAScorerThatIsKilledIsTakenOverOnKafka(t *testing.T) {
+	newStage(t, given(t)).isTakenOver()
+}
+
 func TestAScorerStoppedInsideATransactionOnKafka(t *testing.T) {
 	newStage(t, given(t)).stoppedInside()
 }
