@@ -6,7 +6,7 @@ VENV := .venv
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-kafka test-browser test-examples check-deploy fuzz lint generate python test-python data train check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-examples check-deploy fuzz lint generate python test-python data train check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,13 @@ test-race: ## Run the Go tests under the race detector (needs a C compiler)
 
 test-kafka: build ## Test two scorers, killed and stopped, on a real Kafka and Redis (or KAFKA=HOST:PORT REDIS=HOST:PORT); takes DATASET
 	@GO="$(GO)" DATASET="$(DATASET)" KAFKA="$(KAFKA)" REDIS="$(REDIS)" deploy/dev/test-kafka.sh
+
+chaos-short: build ## Let everything fail for two minutes on three real brokers, and judge what is left; SEED=n plays a run again
+	@GO="$(GO)" SEED="$(SEED)" LENGTH="$(LENGTH)" deploy/dev/chaos.sh
+
+RECORDS ?= 10000000
+verify-10m: build ## Judge ten million records on a real Kafka and hold the judge's memory to a bound (or RECORDS=n); takes DATASET and ~10 GB of disk
+	@GO="$(GO)" DATASET="$(DATASET)" KAFKA="$(KAFKA)" REDIS="$(REDIS)" CREDITSTREAM_TEST_RECORDS=$(RECORDS) deploy/dev/test-kafka.sh -v -timeout 4h -run 'TestVerifyTakesBoundedMemory$$'
 
 test-browser: build ## Test the page of a demo in a headless browser (needs the package chromium); pictures in .cache/screenshots
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "make test-browser needs a browser: apt-get install chromium" >&2; exit 1; }

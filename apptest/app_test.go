@@ -103,18 +103,20 @@ func service(t *testing.T, name string, args ...string) *app {
 // ready waits until a service can do its work.
 func (a *app) ready() *app {
 	until(a.t, time.Minute, a.name+" is ready", func() bool {
-		if a.hasEnded() {
-			return true
-		}
-		answer, err := http.Get("http://" + a.listen + "/readyz")
-		if err != nil {
-			return false
-		}
-		_ = answer.Body.Close()
-		return answer.StatusCode == http.StatusOK
+		return a.hasEnded() || isReady(a.listen)
 	})
 	require.False(a.t, a.hasEnded(), "%s has ended", a.name)
 	return a
+}
+
+// isReady asks a service whether it can do its work.
+func isReady(listen string) bool {
+	answer, err := http.Get("http://" + listen + "/readyz")
+	if err != nil {
+		return false
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
 }
 
 // until waits for a condition, which may fail the test itself.

@@ -3,6 +3,7 @@
 // Redis. It knows the wire contract and nothing of the code behind it.
 //
 // CREDITSTREAM_BINARY names the binary; without it, it is built. The tests of a
-// real Kafka are behind the build tag kafka: make test-kafka. Those of the page, in
-// a headless browser, are behind the tag browser: make test-browser.
+// real Kafka are behind the build tag kafka: make test-kafka. Failures played by a
+// seed on three brokers are behind the tag chaos: make chaos-short. Those of the
+// page, in a headless browser, are behind the tag browser: make test-browser.
 package apptest

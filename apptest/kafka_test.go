@@ -30,3 +30,23 @@ func TestExactlyOnceOnKafka(t *testing.T) {
 func TestDeadLettersAreReplayedOnceOnKafka(t *testing.T) {
 	replayedOnce(t, given(t))
 }
+
+func TestAScorerHandsOverOnKafka(t *testing.T) {
+	newStage(t, given(t)).handsOver()
+}
+
+func TestAScorerHandsOverByTheConsumerProtocolOnKafka(t *testing.T) {
+	newStage(t, given(t), "--group-protocol", "consumer").handsOver()
+}
+
+func TestAScorerThatIsKilledIsTakenOverOnKafka(t *testing.T) {
+	newStage(t, given(t)).isTakenOver()
+}
+
+func TestAScorerStoppedInsideATransactionOnKafka(t *testing.T) {
+	newStage(t, given(t)).stoppedInside()
+}
+
+func TestAScorerOfTheConsumerProtocolStoppedInsideATransactionOnKafka(t *testing.T) {
+	newStage(t, given(t), "--group-protocol", "consumer").stoppedInside()
+}

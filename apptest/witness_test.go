@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
@@ -30,6 +31,7 @@ type witness struct {
 	answers      map[place][]answer // guarded by mu, by the application answered
 	last         map[string]decided // guarded by mu, last prediction of each id
 	replays      map[string]int     // guarded by mu, markers by the dead letter they name
+	asked        map[string][]byte  // guarded by mu, predictions of POST /predict by id
 }
 
 // place is a record's partition and offset.
@@ -57,13 +59,14 @@ type answer struct {
 type decided struct {
 	place
 	value []byte
+	at    time.Time
 }
 
 // watch starts a witness.
 func watch(t *testing.T, s servers, prefix string) *witness {
 	w := &witness{
 		t: t, prefix: prefix, seed: maphash.MakeSeed(),
-		applications: map[place]applied{}, answers: map[place][]answer{}, last: map[string]decided{}, replays: map[string]int{},
+		applications: map[place]applied{}, answers: map[place][]answer{}, last: map[string]decided{}, replays: map[string]int{}, asked: map[string][]byte{},
 	}
 	config := sarama.NewConfig()
 	config.ClientID = "witness"
@@ -116,14 +119,23 @@ type contract struct {
 	ID       string          `json:"application_id"`
 	At       string          `json:"applied_at"`
 	Features json.RawMessage `json:"features"`
+	Decided  time.Time       `json:"decided_at"` // of a prediction
+	Channel  string          `json:"channel"`    // likewise
 }
 
 func (w *witness) hash(b []byte) uint64 { return maphash.Bytes(w.seed, b) }
 
+// read reads a record; one that is not the contract's has no id.
+func read(value []byte) (c contract) {
+	if json.Unmarshal(value, &c) != nil {
+		return contract{}
+	}
+	return c
+}
+
 // content is the hash of what a record says was applied for.
-func (w *witness) content(value []byte) uint64 {
-	var c contract
-	if json.Unmarshal(value, &c) != nil || c.ID == "" {
+func (w *witness) content(c contract) uint64 {
+	if c.ID == "" {
 		return 0
 	}
 	var features bytes.Buffer
@@ -134,7 +146,8 @@ func (w *witness) content(value []byte) uint64 {
 }
 
 func (w *witness) see(m *sarama.ConsumerMessage) {
-	value, content := w.hash(m.Value), w.content(m.Value)
+	c := read(m.Value)
+	value, content := w.hash(m.Value), w.content(c)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at := place{m.Partition, m.Offset}
@@ -147,15 +160,32 @@ func (w *witness) see(m *sarama.ConsumerMessage) {
 		w.replays[of]++
 		return
 	}
+	if !letter {
+		w.keep(string(m.Key), decided{at, bytes.Clone(m.Value), c.Decided})
+		if c.Channel == "api" && len(m.Headers) == 0 {
+			w.asked[c.ID] = bytes.Clone(m.Value)
+			return
+		}
+	}
 	source, err := w.source(m)
 	if err != nil {
 		w.failed = fmt.Errorf("%s/%d/%d: %w", m.Topic, m.Partition, m.Offset, err)
 		return
 	}
 	w.answers[source] = append(w.answers[source], answer{letter, string(m.Key), value, content})
-	if !letter {
-		w.last[string(m.Key)] = decided{at, bytes.Clone(m.Value)} // a key's partition is read in order
+}
+
+// keep keeps a prediction if it is the last of its id: within a partition by
+// offset, among partitions, which change when some are added, by time.
+func (w *witness) keep(id string, p decided) {
+	old, ok := w.last[id]
+	switch {
+	case !ok, old.partition == p.partition && p.offset > old.offset:
+	case old.partition != p.partition && (p.at.After(old.at) || p.at.Equal(old.at) && p.partition > old.partition):
+	default:
+		return
 	}
+	w.last[id] = p
 }
 
 // headers are a record's; the last of a name counts.
@@ -211,10 +241,18 @@ func (w *witness) markers() (n int) {
 	return n
 }
 
+// requested is how many predictions of POST /predict it has read so far.
+func (w *witness) requested() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.asked)
+}
+
 // counts are what a witness saw in all.
 type counts struct {
 	applications, predictions, letters     int
 	lost, duplicated, altered, unsolicited int
+	asked                                  int // predictions of POST /predict, by id
 }
 
 // judge holds every answer against its application. Those whose key says that
@@ -223,7 +261,7 @@ func (w *witness) judge() counts {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	require.NoError(w.t, w.failed)
-	c := counts{applications: len(w.applications)}
+	c := counts{applications: len(w.applications), asked: len(w.asked)}
 	for at, application := range w.applications {
 		answers := w.answers[at]
 		if len(answers) == 0 {
@@ -260,6 +298,21 @@ func (w *witness) predictions() map[string]decided {
 	all := make(map[string]decided, len(w.last))
 	for id, p := range w.last {
 		all[id] = p
+	}
+	return all
+}
+
+// some are the last predictions of n ids, none while there are fewer.
+func (w *witness) some(n int) map[string]decided {
+	all := w.predictions()
+	if len(all) < n {
+		return map[string]decided{"": {}} // which nothing holds
+	}
+	for id := range all {
+		if len(all) == n {
+			break
+		}
+		delete(all, id)
 	}
 	return all
 }

@@ -38,7 +38,7 @@ java_run() { java -cp "$home/*" "$@"; }
 running() {
   local pid
   pid=$(cat "$data/node$1.pid" 2>/dev/null) || return 1
-  tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF "$data/node$1.properties"
+  tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF "$data/node$1.properties"
 }
 
 listening() { (: <>"/dev/tcp/127.0.0.1/$(broker_port "$1")") 2>/dev/null; }
@@ -119,10 +119,18 @@ make_secrets() {
 }
 
 launch() {
+  local pid tries
   running "$1" && return
   KAFKA_NODE=$1 setsid java -Xmx"$heap" -XX:+UseG1GC -Dlog4j2.configurationFile="$here/kafka-log4j2.yaml" \
     -cp "$home/*" kafka.Kafka "$data/node$1.properties" </dev/null >>"$data/node$1.log" 2>&1 &
-  echo $! >"$data/node$1.pid"
+  pid=$!
+  echo "$pid" >"$data/node$1.pid"
+  # Until it runs on its settings it is this script still.
+  for ((tries = 0; tries < 200; tries++)); do
+    running "$1" && return
+    kill -0 "$pid" 2>/dev/null || return 0
+    sleep 0.05
+  done
 }
 
 await() {

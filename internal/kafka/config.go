@@ -19,6 +19,9 @@ const (
 	// A leader that has moved is looked for this soon, not after five seconds, the
 	// client's default: open transactions wait for it.
 	metadataAge = 250 * time.Millisecond
+	// Partitions that were added are found this soon, not after five minutes, the
+	// client's default: nobody answers what is sent there meanwhile.
+	partitionsAge = 5 * time.Second
 	// How long Connect looks for a broker that answers.
 	connectTime = 10 * time.Second
 )
@@ -41,6 +44,7 @@ func (c Config) Options() []kgo.Opt {
 		kgo.ClientID(c.ClientID),
 		kgo.DialTimeout(dialTimeout),
 		kgo.MetadataMinAge(metadataAge),
+		kgo.MetadataMaxAge(partitionsAge),
 	}
 	if c.TLS != nil {
 		opts = append(opts, kgo.Dialer(c.TLS.Dial))

@@ -33,14 +33,15 @@ const partitions = 4
 
 // world is an embedded broker with the topics and a client that sees everything.
 type world struct {
-	t      *testing.T
-	broker *local.Kafka
-	config kafka.Config
-	topics schemas.Topics
-	client *kgo.Client
-	live   *release.LiveSet
-	codec  *wire.Codec // of the scorers, and to read what they wrote
-	reads  []string    // the topics that outputs looks into
+	t       *testing.T
+	broker  *local.Kafka
+	options []kfake.Opt // the broker's
+	config  kafka.Config
+	topics  schemas.Topics
+	client  *kgo.Client
+	live    *release.LiveSet
+	codec   *wire.Codec // of the scorers, and to read what they wrote
+	reads   []string    // the topics that outputs looks into
 }
 
 func newWorld(t *testing.T) *world {
@@ -48,7 +49,12 @@ func newWorld(t *testing.T) *world {
 }
 
 func newWorldOn(t *testing.T, options ...kfake.Opt) *world {
-	w := newBareWorld(t, options...)
+	return newWorldIn(t, "", options...)
+}
+
+// newWorldIn is one whose broker keeps its logs in a folder.
+func newWorldIn(t *testing.T, dir string, options ...kfake.Opt) *world {
+	w := newBareWorldIn(t, dir, options...)
 	var specs []kafka.TopicSpec
 	for _, topic := range schemas.Catalogue("t") {
 		specs = append(specs, kafka.TopicSpec{Name: topic.Name, Partitions: min(partitions, topic.Partitions), Replication: 1, Configs: topic.Configs})
@@ -60,15 +66,20 @@ func newWorldOn(t *testing.T, options ...kfake.Opt) *world {
 
 // newBareWorld is one without topics but those of the options.
 func newBareWorld(t *testing.T, options ...kfake.Opt) *world {
+	return newBareWorldIn(t, "", options...)
+}
+
+func newBareWorldIn(t *testing.T, dir string, options ...kfake.Opt) *world {
 	heartbeat := kfake.BrokerConfigs(map[string]string{"group.consumer.heartbeat.interval.ms": "100"})
-	broker, err := local.StartKafka("", append(options, heartbeat, kfake.SleepOutOfOrder())...)
+	options = append(options, heartbeat, kfake.SleepOutOfOrder())
+	broker, err := local.StartKafka(dir, options...)
 	require.NoError(t, err)
-	t.Cleanup(broker.Close)
 	topics := schemas.NewTopics("t")
 	w := &world{
-		t: t, broker: broker, topics: topics, reads: []string{topics.Predictions, topics.DLQ},
+		t: t, broker: broker, options: options, topics: topics, reads: []string{topics.Predictions, topics.DLQ},
 		config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"},
 	}
+	t.Cleanup(func() { w.broker.Close() }) // whichever runs by then
 	w.client, err = kgo.NewClient(append(w.config.Options(), kgo.ProducerBatchMaxBytes(maxRecord), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	require.NoError(t, err)
 	t.Cleanup(w.client.Close)
@@ -77,9 +88,13 @@ func newBareWorld(t *testing.T, options ...kfake.Opt) *world {
 	return w
 }
 
-// apply emits applications with ids from first to last, every tenth malformed.
+// apply emits applications.
 func (w *world) apply(first, last int) {
-	var records []*kgo.Record
+	require.NoError(w.t, w.client.ProduceSync(w.t.Context(), w.applications(first, last)...).FirstErr())
+}
+
+// applications have ids from first to last, every tenth is malformed.
+func (w *world) applications(first, last int) (records []*kgo.Record) {
 	for i := first; i < last; i++ {
 		a := schemas.Application{ApplicationID: fmt.Sprintf("A-%06d", i), AppliedAt: schemas.Timestamp(1e15)}
 		for k, rule := range schemas.FeatureRules {
@@ -94,7 +109,7 @@ func (w *world) apply(first, last int) {
 		}
 		records = append(records, &kgo.Record{Topic: w.topics.Applications, Partition: int32(i % partitions), Key: []byte(a.ApplicationID), Value: value, Headers: []kgo.RecordHeader{{Key: "trace", Value: []byte("x")}}})
 	}
-	require.NoError(w.t, w.client.ProduceSync(w.t.Context(), records...).FirstErr())
+	return records
 }
 
 // scorer is one that does not run yet.

@@ -1,0 +1,32 @@
+package apptest
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// docs/failures.md names the test that holds each line: every one must exist.
+func TestFailuresNamesTestsThatExist(t *testing.T) {
+	text, err := os.ReadFile("../docs/failures.md")
+	require.NoError(t, err)
+	var all strings.Builder
+	require.NoError(t, filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			var b []byte
+			b, err = os.ReadFile(path)
+			all.Write(b)
+		}
+		return err
+	}))
+	named := regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(string(text), -1)
+	require.Greater(t, len(named), 30)
+	for _, name := range named {
+		require.True(t, strings.Contains(all.String(), "func "+name+"(t *testing.T)"), "docs/failures.md names %s", name)
+	}
+}
