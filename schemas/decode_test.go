@@ -287,36 +287,3 @@ func FuzzAppendFloat(f *testing.F) {
 		require.Equal(t, string(want), string(appendFloat(nil, v)))
 	})
 }
-
-func BenchmarkDecodeApplication(b *testing.B) {
-	value := []byte(contractApplication)
-	b.Run("ours", func(b *testing.B) {
-		b.ReportAllocs()
-		var a Application
-		for b.Loop() {
-			a.ApplicationID = ""
-			_ = DecodeApplication(value, &a)
-		}
-	})
-	b.Run("encoding-json", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			var a struct {
-				ApplicationID string            `json:"application_id"`
-				AppliedAt     Timestamp         `json:"applied_at"`
-				Features      map[string]*int32 `json:"features"`
-			}
-			_ = json.Unmarshal(value, &a)
-		}
-	})
-}
-
-func BenchmarkAppendPrediction(b *testing.B) {
-	var p Prediction
-	require.NoError(b, DecodePrediction([]byte(contractPrediction), &p))
-	var buf []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		buf = AppendPrediction(buf[:0], &p)
-	}
-}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,17 +35,18 @@ func (t task) applications() string { return t.prefix + ".applications" }
 
 // output is the topic that a contestant writes to.
 func (t task) output(name string) string {
-	if name == nameCreditstream {
-		return t.prefix + ".predictions"
+	if name == nameCopy || name == namePython {
+		return t.prefix + "." + name
 	}
-	return t.prefix + "." + name
+	return t.prefix + ".predictions"
 }
 
 // contestants are those that take part.
 func (b *bench) contestants() []string {
-	return slices.DeleteFunc([]string{nameCopy, nameCreditstream, namePython}, func(name string) bool {
+	names := slices.DeleteFunc([]string{nameCopy, nameCreditstream, namePython}, func(name string) bool {
 		return !slices.Contains(b.only, name)
 	})
+	return append(names, slices.Sorted(maps.Keys(b.others))...)
 }
 
 func (b *bench) command(name string, t task) []string {
@@ -51,12 +54,12 @@ func (b *bench) command(name string, t task) []string {
 	case nameCopy:
 		return []string{b.copy, "-brokers", b.brokers, "-from", t.applications(), "-to", t.output(name),
 			"-group", t.group, "-start", t.start, "-sessions", strconv.Itoa(b.sessions)}
-	case nameCreditstream:
-		return []string{b.binary, "score", "--brokers", b.brokers, "--prefix", t.prefix, "--model", b.bundle,
-			"--group", t.group, "--instance", t.group, "--from", t.start, "--sessions", strconv.Itoa(b.sessions)}
-	default:
+	case namePython:
 		return []string{b.python, b.script, "--brokers", b.brokers, "--from", t.applications(), "--to", t.output(name),
 			"--group", t.group, "--start", t.start, "--bundle", b.bundle}
+	default:
+		return []string{cmp.Or(b.others[name], b.binary), "score", "--brokers", b.brokers, "--prefix", t.prefix, "--model", b.bundle,
+			"--group", t.group, "--instance", t.group, "--from", t.start, "--sessions", strconv.Itoa(b.sessions)}
 	}
 }
 
@@ -170,4 +173,23 @@ func (b *bench) empty(ctx context.Context, topic string) error {
 func total(offsets kadm.ListedOffsets) (n int64) {
 	offsets.Each(func(o kadm.ListedOffset) { n += o.Offset })
 	return n
+}
+
+// order is how contestants are shown: the known ones, then other builds.
+func order[T any](runs map[string]T) (names []string) {
+	known := []string{nameCopy, nameCreditstream, namePython}
+	for _, name := range append(known, slices.Sorted(maps.Keys(runs))...) {
+		if _, ran := runs[name]; ran && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// rounds is how often each contestant ran.
+func rounds[T any](runs map[string][]T) int {
+	for _, of := range runs {
+		return len(of)
+	}
+	return 0
 }

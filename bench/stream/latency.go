@@ -190,12 +190,9 @@ func appliedAt(value []byte) (time.Time, error) {
 // show writes the medians of all rounds.
 func (l latency) show(w io.Writer) {
 	fmt.Fprintf(w, "\n%s applications/s: applied → readable in committed records, ms, medians of %d rounds of %d s\n\n",
-		measure.Number(float64(l.Rate)), len(l.Runs[nameCreditstream]), l.Seconds)
+		measure.Number(float64(l.Rate)), rounds(l.Runs), l.Seconds)
 	table := measure.Table{Header: []string{"what", "p50", "p90", "p99", "cores", "broker cores"}}
-	for _, name := range []string{nameCopy, nameCreditstream, namePython} {
-		if len(l.Runs[name]) == 0 {
-			continue
-		}
+	for _, name := range order(l.Runs) {
 		median := func(figure func(delay) float64) string {
 			var values []float64
 			for _, d := range l.Runs[name] {

@@ -24,10 +24,11 @@ import (
 type bench struct {
 	brokers   string
 	brokerPID int
-	binary    string // creditstream
-	copy      string // bench/copy
-	python    string // interpreter with bench/python/requirements.txt
-	script    string // bench/python/score.py
+	binary    string            // creditstream
+	others    map[string]string // other builds of it, by name
+	copy      string            // bench/copy
+	python    string            // interpreter with bench/python/requirements.txt
+	script    string            // bench/python/score.py
 	bundle    string
 	dataset   string
 	only      []string
@@ -56,7 +57,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	var (
-		b          bench
+		b          = bench{others: map[string]string{}}
 		only, save string
 		records    = flag.String("records", "1000000", "applications, several runs of growth separated by commas")
 		partitions = flag.String("partitions", "12", "partitions, several separated by commas")
@@ -67,6 +68,14 @@ func run(ctx context.Context) error {
 	flag.StringVar(&b.brokers, "brokers", "127.0.0.1:9092", "Kafka brokers, host:port,…")
 	flag.IntVar(&b.brokerPID, "broker-pid", -1, "process of the broker, to count its CPU")
 	flag.StringVar(&b.binary, "creditstream", "bin/creditstream", "binary to measure")
+	flag.Func("other", "NAME=BINARY: another build of creditstream, to measure a change; may be repeated", func(text string) error {
+		name, binary, ok := strings.Cut(text, "=")
+		if !ok {
+			return errors.New("expected NAME=BINARY")
+		}
+		b.others[name] = binary
+		return nil
+	})
 	flag.StringVar(&b.copy, "copy", "", "binary of bench/copy")
 	flag.StringVar(&b.python, "python", ".venv-bench/bin/python", "Python interpreter")
 	flag.StringVar(&b.script, "script", "bench/python/score.py", "Python scorer")

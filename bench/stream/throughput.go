@@ -189,7 +189,7 @@ func (b *bench) count(ctx context.Context, topic string) (n int, err error) {
 
 // show writes the medians of all rounds, and the ratios of each.
 func (t throughput) show(w io.Writer) {
-	fmt.Fprintf(w, "\n%s applications, %d partitions: medians of %d rounds\n\n", measure.Number(float64(t.Records)), t.Partitions, len(t.Runs[nameCreditstream]))
+	fmt.Fprintf(w, "\n%s applications, %d partitions: medians of %d rounds\n\n", measure.Number(float64(t.Records)), t.Partitions, rounds(t.Runs))
 	table := measure.Table{Header: []string{"what", "records/s", "× copy", "× python", "CPU s / million", "× copy", "broker CPU s / million", "peak MiB"}}
 	of := func(name string, figure func(pass) float64) (values []float64) {
 		for _, r := range t.Runs[name] {
@@ -199,10 +199,7 @@ func (t throughput) show(w io.Writer) {
 	}
 	speed := func(r pass) float64 { return r.PerSecond }
 	cpu := func(r pass) float64 { return r.CPU }
-	for _, name := range []string{nameCopy, nameCreditstream, namePython} {
-		if len(t.Runs[name]) == 0 {
-			continue
-		}
+	for _, name := range order(t.Runs) {
 		median := func(figure func(pass) float64) string { return measure.Number(measure.Median(of(name, figure))) }
 		against := func(other string, figure func(pass) float64) string {
 			return measure.Number(measure.Median(measure.Ratios(of(name, figure), of(other, figure))))
