@@ -6,7 +6,7 @@ VENV := .venv
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-kafka test-browser fuzz lint generate python test-python data train check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-kafka test-browser test-examples check-deploy fuzz lint generate python test-python data train check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,31 @@ test-browser: build ## Test the page of a demo in a headless browser (needs the 
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "make test-browser needs a browser: apt-get install chromium" >&2; exit 1; }
 	CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream $(GO) test -count=1 -tags browser -run TestThePage ./apptest
 
+EXAMPLES := .cache/examples
+
+$(EXAMPLES)/.installed: examples/python/requirements.txt
+	@command -v uv >/dev/null || { echo "make test-examples needs uv: pip install uv" >&2; exit 1; }
+	test -d $(EXAMPLES) || uv venv --quiet $(EXAMPLES)
+	VIRTUAL_ENV=$(EXAMPLES) uv pip sync --quiet --require-hashes $<
+	@touch $@
+
+test-examples: build $(EXAMPLES)/.installed ## Test the clients in examples/, Go, Python and curl, on the embedded broker
+	CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream CREDITSTREAM_TEST_PYTHON=$(CURDIR)/$(EXAMPLES)/bin/python \
+	  $(GO) test -count=1 -tags examples -run 'Example' ./apptest
+
+DEPLOY := .cache/deploy
+
+$(DEPLOY)/.installed: deploy/dev/requirements.txt
+	@command -v uv >/dev/null || { echo "make check-deploy needs uv: pip install uv" >&2; exit 1; }
+	test -d $(DEPLOY) || uv venv --quiet $(DEPLOY)
+	VIRTUAL_ENV=$(DEPLOY) uv pip sync --quiet --require-hashes $<
+	@touch $@
+
+check-deploy: $(DEPLOY)/.installed ## Check compose.yaml and the Dockerfile, offline
+	$(DEPLOY)/bin/hadolint deploy/Dockerfile
+	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	cd deploy/dev/compose-check && $(GO) run . ../../../compose.yaml
+
 # A number of inputs, not a time: at the end of a time go test now and then reports
 # its own deadline as a failure.
 FUZZTIME ?= 50000x
@@ -59,10 +84,12 @@ $(TOOLS)/actionlint: Makefile
 
 lint: $(TOOLS)/golangci-lint $(TOOLS)/actionlint python ## Lint Go, Python, shell scripts and workflows
 	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck" >&2; exit 1; }
-	shellcheck .ci/run deploy/dev/*.sh
+	shellcheck .ci/run deploy/dev/*.sh examples/curl/*.sh
 	$(TOOLS)/actionlint
 	$(GO) mod tidy -diff
 	$(TOOLS)/golangci-lint run
+	$(VENV)/bin/ruff check --config retrain/pyproject.toml examples/python
+	$(VENV)/bin/ruff format --check --config retrain/pyproject.toml examples/python
 	cd retrain && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/mypy credit_retrain
 
 python: $(VENV)/.installed ## Make the Python environment (.venv)

@@ -18,6 +18,7 @@ import (
 	"github.com/creditstream/creditstream/internal/telemetry"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 type apiCmd struct {
@@ -80,6 +81,7 @@ func onLoopback(listen string) bool {
 type apiParts struct {
 	kafka kafkaFlags
 	redis redisFlags
+	codec *wire.Codec
 	// listener is where it answers; nil: where the flags say.
 	listener net.Listener
 	live     func() *release.LiveSet
@@ -114,13 +116,13 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	client := parts.redis.client()
 	var feed api.Feed
 	if f.Feed {
-		follow := tail.NewFeed(tail.FeedConfig{Kafka: parts.kafka.config(p, "feed"), Topics: schemas.NewTopics(parts.kafka.Prefix), Log: p.log})
+		follow := tail.NewFeed(tail.FeedConfig{Kafka: parts.kafka.config(p, "feed"), Topics: schemas.NewTopics(parts.kafka.Prefix), Codec: parts.codec, Log: p.log})
 		all, feed = append(all, follow), pageFeed{follow}
 	}
 	watch := &redisWatch{client: client, log: p.log}
 	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, Publish: f.PublishTimeout}
 	server, err := api.New(api.Config{
-		Listener: listener, Live: parts.live, Publisher: predictionPublisher{writer}, Lookup: view.NewStore(client),
+		Listener: listener, Live: parts.live, Publisher: predictionPublisher{writer, parts.codec}, Lookup: view.NewStore(client),
 		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: feed, Keys: keys, Limits: limits,
 		// Without keys, being on this machine is what lets a caller in (check).
 		LocalOnly: keys == nil && !f.NoAuth,
@@ -162,14 +164,18 @@ func (c *apiCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	codec, err := c.codec(p, reg, c.Prefix, schemas.EventPrediction)
+	if err != nil {
+		return err
+	}
 	process := &readiness{}
 	own, stop, err := c.components(p, apiParts{
-		kafka: c.kafkaFlags, redis: c.redisFlags, live: models.Live, reg: reg, process: process,
+		kafka: c.kafkaFlags, redis: c.redisFlags, codec: codec, live: models.Live, reg: reg, process: process,
 	})
 	if err != nil {
 		return err
 	}
 	defer stop()
-	process.components = append([]lifecycle.Component{models}, own...)
+	process.components = withCodec(codec, append([]lifecycle.Component{models}, own...)...)
 	return serveComponents(p, c.Listen, reg, process.components...)
 }

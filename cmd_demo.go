@@ -17,6 +17,8 @@ import (
 )
 
 type demoCmd struct {
+	registryFlags
+
 	Decisions uint64  `help:"Applications to emit; 0: no end." default:"0" placeholder:"N"`
 	Rate      float64 `help:"Applications per second; 0: as fast as possible." default:"200" placeholder:"N"`
 	Scenario  string  `help:"What happens: steady, recession, new-segment or broken-feed." default:"steady" placeholder:"NAME"`
@@ -30,7 +32,7 @@ type demoCmd struct {
 
 // Help is the second half of `demo --help`.
 func (demoCmd) Help() string {
-	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 200 MB.
+	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 100 MB.
 
 Examples:
   creditstream demo

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
@@ -11,8 +12,13 @@ type modelReleaseCmd struct {
 	bundleArg
 	kafkaFlags
 	Engine string `help:"Engine that the bundle must open on: ${enum}. auto is native; one that only onnx opens may be shadow and nothing else." enum:"auto,native,onnx" default:"auto"`
+	First  bool   `help:"Where no route exists yet, also write the first one: to this version, under the contract's policy. Where one exists it stays."`
+	By     string `help:"With --first: who does this (default: the system's user)." placeholder:"NAME"`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }
+
+// whyFirst stands in the history of routes.
+const whyFirst = "the first model released"
 
 // Run writes the bundle unless it is there already.
 func (c *modelReleaseCmd) Run(p *process) error {
@@ -26,13 +32,54 @@ func (c *modelReleaseCmd) Run(p *process) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Bundle, err)
 	}
+	out := released{Version: r.Model.Version, Digest: r.Model.Digest, Existed: r.Existed}
+	if c.First {
+		if out.Route, err = c.first(p, r.Model.Version); err != nil {
+			return err
+		}
+	}
 	if c.JSON {
-		return printJSON(p.stdout, map[string]any{"version": r.Model.Version, "digest": r.Model.Digest, "existed": r.Existed})
+		return printJSON(p.stdout, out)
 	}
 	if r.Existed {
-		fmt.Fprintf(p.stdout, "model %s is there already, the same bytes (%s)\n", r.Model.Version, r.Model.Digest)
-		return nil
+		fmt.Fprintf(p.stdout, "model %s is there already, the same bytes (%s)\n", out.Version, out.Digest)
+	} else {
+		fmt.Fprintf(p.stdout, "released model %s (%s, %d bytes)\n", out.Version, out.Digest, len(bundle))
 	}
-	fmt.Fprintf(p.stdout, "released model %s (%s, %d bytes); it serves once a route names it: creditstream model route --champion %s\n", r.Model.Version, r.Model.Digest, len(bundle), r.Model.Version)
+	switch {
+	case out.Route != nil:
+		fmt.Fprintf(p.stdout, "route revision %d: champion %s, policy %s\n", out.Route.Revision, out.Route.Champion, out.Route.PolicyVersion)
+	case !r.Existed && !c.First:
+		fmt.Fprintf(p.stdout, "it serves once a route names it: creditstream model route --champion %s\n", out.Version)
+	}
 	return nil
+}
+
+// released is what `model release --json` prints.
+type released struct {
+	Version string     `json:"version"`
+	Digest  string     `json:"digest"`
+	Existed bool       `json:"existed"`         // the same bytes were there
+	Route   *routeLine `json:"route,omitempty"` // the first, where this run wrote it
+}
+
+// first writes the first route; nil where one exists.
+func (c *modelReleaseCmd) first(p *process, version string) (*routeLine, error) {
+	by, err := signFlags{By: c.By}.by()
+	if err != nil {
+		return nil, err
+	}
+	config, topics := c.config(p, "route"), schemas.NewTopics(c.Prefix)
+	history, err := release.ReadAll(p.ctx, config, topics)
+	if err != nil || history.Current() != nil {
+		return nil, err
+	}
+	r, err := release.Route(p.ctx, config, topics, release.RouteRequest{
+		Champion: version, Policy: schemas.DefaultPolicyText, By: by, At: schemas.At(time.Now()), Why: whyFirst, Engine: c.Engine,
+	})
+	if err != nil {
+		return nil, err
+	}
+	line := lineOf(*r)
+	return &line, nil
 }

@@ -36,6 +36,39 @@ func otherVersion(t *testing.T, version string) (path string) {
 	return path
 }
 
+func TestTheFirstReleaseIsRouted(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	defer broker.Close()
+	t.Setenv("CREDITSTREAM_BROKERS", broker.Addr())
+	release := func(bundle string) (out released) {
+		t.Helper()
+		code, stdout, errs := command(t, "model", "release", bundle, "--first", "--by", "setup", "--json")
+		require.Zero(t, code, errs)
+		require.NoError(t, json.Unmarshal([]byte(stdout), &out))
+		return out
+	}
+	code, _, errs := command(t, "topics", "apply")
+	require.Zero(t, code, errs)
+	first := release("shipped")
+	require.False(t, first.Existed)
+	require.Equal(t, first.Version, first.Route.Champion)
+	require.Zero(t, first.Route.Revision)
+	require.Equal(t, "setup", first.Route.By)
+	// Started again, and with another bundle: what serves is not touched.
+	again := release("shipped")
+	require.True(t, again.Existed)
+	require.Nil(t, again.Route)
+	require.Nil(t, release(otherVersion(t, "v2")).Route)
+	code, out, errs := command(t, "model", "history", "--json")
+	require.Zero(t, code, errs)
+	require.Equal(t, 1, strings.Count(out, `"revision"`))
+	code, out, errs = command(t, "model", "release", "shipped", "--first")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "is there already")
+	require.NotContains(t, out, "route")
+}
+
 func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)

@@ -72,6 +72,11 @@ func (c *produceCmd) Run(p *process) error {
 	config := c.producerConfig(p)
 	reg := prometheus.NewRegistry()
 	config.Registerer = reg
+	codec, err := c.codec(p, reg, c.Prefix, schemas.EventApplication, schemas.EventOutcome)
+	if err != nil {
+		return err
+	}
+	config.Codec = codec
 	prod, err := producer.New(config)
 	if err != nil {
 		return err
@@ -85,10 +90,10 @@ func (c *produceCmd) Run(p *process) error {
 		f, ok := p.stderr.(*os.File)
 		prod.ShowProgress(show, p.stderr, ok && term.IsTerminal(int(f.Fd())), c.Count)
 	})
-	if c.Listen == "" {
+	if c.Listen == "" && codec == nil {
 		err = prod.Run(p.ctx)
 	} else {
-		err = serveComponents(p, c.Listen, reg, prod)
+		err = serveComponents(p, c.Listen, reg, withCodec(codec, prod)...)
 	}
 	stop()
 	shown.Wait()

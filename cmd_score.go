@@ -48,8 +48,12 @@ func (c *scoreCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	codec, err := c.codec(p, reg, c.Prefix, schemas.EventPrediction)
+	if err != nil {
+		return err
+	}
 	s, err := stream.New(stream.Config{
-		Kafka: c.config(p, "score-"+instance), Topics: schemas.NewTopics(c.Prefix), Log: p.log,
+		Kafka: c.config(p, "score-"+instance), Topics: schemas.NewTopics(c.Prefix), Codec: codec, Log: p.log,
 		Group: c.Group, Instance: instance, Sessions: c.Sessions,
 		Protocol: c.GroupProtocol, Static: c.Static, From: from,
 		Live: models.Live, Registerer: reg, Now: time.Now,
@@ -61,5 +65,5 @@ func (c *scoreCmd) Run(p *process) error {
 		p = p.with(untilClosed(p.ctx, p.stdin))
 	}
 	p.log.Info("scoring", "group", c.Group, "instance", instance, "sessions", c.Sessions)
-	return serveComponents(p, c.Listen, reg, models, s)
+	return serveComponents(p, c.Listen, reg, withCodec(codec, models, s)...)
 }

@@ -24,7 +24,7 @@ type tailCmd struct {
 	ModelVersion   string  `help:"Show only what this model version decided." placeholder:"VERSION" group:"Filters"`
 	MinProbability float32 `help:"Show only probabilities of default from here on." default:"0" placeholder:"P" group:"Filters"`
 
-	JSON bool `help:"Print each prediction as it stands on the wire, one a line." name:"json"`
+	JSON bool `help:"Print each prediction as JSON, one a line: as it stands on the wire, but for spaces and Avro." name:"json"`
 }
 
 // Run prints predictions until a signal, the limit or the end of the log.
@@ -51,13 +51,17 @@ func (c *tailCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	codec, err := c.shortCodec(p)
+	if err != nil {
+		return err
+	}
 	show := lines(p.stdout)
 	if c.JSON {
 		show = jsonLines(p.stdout)
 	}
 	shown := 0
 	leftOut, err := tail.Read(p.ctx, tail.Config{
-		Kafka: c.config(p, "tail"), Topics: schemas.NewTopics(c.Prefix), From: from, Follow: c.Follow || c.From == "end",
+		Kafka: c.config(p, "tail"), Topics: schemas.NewTopics(c.Prefix), Codec: codec, From: from, Follow: c.Follow || c.From == "end",
 		Filter: tail.Filter{ID: c.ID, Decision: c.Decision, Channel: c.Channel, ModelVersion: c.ModelVersion, MinProbability: c.MinProbability},
 	}, func(prediction *schemas.Prediction, value []byte) (bool, error) {
 		shown++

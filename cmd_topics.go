@@ -69,11 +69,16 @@ func (c *topicsApplyCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	subjects, err := c.applySchemas(p)
+	if err != nil {
+		return err
+	}
 	if c.JSON {
 		return json.NewEncoder(p.stdout).Encode(struct {
-			Topics         []appliedTopic `json:"topics"`
-			SessionTimeout int64          `json:"group_session_timeout_ms,omitempty"`
-		}{topics, session.Milliseconds()})
+			Topics         []appliedTopic  `json:"topics"`
+			SessionTimeout int64           `json:"group_session_timeout_ms,omitempty"`
+			Schemas        []appliedSchema `json:"schemas,omitempty"`
+		}{topics, session.Milliseconds(), subjects})
 	}
 	for _, t := range topics {
 		fmt.Fprintln(p.stdout, t.State, t.Topic)
@@ -83,6 +88,9 @@ func (c *topicsApplyCmd) Run(p *process) error {
 	}
 	if session > 0 {
 		fmt.Fprintf(p.stdout, "set consumer.session.timeout.ms of group %s to %d\n", c.Group, session.Milliseconds())
+	}
+	for _, s := range subjects {
+		fmt.Fprintf(p.stdout, "registered %s as id %d, %s\n", s.Subject, s.ID, s.Compatibility)
 	}
 	return nil
 }

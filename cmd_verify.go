@@ -38,13 +38,17 @@ func (c *verifyCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	codec, err := c.shortCodec(p)
+	if err != nil {
+		return err
+	}
 	topics := schemas.NewTopics(c.Prefix)
 	again, err := newRecomputer(p.ctx, c.config(p, "verify"), topics, unrouted)
 	if err != nil {
 		return err
 	}
 	report, err := verify.Run(p.ctx, verify.Config{
-		Kafka: c.config(p, "verify"), Topics: topics, Group: c.Group, From: from,
+		Kafka: c.config(p, "verify"), Topics: topics, Codec: codec, Group: c.Group, From: from,
 		Recompute: again.recompute,
 	})
 	if err != nil {

@@ -34,8 +34,12 @@ func (c *viewCmd) Run(p *process) error {
 	reg := telemetry.NewRegistry()
 	client := c.client()
 	defer client.Close() //nolint:errcheck // nothing is left to be written
+	codec, err := c.codec(p, reg, c.Prefix)
+	if err != nil {
+		return err
+	}
 	config := view.Config{
-		Kafka: c.config(p, "view"), Topics: schemas.NewTopics(c.Prefix), Redis: client, Group: c.Group,
+		Kafka: c.config(p, "view"), Topics: schemas.NewTopics(c.Prefix), Codec: codec, Redis: client, Group: c.Group,
 		Lifetimes: view.Lifetimes{Prediction: c.TTL, Decided: c.DecidedTTL}, Log: p.log, Registerer: reg,
 	}
 	v, err := view.New(config)
@@ -44,7 +48,7 @@ func (c *viewCmd) Run(p *process) error {
 	}
 	if !c.Rebuild {
 		p.log.Info("following predictions", "group", c.Group, "redis", c.Redis)
-		return serveComponents(p, c.Listen, reg, v)
+		return serveComponents(p, c.Listen, reg, withCodec(codec, v)...)
 	}
 	done, err := view.Rebuild(p.ctx, config, p.stderr)
 	if err != nil {

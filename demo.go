@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/creditstream/creditstream/internal/telemetry"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 	"github.com/creditstream/creditstream/scorer/stream"
 )
 
@@ -44,6 +46,8 @@ type demo struct {
 	broker     *local.Kafka
 	redis      *local.Redis
 	kafka      kafkaFlags
+	codec      *wire.Codec
+	reg        *prometheus.Registry
 	topics     schemas.Topics
 	address    string // of the page
 	components []lifecycle.Component
@@ -88,7 +92,7 @@ func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
 		return err
 	}
 	d.free(d.redis.Close)
-	d.kafka = kafkaFlags{Brokers: []string{d.broker.Addr()}, Prefix: demoPrefix}
+	d.kafka = kafkaFlags{Brokers: []string{d.broker.Addr()}, Prefix: demoPrefix, registryFlags: c.registryFlags}
 	ctx, cancel := context.WithTimeout(p.ctx, demoStartTime)
 	defer cancel()
 	if err := d.makeTopics(ctx, p); err != nil {
@@ -97,7 +101,11 @@ func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
 	if err := d.releaseModel(ctx, p); err != nil {
 		return err
 	}
-	if d.watch, err = newWatch(ctx, d.kafka.config(p, "watch"), d.topics, c.Decisions); err != nil {
+	d.reg = telemetry.NewRegistry()
+	if d.codec, err = c.codec(p, d.reg, demoPrefix, schemas.EventApplication, schemas.EventPrediction, schemas.EventOutcome); err != nil {
+		return err
+	}
+	if d.watch, err = newWatch(ctx, d.kafka.config(p, "watch"), d.topics, d.codec, c.Decisions); err != nil {
 		return err
 	}
 	d.free(d.watch.client.Close)
@@ -128,13 +136,14 @@ func (d *demo) makeTopics(ctx context.Context, p *process) error {
 	return err
 }
 
-// demoKept is how many bytes the demo keeps of each topic that grows, 200 MB in
-// all.
+// demoKept is how many bytes the demo keeps of each topic that grows, 100 MB in
+// all: the embedded broker keeps an index of every batch in memory, and a quiet
+// stream has a batch for nearly every record.
 func demoKept(t schemas.Topics) map[string]int64 {
-	return map[string]int64{t.Applications: 55e6, t.Predictions: 115e6, t.DLQ: 15e6, t.Outcomes: 5e6, t.DriftPanes: 4e6, t.DriftStatus: 4e6, t.DriftAlerts: 1e6}
+	return map[string]int64{t.Applications: 26e6, t.Predictions: 58e6, t.DLQ: 8e6, t.Outcomes: 3e6, t.DriftPanes: 2e6, t.DriftStatus: 2e6, t.DriftAlerts: 1e6}
 }
 
-// demoTopics is the catalogue, small: an hour or 200 MB.
+// demoTopics is the catalogue, small: an hour or 100 MB.
 func demoTopics() (specs []kafka.TopicSpec) {
 	kept := demoKept(schemas.NewTopics(demoPrefix))
 	for _, t := range schemas.Catalogue(demoPrefix) {
@@ -149,13 +158,13 @@ func demoTopics() (specs []kafka.TopicSpec) {
 
 // assemble makes the components.
 func (c *demoCmd) assemble(p *process, d *demo) error {
-	reg := telemetry.NewRegistry()
+	reg := d.reg
 	models, err := modelFlags{Engine: "auto"}.follower(p, d.kafka, reg)
 	if err != nil {
 		return err
 	}
 	scorer, err := c.scorer(p, d, stream.Config{
-		Kafka: d.kafka.config(p, "score-demo"), Topics: d.topics, Log: p.log, Group: demoGroup, Instance: "demo",
+		Kafka: d.kafka.config(p, "score-demo"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: demoGroup, Instance: "demo",
 		Sessions: demoSessions, Protocol: stream.ProtocolClassic, Live: models.Live, Registerer: reg, Now: time.Now,
 	})
 	if err != nil {
@@ -165,7 +174,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	viewClient := redisAt.client()
 	d.free(func() { _ = viewClient.Close() }) // nothing is left to be written
 	v, err := view.New(view.Config{
-		Kafka: d.kafka.config(p, "view"), Topics: d.topics, Redis: viewClient, Group: "view",
+		Kafka: d.kafka.config(p, "view"), Topics: d.topics, Codec: d.codec, Redis: viewClient, Group: "view",
 		Lifetimes: view.Lifetimes{Prediction: demoTTL, Decided: demoTTL}, Log: p.log, Registerer: reg,
 	})
 	if err != nil {
@@ -175,12 +184,12 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 		kafkaFlags: d.kafka, Population: true, IDPrefix: producer.DefaultIDPrefix, Count: c.Decisions, Rate: c.Rate, Seed: c.Seed,
 		Scenario: c.Scenario, ScenarioAfter: demoScenarioAfter, ScenarioRamp: demoScenarioRamp, OutcomesFor: producer.OutcomesForApproved,
 	}).producerConfig(p)
-	config.Registerer = reg
+	config.Registerer, config.Codec = reg, d.codec
 	emitter, err := producer.New(config)
 	if err != nil {
 		return err
 	}
-	d.components = []lifecycle.Component{models, scorer, v, d.watch, applicants{emitter, scorer}, aging{d.redis}}
+	d.components = withCodec(d.codec, models, scorer, v, d.watch, applicants{emitter, scorer}, aging{d.redis})
 	listener, err := demoListen(c.APIListen)
 	if err != nil {
 		return err
@@ -189,7 +198,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	process := &readiness{}
 	flags := apiFlags{APIListen: listener.Addr().String(), Feed: true, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
 	own, stop, err := flags.components(p, apiParts{
-		kafka: d.kafka, redis: redisAt, listener: listener, live: models.Live, reg: reg, process: process,
+		kafka: d.kafka, redis: redisAt, codec: d.codec, listener: listener, live: models.Live, reg: reg, process: process,
 	})
 	if err != nil {
 		return err
@@ -231,6 +240,7 @@ func (c *demoCmd) scorer(p *process, d *demo, config stream.Config) (lifecycle.C
 			"--group", config.Group, "--instance", config.Instance, "--sessions", strconv.Itoa(config.Sessions), "--static", "--listen", telemetryAt,
 		},
 	}
+	d.child.args = append(d.child.args, c.registryArgs()...)
 	return d.child, nil
 }
 

@@ -31,7 +31,7 @@ func (d *demo) judge(p *process) (*demoResult, error) {
 		return nil, err
 	}
 	report, err := verify.Run(p.ctx, verify.Config{
-		Kafka: d.kafka.config(p, "verify"), Topics: d.topics, Group: demoGroup, Recompute: again.recompute,
+		Kafka: d.kafka.config(p, "verify"), Topics: d.topics, Codec: d.codec, Group: demoGroup, Recompute: again.recompute,
 	})
 	if err != nil {
 		return nil, err

@@ -95,7 +95,7 @@ func TestTheDemoKeepsAsMuchAsItSays(t *testing.T) {
 	for _, bytes := range demoKept(schemas.NewTopics("credit")) {
 		sum += bytes
 	}
-	require.LessOrEqual(t, sum, int64(200e6))
+	require.LessOrEqual(t, sum, int64(100e6))
 	for _, spec := range demoTopics() {
 		if spec.Configs["cleanup.policy"] == "delete" && spec.Name != "credit.routes" {
 			require.Equal(t, "3600000", spec.Configs["retention.ms"], spec.Name)

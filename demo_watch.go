@@ -11,8 +11,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/consumer/deadletters"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // watch reads what the demo has decided as any reader would, committed records
@@ -21,6 +23,7 @@ import (
 type watch struct {
 	client *kgo.Client
 	topics schemas.Topics
+	codec  *wire.Codec
 	began  time.Time     // latencies are those of applications since then
 	enough int64         // stream decisions and dead letters after which done is closed; 0: never
 	done   chan struct{} // closed once enough were read
@@ -43,7 +46,7 @@ type watched struct {
 const latencyAccuracy = 0.01
 
 // newWatch notes where the topics end: what is decided from now on is watched.
-func newWatch(ctx context.Context, k kafka.Config, topics schemas.Topics, enough uint64) (*watch, error) {
+func newWatch(ctx context.Context, k kafka.Config, topics schemas.Topics, codec *wire.Codec, enough uint64) (*watch, error) {
 	sketch, err := ddsketch.NewDefaultDDSketch(latencyAccuracy)
 	if err != nil {
 		return nil, err
@@ -65,7 +68,7 @@ func newWatch(ctx context.Context, k kafka.Config, topics schemas.Topics, enough
 	}
 	client.AddConsumePartitions(ends.KOffsets())
 	return &watch{
-		client: client, topics: topics, began: time.Now(), enough: int64(enough), done: make(chan struct{}), latency: sketch,
+		client: client, topics: topics, codec: codec, began: time.Now(), enough: int64(enough), done: make(chan struct{}), latency: sketch,
 		read: watched{Decisions: map[string]int64{}},
 	}, nil
 }
@@ -82,16 +85,21 @@ func (w *watch) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		fetches := w.client.PollFetches(ctx)
 		now := time.Now()
-		w.mu.Lock()
 		fetches.EachRecord(func(r *kgo.Record) {
-			if r.Topic == w.topics.DLQ {
+			letter := r.Topic == w.topics.DLQ
+			// Without the lock: it may wait for a schema.
+			if letter && deadletters.IsMarker(r) || !letter && w.codec.DecodePrediction(ctx, r.Value, &p) != nil {
+				return
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if letter {
 				w.read.DeadLetters++
 				w.answered()
-			} else if err := schemas.DecodePrediction(r.Value, &p); err == nil {
+			} else {
 				w.note(&p, now)
 			}
 		})
-		w.mu.Unlock()
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 type kafkaFlags struct {
 	Brokers []string `help:"Kafka brokers." default:"127.0.0.1:9092" placeholder:"HOST:PORT,…" group:"Kafka"`
 	Prefix  string   `help:"Prefix of every topic and transactional id." default:"credit" group:"Kafka"`
+	registryFlags
 }
 
 func (f kafkaFlags) config(p *process, clientID string) kafka.Config {

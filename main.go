@@ -35,6 +35,8 @@ type cli struct {
 	Tail    tailCmd    `cmd:"" help:"Show predictions as they come, or those of one application."`
 	Erase   eraseCmd   `cmd:"" help:"Remove an application from the Redis view."`
 	Verify  verifyCmd  `cmd:"" help:"Judge a run: nothing lost, nothing duplicated, nothing altered."`
+	DLQ     dlqCmd     `cmd:"" name:"dlq" help:"Records that could not be scored: look at them, replay them."`
+	Health  healthCmd  `cmd:"" help:"Ask a running component whether it can do its work; for health checks."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

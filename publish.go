@@ -5,21 +5,29 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // predictionPublisher is the API's way to the predictions topic.
 type predictionPublisher struct {
 	writer *kafka.Writer
+	codec  *wire.Codec
 }
 
 // Publish is part of api.Publisher. Decisions of the API come from no record, so
 // they carry no source headers.
 func (p predictionPublisher) Publish(ctx context.Context, predictions []schemas.Prediction, errs []error) {
+	if err := p.codec.Await(ctx); err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return
+	}
 	messages := make([]kafka.Message, len(predictions))
 	for i := range predictions {
 		messages[i] = kafka.Message{
 			Key:   []byte(predictions[i].ApplicationID),
-			Value: schemas.AppendPrediction(make([]byte, 0, predictionBytes), &predictions[i]),
+			Value: p.codec.AppendPrediction(make([]byte, 0, predictionBytes), &predictions[i]),
 		}
 	}
 	p.writer.Write(ctx, messages, errs)

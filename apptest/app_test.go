@@ -66,13 +66,18 @@ type app struct {
 	ended  chan struct{} // closed when the process has ended
 }
 
-// start starts a process. What it wrote is shown when the test fails; it is
-// killed at the test's end if it still runs.
+// start starts a process of the binary.
 func start(t *testing.T, name string, args ...string) *app {
-	a := &app{t: t, name: name, ended: make(chan struct{})}
-	a.cmd = exec.Command(os.Getenv(binary), args...)
+	return launch(t, name, exec.Command(os.Getenv(binary), args...))
+}
+
+// launch starts any command. What it wrote is shown when the test fails; it is
+// killed at the test's end if it still runs. Its environment is cmd.Env and what a
+// program needs to run.
+func launch(t *testing.T, name string, cmd *exec.Cmd) *app {
+	a := &app{t: t, name: name, cmd: cmd, ended: make(chan struct{})}
 	a.cmd.Stdout, a.cmd.Stderr = &a.stdout, &a.stderr
-	a.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	a.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, cmd.Env...)
 	require.NoError(t, a.cmd.Start())
 	go func() {
 		_ = a.cmd.Wait() // its exit code is in ProcessState
@@ -81,7 +86,7 @@ func start(t *testing.T, name string, args ...string) *app {
 	t.Cleanup(func() {
 		a.kill()
 		if t.Failed() {
-			t.Logf("---- %s: creditstream %s (%s)\n%s%s", name, strings.Join(args, " "), a.cmd.ProcessState, a.stdout.tail(), a.stderr.tail())
+			t.Logf("---- %s: %s (%s)\n%s%s", name, strings.Join(cmd.Args, " "), a.cmd.ProcessState, a.stdout.tail(), a.stderr.tail())
 		}
 	})
 	return a

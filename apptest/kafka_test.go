@@ -26,3 +26,7 @@ func TestExactlyOnceOnKafka(t *testing.T) {
 		source:       []string{"--file", dataset, "--loop", "--rate", "0"},
 	}.exactlyOnce(t, given(t))
 }
+
+func TestDeadLettersAreReplayedOnceOnKafka(t *testing.T) {
+	replayedOnce(t, given(t))
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"reflect"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type witness struct {
 	applications map[place]applied  // guarded by mu
 	answers      map[place][]answer // guarded by mu, by the application answered
 	last         map[string]decided // guarded by mu, last prediction of each id
+	replays      map[string]int     // guarded by mu, markers by the dead letter they name
 }
 
 // place is a record's partition and offset.
@@ -61,7 +63,7 @@ type decided struct {
 func watch(t *testing.T, s servers, prefix string) *witness {
 	w := &witness{
 		t: t, prefix: prefix, seed: maphash.MakeSeed(),
-		applications: map[place]applied{}, answers: map[place][]answer{}, last: map[string]decided{},
+		applications: map[place]applied{}, answers: map[place][]answer{}, last: map[string]decided{}, replays: map[string]int{},
 	}
 	config := sarama.NewConfig()
 	config.ClientID = "witness"
@@ -140,24 +142,34 @@ func (w *witness) see(m *sarama.ConsumerMessage) {
 		w.applications[at] = applied{string(m.Key), value, content}
 		return
 	}
+	letter := m.Topic != w.prefix+".predictions"
+	if of, marker := headers(m)["replay-of"]; marker && letter {
+		w.replays[of]++
+		return
+	}
 	source, err := w.source(m)
 	if err != nil {
 		w.failed = fmt.Errorf("%s/%d/%d: %w", m.Topic, m.Partition, m.Offset, err)
 		return
 	}
-	letter := m.Topic != w.prefix+".predictions"
 	w.answers[source] = append(w.answers[source], answer{letter, string(m.Key), value, content})
 	if !letter {
 		w.last[string(m.Key)] = decided{at, bytes.Clone(m.Value)} // a key's partition is read in order
 	}
 }
 
-// source is the application that a record says it answers.
-func (w *witness) source(m *sarama.ConsumerMessage) (place, error) {
+// headers are a record's; the last of a name counts.
+func headers(m *sarama.ConsumerMessage) map[string]string {
 	h := map[string]string{}
 	for _, header := range m.Headers {
 		h[string(header.Key)] = string(header.Value)
 	}
+	return h
+}
+
+// source is the application that a record says it answers.
+func (w *witness) source(m *sarama.ConsumerMessage) (place, error) {
+	h := headers(m)
 	if want := w.prefix + ".applications"; h["source-topic"] != want {
 		return place{}, fmt.Errorf("source-topic %q: expected %s", h["source-topic"], want)
 	}
@@ -182,6 +194,21 @@ func (w *witness) emitted() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.applications)
+}
+
+// replayed counts the markers by the dead letter that they name.
+func (w *witness) replayed() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.replays)
+}
+
+// markers is how many replays it has read so far.
+func (w *witness) markers() (n int) {
+	for _, times := range w.replayed() {
+		n += times
+	}
+	return n
 }
 
 // counts are what a witness saw in all.

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // batchSize is how many applications are made before they are handed to the
@@ -18,6 +19,7 @@ const batchSize = 256
 // batch is a stretch of records and the memory they stand in, used again once
 // the broker has acknowledged all of them.
 type batch struct {
+	codec   *wire.Codec
 	records []kgo.Record
 	kinds   []int8 // of each record: whole, faulty, else a malformed one's Kind
 	buf     []byte
@@ -33,6 +35,7 @@ const (
 
 // batches makes batches and takes them back.
 type batches struct {
+	codec *wire.Codec
 	pool  sync.Pool
 	acked func(kind int8)
 	done  func() // a batch is acknowledged, all of it
@@ -44,7 +47,7 @@ func (s *batches) get() *batch {
 		b.records, b.kinds, b.buf = b.records[:0], b.kinds[:0], b.buf[:0]
 		return b
 	}
-	b := &batch{records: make([]kgo.Record, 0, 2*batchSize), kinds: make([]int8, 0, 2*batchSize)}
+	b := &batch{codec: s.codec, records: make([]kgo.Record, 0, 2*batchSize), kinds: make([]int8, 0, 2*batchSize)}
 	for i := range b.promise {
 		kind := int8(i) + faulty
 		b.promise[i] = func(r *kgo.Record, err error) {
@@ -68,7 +71,7 @@ func (b *batch) add(topic string, a *schemas.Application, kind int8, at time.Tim
 	start := len(b.buf)
 	b.buf = append(b.buf, a.ApplicationID...)
 	value := len(b.buf)
-	b.buf = schemas.AppendApplication(b.buf, a)
+	b.buf = b.codec.AppendApplication(b.buf, a)
 	b.record(topic, start, value, kind, at)
 }
 

@@ -52,6 +52,6 @@ func (m *blend) append(b *batch, topic string, serial uint64, suffix string, app
 	start := len(b.buf)
 	b.buf = append(b.buf, m.app.ApplicationID...)
 	value := len(b.buf)
-	b.buf = AppendMalformed(b.buf, kind, serial/uint64(NumKinds), &m.app)
+	b.buf = AppendMalformed(b.buf, b.codec, kind, serial/uint64(NumKinds), &m.app)
 	b.record(topic, start, value, int8(kind), time.UnixMicro(int64(app.AppliedAt)))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // Kind is a way in which a record breaks the contract.
@@ -58,7 +59,9 @@ func (m mixer) at(n uint64) (serial uint64, ok bool) {
 
 // AppendMalformed appends a record that breaks the contract as kind says, made
 // from a valid application. Variant picks which field, and which of several ways.
-func AppendMalformed(dst []byte, kind Kind, variant uint64, a *schemas.Application) []byte {
+// What can be said in Avro is, where the codec writes that; what only JSON can say
+// stays JSON.
+func AppendMalformed(dst []byte, codec *wire.Codec, kind Kind, variant uint64, a *schemas.Application) []byte {
 	start := len(dst)
 	feature := variant % schemas.NumFeatures
 	rule := &schemas.FeatureRules[feature]
@@ -68,7 +71,7 @@ func AppendMalformed(dst []byte, kind Kind, variant uint64, a *schemas.Applicati
 		case 0:
 			return append(dst, "limit_bal=200000;sex=2;education=2"...)
 		case 1:
-			dst = schemas.AppendApplication(dst, a)
+			dst = codec.AppendApplication(dst, a)
 			return dst[:start+(len(dst)-start)/2]
 		case 2:
 			return append(dst, 0xff, 0xfe, 0x00, '{', 0x80, '}')
@@ -77,11 +80,11 @@ func AppendMalformed(dst []byte, kind Kind, variant uint64, a *schemas.Applicati
 	case TooLarge:
 		large := *a
 		large.ApplicationID = string(bytes.Repeat([]byte{'x'}, tooLargeBytes))
-		return schemas.AppendApplication(dst, &large)
+		return codec.AppendApplication(dst, &large)
 	case OutOfRange:
 		broken := *a
 		broken.Features[feature] = rule.Max + 1 + int32(variant%1000)
-		return schemas.AppendApplication(dst, &broken)
+		return codec.AppendApplication(dst, &broken)
 	}
 	dst = schemas.AppendApplication(dst, a)
 	name := `"` + rule.Name + `":`

@@ -27,10 +27,10 @@ func TestEveryMalformedRecordBreaksTheContractItsOwnWay(t *testing.T) {
 	for kind := range NumKinds {
 		seen := map[string]bool{}
 		for variant := range uint64(400) {
-			got := AppendMalformed([]byte("before"), kind, variant, &app)
+			got := AppendMalformed([]byte("before"), nil, kind, variant, &app)
 			value, kept := bytes.CutPrefix(got, []byte("before"))
 			require.True(t, kept, "%s %d: appends", kind, variant)
-			require.Equal(t, string(value), string(AppendMalformed(nil, kind, variant, &app)), "%s %d: the same each time", kind, variant)
+			require.Equal(t, string(value), string(AppendMalformed(nil, nil, kind, variant, &app)), "%s %d: the same each time", kind, variant)
 			seen[string(value)] = true
 
 			var back schemas.Application

@@ -17,6 +17,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // Whose outcomes are told.
@@ -41,6 +42,7 @@ const (
 type Config struct {
 	Kafka  kafka.Config
 	Topics schemas.Topics
+	Codec  *wire.Codec  // nil: JSON
 	Log    *slog.Logger // nil: nothing is logged
 	// Registerer takes the metrics; nil: there are none.
 	Registerer prometheus.Registerer

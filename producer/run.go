@@ -63,6 +63,9 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 		}
 		return err
 	}
+	if err := p.config.Codec.Await(ctx); err != nil {
+		return nil // told to stop
+	}
 	r := &emission{Producer: p, client: cl, source: src}
 	return r.run(ctx)
 }
@@ -176,6 +179,7 @@ func (e *emission) fail(err error) {
 func (e *emission) emit(ctx context.Context) error {
 	topic := e.config.Topics.Applications
 	pool := &batches{
+		codec: e.config.Codec,
 		acked: func(kind int8) {
 			switch kind {
 			case whole:

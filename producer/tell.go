@@ -79,7 +79,7 @@ func (e *emission) followDecisions(ctx context.Context, cl *kgo.Client) {
 		})
 		fetches.EachRecord(func(r *kgo.Record) {
 			// What is no prediction decides nothing.
-			if schemas.DecodePrediction(r.Value, &p) == nil && p.Channel == schemas.ChannelStream {
+			if e.config.Codec.DecodePrediction(ctx, r.Value, &p) == nil && p.Channel == schemas.ChannelStream {
 				e.outcomes.decided(p.ApplicationID, p.Decision == schemas.Approve)
 			}
 		})
@@ -91,7 +91,7 @@ func (e *emission) tell(due []outcome) {
 	topic := e.config.Topics.Outcomes
 	for i := range due {
 		o := &due[i]
-		value := schemas.AppendOutcome(nil, &schemas.Outcome{ApplicationID: o.id, Defaulted: o.defaulted, ObservedAt: schemas.At(time.Now())})
+		value := e.config.Codec.AppendOutcome(nil, &schemas.Outcome{ApplicationID: o.id, Defaulted: o.defaulted, ObservedAt: schemas.At(time.Now())})
 		e.client.Produce(e.produce, &kgo.Record{Topic: topic, Key: []byte(o.id), Value: value}, func(_ *kgo.Record, err error) {
 			if err != nil {
 				e.fail(fmt.Errorf("writing to %s: %w", topic, err))

@@ -68,14 +68,15 @@ func Principals(prefix, group string) []Principal {
 		{"releaser", "releases models and routes to them (model)", all(
 			read(n.Models, n.Routes, n.Replicas), write(n.Models, n.Routes),
 			[]Grant{transactions("release"), transactions("route")})},
-		{"operator", "makes topics (topics apply) and replays dead letters (dlq)", all(
+		{"operator", "makes topics (topics apply) and replays dead letters (dlq replay)", all(
 			[]Grant{
 				{ResourceTopic, prefix + ".", true, []string{Create, Describe, DescribeConfigs, AlterConfigs, Alter}},
 				{ResourceCluster, "kafka-cluster", false, []string{Describe, DescribeConfigs}},
 				{ResourceGroup, group, false, []string{Describe, DescribeConfigs, AlterConfigs}},
 			},
-			read(n.DLQ), write(n.Applications, n.DLQ), []Grant{transactions("replay")})},
-		{"reader", "looks and judges (tail, verify, explain, dataset, drift report)", all(
+			read(n.Applications, n.DLQ), write(n.Applications, n.DLQ),
+			[]Grant{{ResourceTransactional, prefix + "-dlq-replay", false, []string{Write}}})},
+		{"reader", "looks and judges (tail, verify, dlq list, explain, dataset, drift report)", all(
 			read(n.Applications, n.Predictions, n.DLQ, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
 			[]Grant{{ResourceGroup, group, false, []string{Describe}}})},
 	}

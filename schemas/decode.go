@@ -248,9 +248,15 @@ var predictionNames = []string{
 const optionalShadow = 1 << 14 // predictionNames' shadow
 
 const (
-	decisionRule    = "must be approve, refer or decline"
-	probabilityRule = "must be a number, 0 … 1"
+	channelRule      = "must be stream or api"
+	decisionRule     = "must be approve, refer or decline"
+	engineRule       = "must be native or onnx"
+	routeRule        = "must be champion or canary"
+	probabilityRule  = "must be a number, 0 … 1"
+	contributionRule = "must be a number from 0"
 )
+
+var reasonsRule = "must have at most " + strconv.Itoa(MaxReasons) + " items"
 
 func oneOf(words ...string) func([]byte) bool {
 	return func(t []byte) bool {
@@ -292,7 +298,7 @@ func (r *reader) predictionMember(p *Prediction, i int) {
 	case "decided_at":
 		r.timestampInto(name, &p.DecidedAt)
 	case "channel":
-		r.stringInto(name, &p.Channel, isChannel, "must be stream or api")
+		r.stringInto(name, &p.Channel, isChannel, channelRule)
 	case "default_probability":
 		p.DefaultProbability = float32(r.floatInto(name, 0, 1, probabilityRule))
 	case "default_prediction":
@@ -306,9 +312,9 @@ func (r *reader) predictionMember(p *Prediction, i int) {
 	case "model_version":
 		r.stringInto(name, &p.ModelVersion, notEmpty, notEmptyRule)
 	case "engine":
-		r.stringInto(name, &p.Engine, isEngine, "must be native or onnx")
+		r.stringInto(name, &p.Engine, isEngine, engineRule)
 	case "route":
-		r.stringInto(name, &p.Route, isRoute, "must be champion or canary")
+		r.stringInto(name, &p.Route, isRoute, routeRule)
 	case "route_revision":
 		p.RouteRevision = r.integerInto(name, -1, math.MaxInt64)
 	case "policy_version":
@@ -336,7 +342,7 @@ func (r *reader) reasonsInto(p *Prediction) {
 			if !r.skip(2) {
 				return
 			}
-			r.violate("reasons", from, "must have at most "+strconv.Itoa(MaxReasons)+" items")
+			r.violate("reasons", from, reasonsRule)
 			continue
 		}
 		field := "reasons." + strconv.Itoa(len(p.Reasons))
@@ -349,7 +355,7 @@ func (r *reader) reasonsInto(p *Prediction) {
 			if i == 0 {
 				r.stringInto(field+".code", &reason.Code, notEmpty, notEmptyRule)
 			} else {
-				reason.Contribution = float32(r.floatInto(field+".contribution", 0, math.MaxFloat32, "must be a number from 0"))
+				reason.Contribution = float32(r.floatInto(field+".contribution", 0, math.MaxFloat32, contributionRule))
 			}
 		})
 		r.require(field+".", reasonNames, seen, 0)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // Decision is a prediction as a page shows it.
@@ -63,6 +64,7 @@ const (
 type FeedConfig struct {
 	Kafka  kafka.Config
 	Topics schemas.Topics
+	Codec  *wire.Codec // nil: JSON only
 	Log    *slog.Logger
 	Now    func() time.Time // nil: time.Now
 
@@ -164,7 +166,7 @@ func (f *Feed) follow(ctx context.Context) (read bool, err error) {
 		for i := fetches.RecordIter(); !i.Done(); {
 			record := i.Next()
 			// What is no prediction is for the view to report.
-			if !record.Attrs.IsControl() && schemas.DecodePrediction(record.Value, &p) == nil {
+			if !record.Attrs.IsControl() && f.config.Codec.DecodePrediction(ctx, record.Value, &p) == nil {
 				f.add(&p, now)
 				read = true
 			}

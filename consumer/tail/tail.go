@@ -15,6 +15,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // From is where reading begins. Its zero value is the end of the log.
@@ -42,6 +43,7 @@ func ParseFrom(text string) (From, error) {
 type Config struct {
 	Kafka  kafka.Config
 	Topics schemas.Topics
+	Codec  *wire.Codec // nil: JSON only
 	From   From
 	Follow bool // go on at the end that the log had at the beginning
 	Filter Filter
@@ -49,15 +51,18 @@ type Config struct {
 
 // Read calls each for every prediction that the filter lets through, in a
 // partition's order, until each says no more, ctx ends or, without Follow, the
-// log does. The value is the prediction as it stood on the wire; both are good
-// until each returns. What is no prediction is left out and counted.
+// log does. The value is the prediction's JSON, as it stood on the wire where it
+// did; both are good until each returns. What is no prediction is left out and counted.
 func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value []byte) (more bool, err error)) (leftOut int, err error) {
 	r, err := open(ctx, c.Kafka, c.Topics.Predictions, c.From)
 	if err != nil {
 		return 0, err
 	}
 	defer r.client.Close()
-	var p schemas.Prediction
+	var (
+		p      schemas.Prediction
+		buffer []byte
+	)
 	for c.Follow || r.unread() {
 		fetches := r.client.PollFetches(ctx)
 		if ctx.Err() != nil {
@@ -72,14 +77,24 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 			if record.Attrs.IsControl() || !c.Follow && record.Offset >= r.ends[record.Partition] {
 				continue
 			}
-			if schemas.DecodePrediction(record.Value, &p) != nil {
+			if err := c.Codec.DecodePrediction(ctx, record.Value, &p); err != nil {
+				switch {
+				case ctx.Err() != nil:
+					return leftOut, nil
+				case !wire.IsBroken(err), errors.Is(err, wire.ErrNoRegistry):
+					return leftOut, fmt.Errorf("reading %s/%d/%d: %w", record.Topic, record.Partition, record.Offset, err)
+				}
 				leftOut++
 				continue
 			}
 			if !c.Filter.Match(&p) {
 				continue
 			}
-			if more, err := each(&p, record.Value); err != nil || !more {
+			value := wire.PredictionJSON(buffer[:0], record.Value, &p)
+			if schemas.IsAvro(record.Value) {
+				buffer = value
+			}
+			if more, err := each(&p, value); err != nil || !more {
 				return leftOut, err
 			}
 		}

@@ -8,17 +8,21 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/consumer/deadletters"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // readAnswers enters every prediction and dead letter.
 func (r *run) readAnswers(ctx context.Context) error {
-	return read(ctx, r.Kafka, r.outputs, sink{each: r.answer, gap: func(topic string, partition int32) {
+	each := func(record *kgo.Record) error { return r.answer(ctx, record) }
+	return r.Kafka.ReadCommitted(ctx, r.outputs, kafka.Sink{Each: each, Gap: func(topic string, partition int32) {
 		delete(r.first, output{topic, partition})
 	}})
 }
 
-func (r *run) answer(record *kgo.Record) error {
+func (r *run) answer(ctx context.Context, record *kgo.Record) error {
 	if isMarker(r.Topics, record) {
 		return nil
 	}
@@ -28,7 +32,7 @@ func (r *run) answer(record *kgo.Record) error {
 		r.altered(record, broken.Error())
 		return nil
 	case !sourced:
-		return r.unsourced(record)
+		return r.unsourced(ctx, record)
 	case source.Topic != r.Topics.Applications:
 		r.altered(record, "answers "+source.String()+", not an application")
 		return nil
@@ -43,7 +47,7 @@ func (r *run) answer(record *kgo.Record) error {
 	} else {
 		r.report.Predictions++
 	}
-	v, err := r.inspect(record, source)
+	v, err := r.inspect(ctx, record, source)
 	if err != nil {
 		return err
 	}
@@ -61,11 +65,9 @@ func (r *run) answer(record *kgo.Record) error {
 	return nil
 }
 
-// isMarker says whether a record among the dead letters only says that another
-// was replayed.
+// isMarker says whether a record only says that a dead letter was replayed.
 func isMarker(t schemas.Topics, record *kgo.Record) bool {
-	_, marker := header(record, schemas.HeaderReplayOf)
-	return marker && record.Topic == t.DLQ
+	return record.Topic == t.DLQ && deadletters.IsMarker(record)
 }
 
 // sourceOf is what a record answers; sourced is false where it names no source.
@@ -93,12 +95,12 @@ func (r *run) note(record *kgo.Record, source schemas.Source) {
 
 // unsourced judges a record that answers no application of the topic: only the
 // API writes those.
-func (r *run) unsourced(record *kgo.Record) error {
+func (r *run) unsourced(ctx context.Context, record *kgo.Record) error {
 	if record.Topic == r.Topics.DLQ {
 		r.altered(record, "a dead letter without a source")
 		return nil
 	}
-	v, err := r.inspect(record, schemas.Source{})
+	v, err := r.inspect(ctx, record, schemas.Source{})
 	if err != nil {
 		return err
 	}
@@ -124,17 +126,21 @@ type verdict struct {
 }
 
 // inspect reads an answer; a prediction is left in r.prediction and computed again.
-func (r *run) inspect(record *kgo.Record, source schemas.Source) (v verdict, err error) {
+func (r *run) inspect(ctx context.Context, record *kgo.Record, source schemas.Source) (v verdict, err error) {
 	if record.Topic == r.Topics.DLQ {
-		if _, cut := header(record, schemas.HeaderValueTruncated); !cut {
-			v.digest, _ = r.content(source.Partition, source.Offset, record.Key, record.Value)
+		if _, cut := deadletters.WasCut(record); !cut {
 			v.known = true
+			v.digest, _, err = r.content(ctx, source.Partition, source.Offset, record.Key, record.Value)
 		}
-		return v, nil
+		return v, err
 	}
 	p := &r.prediction
-	if !decode(record.Value, p) {
-		v.wrong = "is not a prediction"
+	if err := r.Codec.DecodePrediction(ctx, record.Value, p); err != nil {
+		if !wire.IsBroken(err) || errors.Is(err, wire.ErrNoRegistry) {
+			return v, fmt.Errorf("reading %s/%d/%d: %w", record.Topic, record.Partition, record.Offset, err)
+		}
+		*p = schemas.Prediction{}
+		v.wrong = "is not a prediction" // why not may hold a person's features, which no report shows
 		return v, nil
 	}
 	v.digest, v.known = r.says(source.Partition, source.Offset, p.ApplicationID, p.AppliedAt, &p.Features), true
@@ -154,16 +160,6 @@ func (r *run) inspect(record *kgo.Record, source schemas.Source) (v verdict, err
 		}
 	}
 	return v, nil
-}
-
-// decode says whether a value is a prediction; why it is not may hold a person's
-// features, which no report shows.
-func decode(value []byte, p *schemas.Prediction) bool {
-	err := schemas.DecodePrediction(value, p)
-	if err != nil {
-		*p = schemas.Prediction{}
-	}
-	return err == nil
 }
 
 // Engines and processors agree to these bounds, not always to the last bit (a
@@ -218,7 +214,7 @@ func (r *run) altered(record *kgo.Record, why string) {
 // was removed.
 func (r *run) settle(ctx context.Context) error {
 	topics := []string{r.Topics.Predictions, r.Topics.DLQ}
-	starts, err := listed(r.admin.ListStartOffsets(ctx, topics...))
+	starts, err := kafka.Listed(r.admin.ListStartOffsets(ctx, topics...))
 	if err != nil {
 		return err
 	}

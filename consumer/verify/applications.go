@@ -7,6 +7,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -20,11 +21,14 @@ func (r *run) readApplications(ctx context.Context) error {
 	var ids idCounter
 	for _, partition := range r.partitions() {
 		l := r.source[partition]
-		spans := map[string]map[int32]span{r.Topics.Applications: {partition: {l.from, l.to}}}
+		spans := kafka.Spans{r.Topics.Applications: {partition: {From: l.from, To: l.to}}}
 		ids.slices = uint64((l.to-l.from)/r.idsAtOnce) + 1
 		for ids.slice = 0; ids.slice < ids.slices; ids.slice++ {
-			err := read(ctx, r.Kafka, spans, sink{each: func(record *kgo.Record) error {
-				digest, valid := r.content(partition, record.Offset, record.Key, record.Value)
+			err := r.Kafka.ReadCommitted(ctx, spans, kafka.Sink{Each: func(record *kgo.Record) error {
+				digest, valid, err := r.content(ctx, partition, record.Offset, record.Key, record.Value)
+				if err != nil {
+					return err
+				}
 				if valid {
 					ids.add(r.app.ApplicationID)
 				}
@@ -49,7 +53,7 @@ func (r *run) readApplications(ctx context.Context) error {
 // forgetRemoved takes what retention has removed while it was read out of the
 // judgement: an answer to it would seem to have no source.
 func (r *run) forgetRemoved(ctx context.Context) error {
-	starts, err := listed(r.admin.ListStartOffsets(ctx, r.Topics.Applications))
+	starts, err := kafka.Listed(r.admin.ListStartOffsets(ctx, r.Topics.Applications))
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,14 @@
 package verify
 
 import (
+	"context"
 	"encoding/binary"
+	"fmt"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // appendPlace begins every digest, so that two answers cannot be exchanged.
@@ -36,10 +39,13 @@ func (r *run) looks(partition int32, offset int64, key, value []byte) uint64 {
 }
 
 // content is the digest of an application's record, and whether it can be
-// decoded; it is then in r.app.
-func (r *run) content(partition int32, offset int64, key, value []byte) (digest uint64, valid bool) {
-	if schemas.DecodeApplication(value, &r.app) != nil {
-		return r.looks(partition, offset, key, value), false
+// decoded; it is then in r.app. The error is that nobody can tell.
+func (r *run) content(ctx context.Context, partition int32, offset int64, key, value []byte) (digest uint64, valid bool, err error) {
+	if err := r.Codec.DecodeApplication(ctx, value, &r.app); err != nil {
+		if !wire.IsBroken(err) {
+			return 0, false, fmt.Errorf("reading application %d/%d: %w", partition, offset, err)
+		}
+		return r.looks(partition, offset, key, value), false, nil
 	}
-	return r.says(partition, offset, r.app.ApplicationID, r.app.AppliedAt, &r.app.Features), true
+	return r.says(partition, offset, r.app.ApplicationID, r.app.AppliedAt, &r.app.Features), true, nil
 }

@@ -96,11 +96,11 @@ func FuzzAnswer(f *testing.F) {
 				record.Headers = append(record.Headers, kgo.RecordHeader{Key: name, Value: []byte(v)})
 			}
 		}
-		require.NoError(t, r.answer(record))
-		require.NoError(t, r.answer(record))
+		require.NoError(t, r.answer(t.Context(), record))
+		require.NoError(t, r.answer(t.Context(), record))
 		require.Equal(t, r.report.Predictions+r.report.DeadLetters == 2 && r.report.Altered == 0, r.report.Duplicated == 1)
 		if l.answered.get(3) {
-			v, err := r.inspect(record, schemas.Source{Topic: topics.Applications, Offset: 3})
+			v, err := r.inspect(t.Context(), record, schemas.Source{Topic: topics.Applications, Offset: 3})
 			require.NoError(t, err)
 			c := &closeUp{}
 			_ = c.compare(3, v, record, schemas.Source{})

@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/consumer/deadletters"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -50,23 +52,27 @@ func (r *run) recheck(ctx context.Context) error {
 }
 
 func (r *run) lookAgain(ctx context.Context, blocks map[blockID]*closeUp) error {
-	spans := map[int32]span{}
+	spans := map[int32]kafka.Span{}
 	for id := range blocks {
 		l := r.source[id.partition]
 		from := max(l.low, l.from+id.block*blockSize)
 		to := min(l.to, l.from+(id.block+1)*blockSize)
 		if s, ok := spans[id.partition]; ok {
-			from, to = min(from, s.from), max(to, s.to)
+			from, to = min(from, s.From), max(to, s.To)
 		}
-		spans[id.partition] = span{from, to}
+		spans[id.partition] = kafka.Span{From: from, To: to}
 	}
 	find := func(partition int32, offset int64) (*closeUp, int64) {
 		l := r.source[partition]
 		return blocks[blockID{partition, l.block(offset)}], (offset - l.from) % blockSize
 	}
-	err := read(ctx, r.Kafka, map[string]map[int32]span{r.Topics.Applications: spans}, sink{each: func(record *kgo.Record) error {
+	err := r.Kafka.ReadCommitted(ctx, kafka.Spans{r.Topics.Applications: spans}, kafka.Sink{Each: func(record *kgo.Record) error {
 		if c, i := find(record.Partition, record.Offset); c != nil {
-			c.source[i], _ = r.content(record.Partition, record.Offset, record.Key, record.Value)
+			digest, _, err := r.content(ctx, record.Partition, record.Offset, record.Key, record.Value)
+			if err != nil {
+				return err
+			}
+			c.source[i] = digest
 			sum := sha256.Sum256(record.Value)
 			c.whole[i], c.present[i] = beginning(hex.EncodeToString(sum[:])), true
 		}
@@ -75,7 +81,7 @@ func (r *run) lookAgain(ctx context.Context, blocks map[blockID]*closeUp) error 
 	if err != nil {
 		return err
 	}
-	return read(ctx, r.Kafka, r.outputs, sink{each: func(record *kgo.Record) error {
+	return r.Kafka.ReadCommitted(ctx, r.outputs, kafka.Sink{Each: func(record *kgo.Record) error {
 		source, ok := r.judged(record)
 		if !ok {
 			return nil
@@ -84,7 +90,7 @@ func (r *run) lookAgain(ctx context.Context, blocks map[blockID]*closeUp) error 
 		if c == nil || !c.present[i] || c.altered[i] {
 			return nil
 		}
-		v, err := r.inspect(record, source)
+		v, err := r.inspect(ctx, record, source)
 		if err != nil {
 			return err
 		}
@@ -113,9 +119,9 @@ func (r *run) judged(record *kgo.Record) (source schemas.Source, ok bool) {
 // compare holds an answer against its application and says what differs.
 func (c *closeUp) compare(i int64, v verdict, record *kgo.Record, source schemas.Source) string {
 	if !v.known {
-		digest, _ := header(record, schemas.HeaderValueDigest)
+		digest, _ := deadletters.WasCut(record)
 		const scheme = "sha256:"
-		if len(digest) > len(scheme) && beginning(string(digest[len(scheme):])) == c.whole[i] {
+		if len(digest) > len(scheme) && beginning(digest[len(scheme):]) == c.whole[i] {
 			return ""
 		}
 		return fmt.Sprintf("its %s is not that of %s", schemas.HeaderValueDigest, source)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // ErrUnreproducible is what Recompute returns where the model, route, policy or
@@ -31,8 +32,9 @@ var ErrUnreproducible = errors.New("the prediction's model, route, policy or eng
 type Config struct {
 	Kafka  kafka.Config
 	Topics schemas.Topics
-	Group  string    // of the scorers judged
-	From   time.Time // applications appended before it are not judged; zero: all
+	Codec  *wire.Codec // nil: JSON only
+	Group  string      // of the scorers judged
+	From   time.Time   // applications appended before it are not judged; zero: all
 	// Recompute decides again from what a prediction carries, with the model,
 	// route and policy it names. It keeps neither the prediction nor its result;
 	// any error but ErrUnreproducible ends the run.
@@ -46,7 +48,7 @@ type run struct {
 	report *Report
 
 	source  map[int32]*ledger          // by partition of applications
-	outputs map[string]map[int32]span  // of predictions and dead letters
+	outputs kafka.Spans                // of predictions and dead letters
 	first   map[output]map[int32]int64 // first source offset seen in an output partition, by source partition
 
 	blocksAtOnce int // looked at again in one reading
@@ -103,17 +105,17 @@ func (r *run) fixInput(ctx context.Context) error {
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return fmt.Errorf("reading the offsets of group %s: %w", r.Group, err)
 	}
-	starts, err := listed(r.admin.ListStartOffsets(ctx, topic))
+	starts, err := kafka.Listed(r.admin.ListStartOffsets(ctx, topic))
 	if err != nil {
 		return err
 	}
-	ends, err := listed(r.admin.ListCommittedOffsets(ctx, topic))
+	ends, err := kafka.Listed(r.admin.ListCommittedOffsets(ctx, topic))
 	if err != nil {
 		return err
 	}
 	since := starts
 	if !r.From.IsZero() {
-		if since, err = listed(r.admin.ListOffsetsAfterMilli(ctx, r.From.UnixMilli(), topic)); err != nil {
+		if since, err = kafka.Listed(r.admin.ListOffsetsAfterMilli(ctx, r.From.UnixMilli(), topic)); err != nil {
 			return err
 		}
 	}
@@ -150,31 +152,20 @@ func (r *run) fixInput(ctx context.Context) error {
 // watermarks waits for those that are still to come.
 func (r *run) fixOutput(ctx context.Context) error {
 	topics := []string{r.Topics.Predictions, r.Topics.DLQ}
-	starts, err := listed(r.admin.ListStartOffsets(ctx, topics...))
+	starts, err := kafka.Listed(r.admin.ListStartOffsets(ctx, topics...))
 	if err != nil {
 		return err
 	}
-	ends, err := listed(r.admin.ListEndOffsets(ctx, topics...))
+	ends, err := kafka.Listed(r.admin.ListEndOffsets(ctx, topics...))
 	if err != nil {
 		return err
 	}
-	r.outputs = map[string]map[int32]span{}
+	r.outputs = kafka.Spans{}
 	for _, topic := range topics {
-		r.outputs[topic] = map[int32]span{}
+		r.outputs[topic] = map[int32]kafka.Span{}
 		for partition, end := range ends[topic] {
-			r.outputs[topic][partition] = span{starts[topic][partition].Offset, end.Offset}
+			r.outputs[topic][partition] = kafka.Span{From: starts[topic][partition].Offset, To: end.Offset}
 		}
 	}
 	return nil
-}
-
-// listed makes a failed partition an error of the whole answer.
-func listed(o kadm.ListedOffsets, err error) (kadm.ListedOffsets, error) {
-	if err == nil {
-		err = o.Error()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listing offsets: %w", err)
-	}
-	return o, nil
 }

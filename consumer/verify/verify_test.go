@@ -388,6 +388,24 @@ func TestWhatIsNotAFailureIsReportedApart(t *testing.T) {
 	require.Empty(t, report.Examples)
 }
 
+// An application may come with any header, and its dead letter carries it.
+func TestReceivedHeadersDoNotMakeADeadLetterAMarkerOrCut(t *testing.T) {
+	w := newWorld(t)
+	w.scored(300, func(_ int, answer *kgo.Record) []*kgo.Record {
+		if answer.Topic == w.config.Topics.DLQ {
+			answer.Headers = append([]kgo.RecordHeader{
+				{Key: schemas.HeaderReplayOf, Value: []byte("0/0")},
+				{Key: schemas.HeaderValueTruncated, Value: []byte("true")},
+				{Key: schemas.HeaderErrorClass, Value: []byte("theirs")},
+			}, answer.Headers...)
+		}
+		return []*kgo.Record{answer}
+	})
+	report := w.judge()
+	require.Equal(t, Report{Applications: 300, Predictions: 270, DeadLetters: 30}, counts(report))
+	require.Empty(t, report.Examples)
+}
+
 func TestAnAnswerToAnAbortedApplicationIsAltered(t *testing.T) {
 	w := newWorld(t)
 	aborted := w.application(1)

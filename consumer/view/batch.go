@@ -1,7 +1,9 @@
 package view
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // Lifetimes say how long the view keeps what it holds, counted from when the
@@ -32,8 +35,10 @@ type batch struct {
 	lifetimes  Lifetimes
 	logger     *slog.Logger
 	metrics    *metrics
+	codec      *wire.Codec
 
 	prediction schemas.Prediction
+	json       []byte // of a prediction that came in Avro
 	values     []byte
 	entries    []Entry
 }
@@ -41,20 +46,28 @@ type batch struct {
 // reset forgets the last batch's entries; Redis has them.
 func (b *batch) reset() { b.entries, b.values = b.entries[:0], b.values[:0] }
 
-// add takes one record in. One that is no prediction is counted and left out.
-func (b *batch) add(r *kgo.Record, now time.Time) {
+// add takes one record in. One that is no prediction is counted and left out. It
+// waits while a record's schema cannot be had; the error is then ctx's.
+func (b *batch) add(ctx context.Context, r *kgo.Record, now time.Time) error {
 	if r.Attrs.IsControl() {
-		return
+		return nil
 	}
 	p := &b.prediction
-	if err := schemas.DecodePrediction(r.Value, p); err != nil {
+	if err := b.codec.DecodePrediction(ctx, r.Value, p); err != nil {
+		if !wire.IsBroken(err) || errors.Is(err, wire.ErrNoRegistry) {
+			return fmt.Errorf("reading %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
+		}
 		b.metrics.undecodable.Inc()
 		b.logger.Error("left out: not a prediction", "partition", r.Partition, "offset", r.Offset, "error", rules(err))
-		return
+		return nil
+	}
+	value := wire.PredictionJSON(b.json[:0], r.Value, p)
+	if schemas.IsAvro(r.Value) {
+		b.json = value
 	}
 	stamp := Stamp{r.Partition, r.Offset, b.log, int64(p.DecidedAt), b.generation}
 	from := len(b.values)
-	b.values = appendStamped(b.values, r.Value, stamp)
+	b.values = appendStamped(b.values, value, stamp)
 	e := Entry{ID: p.ApplicationID, Value: b.values[from:len(b.values):len(b.values)], Decided: decidedOf(p, stamp)}
 	if t := r.Timestamp.Add(b.lifetimes.Prediction); t.After(now) {
 		e.PredictionExpires = t
@@ -65,6 +78,7 @@ func (b *batch) add(r *kgo.Record, now time.Time) {
 		e.DecidedExpires = t
 	}
 	b.entries = append(b.entries, e)
+	return nil
 }
 
 // rules is a decoding error without values: logs never carry features.

@@ -31,8 +31,8 @@ type Rebuilt struct {
 // never a newer record. What then still has an earlier generation, and an offset
 // that the rebuild has passed, is not in the log any more and is removed. Readers
 // always find a whole prediction, and views go on working meanwhile. Interrupted,
-// the next one goes on. Only Kafka, Topics, Redis, Lifetimes and Log of the
-// configuration count; progress goes to w.
+// the next one goes on. Only Kafka, Topics, Codec, Redis, Lifetimes and Log
+// of the configuration count; progress goes to w.
 func Rebuild(ctx context.Context, c Config, w io.Writer) (Rebuilt, error) {
 	c = c.withDefaults()
 	m := newMetrics(prometheus.NewRegistry())
@@ -169,7 +169,7 @@ func (r *rebuilder) read(ctx context.Context) error {
 	}
 	defer client.Close()
 	unfinished := len(at)
-	b := batch{log: r.log, generation: r.plan.generation, lifetimes: r.config.Lifetimes, logger: r.config.Log, metrics: r.metrics}
+	b := batch{log: r.log, generation: r.plan.generation, lifetimes: r.config.Lifetimes, logger: r.config.Log, metrics: r.metrics, codec: r.config.Codec}
 	for unfinished > 0 {
 		fetches := client.PollRecords(ctx, r.config.batch)
 		if err := ctx.Err(); err != nil {
@@ -182,17 +182,21 @@ func (r *rebuilder) read(ctx context.Context) error {
 		}
 		b.reset()
 		now, passed := r.config.Now(), map[int32]stretch{}
+		var unread error
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			s := r.plan.stretches[f.Partition]
 			if len(f.Records) == 0 || s.next >= s.end {
 				return
 			}
 			for _, record := range f.Records {
+				if unread != nil {
+					return
+				}
 				if record.Offset >= s.end {
 					s.next = s.end // what stood before it has left the log, or was aborted
 					break
 				}
-				b.add(record, now)
+				unread = b.add(ctx, record, now)
 				s.next = max(s.next, record.Offset+1)
 			}
 			passed[f.Partition] = s
@@ -201,6 +205,9 @@ func (r *rebuilder) read(ctx context.Context) error {
 				client.PauseFetchPartitions(map[string][]int32{f.Topic: {f.Partition}})
 			}
 		})
+		if unread != nil {
+			return unread
+		}
 		var wrote Written
 		err := r.outage.retry(ctx, func(ctx context.Context) (err error) {
 			wrote, err = r.store.Write(ctx, b.entries)

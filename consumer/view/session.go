@@ -98,7 +98,7 @@ func openSession(ctx context.Context, v *View) (*session, error) {
 		client.Close()
 		return nil, err
 	}
-	s.batch = batch{log: s.log, lifetimes: c.Lifetimes, logger: c.Log, metrics: v.metrics}
+	s.batch = batch{log: s.log, lifetimes: c.Lifetimes, logger: c.Log, metrics: v.metrics, codec: c.Codec}
 	close(opened)
 	return s, nil
 }
@@ -193,10 +193,10 @@ type written struct {
 func (s *session) write(ctx context.Context, fetches kgo.Fetches) error {
 	v, now := s.view, s.view.config.Now()
 	var (
-		steps []Step
-		parts []written
+		steps   []Step
+		parts   []written
+		records []*kgo.Record
 	)
-	s.batch.reset()
 	s.mu.Lock()
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		position := s.positions[f.Partition]
@@ -206,11 +206,15 @@ func (s *session) write(ctx context.Context, fetches kgo.Fetches) error {
 		last := f.Records[len(f.Records)-1]
 		steps = append(steps, Step{f.Partition, position.next, max(position.next, last.Offset+1)})
 		parts = append(parts, written{position, position.target, last, f.LastStableOffset})
-		for _, r := range f.Records {
-			s.batch.add(r, now)
-		}
+		records = append(records, f.Records...)
 	})
 	s.mu.Unlock()
+	s.batch.reset()
+	for _, r := range records { // without the lock: it may wait for a schema
+		if err := s.batch.add(ctx, r, now); err != nil {
+			return err
+		}
+	}
 	var w Written
 	err := v.outage.retry(ctx, func(ctx context.Context) (err error) {
 		w, err = v.store.Write(ctx, s.batch.entries)

@@ -52,7 +52,7 @@ func TestWhatIsStored(t *testing.T) {
 	value := w.predict(1, 50)
 	value = append(value[:len(value)-1], ` , "view": {"x": 1} }`+"\n"...)
 	b := batch{log: 12, generation: 4, lifetimes: DefaultLifetimes(), logger: slog.New(slog.DiscardHandler), metrics: newMetrics(prometheus.NewRegistry())}
-	b.add(&kgo.Record{Partition: 3, Offset: 918, Timestamp: now.Add(-24 * time.Hour), Value: value}, now)
+	require.NoError(t, b.add(ctx, &kgo.Record{Partition: 3, Offset: 918, Timestamp: now.Add(-24 * time.Hour), Value: value}, now))
 
 	// Keys of another type or written by hand do not stand in the way.
 	require.NoError(t, rdb.HSet(ctx, predictionKey+id(1), "a", 1).Err())
@@ -104,7 +104,7 @@ func TestWhatHasExpiredIsNotWritten(t *testing.T) {
 	b := batch{lifetimes: DefaultLifetimes(), logger: slog.New(slog.DiscardHandler), metrics: newMetrics(prometheus.NewRegistry())}
 	const day = 24 * time.Hour
 	for i, age := range []time.Duration{29 * day, 31 * day, 801 * day} {
-		b.add(&kgo.Record{Offset: int64(i), Timestamp: now.Add(-age), Value: w.predict(i, 1)}, now)
+		require.NoError(t, b.add(t.Context(), &kgo.Record{Offset: int64(i), Timestamp: now.Add(-age), Value: w.predict(i, 1)}, now))
 	}
 	written, err := store.Write(ctx, b.entries)
 	require.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 const (
@@ -29,6 +30,7 @@ const (
 type Config struct {
 	Kafka      kafka.Config
 	Topics     schemas.Topics
+	Codec      *wire.Codec // nil: JSON only
 	Redis      redis.UniversalClient
 	Group      string
 	Lifetimes  Lifetimes
@@ -172,7 +174,7 @@ func (v *View) fatal(err error) error {
 	topic := v.config.Topics.Predictions
 	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
 	switch {
-	case missing, errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
+	case missing, errors.Is(err, wire.ErrNoRegistry), errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
 		return err
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return fmt.Errorf("not authorised: needs READ on topic %s: %w", topic, err)

@@ -359,7 +359,7 @@ func TestAPausedViewComesBackTooLate(t *testing.T) {
 		for i := range 40 {
 			r := w.record(0, i, w.predict(i, pass))
 			r.Offset, r.Timestamp = offset+int64(i), time.Now()
-			b.add(r, time.Now())
+			require.NoError(t, b.add(t.Context(), r, time.Now()))
 		}
 		return b.entries
 	}
@@ -430,7 +430,7 @@ func TestForwardOnlyInAnyOrder(t *testing.T) {
 			b.reset()
 			n := 1 + random.IntN(len(order))
 			for _, k := range order[:n] {
-				b.add(records[k], time.Now())
+				require.NoError(t, b.add(t.Context(), records[k], time.Now()))
 			}
 			order = order[n:]
 			_, err := store.Write(t.Context(), b.entries)

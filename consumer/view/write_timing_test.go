@@ -71,7 +71,7 @@ func benchmarkWrite(b *testing.B, addr string) {
 			for _, r := range records {
 				offset += step
 				r.Offset = offset
-				batch.add(r, now)
+				_ = batch.add(b.Context(), r, now)
 			}
 			_, err := store.Write(b.Context(), batch.entries)
 			require.NoError(b, err)

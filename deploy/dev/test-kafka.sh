@@ -14,7 +14,7 @@ root=$(cd "$here/../.." && pwd)
 fail() { printf 'test-kafka: %s\n' "$*" >&2; exit 1; }
 
 need() { # need PROGRAM PACKAGE INSTEAD
-  command -v "$1" >/dev/null || fail "$1 is missing: apt-get install $2 (or the like), or set $3 to one that runs already (docker compose up -d --wait starts both)"
+  command -v "$1" >/dev/null || fail "$1 is missing: apt-get install $2 (or the like), or set $3 to one that runs already (docker compose up -d --wait kafka redis starts both)"
 }
 
 dataset=${DATASET:-$root/data/raw/UCI_Credit_Card.csv}

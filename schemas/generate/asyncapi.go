@@ -59,7 +59,7 @@ func asyncAPI() ([]byte, error) {
 		{"asyncapi", "3.0.0"},
 		{"info", object{
 			{"title", "creditstream"}, {"version", "1.0.0"},
-			{"description", "Event-driven credit scoring. Addresses carry the default prefix, credit."},
+			{"description", "Event-driven credit scoring. Addresses carry the default prefix, credit. Values are JSON, or, where a schema registry is in use, Avro (avro/*.avsc) in Confluent's wire format; the first byte tells which."},
 		}},
 		{"channels", channelDocs}, {"operations", operations},
 		{"components", object{{"messages", messages}}},

@@ -9,12 +9,14 @@ import (
 
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 	"github.com/creditstream/creditstream/scorer"
 )
 
 // batch is what one transaction answers. Its memory is used again by the next:
 // nothing is allocated per record but what the records differ in.
 type batch struct {
+	codec       *wire.Codec
 	scorer      *scorer.Scorer
 	apps        []schemas.Application // of each source; longer than sources
 	sources     []*kgo.Record         // of the applications that were decided
@@ -29,7 +31,7 @@ type batch struct {
 	bytes   []byte // keys, values and header values, one behind the other
 }
 
-func newBatch() *batch { return &batch{scorer: scorer.New()} }
+func newBatch(codec *wire.Codec) *batch { return &batch{codec: codec, scorer: scorer.New()} }
 
 // drop forgets the memory that a client may still be reading: one whose produce
 // was given up answers before the request that carries it has left the process.
@@ -37,19 +39,21 @@ func (b *batch) drop() {
 	b.records, b.headers, b.bytes = nil, nil, nil
 }
 
-// decide fills the predictions and dead letters of what was polled.
-func (b *batch) decide(live *release.LiveSet, topics schemas.Topics, fetches kgo.Fetches, poison map[schemas.Source]string, now time.Time) error {
+// decode takes the applications and dead letters out of what was polled. It waits
+// while a schema cannot be had; the error is then ctx's.
+func (b *batch) decode(ctx context.Context, topics schemas.Topics, fetches kgo.Fetches, poison map[schemas.Source]string, now func() time.Time) (err error) {
 	b.topics = topics
 	b.sources, b.letters, b.classes = b.sources[:0], b.letters[:0], b.classes[:0]
-	fetches.EachRecord(func(r *kgo.Record) {
+	for records := fetches.RecordIter(); !records.Done(); {
+		r := records.Next()
 		if len(poison) > 0 {
 			if why, ok := poison[sourceOf(r)]; ok {
 				class := schemas.ErrorClassPermanent
 				if len(r.Value) > keptValue {
 					class = schemas.ErrorClassTooLarge
 				}
-				b.refuse(r, class, why, now, true)
-				return
+				b.refuse(r, class, why, now(), true)
+				continue
 			}
 		}
 		n := len(b.sources)
@@ -57,12 +61,20 @@ func (b *batch) decide(live *release.LiveSet, topics schemas.Topics, fetches kgo
 			b.apps = append(b.apps, schemas.Application{})
 			b.predictions = append(b.predictions, schemas.Prediction{})
 		}
-		if err := schemas.DecodeApplication(r.Value, &b.apps[n]); err != nil {
-			b.refuse(r, errorClass(err), err.Error(), now, false)
-			return
+		switch err := b.codec.DecodeApplication(ctx, r.Value, &b.apps[n]); {
+		case err == nil:
+			b.sources = append(b.sources, r)
+		case wire.IsBroken(err):
+			b.refuse(r, errorClass(err), err.Error(), now(), false)
+		default:
+			return err
 		}
-		b.sources = append(b.sources, r)
-	})
+	}
+	return nil
+}
+
+// decide fills the predictions of what was decoded.
+func (b *batch) decide(live *release.LiveSet, now time.Time) error {
 	n := len(b.sources)
 	return b.scorer.Decide(live, schemas.ChannelStream, schemas.At(now), b.apps[:n], b.predictions[:n])
 }
@@ -112,7 +124,7 @@ func (b *batch) produce(ctx context.Context, sess *kgo.GroupTransactSession, pro
 		b.records[i] = kgo.Record{
 			Topic:   b.topics.Predictions,
 			Key:     b.append(func(dst []byte) []byte { return append(dst, b.apps[i].ApplicationID...) }),
-			Value:   b.append(func(dst []byte) []byte { return schemas.AppendPrediction(dst, &b.predictions[i]) }),
+			Value:   b.append(func(dst []byte) []byte { return b.codec.AppendPrediction(dst, &b.predictions[i]) }),
 			Headers: b.headers[from:len(b.headers):len(b.headers)],
 		}
 		sess.Produce(ctx, &b.records[i], promise())

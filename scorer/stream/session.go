@@ -26,7 +26,7 @@ type session struct {
 }
 
 func newSession(s *Scorer, id string) *session {
-	return &session{parent: s, id: id, limit: maxBatch, poison: map[schemas.Source]string{}, batch: newBatch()}
+	return &session{parent: s, id: id, limit: maxBatch, poison: map[schemas.Source]string{}, batch: newBatch(s.config.Codec)}
 }
 
 func (s *session) ready() error {
@@ -49,6 +49,9 @@ func (s *session) run(ctx context.Context) error {
 		if !sleep(ctx, 50*time.Millisecond) {
 			return nil
 		}
+	}
+	if s.parent.config.Codec.Await(ctx) != nil {
+		return nil //nolint:nilerr // told to stop is not a failure
 	}
 	for ctx.Err() == nil {
 		worked, err := s.work(ctx)
@@ -219,15 +222,20 @@ func (s *session) polled(ctx context.Context, client *kgo.Client, e kgo.FetchErr
 // committed; when it was not, the same records are polled again.
 func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, fetches kgo.Fetches) (committed bool, err error) {
 	m, now := s.parent.metrics, s.parent.config.Now
+	decoding := now()
+	if s.batch.decode(ctx, s.parent.config.Topics, fetches, s.poison, now) != nil {
+		return false, nil // told to stop while a schema could not be had
+	}
+	decoded := now()
 	live := s.parent.config.Live() // one snapshot per transaction
 	// SIGTERM ends the polling, never a transaction.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.parent.endTimeout)
 	defer cancel()
 	began := now()
-	if err := s.batch.decide(live, s.parent.config.Topics, fetches, s.poison, began); err != nil {
+	if err := s.batch.decide(live, began); err != nil {
 		return false, permanent(err, "scoring with model %s", live.Champion.Version)
 	}
-	m.scoring.Observe(now().Sub(began).Seconds())
+	m.scoring.Observe((decoded.Sub(decoding) + now().Sub(began)).Seconds())
 	committed, cause, err := s.commit(end, sess)
 	if cause != nil || err != nil {
 		s.batch.drop()

@@ -17,6 +17,7 @@ import (
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 const (
@@ -58,6 +59,7 @@ type Config struct {
 	Protocol   string // ProtocolClassic or ProtocolConsumer
 	Static     bool   // static membership, ProtocolClassic only
 	From       From
+	Codec      *wire.Codec             // nil: JSON only
 	Live       func() *release.LiveSet // nil result: nothing serves yet; once it is not nil it stays so
 	Log        *slog.Logger
 	Registerer prometheus.Registerer

@@ -26,6 +26,7 @@ import (
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 const partitions = 4
@@ -38,7 +39,8 @@ type world struct {
 	topics schemas.Topics
 	client *kgo.Client
 	live   *release.LiveSet
-	reads  []string // the topics that outputs looks into
+	codec  *wire.Codec // of the scorers, and to read what they wrote
+	reads  []string    // the topics that outputs looks into
 }
 
 func newWorld(t *testing.T) *world {
@@ -98,7 +100,7 @@ func (w *world) apply(first, last int) {
 // scorer is one that does not run yet.
 func (w *world) scorer(instance string, change ...func(*Config)) *Scorer {
 	c := Config{
-		Kafka: w.config, Topics: w.topics, Group: "g", Instance: instance, Sessions: 2, Protocol: ProtocolClassic,
+		Kafka: w.config, Topics: w.topics, Codec: w.codec, Group: "g", Instance: instance, Sessions: 2, Protocol: ProtocolClassic,
 		Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}
 	for _, f := range change {
@@ -154,7 +156,7 @@ func (w *world) outputs(n int) (bySource map[schemas.Source]int, letters []*kgo.
 				return
 			}
 			var p schemas.Prediction
-			require.NoError(w.t, schemas.DecodePrediction(r.Value, &p))
+			require.NoError(w.t, w.codec.DecodePrediction(ctx, r.Value, &p))
 			require.Equal(w.t, string(r.Key), p.ApplicationID)
 			require.Equal(w.t, w.live.Champion.Version, p.ModelVersion)
 		})
@@ -385,14 +387,16 @@ func TestOneBatchUsesItsMemoryAgain(t *testing.T) {
 		records = append(records, &kgo.Record{Topic: "t.applications", Partition: 1, Offset: int64(i), Value: schemas.AppendApplication(nil, &a)})
 	}
 	fetches = append(fetches, kgo.Fetch{Topics: []kgo.FetchTopic{{Topic: "t.applications", Partitions: []kgo.FetchPartition{{Partition: 1, Records: records}}}}})
-	b := newBatch()
+	b := newBatch(nil)
 	for _, n := range []int{100, 100} {
-		require.NoError(t, b.decide(w.live, w.topics, fetches, nil, time.Unix(1, 0)))
+		require.NoError(t, b.decode(t.Context(), w.topics, fetches, nil, time.Now))
+		require.NoError(t, b.decide(w.live, time.Unix(1, 0)))
 		require.Len(t, b.sources, n)
 	}
 	require.Equal(t, 100, b.decisions()[schemas.Approve]+b.decisions()[schemas.Refer]+b.decisions()[schemas.Decline])
 	require.Less(t, testing.AllocsPerRun(10, func() {
-		_ = b.decide(w.live, w.topics, fetches, nil, time.Unix(1, 0))
+		_ = b.decode(t.Context(), w.topics, fetches, nil, time.Now)
+		_ = b.decide(w.live, time.Unix(1, 0))
 	}), 20.0, "allocations of a batch, not of its records")
 }
 

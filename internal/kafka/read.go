@@ -1,4 +1,4 @@
-package verify
+package kafka
 
 import (
 	"context"
@@ -9,36 +9,37 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/creditstream/creditstream/internal/kafka"
 )
 
-// span is the offsets from … to, to excluded.
-type span struct{ from, to int64 }
+// Span is the offsets From … To of a partition, To excluded.
+type Span struct{ From, To int64 }
+
+// Spans are by topic and partition.
+type Spans map[string]map[int32]Span
 
 // quiet is how long nothing may come before the logs' starts are looked up: what
 // retention has removed never comes.
 const quiet = 5 * time.Second
 
-// sink takes what is read.
-type sink struct {
-	each func(*kgo.Record) error
-	// gap is told that retention has removed records before the next one; nil:
+// Sink takes what is read.
+type Sink struct {
+	Each func(*kgo.Record) error
+	// Gap is told that retention has removed records before the next one; nil:
 	// nobody asks.
-	gap func(topic string, partition int32)
+	Gap func(topic string, partition int32)
 }
 
-// read hands every committed record of the spans to out, a partition's in order
-// and none twice. It waits for open transactions to end.
-func read(ctx context.Context, c kafka.Config, spans map[string]map[int32]span, out sink) error {
+// ReadCommitted hands every committed record of the spans to out, a partition's in
+// order and none twice. It waits for open transactions to end.
+func (c Config) ReadCommitted(ctx context.Context, spans Spans, out Sink) error {
 	next := map[string]map[int32]int64{} // of partitions not yet read to their end
 	at := map[string]map[int32]kgo.Offset{}
 	left := 0
 	for topic, partitions := range spans {
 		next[topic], at[topic] = map[int32]int64{}, map[int32]kgo.Offset{}
 		for partition, s := range partitions {
-			if s.from < s.to {
-				next[topic][partition], at[topic][partition] = s.from, kgo.NewOffset().At(s.from)
+			if s.From < s.To {
+				next[topic][partition], at[topic][partition] = s.From, kgo.NewOffset().At(s.From)
 				left++
 			}
 		}
@@ -85,18 +86,18 @@ func read(ctx context.Context, c kafka.Config, spans map[string]map[int32]span, 
 			if !reading || r.Offset < want {
 				continue
 			}
-			if r.Offset > want && out.gap != nil { // or an aborted transaction was there
-				starts, err := listed(kadm.NewClient(client).ListStartOffsets(ctx, r.Topic))
+			if r.Offset > want && out.Gap != nil { // or an aborted transaction was there
+				starts, err := Listed(kadm.NewClient(client).ListStartOffsets(ctx, r.Topic))
 				if err != nil {
 					return err
 				}
 				if starts[r.Topic][r.Partition].Offset > want {
-					out.gap(r.Topic, r.Partition)
+					out.Gap(r.Topic, r.Partition)
 				}
 			}
-			to := spans[r.Topic][r.Partition].to
+			to := spans[r.Topic][r.Partition].To
 			if r.Offset < to && !r.Attrs.IsControl() {
-				if err := out.each(r); err != nil {
+				if err := out.Each(r); err != nil {
 					return err
 				}
 			}
@@ -110,16 +111,27 @@ func read(ctx context.Context, c kafka.Config, spans map[string]map[int32]span, 
 			continue
 		}
 		for topic, partitions := range next {
-			starts, err := listed(kadm.NewClient(client).ListStartOffsets(ctx, topic))
+			starts, err := Listed(kadm.NewClient(client).ListStartOffsets(ctx, topic))
 			if err != nil {
 				return err
 			}
 			for partition := range partitions {
-				if starts[topic][partition].Offset >= spans[topic][partition].to {
+				if starts[topic][partition].Offset >= spans[topic][partition].To {
 					done(topic, partition)
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// Listed makes a failed partition an error of the whole answer.
+func Listed(o kadm.ListedOffsets, err error) (kadm.ListedOffsets, error) {
+	if err == nil {
+		err = o.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing offsets: %w", err)
+	}
+	return o, nil
 }

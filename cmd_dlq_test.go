@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/lifecycle"
+	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// From malformed applications to their letters, back to the scorer, and to new
+// letters: the whole way round.
+func TestDeadLettersAreScoredAgain(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	defer broker.Close()
+	on := func(args ...string) (int, string, string) {
+		return onCommandLine(t, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)
+	}
+	must := func(args ...string) string {
+		code, out, stderr := on(args...)
+		require.Zero(t, code, stderr)
+		return out
+	}
+	must("topics", "apply", "--partitions", "3")
+	ctx, cancel := context.WithCancel(context.Background())
+	scored := make(chan int, 1)
+	go func() {
+		scored <- run(ctx, []string{"score", "--model", "shipped", "--instance", "one", "--brokers", broker.Addr(), "--prefix", "t"}, strings.NewReader(""), io.Discard, io.Discard)
+	}()
+	stop := sync.OnceValue(func() int { cancel(); return <-scored })
+	defer stop()
+	must("produce", "--count", "200", "--rate", "0", "--malformed", "0.1")
+
+	type letter struct {
+		Letter       string  `json:"letter"`
+		Class        string  `json:"error_class"`
+		Source       string  `json:"source"`
+		Key          *string `json:"key"`
+		Replayed     bool    `json:"replayed"`
+		ReplayedFrom string  `json:"replayed_from"`
+		Value        *string `json:"value"`
+	}
+	list := func(flags ...string) (all []letter) {
+		decoder := json.NewDecoder(strings.NewReader(must(append([]string{"dlq", "list", "--json"}, flags...)...)))
+		for decoder.More() {
+			var one letter
+			require.NoError(t, decoder.Decode(&one))
+			all = append(all, one)
+		}
+		return all
+	}
+	verdict := func() (v struct {
+		Applications, Lost, Duplicated, Altered, Replayed int
+		Letters                                           int `json:"dead_letters"`
+	}) {
+		require.NoError(t, json.Unmarshal([]byte(must("verify", "--json")), &v))
+		return v
+	}
+	require.Eventually(t, func() bool { return len(list()) == 20 }, time.Minute, 10*time.Millisecond)
+	for _, l := range list() {
+		require.Contains(t, []string{schemas.ErrorClassDecode, schemas.ErrorClassContract}, l.Class)
+		require.Contains(t, l.Source, "t.applications/")
+		require.NotNil(t, l.Key)
+		require.Nil(t, l.Value)
+	}
+	require.NotNil(t, list("--values")[0].Value)
+
+	require.Contains(t, must("dlq", "replay", "--all", "--dry-run"), "would replay 20 dead letters")
+	first := list()[0].Letter
+	require.Equal(t, "replayed 1 dead letter, skipped 0 (replayed already), refused 0\n", must("dlq", "replay", first))
+	code, out, stderr := on("dlq", "replay", first)
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "skipped 1 (replayed already)")
+	require.Contains(t, stderr, "only with --again")
+	// The one replayed has become a new letter, or will.
+	require.Eventually(t, func() bool { return len(list()) == 20 }, time.Minute, 10*time.Millisecond)
+	var report struct{ Replayed, Skipped, Refused int }
+	require.NoError(t, json.Unmarshal([]byte(must("dlq", "replay", "--all", "--json")), &report))
+	require.Equal(t, struct{ Replayed, Skipped, Refused int }{20, 1, 0}, report)
+	require.Eventually(t, func() bool { return len(list()) == 20 }, time.Minute, 10*time.Millisecond)
+	require.Len(t, list("--replayed"), 21)
+	require.Len(t, list("--all"), 41)
+	require.Len(t, list("--all", "--limit", "7"), 7)
+	for _, l := range list() {
+		require.True(t, strings.HasPrefix(l.ReplayedFrom, "t.applications.dlq/"), l.ReplayedFrom)
+	}
+	require.Eventually(t, func() bool { return verdict().Applications == 241 }, time.Minute, 10*time.Millisecond)
+	v := verdict()
+	require.Equal(t, 41, v.Letters, "markers are no letters")
+	require.Equal(t, 21, v.Replayed)
+	require.Zero(t, v.Lost+v.Duplicated+v.Altered)
+	require.Zero(t, stop())
+}
+
+func TestWhichLettersMustBeSaid(t *testing.T) {
+	f := func(want string, args ...string) {
+		t.Helper()
+		code, _, stderr := onCommandLine(t, append([]string{"dlq"}, args...)...)
+		require.NotZero(t, code)
+		require.Contains(t, stderr, want)
+	}
+	f("which?", "replay")
+	f("which?", "replay", "--from", "start")
+	f("not both", "replay", "1/2", "--all")
+	f("not both", "replay", "1/2", "--class", "decode")
+	f(`letter "7": expected PARTITION/OFFSET`, "replay", "7")
+	f(`--to "now": expected an RFC 3339 time`, "replay", "--to", "now")
+	f("expected a time before --to", "replay", "--from", "2026-11-23T10:00:00Z", "--to", "2026-11-23T10:00:00Z")
+	f(`--from "then": expected start or an RFC 3339 time`, "list", "--from", "then")
+	f("must be one of", "list", "--class", "odd")
+	f("--limit -1", "list", "--limit=-1")
+	f("--replayed and --all can't be used together", "list", "--replayed", "--all")
+}
+
+func TestAgreementIsAYes(t *testing.T) {
+	for answer, want := range map[string]bool{"y\n": true, "Yes\n": true, "y": true, "n\n": false, "\n": false, "": false, "yeah\n": false} {
+		var out bytes.Buffer
+		got, err := agreed(t.Context(), strings.NewReader(answer), &out, "Replay?")
+		require.NoError(t, err)
+		require.Equal(t, want, got, "%q", answer)
+		require.Equal(t, "Replay? [y/N] ", out.String())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	silent, w := io.Pipe()
+	defer w.Close() //nolint:errcheck // nothing was written
+	_, err := agreed(ctx, silent, io.Discard, "Replay?")
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestTheDemoCountsNoMarkers(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	defer broker.Close()
+	code, _, stderr := onCommandLine(t, "topics", "apply", "--partitions", "1", "--brokers", broker.Addr(), "--prefix", "t")
+	require.Zero(t, code, stderr)
+	config, topics := kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t"}, schemas.NewTopics("t")
+	w, err := newWatch(t.Context(), config, topics, nil, 2)
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() { _ = lifecycle.Component(w).Run(ctx) }() // it ends with ctx
+	client, err := kgo.NewClient(config.Options()...)
+	require.NoError(t, err)
+	defer client.Close()
+	letter := func() *kgo.Record {
+		return &kgo.Record{Topic: topics.DLQ, Value: []byte("{"), Headers: []kgo.RecordHeader{{Key: schemas.HeaderErrorClass, Value: []byte("decode")}}}
+	}
+	marker := &kgo.Record{Topic: topics.DLQ, Headers: []kgo.RecordHeader{{Key: schemas.HeaderReplayOf, Value: []byte("0/0")}}}
+	require.NoError(t, client.ProduceSync(t.Context(), letter(), marker, letter()).FirstErr())
+	<-w.done
+	seen, _ := w.snapshot()
+	require.EqualValues(t, 2, seen.DeadLetters)
+}

@@ -1,0 +1,136 @@
+// Package deadletters looks at records that could not be scored and replays them:
+// it writes the original to the applications again and, in the same transaction, a
+// marker among the dead letters that says so.
+//
+// A marker stands in the partition of the letter it names, behind it, so that
+// retention never removes the marker before the letter, and so that one who reads
+// a partition from a letter on has seen every marker of it.
+package deadletters
+
+import (
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// Letter is a dead letter as it stands in its topic.
+type Letter struct {
+	Position
+	FailedAt     time.Time // when the letter was appended, where no header says
+	Class        string    // "" where no header says
+	Message      string
+	Source       schemas.Source // its Topic is "" where no headers say
+	ReplayedFrom string         // the letter that the application was, "" where it was none
+	Digest       string         // of the whole value, where it was cut
+	Cut          bool           // Value is only the beginning
+	Replayed     bool           // a marker names it
+	Key, Value   []byte
+}
+
+// IsMarker says whether a record among the dead letters only says that another was
+// replayed. An application may have come with any header, and its letter carries
+// it, but every letter has a class.
+func IsMarker(r *kgo.Record) bool {
+	_, marker := header(r.Headers, schemas.HeaderReplayOf)
+	_, letter := header(r.Headers, schemas.HeaderErrorClass)
+	return marker && !letter
+}
+
+// WasCut says whether a letter's value is only the beginning of what was received,
+// and the digest of the whole.
+func WasCut(r *kgo.Record) (digest string, cut bool) {
+	own := written(r)
+	if value, _ := header(own, schemas.HeaderValueTruncated); string(value) != "true" {
+		return "", false
+	}
+	value, _ := header(own, schemas.HeaderValueDigest)
+	return string(value), true
+}
+
+// written are the headers that were added when the application became a letter.
+// They begin with its class and come after those received, which may have the
+// same names. Without a class any may be one of them.
+func written(r *kgo.Record) []kgo.RecordHeader {
+	for i := len(r.Headers) - 1; i >= 0; i-- {
+		if r.Headers[i].Key == schemas.HeaderErrorClass {
+			return r.Headers[i:]
+		}
+	}
+	return r.Headers
+}
+
+// header is a header's value. The last of a name wins.
+func header(headers []kgo.RecordHeader, key string) (value []byte, ok bool) {
+	for _, h := range slices.Backward(headers) {
+		if h.Key == key {
+			return h.Value, true
+		}
+	}
+	return nil, false
+}
+
+// parse reads a letter's headers, however malformed.
+func parse(r *kgo.Record) Letter {
+	own := written(r)
+	text := func(key string) string {
+		value, _ := header(own, key)
+		return string(value)
+	}
+	l := Letter{
+		Position: Position{r.Partition, r.Offset}, FailedAt: r.Timestamp.UTC(),
+		Class: text(schemas.HeaderErrorClass), Message: text(schemas.HeaderErrorMessage),
+		Key: r.Key, Value: r.Value,
+	}
+	l.Digest, l.Cut = WasCut(r)
+	var at schemas.Timestamp
+	if at.UnmarshalText([]byte(text(schemas.HeaderFailedAt))) == nil {
+		l.FailedAt = at.Time()
+	}
+	source, err := schemas.ParseSource([]byte(text(schemas.HeaderSourceTopic)), []byte(text(schemas.HeaderSourcePartition)), []byte(text(schemas.HeaderSourceOffset)))
+	if err == nil {
+		l.Source = source
+	}
+	from, _ := header(r.Headers, schemas.HeaderReplayedFrom)
+	l.ReplayedFrom = string(from)
+	return l
+}
+
+// ofLetters are the headers that only a letter, or an application replayed from
+// one, should have. They are not carried on by a replay: a letter that comes back
+// again and again would grow with every round.
+var ofLetters = []string{
+	schemas.HeaderErrorClass, schemas.HeaderErrorMessage, schemas.HeaderFailedAt,
+	schemas.HeaderSourceTopic, schemas.HeaderSourcePartition, schemas.HeaderSourceOffset,
+	schemas.HeaderValueDigest, schemas.HeaderValueTruncated, schemas.HeaderReplayedFrom,
+}
+
+// original is the application that a letter was, to be scored again.
+func original(r *kgo.Record, topics schemas.Topics) *kgo.Record {
+	application := &kgo.Record{Topic: topics.Applications, Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		if !slices.Contains(ofLetters, h.Key) {
+			application.Headers = append(application.Headers, h)
+		}
+	}
+	from := Position{r.Partition, r.Offset}.in(topics.DLQ)
+	application.Headers = append(application.Headers, kgo.RecordHeader{Key: schemas.HeaderReplayedFrom, Value: []byte(from.String())})
+	return application
+}
+
+// marker says that a letter was replayed.
+func marker(r *kgo.Record, topics schemas.Topics) *kgo.Record {
+	of := Position{r.Partition, r.Offset}
+	return &kgo.Record{
+		Topic: topics.DLQ, Partition: r.Partition,
+		Headers: []kgo.RecordHeader{{Key: schemas.HeaderReplayOf, Value: []byte(of.String())}},
+	}
+}
+
+// marked is the letter that a marker names.
+func marked(r *kgo.Record) (Position, error) {
+	of, _ := header(r.Headers, schemas.HeaderReplayOf)
+	return ParsePosition(string(of))
+}

@@ -1,0 +1,57 @@
+package deadletters
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// Selection says which letters are meant. Its zero value means all.
+type Selection struct {
+	Positions []Position // these, whatever else is said
+	Classes   []string   // empty: every class
+	From, To  time.Time  // that failed at From or later, and before To; zero: no bound
+}
+
+// Classes are the error classes that a letter may have.
+func Classes() []string {
+	return []string{schemas.ErrorClassDecode, schemas.ErrorClassContract, schemas.ErrorClassTooLarge, schemas.ErrorClassPermanent}
+}
+
+// ParseTime reads an RFC 3339 time for the flag named.
+func ParseTime(flag, text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--%s %q: expected an RFC 3339 time, as 2026-11-23T10:00:00Z", flag, text)
+	}
+	return t, nil
+}
+
+// ParseFrom reads start or an RFC 3339 time.
+func ParseFrom(text string) (time.Time, error) {
+	if text == "start" {
+		return time.Time{}, nil
+	}
+	t, err := ParseTime("from", text)
+	if err != nil {
+		return t, fmt.Errorf("--from %q: expected start or an RFC 3339 time, as 2026-11-23T10:00:00Z", text)
+	}
+	return t, nil
+}
+
+// matcher says of a letter whether the selection takes it.
+func (s *Selection) matcher() func(*Letter) bool {
+	if len(s.Positions) > 0 {
+		positions := map[Position]bool{}
+		for _, p := range s.Positions {
+			positions[p] = true
+		}
+		return func(l *Letter) bool { return positions[l.Position] }
+	}
+	return func(l *Letter) bool {
+		return (len(s.Classes) == 0 || slices.Contains(s.Classes, l.Class)) &&
+			!l.FailedAt.Before(s.From) && (s.To.IsZero() || l.FailedAt.Before(s.To))
+	}
+}

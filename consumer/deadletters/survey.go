@@ -1,0 +1,183 @@
+package deadletters
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// Config says whose dead letters.
+type Config struct {
+	Kafka  kafka.Config
+	Topics schemas.Topics
+}
+
+// clockSkew is how far the clocks of scorers and brokers may be apart: letters are
+// found by when the broker appended them and selected by when the scorer failed.
+const clockSkew = 10 * time.Minute
+
+// mark is what a survey notes of one offset; a class's number is in the upper bits.
+type mark uint8
+
+const (
+	chosen   mark = 1 << iota // a letter that the selection takes
+	replayed                  // a marker names it
+	cut                       // its value was cut
+	met                       // seen again in the second reading
+
+	classShift = 4
+)
+
+// unclassed is the number of every class that is not one of Classes.
+const unclassed = 15
+
+func classNumber(class string) mark {
+	if i := slices.Index(Classes(), class); i >= 0 {
+		return mark(i)
+	}
+	return unclassed
+}
+
+// className is a class as it is shown.
+func (m mark) className() string {
+	if i := int(m >> classShift); i < len(Classes()) {
+		return Classes()[i]
+	}
+	return unknownClass
+}
+
+// unknownClass stands for a class that is none.
+const unknownClass = "unknown"
+
+// survey is what one reading of the dead letters found: a letter's markers come
+// after it, so what was replayed is known only at the end. It takes a byte for
+// every offset.
+type survey struct {
+	Config
+	Selection
+	spans   map[int32]kafka.Span
+	marks   map[int32][]mark
+	unclear int // markers that name no position
+}
+
+// look reads the partitions that the selection asks for.
+func look(ctx context.Context, c Config, sel Selection) (*survey, error) {
+	s := &survey{Config: c, Selection: sel, marks: map[int32][]mark{}}
+	if err := s.locate(ctx); err != nil {
+		return nil, err
+	}
+	for partition, span := range s.spans {
+		s.marks[partition] = make([]mark, max(0, span.To-span.From))
+	}
+	takes := sel.matcher()
+	err := s.read(ctx, func(r *kgo.Record) error {
+		if !IsMarker(r) {
+			if l := parse(r); takes(&l) {
+				m := s.at(l.Position)
+				*m |= chosen | classNumber(l.Class)<<classShift
+				if l.Cut {
+					*m |= cut
+				}
+			}
+			return nil
+		}
+		of, err := marked(r)
+		if err != nil {
+			s.unclear++
+		} else if m := s.at(of); m != nil {
+			*m |= replayed
+		}
+		return nil
+	})
+	return s, err
+}
+
+// at is the mark of a position, nil where it was not looked at.
+func (s *survey) at(p Position) *mark {
+	i := p.Offset - s.spans[p.Partition].From
+	if marks := s.marks[p.Partition]; i >= 0 && i < int64(len(marks)) {
+		return &marks[i]
+	}
+	return nil
+}
+
+// locate fixes what is read. Its ends are the high watermarks: up to there stand
+// the markers of every replay that has ended, also where a transaction's end has
+// not reached every partition yet; reading committed records waits for it.
+func (s *survey) locate(ctx context.Context) error {
+	client, err := s.Kafka.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	adm, topic := kadm.NewClient(client), s.Topics.DLQ
+	if err := kafka.RequireTopics(ctx, adm, topic); err != nil {
+		return err
+	}
+	starts, err := kafka.Listed(adm.ListStartOffsets(ctx, topic))
+	if err != nil {
+		return err
+	}
+	ends, err := kafka.Listed(adm.ListEndOffsets(ctx, topic))
+	if err != nil {
+		return err
+	}
+	since := starts
+	if len(s.Positions) == 0 && !s.From.IsZero() {
+		if since, err = kafka.Listed(adm.ListOffsetsAfterMilli(ctx, s.From.Add(-clockSkew).UnixMilli(), topic)); err != nil {
+			return err
+		}
+	}
+	s.spans = map[int32]kafka.Span{}
+	for partition, end := range ends[topic] {
+		from := max(starts[topic][partition].Offset, since[topic][partition].Offset)
+		s.spans[partition] = kafka.Span{From: from, To: end.Offset}
+	}
+	return s.narrow(topic)
+}
+
+// narrow leaves what is behind the positions asked for.
+func (s *survey) narrow(topic string) error {
+	if len(s.Positions) == 0 {
+		return nil
+	}
+	first := map[int32]int64{}
+	for _, p := range s.Positions {
+		if _, ok := s.spans[p.Partition]; !ok {
+			return fmt.Errorf("%s: %s has partitions 0 … %d", p, topic, len(s.spans)-1)
+		}
+		if at, ok := first[p.Partition]; !ok || p.Offset < at {
+			first[p.Partition] = p.Offset
+		}
+	}
+	for partition, span := range s.spans {
+		if at, ok := first[partition]; ok {
+			s.spans[partition] = kafka.Span{From: max(span.From, at), To: span.To}
+		} else {
+			delete(s.spans, partition)
+		}
+	}
+	return nil
+}
+
+func (s *survey) read(ctx context.Context, each func(*kgo.Record) error) error {
+	return s.Kafka.ReadCommitted(ctx, kafka.Spans{s.Topics.DLQ: s.spans}, kafka.Sink{Each: each})
+}
+
+// count calls f with the mark of every letter chosen.
+func (s *survey) count(f func(p Position, m mark)) {
+	for partition, marks := range s.marks {
+		for i, m := range marks {
+			if m&chosen != 0 {
+				f(Position{partition, s.spans[partition].From + int64(i)}, m)
+			}
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/creditstream/creditstream/internal/lifecycle"
+	"github.com/creditstream/creditstream/internal/registry"
+	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
+)
+
+// registryFlags say whether values are Avro, and who knows their schemas.
+type registryFlags struct {
+	SchemaRegistry             string `help:"Schema registry: values in Avro can be read, and are written. Without one they are JSON." placeholder:"URL" group:"Schema registry"`
+	SchemaRegistryUser         string `help:"User to ask it as (HTTP basic authentication)." placeholder:"NAME" group:"Schema registry"`
+	SchemaRegistryPassword     string `help:"Its password; from the environment or a file only." placeholder:"SECRET" secret:"" group:"Schema registry"`
+	SchemaRegistryPasswordFile string `help:"File that holds the password." type:"path" placeholder:"FILE" group:"Schema registry"`
+}
+
+// commandPatience is how long a command that ends waits for the registry. A
+// service waits as long as it takes.
+const commandPatience = 10 * time.Second
+
+// registryClient is nil without a registry.
+func (f registryFlags) registryClient() (*registry.Client, error) {
+	if f.SchemaRegistry == "" {
+		return nil, nil
+	}
+	password := f.SchemaRegistryPassword
+	if f.SchemaRegistryPasswordFile != "" {
+		if password != "" {
+			return nil, errors.New("CREDITSTREAM_SCHEMA_REGISTRY_PASSWORD and --schema-registry-password-file: set one of them")
+		}
+		text, err := os.ReadFile(f.SchemaRegistryPasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("--schema-registry-password-file: %w", err)
+		}
+		password = strings.TrimRight(string(text), "\r\n")
+	}
+	return registry.New(registry.Config{URL: f.SchemaRegistry, User: f.SchemaRegistryUser, Password: password})
+}
+
+// codec reads both formats and writes these events in Avro; nil without a
+// registry: JSON only. It is a component of its own, see withCodec.
+func (f registryFlags) codec(p *process, reg prometheus.Registerer, prefix string, writes ...schemas.Event) (*wire.Codec, error) {
+	client, err := f.registryClient()
+	if client == nil || err != nil {
+		return nil, err
+	}
+	topics, config := schemas.NewTopics(prefix), wire.Config{Registry: client, Writes: map[schemas.Event]string{}, Log: p.log, Registerer: reg}
+	for _, e := range writes {
+		config.Writes[e] = e.Topic(topics)
+	}
+	return wire.New(config), nil
+}
+
+// shortCodec is the codec of a command that reads and ends: it writes nothing, and
+// gives up on a registry that does not come back soon.
+func (f registryFlags) shortCodec(p *process) (*wire.Codec, error) {
+	client, err := f.registryClient()
+	if client == nil || err != nil {
+		return nil, err
+	}
+	return wire.New(wire.Config{Registry: client, Patience: commandPatience, Log: p.log}), nil
+}
+
+// registryArgs hand the flags on to a child process, which finds the password in the
+// environment.
+func (f registryFlags) registryArgs() (args []string) {
+	for _, one := range [][2]string{
+		{"--schema-registry", f.SchemaRegistry}, {"--schema-registry-user", f.SchemaRegistryUser},
+		{"--schema-registry-password-file", f.SchemaRegistryPasswordFile},
+	} {
+		if one[1] != "" {
+			args = append(args, one[0], one[1])
+		}
+	}
+	return args
+}
+
+// withCodec adds a codec, where there is one, to the components that use it.
+func withCodec(codec *wire.Codec, components ...lifecycle.Component) []lifecycle.Component {
+	if codec == nil {
+		return components
+	}
+	return append([]lifecycle.Component{codec}, components...)
+}

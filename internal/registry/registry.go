@@ -1,0 +1,184 @@
+// Package registry is a client of a schema registry that speaks Confluent's
+// protocol over HTTP.
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sr"
+)
+
+const (
+	// What one request may take, and how large its answer may be.
+	requestTime = 5 * time.Second
+	maxAnswer   = 4 << 20
+)
+
+// Config says which registry to ask, and as whom.
+type Config struct {
+	URL      string // http:// or https://, host, port and path
+	User     string // empty: nobody in particular
+	Password string
+}
+
+// Client asks one registry. Nothing is kept: each call is a request.
+type Client struct {
+	url    string
+	client *sr.Client
+}
+
+// New checks the configuration; it asks nothing yet.
+func New(c Config) (*Client, error) {
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil:
+		return nil, errors.New("--schema-registry: expected http://HOST:PORT or https://HOST:PORT") // the error repeats what may be a password
+	case u.User != nil:
+		return nil, fmt.Errorf("--schema-registry %s: expected no user and password in it, where all can see them: set --schema-registry-user and CREDITSTREAM_SCHEMA_REGISTRY_PASSWORD", u.Redacted())
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "", u.RawQuery != "", u.Fragment != "":
+		return nil, fmt.Errorf("--schema-registry %s: expected http://HOST:PORT or https://HOST:PORT", c.URL)
+	case c.User == "" && c.Password != "":
+		return nil, errors.New("there is a password for the schema registry and no user: set --schema-registry-user")
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	opts := []sr.ClientOpt{
+		sr.URLs(strings.TrimRight(c.URL, "/")),
+		sr.UserAgent("creditstream"),
+		sr.HTTPClient(&http.Client{Timeout: requestTime, Transport: bounded{transport}}),
+	}
+	if c.User != "" {
+		opts = append(opts, sr.BasicAuth(c.User, c.Password))
+	}
+	client, err := sr.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("--schema-registry %s: %w", c.URL, err)
+	}
+	return &Client{c.URL, client}, nil
+}
+
+// bounded cuts answers short that are too large to be a registry's: the client
+// reads them whole.
+type bounded struct {
+	transport http.RoundTripper
+}
+
+// RoundTrip is part of http.RoundTripper.
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := b.transport.RoundTrip(r)
+	if err == nil {
+		answer.Body = cutBody{io.LimitReader(answer.Body, maxAnswer), answer.Body}
+	}
+	return answer, err
+}
+
+type cutBody struct {
+	io.Reader
+	io.Closer
+}
+
+// refusedError is an answer that asking again does not change.
+type refusedError struct {
+	error
+}
+
+// Permanent says that asking again does not help.
+func (refusedError) Permanent() bool { return true }
+
+func (e refusedError) Unwrap() error { return e.error }
+
+// explain names the registry in an error; what it refuses for good says so by a
+// method Permanent.
+func (c *Client) explain(doing string, err error) error {
+	answer, answered := errors.AsType[*sr.ResponseError](err)
+	if !answered {
+		if asking, ok := errors.AsType[*url.Error](err); ok {
+			err = asking.Err // which does not repeat the address twice over
+		}
+		return fmt.Errorf("schema registry %s: %s: %w", c.url, doing, err)
+	}
+	explained := fmt.Errorf("schema registry %s: %s: HTTP %d: %s", c.url, doing, answer.StatusCode, answer.Message)
+	switch answer.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusConflict, http.StatusUnprocessableEntity:
+		return refusedError{explained}
+	}
+	return explained
+}
+
+// Schema is the text of a schema. known is false where the registry has none of
+// this id; a page that is not found otherwise is no such answer.
+func (c *Client) Schema(ctx context.Context, id uint32) (text string, known bool, err error) {
+	if id > math.MaxInt32 {
+		return "", false, nil // ids are Java's ints
+	}
+	s, err := c.client.SchemaByID(ctx, int(id))
+	if answer, ok := errors.AsType[*sr.ResponseError](err); ok && answer.ErrorCode == sr.ErrSchemaNotFound.Code {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, c.explain(fmt.Sprintf("looking for schema id %d", id), err)
+	}
+	return s.Schema, true, nil
+}
+
+// Register makes an Avro schema the newest of a subject, unless it is there
+// already, and returns its id. To find one that is there takes no permission to
+// write.
+func (c *Client) Register(ctx context.Context, subject, schema string) (id uint32, err error) {
+	found, err := c.client.LookupSchema(ctx, subject, sr.Schema{Schema: schema, Type: sr.TypeAvro})
+	if err == nil {
+		return uint32(found.ID), nil
+	}
+	answer, ok := errors.AsType[*sr.ResponseError](err)
+	if !ok || answer.ErrorCode != sr.ErrSubjectNotFound.Code && answer.ErrorCode != sr.ErrSchemaNotFound.Code {
+		return 0, c.explain("looking for the schema of "+subject, err)
+	}
+	n, err := c.client.RegisterSchema(ctx, subject, sr.Schema{Schema: schema, Type: sr.TypeAvro}, -1, -1)
+	if err != nil {
+		return 0, c.explain("registering the schema of "+subject, err)
+	}
+	return uint32(n), nil
+}
+
+// Version is one schema of a subject.
+type Version struct {
+	Number int
+	ID     int
+	Schema string
+}
+
+// Versions are all schemas of a subject, the oldest first; none where the
+// registry does not know the subject.
+func (c *Client) Versions(ctx context.Context, subject string) (versions []Version, err error) {
+	all, err := c.client.Schemas(ctx, subject)
+	if answer, ok := errors.AsType[*sr.ResponseError](err); ok && answer.ErrorCode == sr.ErrSubjectNotFound.Code {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, c.explain("looking for the versions of "+subject, err)
+	}
+	for _, s := range all {
+		versions = append(versions, Version{s.Version, s.ID, s.Schema.Schema})
+	}
+	return versions, nil
+}
+
+// FullTransitive is the rule that every version of a subject reads every other.
+const FullTransitive = "FULL_TRANSITIVE"
+
+// RequireFullTransitive sets that rule for a subject.
+func (c *Client) RequireFullTransitive(ctx context.Context, subject string) error {
+	for _, r := range c.client.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatFullTransitive}, subject) {
+		if r.Err != nil {
+			return c.explain("setting the compatibility of "+subject, r.Err)
+		}
+	}
+	return nil
+}
