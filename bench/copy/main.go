@@ -73,7 +73,7 @@ func (s *settings) copy(ctx context.Context, session int) error {
 		kgo.TransactionalID(s.group+"-"+strconv.Itoa(session)),
 		kgo.TransactionTimeout(8*time.Second),
 		kgo.ProducerBatchMaxBytes(2<<20),
-		kgo.ProducerLinger(0),
+		kgo.ProducerLinger(10*time.Millisecond),
 	)
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ type delay struct {
 
 func (b *bench) latency(ctx context.Context, rate, seconds, rounds int) (latency, error) {
 	l := latency{Rate: rate, Seconds: seconds, Runs: map[string][]delay{}}
-	prefix := fmt.Sprintf("live-%d", rate)
+	prefix := fmt.Sprintf("%s-live-%d", b.run, rate)
 	if err := b.prepare(ctx, prefix, 12); err != nil {
 		return l, err
 	}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -35,6 +36,7 @@ type bench struct {
 	sessions  int
 	keep      bool
 	logs      string // folder
+	run       string // begins the names of this run's topics and groups
 	admin     *kadm.Client
 }
 
@@ -87,6 +89,7 @@ func run(ctx context.Context) error {
 	flag.StringVar(&save, "save", "", "file to write all figures to, as JSON")
 	flag.Parse()
 	b.only = strings.Split(only, ",")
+	b.run = "bench-" + strconv.FormatInt(time.Now().Unix(), 36)
 	numbers, err := integers(*records)
 	if err != nil {
 		return fmt.Errorf("-records: %w", err)

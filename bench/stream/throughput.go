@@ -37,7 +37,7 @@ type pass struct {
 // throughput produces a backlog and lets every contestant work it off, once a round.
 func (b *bench) throughput(ctx context.Context, records, partitions, rounds int) (throughput, error) {
 	t := throughput{Records: records, Partitions: partitions, Runs: map[string][]pass{}}
-	prefix := fmt.Sprintf("backlog-%d-%d", records, partitions)
+	prefix := fmt.Sprintf("%s-backlog-%d-%d", b.run, records, partitions)
 	if err := b.prepare(ctx, prefix, partitions); err != nil {
 		return t, err
 	}
