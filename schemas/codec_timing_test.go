@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -85,12 +86,40 @@ type standardFeatures struct {
 // checked; encoding/json checks none.
 func BenchmarkApplicationDecode(b *testing.B) {
 	want, text := timedApplication(b)
-	b.Run("codec=ours", func(b *testing.B) {
+	b.Run("codec=json", func(b *testing.B) {
 		b.ReportAllocs()
 		var a Application
 		for b.Loop() {
 			a.ApplicationID = "" // records differ in it
 			if err := DecodeApplication(text, &a); err != nil {
+				b.Fatal(err)
+			}
+		}
+		require.Equal(b, want, a)
+	})
+	b.Run("codec=avro", func(b *testing.B) {
+		body := AppendAvroApplication(nil, &want)
+		b.ReportAllocs()
+		var a Application
+		for b.Loop() {
+			a.ApplicationID = ""
+			if err := DecodeAvroApplication(body, &a); err != nil {
+				b.Fatal(err)
+			}
+		}
+		require.Equal(b, want, a)
+	})
+	// Written with a later schema, which is resolved field by field.
+	b.Run("codec=avro-resolved", func(b *testing.B) {
+		later := strings.Replace(AvroSchema(EventApplication), `"fields": [`, `"fields": [{"name": "branch", "type": "string", "default": ""},`, 1)
+		reader, err := NewAvroReader(EventApplication, later)
+		require.NoError(b, err)
+		body := append([]byte{0}, AppendAvroApplication(nil, &want)...)
+		b.ReportAllocs()
+		var a Application
+		for b.Loop() {
+			a.ApplicationID = ""
+			if err := reader.Application(body, &a); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -112,13 +141,21 @@ func BenchmarkApplicationDecode(b *testing.B) {
 // BenchmarkPredictionEncode writes a prediction into memory that is there.
 func BenchmarkPredictionEncode(b *testing.B) {
 	p, text := timedPrediction(b)
-	b.Run("codec=ours", func(b *testing.B) {
+	b.Run("codec=json", func(b *testing.B) {
 		b.ReportAllocs()
 		var buf []byte
 		for b.Loop() {
 			buf = AppendPrediction(buf[:0], &p)
 		}
 		require.Equal(b, text, buf)
+	})
+	b.Run("codec=avro", func(b *testing.B) {
+		b.ReportAllocs()
+		var buf []byte
+		for b.Loop() {
+			buf = AppendAvroPrediction(buf[:0], &p)
+		}
+		require.NotEmpty(b, buf)
 	})
 	b.Run("codec=encoding-json", func(b *testing.B) {
 		var s standardPrediction
@@ -138,12 +175,24 @@ func BenchmarkPredictionEncode(b *testing.B) {
 // BenchmarkPredictionDecode reads a prediction, as the view and the aggregator do.
 func BenchmarkPredictionDecode(b *testing.B) {
 	want, text := timedPrediction(b)
-	b.Run("codec=ours", func(b *testing.B) {
+	b.Run("codec=json", func(b *testing.B) {
 		b.ReportAllocs()
 		var p Prediction
 		for b.Loop() {
 			p.ApplicationID = ""
 			if err := DecodePrediction(text, &p); err != nil {
+				b.Fatal(err)
+			}
+		}
+		require.Equal(b, want, p)
+	})
+	b.Run("codec=avro", func(b *testing.B) {
+		body := AppendAvroPrediction(nil, &want)
+		b.ReportAllocs()
+		var p Prediction
+		for b.Loop() {
+			p.ApplicationID = ""
+			if err := DecodeAvroPrediction(body, &p); err != nil {
 				b.Fatal(err)
 			}
 		}
