@@ -40,12 +40,13 @@ func main() {
 	flag.IntVar(&s.batch, "batch", 20_000, "most records in one transaction")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range s.sessions {
 		group.Go(func() error { return s.copy(ctx, i) })
 	}
-	if err := group.Wait(); err != nil {
+	err := group.Wait()
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "copy:", err)
 		os.Exit(1)
 	}

@@ -33,16 +33,26 @@ def trees(graph: onnx.ModelProto) -> tuple[list[dict], float]:
     for i, (t, k) in enumerate(zip(a["nodes_treeids"], a["nodes_nodeids"], strict=True)):
         at[t, k] = len(places.setdefault(t, []))
         places[t].append(i)
-    weights = {(t, k): w for t, k, w in zip(a["class_treeids"], a["class_nodeids"], a["class_weights"], strict=True)}
+    weights = {
+        (t, k): w for t, k, w in zip(a["class_treeids"], a["class_nodeids"], a["class_weights"], strict=True)
+    }
     out = []
     for t, nodes in places.items():
         leaf = [a["nodes_modes"][i] == b"LEAF" for i in nodes]
         out.append(
             {
-                "children_left": np.array([-1 if e else at[t, a["nodes_truenodeids"][i]] for i, e in zip(nodes, leaf, strict=True)]),
-                "children_right": np.array([-1 if e else at[t, a["nodes_falsenodeids"][i]] for i, e in zip(nodes, leaf, strict=True)]),
-                "children_default": np.array([-1 if e else at[t, a["nodes_falsenodeids"][i]] for i, e in zip(nodes, leaf, strict=True)]),
-                "features": np.array([-2 if e else a["nodes_featureids"][i] for i, e in zip(nodes, leaf, strict=True)]),
+                "children_left": np.array(
+                    [-1 if e else at[t, a["nodes_truenodeids"][i]] for i, e in zip(nodes, leaf, strict=True)]
+                ),
+                "children_right": np.array(
+                    [-1 if e else at[t, a["nodes_falsenodeids"][i]] for i, e in zip(nodes, leaf, strict=True)]
+                ),
+                "children_default": np.array(
+                    [-1 if e else at[t, a["nodes_falsenodeids"][i]] for i, e in zip(nodes, leaf, strict=True)]
+                ),
+                "features": np.array(
+                    [-2 if e else a["nodes_featureids"][i] for i, e in zip(nodes, leaf, strict=True)]
+                ),
                 "thresholds": np.array([a["nodes_values"][i] for i in nodes], dtype=np.float64),
                 "values": np.array([[weights.get((t, a["nodes_nodeids"][i]), 0.0)] for i in nodes]),
                 "node_sample_weight": np.array([a["nodes_hitrates"][i] for i in nodes], dtype=np.float64),

@@ -107,7 +107,7 @@ func (p *process) end() error {
 		return nil
 	case <-time.After(30 * time.Second):
 		_ = p.Process.Kill()
-		<-p.done
+		_ = <-p.done // that it was killed is known
 		return fmt.Errorf("%s did not stop within 30 s; its log is %s", p.name, p.log)
 	}
 }
@@ -167,12 +167,6 @@ func (b *bench) empty(ctx context.Context, topic string) error {
 	}
 	deleted, err := b.admin.DeleteRecords(ctx, ends.Offsets())
 	return errors.Join(err, deleted.Error())
-}
-
-// total is the sum of a topic's offsets.
-func total(offsets kadm.ListedOffsets) (n int64) {
-	offsets.Each(func(o kadm.ListedOffset) { n += o.Offset })
-	return n
 }
 
 // order is how contestants are shown: the known ones, then other builds.

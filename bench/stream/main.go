@@ -34,7 +34,6 @@ type bench struct {
 	dataset   string
 	only      []string
 	sessions  int
-	keep      bool
 	logs      string // folder
 	run       string // begins the names of this run's topics and groups
 	admin     *kadm.Client

@@ -17,7 +17,7 @@ type scorer struct {
 	program *program
 	depth   int
 	inputs  []uint8 // tree input of each inner node, level by level, tree by tree
-	bounds  []int32  // its threshold's ordered bits
+	bounds  []int32 // its threshold's ordered bits
 	leaves  []float32
 	base    float64
 }
