@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // Contestants.
@@ -107,8 +105,7 @@ func (p *process) end() error {
 		return nil
 	case <-time.After(30 * time.Second):
 		_ = p.Process.Kill()
-		_ = <-p.done // that it was killed is known
-		return fmt.Errorf("%s did not stop within 30 s; its log is %s", p.name, p.log)
+		return fmt.Errorf("%s did not stop within 30 s: %w; its log is %s", p.name, <-p.done, p.log)
 	}
 }
 
