@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"github.com/creditstream/creditstream/api"
 	"github.com/creditstream/creditstream/consumer/tail"
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/internal/certs"
 	"github.com/creditstream/creditstream/internal/idempotency"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
@@ -33,6 +35,8 @@ type apiCmd struct {
 type apiFlags struct {
 	APIListen      string        `help:"Where the API, its page, its documentation, /metrics, /healthz and /readyz are served." name:"api-listen" default:"127.0.0.1:8000" placeholder:"HOST:PORT" group:"API"`
 	APIKeys        string        `help:"File of API keys, name:key or name:sha256-HEX one a line; read again when it changes. Needed beyond loopback." name:"api-keys" type:"path" placeholder:"FILE" group:"API"`
+	APITLSCert     string        `help:"Certificate that the API shows, PEM; read again when it changes. Without it the API speaks plain HTTP." name:"api-tls-cert" type:"path" placeholder:"FILE" group:"API"`
+	APITLSKey      string        `help:"Its private key." name:"api-tls-key" type:"path" placeholder:"FILE" group:"API"`
 	NoAuth         bool          `help:"Ask for no key, also beyond loopback." name:"no-auth" group:"API"`
 	RateLimit      float64       `help:"Requests per second of one key, or of one address where no keys are asked for; 0: no limit." default:"0" placeholder:"N" group:"API"`
 	RateBurst      int           `help:"Requests one caller may make at once; 0: a second's worth." default:"0" placeholder:"N" group:"API"`
@@ -56,6 +60,8 @@ func (f *apiFlags) check() error {
 		return fmt.Errorf("--max-in-flight %d: expected at least 1", f.MaxInFlight)
 	case f.PublishTimeout < time.Second || f.PublishTimeout > maxPublishTimeout:
 		return fmt.Errorf("--publish-timeout %s: expected 1s … %s", f.PublishTimeout, maxPublishTimeout)
+	case (f.APITLSCert == "") != (f.APITLSKey == ""):
+		return errors.New("--api-tls-cert and --api-tls-key belong together: set both")
 	case f.APIKeys != "" && f.NoAuth:
 		return errors.New("--api-keys and --no-auth: set one of them")
 	case f.APIKeys == "" && !f.NoAuth && !onLoopback(f.APIListen):
@@ -102,6 +108,14 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 		}
 		all = append(all, keys)
 	}
+	var encrypted *tls.Config
+	if f.APITLSCert != "" {
+		if encrypted, err = certs.NewServer(certs.Files{Flags: "--api-tls", Cert: f.APITLSCert, Key: f.APITLSKey}, p.log); err != nil {
+			return nil, nil, err
+		}
+	} else if keys != nil && !onLoopback(f.APIListen) {
+		p.log.Warn("the API speaks plain HTTP: keys cross the network in the clear unless a proxy in front of it ends TLS; set --api-tls-cert and --api-tls-key otherwise", "address", f.APIListen)
+	}
 	writer, err := kafka.NewWriter(parts.kafka.config(p, "api"), schemas.NewTopics(parts.kafka.Prefix).Predictions, f.PublishTimeout)
 	if err != nil {
 		return nil, nil, err
@@ -122,7 +136,7 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	watch := &redisWatch{client: client, log: p.log}
 	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, Publish: f.PublishTimeout}
 	server, err := api.New(api.Config{
-		Listener: listener, Live: parts.live, Publisher: predictionPublisher{writer, parts.codec}, Lookup: view.NewStore(client),
+		Listener: listener, TLS: encrypted, Live: parts.live, Publisher: predictionPublisher{writer, parts.codec}, Lookup: view.NewStore(client),
 		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: feed, Keys: keys, Limits: limits,
 		// Without keys, being on this machine is what lets a caller in (check).
 		LocalOnly: keys == nil && !f.NoAuth,
@@ -151,7 +165,8 @@ Without keys only this machine is answered, and only under its own name: localho
 
 Examples:
   creditstream api --model shipped
-  creditstream api --api-listen :8000 --api-keys keys.txt --rate-limit 50`
+  creditstream api --api-listen :8000 --api-keys keys.txt --rate-limit 50
+  creditstream api --api-listen :8443 --api-keys keys.txt --api-tls-cert api.pem --api-tls-key api.key`
 }
 
 // Run answers until a signal.

@@ -43,7 +43,7 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-var answersAt = regexp.MustCompile(`the API answers" address=(http://\S+)`)
+var answersAt = regexp.MustCompile(`the API answers" address=(https?://\S+)`)
 
 // apiWorld is the api command on an embedded broker and Redis.
 type apiWorld struct {

@@ -20,7 +20,7 @@ type configCmd struct {
 
 // Help is the second half of `config --help`.
 func (configCmd) Help() string {
-	return `Prints every setting of a command with the value in force and where it came from: flag, environment, file or default. Secrets are masked. What a command would refuse is refused here in the same words.
+	return `Prints every setting of a command with the value in force and where it came from: flag, environment, file or default. Secrets are masked. An empty value stands for what the command itself works out, such as the host name for --instance. Values that cannot be read are refused; what a command checks when it runs is not.
 
 Examples:
   creditstream config score
@@ -126,6 +126,9 @@ func (s *settings) inForce(args []string) ([]inForce, error) {
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
+	if err := checkSecurity(leaf); err != nil {
+		return nil, err
+	}
 	given := map[*kong.Flag]bool{}
 	for _, step := range ctx.Path {
 		if step.Flag != nil && !step.Resolved {
@@ -136,7 +139,7 @@ func (s *settings) inForce(args []string) ([]inForce, error) {
 	var found []inForce
 	for _, n := range []*kong.Node{parser.Model.Node, leaf} {
 		for _, f := range n.Flags {
-			if f.Name == "help" {
+			if f.Name == "help" || f.Hidden {
 				continue
 			}
 			one := inForce{Command: command, Setting: f.Name, Value: shown(f), Origin: s.origin(f, leaf, given[f])}

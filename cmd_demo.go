@@ -32,7 +32,7 @@ type demoCmd struct {
 
 // Help is the second half of `demo --help`.
 func (demoCmd) Help() string {
-	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 100 MB.
+	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 100 MB (with --exit, all of the run), Redis the last 10,000 decisions.
 
 Examples:
   creditstream demo
@@ -160,10 +160,11 @@ func (r *ratemeter) at(now time.Time, n int64) float64 {
 	return r.shown
 }
 
-// loggingTo is the process with its log and standard error above the status.
+// loggingTo is the process with its log and standard error above the status. Of
+// the log only what is wrong: the status says the rest.
 func (p *process) loggingTo(w io.Writer) *process {
 	q := *p
 	q.stderr = w
-	q.log = slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	q.log = newLogger(w, max(p.logLevel, slog.LevelWarn), p.logFormat)
 	return &q
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/internal/redisconn"
 )
 
 type eraseCmd struct {
@@ -20,7 +21,7 @@ func (c *eraseCmd) Run(p *process) error {
 	defer client.Close() //nolint:errcheck // nothing is left to be written
 	removed, err := view.NewStore(client).Erase(p.ctx, c.ID)
 	if err != nil {
-		return err
+		return redisconn.Explain(err)
 	}
 	if c.JSON {
 		return json.NewEncoder(p.stdout).Encode(map[string]any{"application_id": c.ID, "removed_keys": removed})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -69,8 +70,16 @@ type signFlags struct {
 }
 
 func (f signFlags) by() (string, error) {
-	if f.By != "" {
-		return f.By, nil
+	if strings.TrimSpace(f.Why) == "" {
+		return "", errors.New("--why is empty: expected a reason, for those who read the history")
+	}
+	return signer(f.By)
+}
+
+// signer is who is said to act: as told, or the system's user.
+func signer(by string) (string, error) {
+	if by != "" {
+		return by, nil
 	}
 	u, err := user.Current()
 	if err != nil {

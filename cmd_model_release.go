@@ -65,7 +65,7 @@ type released struct {
 
 // first writes the first route; nil where one exists.
 func (c *modelReleaseCmd) first(p *process, version string) (*routeLine, error) {
-	by, err := signFlags{By: c.By}.by()
+	by, err := signer(c.By)
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,14 @@ type canaryFlag struct {
 	share   uint64 // of release.ShareScale
 }
 
+// String is the flag as it would be given.
+func (c canaryFlag) String() string {
+	if c.version == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s=%g%%", c.version, 100*float64(c.share)/release.ShareScale)
+}
+
 // UnmarshalText is how the flag is read.
 func (c *canaryFlag) UnmarshalText(b []byte) error {
 	text := string(b)

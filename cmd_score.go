@@ -25,14 +25,17 @@ type scoreCmd struct {
 	From          string `help:"Where a group without commits begins: start, end or an RFC 3339 time. Needed only when predictions already holds decisions from the stream." placeholder:"start|end|TIME"`
 }
 
+// maxSessions is more than any process has cores for.
+const maxSessions = 64
+
 // Run scores until a signal.
 func (c *scoreCmd) Run(p *process) error {
 	from, err := stream.ParseFrom(c.From)
 	if err != nil {
 		return err
 	}
-	if c.Sessions < 1 {
-		return fmt.Errorf("--sessions %d: expected at least 1", c.Sessions)
+	if c.Sessions < 1 || c.Sessions > maxSessions {
+		return fmt.Errorf("--sessions %d: expected 1 … %d", c.Sessions, maxSessions)
 	}
 	if c.Static && c.GroupProtocol != stream.ProtocolClassic {
 		return errors.New("--static needs --group-protocol classic: with consumer a killed member's id stays taken until its session expires")

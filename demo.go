@@ -95,7 +95,7 @@ func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
 	d.kafka = kafkaFlags{Brokers: []string{d.broker.Addr()}, Prefix: demoPrefix, registryFlags: c.registryFlags}
 	ctx, cancel := context.WithTimeout(p.ctx, demoStartTime)
 	defer cancel()
-	if err := d.makeTopics(ctx, p); err != nil {
+	if err := d.makeTopics(ctx, p, c.Exit); err != nil {
 		return err
 	}
 	if err := d.releaseModel(ctx, p); err != nil {
@@ -112,6 +112,12 @@ func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
 	return c.assemble(p, d)
 }
 
+// demoViewGroup is the view's group, another one in each run: with the last one's
+// commits an embedded Redis, empty at every start, would seem to have lost its data.
+func demoViewGroup(began time.Time) string {
+	return "view-" + began.UTC().Format("20060102T150405.000")
+}
+
 // port is a service's usual port, so that commands need not be told; 0, a free
 // one, where that is taken or nobody has the time to look.
 func (c *demoCmd) port(usual int) int {
@@ -126,13 +132,13 @@ func (c *demoCmd) port(usual int) int {
 }
 
 // makeTopics creates the topics, or takes those that the data directory holds.
-func (d *demo) makeTopics(ctx context.Context, p *process) error {
+func (d *demo) makeTopics(ctx context.Context, p *process, keepAll bool) error {
 	client, err := kgo.NewClient(d.kafka.config(p, "topics").Options()...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	_, err = kafka.CreateTopics(ctx, kadm.NewClient(client), demoTopics())
+	_, err = kafka.CreateTopics(ctx, kadm.NewClient(client), demoTopics(keepAll))
 	return err
 }
 
@@ -143,12 +149,13 @@ func demoKept(t schemas.Topics) map[string]int64 {
 	return map[string]int64{t.Applications: 26e6, t.Predictions: 58e6, t.DLQ: 8e6, t.Outcomes: 3e6, t.DriftPanes: 2e6, t.DriftStatus: 2e6, t.DriftAlerts: 1e6}
 }
 
-// demoTopics is the catalogue, small: an hour or 100 MB.
-func demoTopics() (specs []kafka.TopicSpec) {
+// demoTopics is the catalogue, small: an hour or 100 MB, or all of a run that
+// ends and is judged from its topics.
+func demoTopics(keepAll bool) (specs []kafka.TopicSpec) {
 	kept := demoKept(schemas.NewTopics(demoPrefix))
 	for _, t := range schemas.Catalogue(demoPrefix) {
 		t.Partitions = min(t.Partitions, demoPartitions)
-		if bytes, ok := kept[t.Name]; ok {
+		if bytes, ok := kept[t.Name]; ok && !keepAll {
 			t.Configs = local.Bounded(t.Configs, time.Hour, bytes/int64(t.Partitions))
 		}
 		specs = append(specs, kafka.TopicSpec{Name: t.Name, Partitions: t.Partitions, Replication: 1, Configs: t.Configs})
@@ -165,7 +172,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	}
 	scorer, err := c.scorer(p, d, stream.Config{
 		Kafka: d.kafka.config(p, "score-demo"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: demoGroup, Instance: "demo",
-		Sessions: demoSessions, Protocol: stream.ProtocolClassic, Live: models.Live, Registerer: reg, Now: time.Now,
+		Sessions: demoSessions, Protocol: stream.ProtocolClassic, Static: true, Live: models.Live, Registerer: reg, Now: time.Now,
 	})
 	if err != nil {
 		return err
@@ -174,7 +181,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	viewClient := redisAt.client()
 	d.free(func() { _ = viewClient.Close() }) // nothing is left to be written
 	v, err := view.New(view.Config{
-		Kafka: d.kafka.config(p, "view"), Topics: d.topics, Codec: d.codec, Redis: viewClient, Group: "view",
+		Kafka: d.kafka.config(p, "view"), Topics: d.topics, Codec: d.codec, Redis: viewClient, Group: demoViewGroup(p.began),
 		Lifetimes: view.Lifetimes{Prediction: demoTTL, Decided: demoTTL}, Log: p.log, Registerer: reg,
 	})
 	if err != nil {
@@ -189,7 +196,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	if err != nil {
 		return err
 	}
-	d.components = withCodec(d.codec, models, scorer, v, d.watch, applicants{emitter, scorer}, aging{d.redis})
+	d.components = withCodec(d.codec, models, scorer, v, d.watch, applicants{emitter, scorer, d.watch}, aging{d.redis})
 	listener, err := demoListen(c.APIListen)
 	if err != nil {
 		return err
@@ -269,15 +276,22 @@ func demoListen(asked string) (net.Listener, error) {
 	return l, nil
 }
 
-// applicants are the producer, which begins when the scorer is ready and may end
-// by itself without ending the rest.
+// applicants are the producer, which begins when the scorer is ready, waits
+// while too much is unanswered, and may end by itself without ending the rest.
 type applicants struct {
 	*producer.Producer
 	scorer lifecycle.Component
+	watch  *watch
 }
 
-// readyInterval is how often the applicants ask whether the scorer is ready.
-const readyInterval = 10 * time.Millisecond
+const (
+	// readyInterval is how often the applicants look at the scorer.
+	readyInterval = 10 * time.Millisecond
+	// Unanswered applications at which they wait, and at which they go on: far
+	// fewer than the embedded broker keeps.
+	mostUnanswered = 20_000
+	fewUnanswered  = mostUnanswered / 2
+)
 
 // Run is part of lifecycle.Component.
 func (a applicants) Run(ctx context.Context) error {
@@ -290,11 +304,34 @@ func (a applicants) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-	if err := a.Producer.Run(ctx); err != nil {
-		return err
+	ended := make(chan error, 1)
+	go func() { ended <- a.Producer.Run(ctx) }()
+	for {
+		select {
+		case err := <-ended:
+			if err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return nil
+		case <-tick.C:
+			a.hold()
+		}
 	}
-	<-ctx.Done()
-	return nil
+}
+
+// hold pauses the producer while too much of what it emitted is unanswered: what
+// the broker deletes before it was scored would never be.
+func (a applicants) hold() {
+	emitted := a.Counters()
+	unanswered := emitted.Produced + emitted.MalformedTotal() - a.watch.answers()
+	_, paused := a.Rate()
+	switch {
+	case !paused && unanswered > mostUnanswered:
+		a.Pause(true)
+	case paused && unanswered < fewUnanswered:
+		a.Pause(false)
+	}
 }
 
 // Ready is part of lifecycle.Component: having ended is no failure.

@@ -96,7 +96,7 @@ func TestTheDemoKeepsAsMuchAsItSays(t *testing.T) {
 		sum += bytes
 	}
 	require.LessOrEqual(t, sum, int64(100e6))
-	for _, spec := range demoTopics() {
+	for _, spec := range demoTopics(false) {
 		if spec.Configs["cleanup.policy"] == "delete" && spec.Name != "credit.routes" {
 			require.Equal(t, "3600000", spec.Configs["retention.ms"], spec.Name)
 			require.NotEqual(t, "-1", spec.Configs["retention.bytes"], spec.Name)

@@ -130,6 +130,13 @@ func (w *watch) answered() {
 	}
 }
 
+// answers is how many applications of the stream were answered.
+func (w *watch) answers() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.read.Stream + w.read.DeadLetters
+}
+
 // snapshot is what has been read so far and the latency at each quantile
 // (0 … 1); zero before the first decision.
 func (w *watch) snapshot(quantiles ...float64) (watched, []time.Duration) {

@@ -5,38 +5,11 @@ import (
 	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
 
-	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 )
-
-// kafkaFlags say which cluster a command talks to.
-type kafkaFlags struct {
-	Brokers []string `help:"Kafka brokers." default:"127.0.0.1:9092" placeholder:"HOST:PORT,…" group:"Kafka"`
-	Prefix  string   `help:"Prefix of every topic and transactional id." default:"credit" group:"Kafka"`
-	registryFlags
-}
-
-func (f kafkaFlags) config(p *process, clientID string) kafka.Config {
-	return kafka.Config{Brokers: f.Brokers, Prefix: f.Prefix, ClientID: "creditstream-" + clientID, Log: p.log}
-}
-
-// redisFlags say which Redis a command talks to.
-type redisFlags struct {
-	Redis string `help:"Redis server." default:"127.0.0.1:6379" placeholder:"HOST:PORT" group:"Redis"`
-}
-
-func (f redisFlags) client() *redis.Client {
-	// The library would write to stderr by itself about every failed connection;
-	// components say what is wrong, once.
-	redis.SetLogger(&logging.VoidLogger{})
-	// A deadline holds also where a server accepts and does not answer.
-	return redis.NewClient(&redis.Options{Addr: f.Redis, ClientName: "creditstream", ContextTimeoutEnabled: true})
-}
 
 // listenFlags say where a component shows /metrics, /healthz and /readyz.
 type listenFlags struct {

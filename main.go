@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,12 +43,15 @@ type cli struct {
 
 // process is what a command runs in.
 type process struct {
-	ctx    context.Context // ends with SIGINT or SIGTERM
-	began  time.Time       // when the program started
-	log    *slog.Logger    // to stderr
-	stdin  io.Reader
-	stdout io.Writer // results only; progress and logs go to stderr
-	stderr io.Writer
+	ctx   context.Context // ends with SIGINT or SIGTERM
+	began time.Time       // when the program started
+	log   *slog.Logger    // to stderr
+	// How log was made, for a command that shows its own.
+	logLevel  slog.Level
+	logFormat string
+	stdin     io.Reader
+	stdout    io.Writer // results only; progress and logs go to stderr
+	stderr    io.Writer
 }
 
 // with is the process in another context.
@@ -63,7 +67,9 @@ type exitCode int
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A reader of the output that goes away ends the program like a signal, so that
+	// it cleans up behind itself.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -77,6 +83,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		exited = -1
 		began  = time.Now()
 	)
+	out := &noticingWriter{w: stdout}
+	stdout = out
 	settings := newSettings()
 	parser, err := kong.New(&root, parserOptions(settings, stdout, stderr, func(code int) { exited = code })...)
 	if err != nil {
@@ -97,6 +105,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		err = settings.check(kctx)
 	}
+	if err == nil {
+		err = checkSecurity(kctx.Selected())
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "creditstream:", err)
 		var parse *kong.ParseError
@@ -105,19 +116,43 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 		return 2
 	}
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(root.LogLevel)) // the flag's enum lets only valid levels through
 	p := &process{
-		ctx: ctx, began: began, log: newLogger(stderr, root.LogLevel, root.LogFormat),
+		ctx: ctx, began: began, log: newLogger(stderr, level, root.LogFormat), logLevel: level, logFormat: root.LogFormat,
 		stdin: stdin, stdout: stdout, stderr: stderr,
 	}
-	if err := kctx.Run(p, settings, parser); err != nil {
+	err = openSecurity(kctx.Selected(), p.log)
+	if err == nil {
+		err = cmp.Or(kctx.Run(p, settings, parser), out.failed)
+	}
+	if err != nil {
 		var code exitCode
 		if errors.As(err, &code) {
 			return int(code)
+		}
+		if errors.Is(err, syscall.EPIPE) { // nobody reads on, as in tail | head
+			return 1
 		}
 		fmt.Fprintln(stderr, "creditstream:", err)
 		return 1
 	}
 	return 0
+}
+
+// noticingWriter keeps the first failure: results that could not be written are
+// not told by whoever prints them line by line.
+type noticingWriter struct {
+	w      io.Writer
+	failed error
+}
+
+func (n *noticingWriter) Write(b []byte) (int, error) {
+	k, err := n.w.Write(b)
+	if n.failed == nil {
+		n.failed = err
+	}
+	return k, err
 }
 
 func parserOptions(s *settings, stdout, stderr io.Writer, exit func(int)) []kong.Option {
@@ -126,6 +161,7 @@ func parserOptions(s *settings, stdout, stderr io.Writer, exit func(int)) []kong
 		kong.Description("Scores credit applications from Kafka exactly once, with reasons, and answers the same over HTTP.\n\nEvery flag can also be set by the environment (CREDITSTREAM_BROKERS for --brokers) or in a YAML file (--config); a flag wins over the environment, the environment over the file."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(helpText),
 		kong.Writers(stdout, stderr),
 		kong.Exit(exit),
 		kong.DefaultEnvars("CREDITSTREAM"),
@@ -133,17 +169,27 @@ func parserOptions(s *settings, stdout, stderr io.Writer, exit func(int)) []kong
 	}
 }
 
+// commandPath is the command that was meant, as far as it was said, and a space.
 func commandPath(c *kong.Context) string {
-	if cmd := c.Command(); cmd != "" {
-		return strings.Fields(cmd + " ")[0] + " "
+	named := words(c.Selected())
+	if len(named) == 0 {
+		return ""
 	}
-	return ""
+	return strings.Join(named, " ") + " "
 }
 
-func newLogger(w io.Writer, level, format string) *slog.Logger {
-	var l slog.Level
-	_ = l.UnmarshalText([]byte(level)) // the flag's enum lets only valid levels through
-	opts := &slog.HandlerOptions{Level: l}
+// helpText is a flag's help with its default and its variable.
+func helpText(v *kong.Value) string {
+	text := kong.DefaultHelpValueFormatter(v)
+	// kong shows a default only where nothing says what a value looks like.
+	if v.HasDefault && v.Default != "" && v.Flag != nil && v.Flag.PlaceHolder != "" && !strings.Contains(text, "default") {
+		text = strings.TrimSuffix(text, ".") + " (default " + v.Default + ")"
+	}
+	return text
+}
+
+func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
 	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}

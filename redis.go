@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/creditstream/creditstream/internal/redisconn"
 )
 
 // redisInterval is how often Redis is asked whether it is there.
@@ -62,6 +64,9 @@ func (w *redisWatch) Run(ctx context.Context) error {
 }
 
 func (w *redisWatch) note(err error) {
+	if err != nil {
+		err = redisconn.Explain(err)
+	}
 	before := w.state.Swap(&err)
 	switch {
 	case err != nil && (before == nil || *before == nil):

@@ -5,6 +5,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -43,6 +44,7 @@ type Limits struct {
 // Config is what a Server needs.
 type Config struct {
 	Listener    net.Listener
+	TLS         *tls.Config             // nil: plain HTTP
 	Live        func() *release.LiveSet // nil result: nothing serves yet
 	Publisher   Publisher
 	Lookup      Lookup
@@ -115,13 +117,17 @@ func (*Server) Ready() error { return nil }
 func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, TLSConfig: s.config.TLS,
 		// What clients do wrong on a connection is theirs.
 		ErrorLog: slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 	}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(s.config.Listener) }()
-	s.config.Log.Info("the API answers", "address", "http://"+s.config.Listener.Addr().String())
+	scheme, serve := "http", server.Serve
+	if s.config.TLS != nil {
+		scheme, serve = "https", func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	go func() { done <- serve(s.config.Listener) }()
+	s.config.Log.Info("the API answers", "address", scheme+"://"+s.config.Listener.Addr().String())
 	select {
 	case err := <-done:
 		return err

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"math"
-	"os"
 	"strings"
 	"testing"
 
@@ -56,12 +55,8 @@ func TestProtectedFeaturesChangeNothing(t *testing.T) {
 	}
 }
 
-// It needs the ONNX Runtime library: `make test-onnx` fetches it and sets
-// CREDITSTREAM_ONNXRUNTIME.
 func TestBothEnginesAgree(t *testing.T) {
-	if os.Getenv("CREDITSTREAM_ONNXRUNTIME") == "" {
-		t.Skip("CREDITSTREAM_ONNXRUNTIME is not set; make test-onnx sets it")
-	}
+	onnxRuntime(t)
 	m, err := Parse(shipped.Bundle, EngineONNX)
 	require.NoError(t, err)
 	defer m.Close()

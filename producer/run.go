@@ -87,21 +87,21 @@ func (p *Producer) open() (source, error) {
 }
 
 func (p *Producer) requireTopics(ctx context.Context, cl *kgo.Client) error {
-	names := []string{p.config.Topics.Applications}
+	access := kafka.Writes(p.config.Topics.Applications)
 	if p.config.OutcomesAfter > 0 {
-		names = append(names, p.config.Topics.Outcomes)
+		access = append(access, kafka.Writes(p.config.Topics.Outcomes)...)
 		if p.config.OutcomesFor == OutcomesForApproved {
-			names = append(names, p.config.Topics.Predictions)
+			access = append(access, kafka.Reads(p.config.Topics.Predictions)...)
 		}
 	}
 	ask, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	err := kafka.RequireTopics(ask, kadm.NewClient(cl), names...)
+	err := kafka.RequireAccess(ask, kadm.NewClient(cl), access)
 	var missing *kafka.MissingTopicsError
-	if err != nil && !errors.As(err, &missing) {
-		return fmt.Errorf("brokers %s: %w", strings.Join(p.config.Kafka.Brokers, ","), err)
+	if err == nil || errors.As(err, &missing) || kafka.Refused(err) {
+		return p.config.Kafka.Explain(err)
 	}
-	return err
+	return fmt.Errorf("brokers %s: %w", strings.Join(p.config.Kafka.Brokers, ","), p.config.Kafka.Explain(err))
 }
 
 func (p *Producer) setReady(err error) {

@@ -67,7 +67,7 @@ func Principals(prefix, group string) []Principal {
 			[]Grant{groups("drift"), transactions("drift")})},
 		{"releaser", "releases models and routes to them (model)", all(
 			read(n.Models, n.Routes, n.Replicas), write(n.Models, n.Routes),
-			[]Grant{transactions("release"), transactions("route")})},
+			[]Grant{{ResourceTransactional, prefix + "-router", false, []string{Write}}})},
 		{"operator", "makes topics (topics apply) and replays dead letters (dlq replay)", all(
 			[]Grant{
 				{ResourceTopic, prefix + ".", true, []string{Create, Describe, DescribeConfigs, AlterConfigs, Alter}},

@@ -147,6 +147,16 @@ func (r *reader) floatInto(field string, low, high float64, rule string) float64
 	return v
 }
 
+// doubleInto reads a number of a range that is kept in double precision.
+func (r *reader) doubleInto(field string, low, high float64, rule string) float64 {
+	from := r.i
+	v, ok := r.float(64)
+	if !ok || v < low || v > high {
+		r.violate(field, from, rule)
+	}
+	return v
+}
+
 func (r *reader) timestampInto(field string, dst *Timestamp) {
 	from := r.i
 	t, ok := r.text(r.scratch)
@@ -167,6 +177,19 @@ func (r *reader) object(field string, depth int, rule string) bool {
 	from := r.i
 	if r.skip(depth) {
 		r.violate(field, from, rule)
+	}
+	return false
+}
+
+// array steps into an array value; anything else breaks a rule.
+func (r *reader) array(field string, depth int) bool {
+	if r.peek() == '[' {
+		r.i++
+		return true
+	}
+	from := r.i
+	if r.skip(depth) {
+		r.violate(field, from, "must be an array")
 	}
 	return false
 }
@@ -405,13 +428,9 @@ var reasonFields = func() (fields [MaxReasons]struct{ item, prefix, code, contri
 
 func (r *reader) reasonsInto(p *Prediction) {
 	from := r.i
-	if r.peek() != '[' {
-		if r.skip(1) {
-			r.violate("reasons", from, "must be an array")
-		}
+	if !r.array("reasons", 1) {
 		return
 	}
-	r.i++
 	for first := true; r.more(first, ']'); first = false {
 		if len(p.Reasons) == MaxReasons {
 			if !r.skip(2) {
@@ -532,11 +551,7 @@ func (r *reader) canaryInto(route *Route) {
 			r.stringInto("canary.model_version", &c.ModelVersion, notEmpty, notEmptyRule)
 			return
 		}
-		from := r.i
-		v, ok := r.float(64)
-		if c.Share = v; !ok || v < 0 || v > 1 {
-			r.violate("canary.share", from, probabilityRule)
-		}
+		c.Share = r.doubleInto("canary.share", 0, 1, probabilityRule)
 	})
 	r.require("canary.", canaryNames, seen, 0)
 	route.Canary = c

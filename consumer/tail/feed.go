@@ -124,10 +124,13 @@ func (f *Feed) Run(ctx context.Context) error {
 		if _, missing := errors.AsType[*kafka.MissingTopicsError](err); missing {
 			return err
 		}
+		if kafka.Refused(err) {
+			return f.config.Kafka.Explain(err)
+		}
 		if read {
 			pause = 100 * time.Millisecond
 		}
-		f.config.Log.Warn("reading predictions again", "error", err, "in", pause)
+		f.config.Log.Warn("reading predictions again", "error", f.config.Kafka.Explain(err), "in", pause)
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):

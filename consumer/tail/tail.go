@@ -145,7 +145,7 @@ func (r *reader) locate(ctx context.Context, config kafka.Config, topic string, 
 	}
 	defer client.Close()
 	adm := kadm.NewClient(client)
-	if err := kafka.RequireTopics(ctx, adm, topic); err != nil {
+	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(topic)); err != nil {
 		return err
 	}
 	ends, err := adm.ListCommittedOffsets(ctx, topic)

@@ -85,7 +85,7 @@ func (r *run) judge(ctx context.Context) (*Report, error) {
 	}
 	defer client.Close()
 	r.admin = kadm.NewClient(client)
-	if err := kafka.RequireTopics(ctx, r.admin, r.Topics.Applications, r.Topics.Predictions, r.Topics.DLQ); err != nil {
+	if err := kafka.RequireAccess(ctx, r.admin, kafka.Reads(r.Topics.Applications, r.Topics.Predictions, r.Topics.DLQ)); err != nil {
 		return nil, err
 	}
 	for _, step := range []func(context.Context) error{

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/creditstream/creditstream/internal/redisconn"
 )
 
 // outage makes every attempt to reach Redis again until it succeeds, and knows
@@ -27,7 +29,8 @@ const (
 	lastPause  = 5 * time.Second
 )
 
-// retry calls f until it succeeds or ctx ends. Pauses double and are spread, so
+// retry calls f until it succeeds, Redis says that it may not be done, or ctx
+// ends. Pauses double and are spread, so
 // that replicas do not come back all at once.
 func (o *outage) retry(ctx context.Context, f func(context.Context) error) error {
 	pause := firstPause
@@ -36,8 +39,8 @@ func (o *outage) retry(ctx context.Context, f func(context.Context) error) error
 		// retrying only.
 		err := f(context.WithoutCancel(ctx))
 		o.note(err)
-		if err == nil {
-			return nil
+		if err == nil || redisconn.Refused(err) {
+			return err
 		}
 		select {
 		case <-ctx.Done():

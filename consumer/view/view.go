@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/redisconn"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
@@ -113,7 +114,7 @@ func (v *View) Run(ctx context.Context) error {
 		if _, behind := errors.AsType[*behindError](err); behind || worked {
 			pause = first
 		}
-		v.config.Log.Warn("starting again", "error", err, "in", pause)
+		v.config.Log.Warn("starting again", "error", v.config.Kafka.Explain(err), "in", pause)
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
@@ -173,15 +174,20 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 func (v *View) fatal(err error) error {
 	topic := v.config.Topics.Predictions
 	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
+	_, denied := errors.AsType[*kafka.AccessError](err)
 	switch {
-	case missing, errors.Is(err, wire.ErrNoRegistry), errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
+	case missing, denied, errors.Is(err, wire.ErrNoRegistry):
 		return err
+	case redisconn.Refused(err):
+		return redisconn.Explain(err)
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return fmt.Errorf("not authorised: needs READ on topic %s: %w", topic, err)
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
 		return fmt.Errorf("not authorised: needs READ on group %s: %w", v.config.Group, err)
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
 		return fmt.Errorf("topic %s is gone; run: creditstream topics apply: %w", topic, err)
+	case kafka.Refused(err):
+		return v.config.Kafka.Explain(err)
 	}
 	return nil
 }
@@ -189,7 +195,7 @@ func (v *View) fatal(err error) error {
 // logOf tells the logs of one name apart: a topic that was deleted and made
 // again has another id.
 func logOf(ctx context.Context, adm *kadm.Client, topic string) (uint32, error) {
-	if err := kafka.RequireTopics(ctx, adm, topic); err != nil {
+	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(topic)); err != nil {
 		return 0, err
 	}
 	topics, err := adm.ListTopics(ctx, topic)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real Apache Kafka (KRaft, PLAINTEXT on loopback) without Docker, for tests and development.
+# A real Apache Kafka (KRaft, on loopback) without Docker, for tests and development.
 #
 #   deploy/dev/kafka.sh fetch           get the jars (Maven, 44 MiB)
 #   deploy/dev/kafka.sh start [NODES]   format and start 1 (default) or 3 nodes; prints the bootstrap address
@@ -11,8 +11,12 @@
 # KAFKA_DATA  logs, settings, pid files (default .cache/kafka-data)
 # KAFKA_PORT  first of 2 ports per node (default 19092: broker, 19093: controller, 19094: node 2 …)
 # KAFKA_HEAP  heap of each node         (default 1g)
+# KAFKA_SECURE=1  SASL_SSL instead of PLAINTEXT, and ACLs that allow nothing by
+#             themselves. Counts when the data is formatted. Mechanisms: SCRAM-SHA-512, SCRAM-SHA-256,
+#             and OAUTHBEARER with unsigned tokens. In KAFKA_DATA/tls: ca.pem, ca.key, server.pem
+#             and server.key (for localhost and 127.0.0.1), and password, that of the super user admin.
 #
-# Needs Java 17 or newer; fetch needs Maven too.
+# Needs Java 17 or newer; fetch needs Maven too, KAFKA_SECURE openssl.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -20,6 +24,7 @@ home=${KAFKA_HOME:-$root/.cache/kafka}
 data=${KAFKA_DATA:-$root/.cache/kafka-data}
 port=${KAFKA_PORT:-19092}
 heap=${KAFKA_HEAP:-1g}
+secure=${KAFKA_SECURE:-}
 
 fail() { printf 'kafka.sh: %s\n' "$*" >&2; exit 1; }
 
@@ -47,7 +52,7 @@ node.id=$node
 controller.quorum.voters=${voters%,}
 listeners=CLIENT://127.0.0.1:$(broker_port "$node"),CONTROLLER://127.0.0.1:$(controller_port "$node")
 advertised.listeners=CLIENT://127.0.0.1:$(broker_port "$node")
-listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENT:$([ -n "$secure" ] && echo SASL_SSL || echo PLAINTEXT),CONTROLLER:PLAINTEXT
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
 log.dirs=$data/node$node
@@ -67,6 +72,50 @@ group.min.session.timeout.ms=1000
 num.network.threads=2
 num.io.threads=4
 END
+  [ -z "$secure" ] || secure_settings
+}
+
+secure_settings() {
+  local scram="org.apache.kafka.common.security.scram.ScramLoginModule required"
+  local bearer=org.apache.kafka.common.security.oauthbearer
+  cat <<END
+ssl.keystore.type=PEM
+ssl.keystore.location=$data/tls/keystore.pem
+ssl.truststore.type=PEM
+ssl.truststore.location=$data/tls/ca.pem
+listener.name.client.ssl.client.auth=requested
+sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,OAUTHBEARER
+sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
+listener.name.client.scram-sha-512.sasl.jaas.config=$scram username="admin" password="$(cat "$data/tls/password")";
+listener.name.client.scram-sha-256.sasl.jaas.config=$scram;
+listener.name.client.oauthbearer.sasl.jaas.config=$bearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";
+# Takes a token's word for who it is: for tests only.
+listener.name.client.oauthbearer.sasl.server.callback.handler.class=$bearer.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=false
+# ANONYMOUS is who comes to the controller, on loopback; CLIENT lets nobody in without a login.
+super.users=User:admin;User:ANONYMOUS
+END
+}
+
+# An authority, a certificate for this machine, and the super user's password.
+make_secrets() {
+  [ -f "$data/tls/password" ] && return
+  command -v openssl >/dev/null || fail "openssl is missing"
+  local tls=$data/tls
+  (
+    umask 077
+    mkdir -p "$tls"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
+      -subj "/CN=creditstream development" -keyout "$tls/ca.key" -out "$tls/ca.pem" \
+      -addext keyUsage=critical,keyCertSign,cRLSign
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
+      -keyout "$tls/server.key" -out "$tls/server.csr"
+    openssl x509 -req -in "$tls/server.csr" -CA "$tls/ca.pem" -CAkey "$tls/ca.key" -CAcreateserial -days 365 \
+      -extfile <(echo subjectAltName=DNS:localhost,IP:127.0.0.1) -out "$tls/server.pem"
+    cat "$tls/server.key" "$tls/server.pem" >"$tls/keystore.pem"
+    openssl rand -hex 16 >"$tls/password"
+  ) >"$data/tls.log" 2>&1 || { cat "$data/tls.log" >&2; fail "making certificates failed"; }
 }
 
 launch() {
@@ -100,12 +149,17 @@ start() {
   done
   mkdir -p "$data"
   echo "$nodes" >"$data/count"
+  local users=()
+  if [ -n "$secure" ]; then
+    make_secrets
+    users=(--add-scram "SCRAM-SHA-512=[name=admin,password=$(cat "$data/tls/password")]")
+  fi
   [ -f "$data/id" ] || java_run kafka.tools.StorageTool random-uuid >"$data/id" 2>/dev/null
   for ((node = 1; node <= nodes; node++)); do
     [ -d "$data/node$node" ] && continue
     mkdir -p "$data/node$node"
     settings "$node" "$nodes" >"$data/node$node.properties"
-    java_run kafka.tools.StorageTool format -t "$(cat "$data/id")" -c "$data/node$node.properties" \
+    java_run kafka.tools.StorageTool format -t "$(cat "$data/id")" -c "$data/node$node.properties" "${users[@]}" \
       >"$data/node$node.log" 2>&1 || { cat "$data/node$node.log" >&2; fail "formatting node $node failed"; }
   done
   for ((node = 1; node <= nodes; node++)); do launch "$node"; done

@@ -4,14 +4,12 @@ package kafka
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/certs"
 )
 
 const (
@@ -31,6 +29,9 @@ type Config struct {
 	Prefix   string   // of every topic and transactional id
 	ClientID string
 	Log      *slog.Logger // what the client warns of; nil: nothing is logged
+
+	TLS   *certs.Client // nil: connections are not encrypted
+	Login *Login        // nil: clients do not log in
 }
 
 // Options are the client options common to every client of this process.
@@ -40,6 +41,12 @@ func (c Config) Options() []kgo.Opt {
 		kgo.ClientID(c.ClientID),
 		kgo.DialTimeout(dialTimeout),
 		kgo.MetadataMinAge(metadataAge),
+	}
+	if c.TLS != nil {
+		opts = append(opts, kgo.Dialer(c.TLS.Dial))
+	}
+	if c.Login != nil {
+		opts = append(opts, kgo.SASL(c.Login.mechanism()))
 	}
 	if c.Log != nil {
 		opts = append(opts, kgo.WithLogger(newClientLog(c.Log)))
@@ -59,7 +66,7 @@ func (c Config) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, erro
 	defer cancel()
 	if err := client.Ping(ping); err != nil {
 		client.Close()
-		return nil, c.Unreachable(err)
+		return nil, c.explainConnect(ping, err)
 	}
 	return client, nil
 }
@@ -69,18 +76,4 @@ func (c Config) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, erro
 func (c Config) Quiet() Config {
 	c.Log = nil
 	return c
-}
-
-// Explain names the brokers where an error is that none could be reached; any
-// other it leaves as it is.
-func (c Config) Explain(err error) error {
-	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		return c.Unreachable(err)
-	}
-	return err
-}
-
-// Unreachable says that none of the brokers answers, and why.
-func (c Config) Unreachable(err error) error {
-	return fmt.Errorf("no Kafka broker answers at --brokers %s: %w", strings.Join(c.Brokers, ","), err)
 }

@@ -217,37 +217,54 @@ const (
 // RequireTopics returns a *MissingTopicsError when the cluster lacks one of the
 // topics, also after the time that one just created takes to be known.
 func RequireTopics(ctx context.Context, adm *kadm.Client, names ...string) error {
-	patience := time.NewTimer(spreadTime)
-	defer patience.Stop()
-	for {
-		missing, err := missingTopics(ctx, adm, names)
-		if err != nil || len(missing) == 0 {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-patience.C:
-			return &MissingTopicsError{missing}
-		case <-time.After(spreadInterval):
+	have, err := listKnown(ctx, adm, names)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if t := have[n]; t.Err != nil {
+			return fmt.Errorf("looking for topic %s: %w", n, t.Err)
 		}
 	}
+	return nil
 }
 
-func missingTopics(ctx context.Context, adm *kadm.Client, names []string) (missing []string, err error) {
-	have, err := adm.ListTopics(ctx, names...)
+// lookOneByOne is for topics some of which may not be seen: asked for together,
+// the client does not tell which.
+func lookOneByOne(ctx context.Context, adm *kadm.Client, names []string) (kadm.TopicDetails, error) {
+	all := kadm.TopicDetails{}
+	for _, n := range names {
+		one, err := adm.ListTopics(ctx, n)
+		switch {
+		case errors.Is(err, kerr.TopicAuthorizationFailed):
+			all[n] = kadm.TopicDetail{Topic: n, Err: kerr.TopicAuthorizationFailed}
+		case err != nil:
+			return nil, err
+		default:
+			all[n] = one[n]
+		}
+	}
+	return all, nil
+}
+
+// lookFor looks topics up and names those that are not there.
+func lookFor(ctx context.Context, adm *kadm.Client, names []string) (have kadm.TopicDetails, missing []string, err error) {
+	have, err = adm.ListTopics(ctx, names...)
+	if errors.Is(err, kerr.TopicAuthorizationFailed) {
+		have, err = lookOneByOne(ctx, adm, names)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("looking for topics: %w", err)
+		return nil, nil, fmt.Errorf("looking for topics: %w", err)
 	}
 	for _, n := range names {
 		t, ok := have[n]
 		switch {
 		case !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition):
 			missing = append(missing, n)
-		case t.Err != nil:
-			return nil, fmt.Errorf("looking for topic %s: %w", n, t.Err)
+		case t.Err != nil && !errors.Is(t.Err, kerr.TopicAuthorizationFailed):
+			return nil, nil, fmt.Errorf("looking for topic %s: %w", n, t.Err)
 		}
 	}
 	slices.Sort(missing)
-	return missing, nil
+	return have, missing, nil
 }

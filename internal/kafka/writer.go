@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -31,6 +30,7 @@ const probeInterval = 2 * time.Second
 // them. As a lifecycle.Component it says whether the topic can be reached; writing
 // works until Close.
 type Writer struct {
+	config  Config
 	client  *kgo.Client
 	topic   string
 	timeout time.Duration
@@ -60,7 +60,7 @@ func NewWriter(c Config, topic string, timeout time.Duration) (*Writer, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Writer{client: client, topic: topic, timeout: timeout, log: log, state: errNotReached}, nil
+	return &Writer{config: c, client: client, topic: topic, timeout: timeout, log: log, state: errNotReached}, nil
 }
 
 // write is one call of Write; its messages may still be answered after it returned.
@@ -122,19 +122,19 @@ func (w *Writer) Ready() error {
 }
 
 // Run looks after the topic until ctx ends. It fails only when the cluster is
-// there and has no such topic when it starts.
+// there when it starts and has no such topic, or does not let this client write it.
 func (w *Writer) Run(ctx context.Context) error {
 	tick := time.NewTicker(probeInterval)
 	defer tick.Stop()
 	reached := false
 	for {
-		err := w.probe(ctx)
+		err := w.config.Explain(w.probe(ctx))
 		if ctx.Err() != nil {
 			return nil
 		}
 		w.note(err)
 		var missing *MissingTopicsError
-		if !reached && errors.As(err, &missing) {
+		if !reached && (errors.As(err, &missing) || Refused(err)) {
 			return err
 		}
 		reached = reached || err == nil
@@ -163,16 +163,16 @@ func (w *Writer) note(err error) {
 func (w *Writer) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeInterval)
 	defer cancel()
-	have, err := kadm.NewClient(w.client).ListTopics(ctx, w.topic)
+	have, missing, err := lookFor(kadm.WithAuthorizedOps(ctx), kadm.NewClient(w.client), []string{w.topic})
 	if err != nil {
 		return err
 	}
-	t, ok := have[w.topic]
-	if !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
-		return &MissingTopicsError{[]string{w.topic}}
+	if len(missing) > 0 {
+		return &MissingTopicsError{missing}
 	}
-	if t.Err != nil {
-		return t.Err
+	t := have[w.topic]
+	if denied := notAllowed(have, Writes(w.topic)); denied != nil {
+		return denied
 	}
 	for _, p := range t.Partitions {
 		if p.Leader < 0 {

@@ -33,8 +33,10 @@ func Run(ctx context.Context, drain time.Duration, log *slog.Logger, components 
 		running = map[string]bool{}
 		wg      sync.WaitGroup
 	)
-	for _, c := range components {
+	for _, c := range components { // before any runs: one may end at once
 		running[c.Name()] = true
+	}
+	for _, c := range components {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()

@@ -57,7 +57,7 @@ func row(in []*float64) []float32 {
 
 // The files in testdata were written by training: probabilities by scikit-learn,
 // contributions by the shap library, rows at every threshold and one ulp off it.
-func TestForestAgreesWithTraining(t *testing.T) {
+func TestNativeEngineAtEveryThreshold(t *testing.T) {
 	for _, depth := range []int{1, 3, 4, 5} {
 		t.Run(fmt.Sprint("depth ", depth), func(t *testing.T) {
 			graph, fx := loadFixture(t, depth)

@@ -12,9 +12,6 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 )
 
-// LibraryVariable names the environment variable with the shared library's path.
-const LibraryVariable = "CREDITSTREAM_ONNXRUNTIME"
-
 // environment is set up once: ONNX Runtime keeps one per process.
 var environment = sync.OnceValue(func() error {
 	if path := os.Getenv(LibraryVariable); path != "" {

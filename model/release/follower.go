@@ -154,7 +154,7 @@ func (f *Follower) Run(ctx context.Context) error {
 // cannot be reached are waited for, however long.
 func (f *Follower) follow(ctx context.Context) error {
 	for ctx.Err() == nil {
-		err := f.read(ctx)
+		err := f.config.Kafka.Explain(f.read(ctx))
 		switch {
 		case ctx.Err() != nil:
 			continue

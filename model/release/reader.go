@@ -64,7 +64,7 @@ func answered(ctx context.Context, brokers []string, ask func(context.Context) e
 func (r *reader) lookUpEnds(ctx context.Context) error {
 	adm := kadm.NewClient(r.client)
 	names := []string{r.topics.Models, r.topics.Routes}
-	if err := kafka.RequireTopics(ctx, adm, names...); err != nil {
+	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(names...)); err != nil {
 		return err
 	}
 	starts, err := adm.ListStartOffsets(ctx, names...)
@@ -126,7 +126,5 @@ func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
 // isPermanent says whether trying again would not help.
 func isPermanent(err error) bool {
 	var missing *kafka.MissingTopicsError
-	return errors.As(err, &missing) ||
-		errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) ||
-		errors.Is(err, kerr.SaslAuthenticationFailed)
+	return errors.As(err, &missing) || kafka.Refused(err)
 }

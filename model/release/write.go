@@ -171,7 +171,7 @@ func writeRoute(ctx context.Context, c kafka.Config, topics schemas.Topics, expe
 	}
 	defer client.Close()
 	err = answered(ctx, c.Brokers, func(ctx context.Context) error {
-		return kafka.RequireTopics(ctx, kadm.NewClient(client), topics.Models, topics.Routes)
+		return kafka.RequireAccess(ctx, kadm.NewClient(client), kafka.Reads(topics.Models), kafka.Writes(topics.Routes))
 	})
 	if err != nil {
 		return nil, err

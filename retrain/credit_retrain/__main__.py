@@ -8,9 +8,10 @@ import os
 import sys
 from pathlib import Path
 
-from credit_retrain import bundle, check, dataset, fetch, fixtures, population, train
+from credit_retrain import bundle, check, dataset, fetch, fixtures, population, thresholds, train
 
 ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "model" / "shipped" / "credit-default.bundle"
 
 
 def _report(line: str) -> None:
@@ -57,8 +58,13 @@ def _population(arguments: argparse.Namespace) -> int:
 
 def _fixtures(arguments: argparse.Namespace) -> int:
     training, _ = dataset.split(dataset.read(dataset.locate(arguments.data)))
-    for path in fixtures.write(Path(arguments.out), training, arguments.seed):
+    out = Path(arguments.out)
+    for path in fixtures.write(out / "forest" / "testdata", training, arguments.seed):
         print(path)
+    shipped = Path(arguments.bundle).read_bytes()
+    print(
+        thresholds.write(out / "testdata" / "shipped-thresholds.json.gz", shipped, training, arguments.seed)
+    )
     return 0
 
 
@@ -105,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
     p.add_argument(
         "--bundle",
-        default=str(ROOT / "model" / "shipped" / "credit-default.bundle"),
+        default=str(SHIPPED),
         help="to compare with (default: %(default)s)",
     )
     p.set_defaults(function=_check)
@@ -115,11 +121,13 @@ def parser() -> argparse.ArgumentParser:
         _population,
         ROOT / "producer" / "population.json",
     )
-    command(
-        "fixtures",
-        "Write the small models that the engines are tested on.",
-        _fixtures,
-        ROOT / "model" / "forest" / "testdata",
+    p = command(
+        "fixtures", "Write the models and rows that the engines are tested on.", _fixtures, ROOT / "model"
+    )
+    p.add_argument(
+        "--bundle",
+        default=str(SHIPPED),
+        help="whose thresholds the rows are around (default: %(default)s)",
     )
     p = command(
         "fetch",

@@ -31,15 +31,17 @@ def _stamp(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     return model
 
 
-def trees_to_onnx(trees: GradientBoostingClassifier, width: int) -> onnx.ModelProto:
-    """Convert the ensemble alone: input `tree_inputs` (n, width), outputs `label`, `probabilities`.
+def trees_to_onnx(
+    trees: GradientBoostingClassifier, width: int, source: str = "tree_inputs"
+) -> onnx.ModelProto:
+    """Convert the ensemble alone: input `source` (n, width), outputs `label`, `probabilities`.
 
     The converter writes 1 for every node's sample count; exact SHAP weighs branches by the
     training rows that reached them, so scikit-learn's counts are written in.
     """
     model = convert_sklearn(
         trees,
-        initial_types=[("tree_inputs", FloatTensorType([None, width]))],
+        initial_types=[(source, FloatTensorType([None, width]))],
         options={id(trees): {"zipmap": False}},
         target_opset=OPSETS,
     )

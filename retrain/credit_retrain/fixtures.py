@@ -55,7 +55,7 @@ def write(folder: Path, train: Dataset, seed: int) -> list[Path]:
     y = train.defaulted[:3000]
     for name, (trees, depth) in SHAPES.items():
         model = GradientBoostingClassifier(n_estimators=trees, max_depth=depth, random_state=seed).fit(X, y)
-        graph = trees_to_onnx(model, X.shape[1])
+        graph = trees_to_onnx(model, X.shape[1], "features")  # a whole model
         bases = X[rng.integers(0, len(X), BASES)]
         rows = np.vstack([bases, _at_thresholds(model, bases)])
         explainer = shap.TreeExplainer(model, feature_perturbation="tree_path_dependent", model_output="raw")

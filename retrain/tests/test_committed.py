@@ -2,11 +2,15 @@
 
 import gzip
 import json
+import math
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from credit_retrain import dataset, fixtures, population
+from credit_retrain import bundle, contract, dataset, fixtures, population, thresholds
+from credit_retrain.pipeline import tree_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,6 +36,20 @@ def training(uci):
     return dataset.split(uci)[0]
 
 
+SHIPPED = ROOT / "model" / "shipped" / "credit-default.bundle"
+
+
+@pytest.fixture(scope="module")
+def pipeline(training):
+    return thresholds.pipeline_of(SHIPPED.read_bytes(), training)
+
+
+@pytest.fixture(scope="module")
+def around_shipped():
+    path = ROOT / "model" / "testdata" / "shipped-thresholds.json.gz"
+    return json.loads(gzip.decompress(path.read_bytes()))
+
+
 def test_population(training):
     same(population.estimate(training, 42), json.loads((ROOT / "producer" / "population.json").read_text()))
 
@@ -46,7 +64,6 @@ def test_fixtures_of_the_engine(training, tmp_path):
 
 
 def test_fixtures_hold_every_threshold_with_both_neighbours(training):
-    import numpy as np
     from sklearn.ensemble import GradientBoostingClassifier
 
     X = training.features[:500].astype(np.float32)
@@ -65,3 +82,41 @@ def test_fixtures_hold_every_threshold_with_both_neighbours(training):
                     np.nextafter(at, np.float32(np.inf)),
                 ):
                     assert (column == value).any()
+
+
+def test_rows_around_the_shipped_thresholds(training, pipeline, around_shipped):
+    same(thresholds.document(pipeline, training, 42), around_shipped)
+
+
+def test_every_shipped_split_has_the_nearest_values_on_both_sides(pipeline, around_shipped):
+    features = [[np.nan if v is None else v for v in r["features"]] for r in around_shipped["rows"]]
+    for feature, column in zip(contract.FEATURES, np.array(features).T, strict=True):
+        known = column[~np.isnan(column)]
+        assert feature.minimum <= known.min() and known.max() <= feature.maximum
+    inputs = tree_inputs(pipeline, features)
+    values, missing = {}, set()
+    for row, of_row in zip(around_shipped["rows"], inputs, strict=True):
+        split = (thresholds.INPUTS.index(row["tree_input"]), row["threshold"])
+        values.setdefault(split, set()).add(float(of_row[split[0]]))
+        if None in row["features"]:
+            missing.add(split)
+    splits = thresholds.splits(pipeline)
+    assert around_shipped["splits"] == len(splits)
+    assert sorted(values) == splits == sorted(missing)
+    for (k, threshold), have in values.items():
+        if thresholds.INPUTS[k] not in thresholds.RATIOS:
+            assert {math.floor(threshold), math.floor(threshold) + 1} <= have
+        elif abs(threshold) > 1e-6:
+            assert set(thresholds.around(threshold)) <= have, "one unit in the last place to each side"
+        else:  # fractions within the contract are too far apart to tell neighbours there
+            assert min(have) <= threshold < max(have)
+            assert thresholds.around(threshold)[1] in have
+
+
+def test_a_bundle_that_training_does_not_give_has_no_rows(training):
+    with zipfile.ZipFile(SHIPPED) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(files.pop("manifest.json"))
+    manifest["training"]["parameters"]["n_estimators"] = 3
+    with pytest.raises(ValueError, match="another graph"):
+        thresholds.pipeline_of(bundle.pack(manifest, files), training)

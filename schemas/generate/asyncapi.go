@@ -14,14 +14,18 @@ import (
 func asyncAPI() ([]byte, error) {
 	names := schemas.NewTopics("credit")
 	channels := []struct {
-		id, topic, schema, action, doc string
-		headers                        object
+		id, topic string
+		payload   object // a JSON Schema, or in words
+		content   string // media type
+		action    string // what this system does with it
+		doc       string
+		headers   object
 	}{
-		{"applications", names.Applications, "application", "receive", "Applications to be scored.", object{
+		{"applications", names.Applications, schema("application"), jsonText, "receive", "Applications to be scored.", object{
 			{schemas.HeaderReplayedFrom, headerText("topic/partition/offset of the dead letter, on replayed applications")},
 		}},
-		{"predictions", names.Predictions, "prediction", "send", "Every decision. Read it with isolation.level=read_committed.", sourceHeaders()},
-		{"deadLetters", names.DLQ, "", "send", "Records that could not be scored: key, value and headers as received, and why.", append(object{
+		{"predictions", names.Predictions, schema("prediction"), jsonText, "send", "Every decision. Read it with isolation.level=read_committed.", sourceHeaders()},
+		{"deadLetters", names.DLQ, object{{"description", "the bytes as received"}}, "application/octet-stream", "send", "Records that could not be scored: key, value and headers as received, and why.", append(object{
 			{schemas.HeaderErrorClass, choice("why", schemas.ErrorClassDecode, schemas.ErrorClassContract, schemas.ErrorClassTooLarge, schemas.ErrorClassPermanent)},
 			{schemas.HeaderErrorMessage, headerText("field, value and rule")},
 			{schemas.HeaderFailedAt, headerText("when, RFC 3339")},
@@ -29,20 +33,15 @@ func asyncAPI() ([]byte, error) {
 			{schemas.HeaderValueTruncated, headerText("true, when the value was cut to its first 64 KiB")},
 			{schemas.HeaderReplayOf, headerText("partition/offset, on the marker of a replay")},
 		}, sourceHeaders()...)},
-		{"outcomes", names.Outcomes, "outcome", "receive", "What became of a loan, known later.", nil},
-		{"routes", names.Routes, "route", "receive", "Which versions serve, and under which policy; revision = offset.", nil},
+		{"outcomes", names.Outcomes, schema("outcome"), jsonText, "receive", "What became of a loan, known later.", nil},
+		{"alerts", names.DriftAlerts, schema("alert"), jsonText, "send", "Alerts that began to fire or were resolved, keyed by the alert's name. Read it with isolation.level=read_committed.", nil},
+		{"models", names.Models, object{{"description", "a model bundle, whole: a zip archive of manifest.json, model.onnx, reference.json, golden.json and card.md"}}, "application/zip", "receive",
+			"Model bundles, keyed by version; other bytes under a version that is there are refused.", nil},
+		{"routes", names.Routes, schema("route"), jsonText, "receive", "Which versions serve, and under which policy; revision = offset. Read it with isolation.level=read_committed.", nil},
 	}
 	channelDocs, operations, messages := object{}, object{}, object{}
 	for _, c := range channels {
-		message := object{{"name", c.id}, {"contentType", "application/json"}}
-		if c.schema != "" {
-			message = append(message, member{"payload", object{
-				{"schemaFormat", "application/schema+json;version=draft-2020-12"},
-				{"schema", object{{"$ref", "jsonschema/" + c.schema + ".json"}}},
-			}})
-		} else {
-			message = append(message, member{"payload", object{{"description", "the bytes as received"}}})
-		}
+		message := object{{"name", c.id}, {"contentType", c.content}, {"payload", c.payload}}
 		if len(c.headers) > 0 {
 			message = append(message, member{"headers", object{{"type", "object"}, {"properties", c.headers}}})
 		}
@@ -59,7 +58,7 @@ func asyncAPI() ([]byte, error) {
 		{"asyncapi", "3.0.0"},
 		{"info", object{
 			{"title", "creditstream"}, {"version", "1.0.0"},
-			{"description", "Event-driven credit scoring. Addresses carry the default prefix, credit. Values are JSON, or, where a schema registry is in use, Avro (avro/*.avsc) in Confluent's wire format; the first byte tells which."},
+			{"description", "Event-driven credit scoring. Addresses carry the default prefix, credit. Applications, predictions and outcomes are JSON, or, where a schema registry is in use, Avro (avro/*.avsc) in Confluent's wire format; the first byte tells which."},
 		}},
 		{"channels", channelDocs}, {"operations", operations},
 		{"components", object{{"messages", messages}}},
@@ -89,6 +88,16 @@ func block(n *yaml.Node) {
 	n.Style = 0
 	for _, c := range n.Content {
 		block(c)
+	}
+}
+
+const jsonText = "application/json"
+
+// schema is the payload that a generated JSON Schema describes.
+func schema(name string) object {
+	return object{
+		{"schemaFormat", "application/schema+json;version=draft-2020-12"},
+		{"schema", object{{"$ref", "jsonschema/" + name + ".json"}}},
 	}
 }
 

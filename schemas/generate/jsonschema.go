@@ -56,6 +56,31 @@ func jsonSchemas() map[string]object {
 			{"at", instant("when it was set")},
 			{"why", object{{"type", "string"}, {"description", "the reason given"}}},
 		}),
+		"alert": event("Alert", "A watched statistic crossed its threshold, or came back.", object{
+			{"alert", text("name, as drift/limit_bal")},
+			{"state", choice("what it is now", schemas.AlertFiring, schemas.AlertResolved)},
+			{"since", instant("when it came into this state")},
+			{"evaluated_at", instant("when the figures were taken")},
+			{"statistic", text("what was compared")},
+			{"value", object{{"type", "number"}, {"description", "of the statistic"}}},
+			{"threshold", object{{"type", "number"}, {"description", "that it was compared with"}}},
+			{"window", record(object{
+				{"name", text("which window")},
+				{"from", instant("its beginning")},
+				{"to", instant("its end")},
+				{"decisions", object{{"type", "integer"}, {"minimum", 0}, {"description", "that are in it"}}},
+			})},
+			{"contributors", object{
+				{"type", "array"}, {"description", "the features that moved, empty where none did"},
+				{"items", record(object{
+					{"feature", text("its name")},
+					{"psi", object{{"type", "number"}, {"minimum", 0}, {"description", "population stability index against the reference"}}},
+				})},
+			}},
+			{"reference", object{{"type", "string"}, {"description", "digest of the reference, empty where none was compared with"}}},
+			{"model_versions", object{{"type", "array"}, {"items", text("a version")}, {"description", "that decided in the window"}}},
+			{"runbook", object{{"type", "string"}, {"description", "what to do about it"}}},
+		}),
 	}
 }
 

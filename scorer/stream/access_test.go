@@ -75,6 +75,8 @@ func TestTheScorerNeedsWhatItIsGranted(t *testing.T) {
 	f("everything", func(kfake.ACL) bool { return true }, "")
 	f("no group", without(kmsg.ACLResourceTypeGroup, "g", kmsg.ACLOperationRead), "READ on group g")
 	f("no transactions", without(kmsg.ACLResourceTypeTransactionalId, "t-g-", kmsg.ACLOperationWrite), "WRITE and DESCRIBE on transactional id t-g-one-0")
-	f("no dead letters", without(kmsg.ACLResourceTypeTopic, "t.applications.dlq", kmsg.ACLOperationWrite), "WRITE on t.predictions and t.applications.dlq")
-	f("no applications", without(kmsg.ACLResourceTypeTopic, "t.applications", kmsg.ACLOperationRead), "READ on topic t.applications")
+	f("no dead letters", without(kmsg.ACLResourceTypeTopic, "t.applications.dlq", kmsg.ACLOperationWrite), "needs WRITE on topic t.applications.dlq;")
+	f("no predictions", without(kmsg.ACLResourceTypeTopic, "t.predictions", kmsg.ACLOperationWrite), "needs WRITE on topic t.predictions;")
+	f("no look back", without(kmsg.ACLResourceTypeTopic, "t.predictions", kmsg.ACLOperationRead), "needs READ on topic t.predictions;")
+	f("no applications", without(kmsg.ACLResourceTypeTopic, "t.applications", kmsg.ACLOperationRead), "needs READ on topic t.applications;")
 }

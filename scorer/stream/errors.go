@@ -116,6 +116,9 @@ func (s *Scorer) fatal(err error) error {
 	if _, ok := errors.AsType[*kafka.MissingTopicsError](err); ok {
 		return err
 	}
+	if _, ok := errors.AsType[*kafka.AccessError](err); ok {
+		return err
+	}
 	if _, ok := errors.AsType[*lateError](err); ok {
 		return nil
 	}
@@ -130,7 +133,7 @@ func (s *Scorer) fatal(err error) error {
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
 		return permanent(err, "not authorised: needs WRITE and DESCRIBE on transactional id %s (creditstream topics acls)", s.transactionalID(0))
 	case isOneOf(err, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.SecurityDisabled):
-		return permanent(err, "the cluster refuses this client")
+		return permanent(c.Kafka.Explain(err), "the cluster refuses this client")
 	case errors.Is(err, kerr.InvalidTransactionTimeout):
 		return permanent(err, "the broker's transaction.max.timeout.ms is below %d", transactionTimeout.Milliseconds())
 	case errors.Is(err, kerr.InvalidSessionTimeout):
@@ -147,15 +150,19 @@ func (s *Scorer) fatal(err error) error {
 }
 
 // resolve is fatal for an error that may mean a topic is gone: the cluster is
-// asked whether it is.
+// asked whether it is. It is also asked what exactly is not allowed.
 func (s *Scorer) resolve(ctx context.Context, err error) error {
-	if why := s.fatal(err); why != nil || !isUnknownTopic(err) {
+	why := s.fatal(err)
+	denied := errors.Is(err, kerr.TopicAuthorizationFailed)
+	if !denied && (why != nil || !isUnknownTopic(err)) {
 		return why
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if missing := s.requireTopics(ctx); missing != nil {
-		return s.fatal(missing) // nil when the cluster did not answer
+		if better := s.fatal(missing); better != nil { // nil when the cluster did not answer
+			return better
+		}
 	}
-	return nil
+	return why
 }

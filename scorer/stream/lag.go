@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -19,7 +20,8 @@ const (
 
 // watchLag keeps the gauges of the owned partitions until ctx ends. It also finds
 // out that applications is gone, which a consumer never does: it waits for the
-// topic to come back.
+// topic to come back; and that Kafka is away, which a session that has nothing to
+// read does not notice.
 func (s *Scorer) watchLag(ctx context.Context) error {
 	tick := time.NewTicker(s.lagInterval)
 	defer tick.Stop()
@@ -30,12 +32,20 @@ func (s *Scorer) watchLag(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			var err error
-			if shown, err = s.showLag(ctx, shown); err != nil && ctx.Err() == nil {
+			shown, err = s.showLag(ctx, shown)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
 				if why := s.resolve(ctx, err); why != nil {
 					return why
 				}
-				// The gauges keep their last values; the sessions report what is wrong.
+				// The gauges keep their last values.
+				err = fmt.Errorf("kafka does not answer: %w", err)
 			}
+			s.mu.Lock()
+			s.away = err
+			s.mu.Unlock()
 		}
 	}
 }
@@ -54,6 +64,11 @@ func (s *Scorer) showLag(ctx context.Context, shown map[int32]bool) (map[int32]b
 				at[partition] = o.Offset
 			}
 		}
+	}
+	s.stuck = len(at) > 0 && len(s.stopped) > 0
+	for partition := range at {
+		_, stopped := s.stopped[partition]
+		s.stuck = s.stuck && stopped
 	}
 	for partition := range shown {
 		if _, owned := at[partition]; !owned {

@@ -43,7 +43,7 @@ func (s *Scorer) adjust(ctx context.Context, client *kgo.Client, offsets map[str
 		if !ok1 || !ok2 || first.Err != nil || last.Err != nil {
 			return nil, fmt.Errorf("looking up the ends of %s/%d: %w", topic, partition, errors.Join(first.Err, last.Err))
 		}
-		if s.hold(client, partition, at, first.Offset, last.Offset) {
+		if s.hold(client, partition, at, first.Offset, last.Offset, max(first.Offset-at, at-last.Offset, 0)) {
 			// Without its epoch: the client would look for where the log parted,
 			// and go on from there.
 			offsets[topic][partition] = kgo.NewOffset().At(at)
@@ -71,7 +71,7 @@ func (s *Scorer) fellOut(ctx context.Context, client *kgo.Client, partition int3
 	last, _ := ends.Lookup(topic, partition)
 	// Where the log has grown past the offset again, what is there now is not what
 	// was to be read: one offset at least is unreachable.
-	s.hold(client, partition, at, first.Offset, min(last.Offset, max(at-1, 0)))
+	s.hold(client, partition, at, first.Offset, last.Offset, max(first.Offset-at, at-last.Offset, 1))
 	return nil
 }
 
@@ -85,11 +85,10 @@ func logEnds(ctx context.Context, adm *kadm.Client, topic string) (starts, ends 
 	return starts, ends, nil
 }
 
-// hold stops a partition whose offset is outside the log, naming and counting
-// what is unreachable, and lets any other go on. It says whether it stopped it.
-func (s *Scorer) hold(client *kgo.Client, partition int32, at, first, last int64) (stopped bool) {
+// hold stops a partition of which offsets are unreachable, naming and counting
+// them, and lets any other go on. It says whether it stopped it.
+func (s *Scorer) hold(client *kgo.Client, partition int32, at, first, last, unreachable int64) (stopped bool) {
 	topic := s.config.Topics.Applications
-	unreachable := max(first-at, at-last, 0)
 	s.metrics.unreachable.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(unreachable))
 	s.mu.Lock()
 	known := s.stopped[partition] == unreachable

@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,6 +50,52 @@ func (w *world) commit(at map[int32]int64) {
 		offsets.AddOffset(w.topics.Applications, partition, offset, -1)
 	}
 	require.NoError(w.t, kadm.NewClient(w.client).CommitAllOffsets(w.t.Context(), "g", offsets))
+}
+
+// A replica that has nothing left to read is not ready; one of several
+// partitions that stopped is no reason.
+func TestAReplicaAllOfWhosePartitionsAreStoppedIsNotReady(t *testing.T) {
+	w := newWorld(t)
+	w.apply(0, 40)
+	at := map[int32]int64{}
+	for p := range int32(partitions) {
+		at[p] = 500
+	}
+	w.commit(at)
+	s := w.scorer("one")
+	s.lagInterval = 5 * time.Millisecond
+	stop := run(s)
+	require.Eventually(t, func() bool {
+		err := s.Ready()
+		return err != nil && strings.Contains(err.Error(), "every partition of this replica is stopped")
+	}, time.Minute, time.Millisecond)
+	require.NoError(t, stop())
+}
+
+func TestAScorerIsNotReadyWhileKafkaIsAway(t *testing.T) {
+	w := newWorld(t)
+	w.apply(0, 40)
+	s := w.scorer("one")
+	s.lagInterval = 5 * time.Millisecond
+	stop := run(s)
+	w.outputs(40)
+	require.Eventually(t, func() bool { return s.Ready() == nil }, time.Minute, time.Millisecond)
+	var broken atomic.Bool
+	broken.Store(true)
+	w.broker.Cluster().ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		if !broken.Load() {
+			return nil, nil, false
+		}
+		w.broker.Cluster().KeepControl()
+		return nil, errors.New("the connection breaks"), true
+	})
+	require.Eventually(t, func() bool {
+		err := s.Ready()
+		return err != nil && strings.Contains(err.Error(), "kafka does not answer")
+	}, time.Minute, time.Millisecond)
+	broken.Store(false)
+	require.Eventually(t, func() bool { return s.Ready() == nil }, time.Minute, time.Millisecond, "by itself")
+	require.NoError(t, stop())
 }
 
 // One that was added since the group began starts at 0, also when its first

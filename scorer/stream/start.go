@@ -65,7 +65,8 @@ func (s *Scorer) tryPrepare(ctx context.Context) error {
 	defer client.Close()
 	adm := kadm.NewClient(client)
 	t := s.config.Topics
-	if err := kafka.RequireTopics(ctx, adm, t.Applications, t.Predictions, t.DLQ); err != nil {
+	// Predictions are read to find out where a first start may begin.
+	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(t.Applications, t.Predictions), kafka.Writes(t.Predictions, t.DLQ)); err != nil {
 		return err
 	}
 	if s.config.Protocol == ProtocolConsumer {
@@ -80,7 +81,8 @@ func (s *Scorer) tryPrepare(ctx context.Context) error {
 	return s.start(ctx, adm)
 }
 
-// requireTopics asks the cluster with a client of its own.
+// requireTopics asks the cluster, with a client of its own, whether the topics are
+// there and may still be used.
 func (s *Scorer) requireTopics(ctx context.Context) error {
 	client, err := s.config.Kafka.Connect(ctx)
 	if err != nil {
@@ -88,7 +90,7 @@ func (s *Scorer) requireTopics(ctx context.Context) error {
 	}
 	defer client.Close()
 	t := s.config.Topics
-	return kafka.RequireTopics(ctx, kadm.NewClient(client), t.Applications, t.Predictions, t.DLQ)
+	return kafka.RequireAccess(ctx, kadm.NewClient(client), kafka.Reads(t.Applications), kafka.Writes(t.Predictions, t.DLQ))
 }
 
 // hasCommits says whether the group has committed an offset of applications.

@@ -80,6 +80,8 @@ type Scorer struct {
 	sessions []*session
 	why      error           // why it is not ready beyond what its sessions say
 	stopped  map[int32]int64 // partitions whose offset is outside the log, and by how far
+	stuck    bool            // every owned partition is among them
+	away     error           // why Kafka could not be asked the last time
 }
 
 // New returns a Scorer that is not running yet.
@@ -105,13 +107,18 @@ func New(c Config) (*Scorer, error) {
 func (*Scorer) Name() string { return "scorer" }
 
 // Ready says whether every session is a member of the group and a model serves.
-// A partition that is stopped does not make it unready: the others go on, and
-// no restart would cure it.
+// A partition that is stopped does not make it unready while others go on.
 func (s *Scorer) Ready() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.why != nil {
 		return s.why
+	}
+	if s.away != nil {
+		return s.away
+	}
+	if s.stuck {
+		return errors.New("every partition of this replica is stopped: the next offset is outside the log (metric creditstream_scorer_unreachable_offsets)")
 	}
 	if s.config.Live() == nil {
 		return errors.New("no model serves: release one and route to it, or set --model shipped")
