@@ -3,10 +3,11 @@ SHELL := bash
 GO ?= go
 DATASET ?=
 VENV := .venv
+BENCH_VENV := .venv-bench
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-examples check-deploy fuzz lint generate python test-python data train check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-examples check-deploy bench bench-stream bench-http bench-plot fuzz lint generate python test-python data train check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -68,6 +69,26 @@ check-deploy: $(DEPLOY)/.installed ## Check compose.yaml and the Dockerfile, off
 	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	cd deploy/dev/compose-check && $(GO) run . ../../../compose.yaml
 
+# Figures are for a machine that has nothing else to do. ARGS are flags, as
+# ARGS='-rounds 3'; -help lists them.
+bench: python ## Engines, reasons and codecs side by side (fetches ONNX Runtime; needs a C compiler)
+	@lib=$$(deploy/dev/onnxruntime.sh) && CREDITSTREAM_ONNXRUNTIME=$$lib CGO_ENABLED=1 $(GO) run ./bench/engine $(ARGS)
+
+bench-stream: build $(BENCH_VENV)/.installed ## The stream beside a copy and a Python scorer on a real Kafka; takes DATASET, ARGS='-rates 500,2000,10000'
+	@DATASET="$(DATASET)" bench/stream.sh $(ARGS)
+
+bench-http: build $(BENCH_VENV)/.installed ## POST /predict beside a bare handler and FastAPI (needs wrk); takes DATASET
+	@DATASET="$(DATASET)" bench/http.sh $(ARGS)
+
+bench-plot: ## Draw docs/benchmarks.svg from the figures in docs/benchmarks
+	$(GO) run ./bench/plot docs/benchmarks docs/benchmarks.svg
+
+$(BENCH_VENV)/.installed: bench/python/requirements.txt
+	@command -v uv >/dev/null || { echo "the benchmarks need uv: pip install uv" >&2; exit 1; }
+	test -d $(BENCH_VENV) || uv venv $(BENCH_VENV)
+	VIRTUAL_ENV=$(BENCH_VENV) uv pip sync --require-hashes bench/python/requirements.txt
+	@touch $@
+
 # A number of inputs, not a time: at the end of a time go test now and then reports
 # its own deadline as a failure.
 FUZZTIME ?= 50000x
@@ -91,12 +112,13 @@ $(TOOLS)/actionlint: Makefile
 
 lint: $(TOOLS)/golangci-lint $(TOOLS)/actionlint python ## Lint Go, Python, shell scripts and workflows
 	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck" >&2; exit 1; }
-	shellcheck .ci/run deploy/dev/*.sh examples/curl/*.sh
+	shellcheck .ci/run bench/*.sh deploy/dev/*.sh examples/curl/*.sh
 	$(TOOLS)/actionlint
 	$(GO) mod tidy -diff
 	$(TOOLS)/golangci-lint run
 	$(VENV)/bin/ruff check --config retrain/pyproject.toml examples/python
 	$(VENV)/bin/ruff format --check --config retrain/pyproject.toml examples/python
+	$(VENV)/bin/ruff check bench/python && $(VENV)/bin/ruff format --check bench/python
 	cd retrain && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/mypy credit_retrain
 
 python: $(VENV)/.installed ## Make the Python environment (.venv)

@@ -229,15 +229,6 @@ func DecodeAvroPrediction(body []byte, p *Prediction) error {
 	return r.done()
 }
 
-// reasonFields are the names of the reasons' fields in a violation.
-var reasonFields = func() (fields [MaxReasons][2]string) {
-	for i := range fields {
-		prefix := "reasons." + strconv.Itoa(i) + "."
-		fields[i] = [2]string{prefix + "code", prefix + "contribution"}
-	}
-	return fields
-}()
-
 // reasonsInto reads an array: blocks of items, each behind their number, and
 // a 0. A negative number says that the block's size in bytes stands behind it.
 func (r *avroReader) reasonsInto(p *Prediction) {
@@ -270,8 +261,8 @@ func (r *avroReader) reasonsInto(p *Prediction) {
 			fields := &reasonFields[len(p.Reasons)]
 			p.Reasons = slices.Grow(p.Reasons, 1)[:len(p.Reasons)+1] // a code that is there is used again
 			reason := &p.Reasons[len(p.Reasons)-1]
-			r.stringInto(fields[0], &reason.Code, notEmpty, notEmptyRule)
-			reason.Contribution = r.floatInto(fields[1], math.MaxFloat32, contributionRule)
+			r.stringInto(fields.code, &reason.Code, notEmpty, notEmptyRule)
+			reason.Contribution = r.floatInto(fields.contribution, math.MaxFloat32, contributionRule)
 		}
 	}
 	if tooMany {

@@ -417,32 +417,3 @@ func FuzzResolveAvro(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkCodecs(b *testing.B) {
-	a, body := avroBody(b)
-	var p Prediction
-	require.NoError(b, DecodePrediction([]byte(contractPrediction), &p))
-	p.Shadow = nil
-	value := []byte(contractApplication)
-	buf := make([]byte, 0, 2048)
-	run := func(name string, f func()) {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				f()
-			}
-		})
-	}
-	decodeJSON := func() { a.ApplicationID = ""; _ = DecodeApplication(value, &a) }
-	decodeAvro := func() { a.ApplicationID = ""; _ = DecodeAvroApplication(body, &a) }
-	run("decode/json", decodeJSON)
-	run("decode/avro", decodeAvro)
-	run("encode/json", func() { buf = AppendPrediction(buf[:0], &p) })
-	run("encode/avro", func() { buf = AppendAvroPrediction(buf[:0], &p) })
-	run("both/json", func() { decodeJSON(); buf = AppendPrediction(buf[:0], &p) })
-	run("both/avro", func() { decodeAvro(); buf = AppendAvroPrediction(buf[:0], &p) })
-	evolved, err := NewAvroReader(EventApplication, strings.Replace(AvroSchema(EventApplication), `"fields": [`, `"fields": [{"name": "branch", "type": "string", "default": ""},`, 1))
-	require.NoError(b, err)
-	other := append([]byte{0}, body...)
-	run("decode/avro-of-another-schema", func() { a.ApplicationID = ""; _ = evolved.Application(other, &a) })
-}

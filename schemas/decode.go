@@ -55,12 +55,13 @@ func (r *reader) members(depth int, prefix string, names []string, value func(i 
 	var others keySet
 	next := 0
 	for first := true; r.more(first, '}'); first = false {
-		key, ok := r.key()
-		if !ok {
-			return seen
-		}
+		var key []byte
 		i := next // keys mostly come in the contract's order
-		if i >= len(names) || string(key) != names[i] {
+		if i >= len(names) || !r.literal(names[i]) {
+			var ok bool
+			if key, ok = r.key(); !ok {
+				return seen
+			}
 			i = slices.IndexFunc(names, func(n string) bool { return n == string(key) })
 		}
 		at := r.i
@@ -72,6 +73,9 @@ func (r *reader) members(depth int, prefix string, names []string, value func(i 
 		case i < 0 || seen&(1<<i) != 0:
 			if !r.skip(depth) {
 				return seen
+			}
+			if i >= 0 {
+				key = []byte(names[i])
 			}
 			r.violate(shorten(prefix+string(key)), at, "must not stand twice")
 		default:
@@ -214,8 +218,68 @@ var featureNames, featureFields = func() (names, fields []string) {
 	return names, fields
 }()
 
+// plainFeatures reads the features object where it stands as appendFeatures writes
+// it, which most producers do too. It says no where anything is otherwise, a rule
+// broken for instance, and has then read nothing.
+func (r *reader) plainFeatures(f *Features) bool {
+	b := r.b[r.i:]
+	for i := range f {
+		key := featureKeys[i].text
+		if len(b) < len(key) || string(b[:len(key)]) != key {
+			return false
+		}
+		b = b[len(key):]
+		v, n := shortInteger(b)
+		rule := &FeatureRules[i]
+		switch {
+		case n > 0 && v >= rule.Min && v <= rule.Max:
+		case bytes.HasPrefix(b, []byte("null")):
+			v, n = Missing, len("null")
+		default:
+			return false
+		}
+		f[i] = v
+		b = b[n:]
+	}
+	if len(b) == 0 || b[0] != '}' {
+		return false
+	}
+	r.i = len(r.b) - len(b) + 1
+	return true
+}
+
+// shortInteger reads a whole number of at most seven digits, which hold every
+// feature's range, and says how many bytes it has: none where there is something
+// else. What follows the digits is for the caller to look at.
+func shortInteger(b []byte) (v int32, n int) {
+	if len(b) > 0 && b[0] == '-' {
+		n = 1
+	}
+	first := n
+	for ; n < len(b); n++ {
+		c := b[n] - '0'
+		if c > 9 {
+			break
+		}
+		if n-first == 7 {
+			return 0, 0
+		}
+		v = v*10 + int32(c)
+	}
+	if n == first || n > first+1 && b[first] == '0' {
+		return 0, 0
+	}
+	if first > 0 {
+		v = -v
+	}
+	return v, n
+}
+
 // featuresInto reads the features object.
 func (r *reader) featuresInto(f *Features) {
+	if r.plainFeatures(f) {
+		return
+	}
 	if !r.object("features", 1, "must be an object of the 23 features") {
 		return
 	}
@@ -351,6 +415,17 @@ func (r *reader) predictionMember(p *Prediction, i int) {
 
 var reasonNames = []string{"code", "contribution"}
 
+// reasonFields name the parts of each reason in a violation.
+var reasonFields = func() (fields [MaxReasons]struct{ item, prefix, code, contribution string }) {
+	for i := range fields {
+		f := &fields[i]
+		f.item = "reasons." + strconv.Itoa(i)
+		f.prefix = f.item + "."
+		f.code, f.contribution = f.prefix+"code", f.prefix+"contribution"
+	}
+	return fields
+}()
+
 func (r *reader) reasonsInto(p *Prediction) {
 	from := r.i
 	if !r.array("reasons", 1) {
@@ -364,20 +439,20 @@ func (r *reader) reasonsInto(p *Prediction) {
 			r.violate("reasons", from, reasonsRule)
 			continue
 		}
-		field := "reasons." + strconv.Itoa(len(p.Reasons))
-		if !r.object(field, 2, "must be an object") {
+		field := &reasonFields[len(p.Reasons)]
+		if !r.object(field.item, 2, "must be an object") {
 			continue
 		}
 		p.Reasons = slices.Grow(p.Reasons, 1)[:len(p.Reasons)+1]
 		reason := &p.Reasons[len(p.Reasons)-1]
-		seen := r.members(3, field+".", reasonNames, func(i int) {
+		seen := r.members(3, field.prefix, reasonNames, func(i int) {
 			if i == 0 {
-				r.stringInto(field+".code", &reason.Code, notEmpty, notEmptyRule)
+				r.stringInto(field.code, &reason.Code, notEmpty, notEmptyRule)
 			} else {
-				reason.Contribution = float32(r.floatInto(field+".contribution", 0, math.MaxFloat32, contributionRule))
+				reason.Contribution = float32(r.floatInto(field.contribution, 0, math.MaxFloat32, contributionRule))
 			}
 		})
-		r.require(field+".", reasonNames, seen, 0)
+		r.require(field.prefix, reasonNames, seen, 0)
 	}
 }
 

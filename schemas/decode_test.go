@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -227,8 +228,10 @@ func referenceApplication(value []byte) (a Application, class string) {
 }
 
 func FuzzDecodeApplication(f *testing.F) {
+	var plain Application
+	require.NoError(f, DecodeApplication([]byte(contractApplication), &plain))
 	for _, s := range []string{
-		contractApplication, `{}`, ``, `{"a":[1,{"b":null}],"a":tru}`, "{\"\xff\":1,\"\xfe\":2}",
+		contractApplication, string(AppendApplication(nil, &plain)), `{}`, ``, `{"a":[1,{"b":null}],"a":tru}`, "{\"\xff\":1,\"\xfe\":2}",
 		strings.Replace(contractApplication, "200000", "null", 1),
 		strings.Replace(contractApplication, "A-000123", `\u00e9\ud83d\ude00\n`, 1),
 		strings.Replace(contractApplication, "34", "-0", 1),
@@ -288,35 +291,81 @@ func FuzzAppendFloat(f *testing.F) {
 	})
 }
 
-func BenchmarkDecodeApplication(b *testing.B) {
-	value := []byte(contractApplication)
-	b.Run("ours", func(b *testing.B) {
-		b.ReportAllocs()
-		var a Application
-		for b.Loop() {
-			a.ApplicationID = ""
-			_ = DecodeApplication(value, &a)
+func TestPutIntegerWritesWhatStrconvDoes(t *testing.T) {
+	f := func(v int32) {
+		t.Helper()
+		var b [16]byte
+		require.Equal(t, strconv.Itoa(int(v)), string(b[:putInteger(b[:], v)]))
+	}
+	f(math.MinInt32)
+	f(math.MaxInt32)
+	for _, span := range []int32{0, 1_000, 20_000} {
+		for v := -span; v <= span; v++ {
+			f(v)
 		}
-	})
-	b.Run("encoding-json", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			var a struct {
-				ApplicationID string            `json:"application_id"`
-				AppliedAt     Timestamp         `json:"applied_at"`
-				Features      map[string]*int32 `json:"features"`
-			}
-			_ = json.Unmarshal(value, &a)
+	}
+	for limit := int32(10); ; limit *= 10 {
+		for d := int32(-2); d <= 2; d++ {
+			f(limit + d)
+			f(-limit - d)
 		}
-	})
+		if limit == 1e9 {
+			break
+		}
+	}
 }
 
-func BenchmarkAppendPrediction(b *testing.B) {
-	var p Prediction
-	require.NoError(b, DecodePrediction([]byte(contractPrediction), &p))
-	var buf []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		buf = AppendPrediction(buf[:0], &p)
+func TestIsPlainSeesEveryByteEverywhere(t *testing.T) {
+	for length := range 26 {
+		for at := range length {
+			for c := range 256 {
+				text := []byte(strings.Repeat("~", length))
+				text[at] = byte(c)
+				require.Equal(t, stringBytes[c] == 0, isPlain(string(text)), "%q", text)
+			}
+		}
 	}
+	require.True(t, isPlain(""))
+}
+
+// What is written as appendFeatures does is read another way than the rest.
+func TestFeaturesReadTheSameHoweverTheyStand(t *testing.T) {
+	var want, a Application
+	require.NoError(t, DecodeApplication([]byte(contractApplication), &want))
+	want.Features[5], want.Features[13], want.Features[22] = Missing, -MaxAmount, MaxAmount
+	plain := string(AppendApplication(nil, &want))
+	require.NoError(t, DecodeApplication([]byte(plain), &a))
+	require.Equal(t, want, a)
+	spaced := strings.NewReplacer(",", " ,", ":", ": ", "}", "\n}").Replace(plain[:len(plain)-1]) + "}"
+	spaced = strings.Replace(spaced, `"2026-11-23T10: 00: 00`, `"2026-11-23T10:00:00`, 1)
+	a = Application{}
+	require.NoError(t, DecodeApplication([]byte(spaced), &a))
+	require.Equal(t, want, a)
+
+	same := func(old, with string, wantErr string) {
+		t.Helper()
+		text := strings.Replace(plain, old, with, 1)
+		require.NotEqual(t, plain, text)
+		err := DecodeApplication([]byte(text), &a)
+		if wantErr == "" {
+			require.NoError(t, err)
+			return
+		}
+		require.ErrorContains(t, err, wantErr)
+	}
+	same(`"age":34`, `"age":034`, "expected , or }")
+	same(`"age":34`, `"age":-0`, "features.age -0")
+	same(`"pay_2":0`, `"pay_2":-0`, "")
+	same(`"age":34`, `"age":34.0`, "features.age 34.0")
+	same(`"age":34`, `"age":34e0`, "features.age 34e0")
+	same(`"age":34`, `"age":200`, "features.age 200")
+	same(`"age":34`, `"age":99999999`, "features.age 99999999")
+	same(`"age":34`, `"age":-`, "expected a digit")
+	same(`"age":34`, `"age":nul`, "expected null")
+	same(`"age":34`, `"age":null`, "")
+	same(`"age":34`, `"age":"34"`, `features.age "34"`)
+	same(`"age":34`, `"age":34,"age":34`, "features.age 34: must not stand twice")
+	same(`"age":34,`, ``, "features.age: is required")
+	same(`"age":34,`, `"age":34,"colour":1,`, "")
+	same(`2796202}}`, `2796202,}}`, "expected a key")
 }

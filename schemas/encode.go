@@ -3,43 +3,122 @@ package schemas
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 )
 
-// featureKeys are the features object's keys as they are written, each with the
+// featureKey is a key of the features object as it is written, with the
 // punctuation before it.
-var featureKeys = func() (keys [NumFeatures]string) {
+type featureKey struct {
+	text   string
+	padded [16]byte // the text, so that it is copied in one go
+}
+
+var featureKeys = func() (keys [NumFeatures]featureKey) {
 	for i, f := range FeatureRules {
-		keys[i] = `,"` + f.Name + `":`
+		text := `,"` + f.Name + `":`
+		if i == 0 {
+			text = "{" + text[1:]
+		}
+		keys[i].text = text
+		if copy(keys[i].padded[:], text) < len(text) {
+			panic("a feature's name does not fit")
+		}
 	}
-	keys[0] = `{` + keys[0][1:]
 	return keys
 }()
 
+// A feature takes at most a padded key and the digits of an int32 with its sign.
+const maxFeaturesText = NumFeatures*(16+11) + 1
+
 func appendFeatures(dst []byte, f *Features) []byte {
+	dst = slices.Grow(dst, maxFeaturesText)
+	b, n := dst[:cap(dst)], len(dst)
 	for i, v := range f {
-		dst = append(dst, featureKeys[i]...)
+		key := &featureKeys[i]
+		copy(b[n:n+16], key.padded[:]) // what is behind the key is written over
+		n += len(key.text)
 		if v == Missing {
-			dst = append(dst, "null"...)
+			n += copy(b[n:], "null")
 		} else {
-			dst = strconv.AppendInt(dst, int64(v), 10)
+			n += putInteger(b[n:], v)
 		}
 	}
-	return append(dst, '}')
+	b[n] = '}'
+	return b[:n+1]
+}
+
+// digitPairs are 00 to 99.
+var digitPairs = func() (pairs [200]byte) {
+	for i := range 100 {
+		pairs[2*i], pairs[2*i+1] = byte('0'+i/10), byte('0'+i%10)
+	}
+	return pairs
+}()
+
+// putInteger writes v and returns how many bytes it has.
+func putInteger(b []byte, v int32) (n int) {
+	u := uint32(v)
+	if v < 0 {
+		b[0] = '-'
+		b = b[1:]
+		u, n = -u, 1
+	}
+	digits := 1
+	for rest := u; rest >= 10; rest /= 10 {
+		digits++
+	}
+	n += digits
+	for digits > 1 {
+		digits -= 2
+		pair := u % 100 * 2
+		u /= 100
+		b[digits], b[digits+1] = digitPairs[pair], digitPairs[pair+1]
+	}
+	if digits == 1 {
+		b[0] = byte('0' + u)
+	}
+	return n
+}
+
+// isPlain says whether a text stands in JSON as it is: ASCII without quotes,
+// backslashes, control characters and DEL. It looks at eight bytes at once.
+func isPlain(s string) bool {
+	if len(s) < 8 {
+		for i := range len(s) {
+			if stringBytes[s[i]] != 0 {
+				return false
+			}
+		}
+		return true
+	}
+	for i := 0; i < len(s)-8; i += 8 {
+		if !isPlainWord(s[i : i+8]) {
+			return false
+		}
+	}
+	return isPlainWord(s[len(s)-8:])
+}
+
+// isPlainWord is isPlain for eight bytes. Taking 1 from every byte of a word sets
+// the top bit of one that is 0, and 0x20 of one below that; a borrow goes only from
+// such a byte, so that a word without one is never taken for another.
+func isPlainWord(s string) bool {
+	const (
+		ones = 0x0101010101010101
+		tops = 0x8080808080808080
+	)
+	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	quote, backslash, del := w^ones*'"', w^ones*'\\', w^ones*0x7f
+	return (w|(w-ones*0x20)&^w|(quote-ones)&^quote|(backslash-ones)&^backslash|(del-ones)&^del)&tops == 0
 }
 
 func appendString(dst []byte, s string) []byte {
-	plain := true
-	for i := range len(s) {
-		if stringBytes[s[i]] != 0 {
-			plain = false
-			break
-		}
-	}
-	if plain {
+	if isPlain(s) {
 		dst = append(dst, '"')
 		dst = append(dst, s...)
 		return append(dst, '"')

@@ -122,6 +122,18 @@ func (s *scanner) more(first bool, closer byte) bool {
 	return true
 }
 
+// literal steps over a member's key, where it is this name, plainly written, and
+// to its value. Otherwise it says no and stays.
+func (s *scanner) literal(name string) bool {
+	b, n := s.b[s.i:], len(name)
+	if len(b) < n+3 || b[0] != '"' || string(b[1:1+n]) != name || b[1+n] != '"' || b[2+n] != ':' {
+		return false
+	}
+	s.i += n + 3
+	s.ws()
+	return true
+}
+
 // key reads a member's key and steps to its value. The key is decoded; like
 // encoding/json, what is not UTF-8 in it counts as U+FFFD.
 func (s *scanner) key() (key []byte, ok bool) {

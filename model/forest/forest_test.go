@@ -146,21 +146,3 @@ func FuzzCompile(f *testing.F) {
 		m.Explain(make([]float32, NumInputs), &groups)
 	})
 }
-
-func BenchmarkExplain(b *testing.B) {
-	for _, depth := range []int{1, 3, 4, 5} {
-		graph, fx := loadFixture(b, depth)
-		f, err := Compile(graph, oneGroupEach(NumInputs))
-		require.NoError(b, err)
-		rows := make([][]float32, len(fx.Rows))
-		for i := range rows {
-			rows[i] = row(fx.Rows[i].Inputs)
-		}
-		b.Run(fmt.Sprint("depth=", depth), func(b *testing.B) {
-			var groups [MaxGroups]float32
-			for i := 0; b.Loop(); i++ {
-				f.Explain(rows[i%len(rows)], &groups)
-			}
-		})
-	}
-}

@@ -112,7 +112,9 @@ func (s *session) open(ctx context.Context) (*kgo.GroupTransactSession, error) {
 		kgo.TransactionalID(s.id),
 		kgo.TransactionTimeout(transactionTimeout),
 		kgo.ProducerBatchMaxBytes(maxRecord),
-		kgo.ProducerLinger(0), // a transaction's end flushes; lingering would only delay it
+		// Records linger until the flush at the transaction's end, which waits for
+		// nothing: sent one by one as they come, a backlog makes many small batches.
+		kgo.ProducerLinger(lingerTime),
 	)
 	switch c.Protocol {
 	case ProtocolConsumer:

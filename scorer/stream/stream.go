@@ -37,6 +37,9 @@ const (
 	// Between one client and the next.
 	firstPause = 100 * time.Millisecond
 	maxPause   = 5 * time.Second
+	// About what a large transaction takes to produce: the first part of it is on
+	// its way while the last is made.
+	lingerTime = 10 * time.Millisecond
 	// What one transaction may hold when there is a backlog.
 	maxBatch = 20_000
 	// The dead letters' max.message.bytes: an application of 1 MiB fits whole.
