@@ -63,7 +63,7 @@ func RequireAccess(ctx context.Context, adm *kadm.Client, access ...[]Access) er
 			names = append(names, a.Topic)
 		}
 	}
-	have, err := listKnown(kadm.WithAuthorizedOps(ctx), adm, names)
+	have, err := listKnown(kadm.WithAuthorizedOps(ctx), adm, spreadTime, names)
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,8 @@ func notAllowed(have kadm.TopicDetails, all []Access) error {
 
 // listKnown looks topics up, also after the time that one just created takes to
 // be known. Those that may not even be seen are there with their error.
-func listKnown(ctx context.Context, adm *kadm.Client, names []string) (kadm.TopicDetails, error) {
-	patience := time.NewTimer(spreadTime)
+func listKnown(ctx context.Context, adm *kadm.Client, within time.Duration, names []string) (kadm.TopicDetails, error) {
+	patience := time.NewTimer(within)
 	defer patience.Stop()
 	for {
 		have, missing, err := lookFor(ctx, adm, names)

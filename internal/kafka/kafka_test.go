@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -127,6 +129,40 @@ func TestATopicJustCreatedIsWaitedFor(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.Error(t, RequireTopics(ctx, adm, "u"))
+}
+
+// Brokers that are busy may take longer to hear of a topic than one that nobody
+// has created is looked for.
+func TestATopicThatWasCreatedIsNotMissing(t *testing.T) {
+	cluster, config := start(t)
+	adm := kadm.NewClient(connect(t, config))
+	var known time.Time // when the broker has heard of it; only the broker's goroutine reads and writes it
+	cluster.ControlKey(int16(kmsg.Metadata), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		topics := request.(*kmsg.MetadataRequest).Topics
+		if len(topics) != 1 {
+			return nil, nil, false
+		}
+		if known.IsZero() {
+			known = time.Now().Add(spreadTime + spreadInterval)
+		}
+		if time.Now().After(known) {
+			return nil, nil, false
+		}
+		response := request.ResponseKind().(*kmsg.MetadataResponse)
+		unknown := kmsg.NewMetadataResponseTopic()
+		unknown.Topic, unknown.ErrorCode = topics[0].Topic, kerr.UnknownTopicOrPartition.Code
+		response.Topics = append(response.Topics, unknown)
+		broker := kmsg.NewMetadataResponseBroker()
+		host, port, _ := net.SplitHostPort(cluster.ListenAddrs()[0])
+		number, _ := strconv.Atoi(port)
+		broker.NodeID, broker.Host, broker.Port = 0, host, int32(number)
+		response.Brokers = append(response.Brokers, broker)
+		return response, nil, true
+	})
+	created, err := CreateTopics(t.Context(), adm, []TopicSpec{spec})
+	require.NoError(t, err)
+	require.Equal(t, []string{"t"}, created)
 }
 
 func TestTheSessionTimeoutIsAsLowAsAllowed(t *testing.T) {

@@ -40,7 +40,7 @@ func CreateTopics(ctx context.Context, adm *kadm.Client, specs []TopicSpec) (cre
 		}
 	}
 	// Creation is answered before the brokers know of it.
-	return created, RequireTopics(ctx, adm, created...)
+	return created, awaitTopics(ctx, adm, createdTime, created)
 }
 
 // withMessage adds what the broker said beyond its code.
@@ -212,12 +212,19 @@ const (
 	// another, and how often it is asked.
 	spreadTime     = 3 * time.Second
 	spreadInterval = 50 * time.Millisecond
+	// How long all brokers together may take to hear of a topic that was just
+	// created: it is not missing, however busy they are.
+	createdTime = 30 * time.Second
 )
 
 // RequireTopics returns a *MissingTopicsError when the cluster lacks one of the
 // topics, also after the time that one just created takes to be known.
 func RequireTopics(ctx context.Context, adm *kadm.Client, names ...string) error {
-	have, err := listKnown(ctx, adm, names)
+	return awaitTopics(ctx, adm, spreadTime, names)
+}
+
+func awaitTopics(ctx context.Context, adm *kadm.Client, within time.Duration, names []string) error {
+	have, err := listKnown(ctx, adm, within, names)
 	if err != nil {
 		return err
 	}
