@@ -175,16 +175,14 @@ func (f figures) read(out io.Reader) error {
 	return lines.Err()
 }
 
-// show writes every comparison that was measured on both sides.
+// show writes every comparison.
 func (f figures) show(w io.Writer) {
 	table := measure.Table{Header: []string{"what", "µs", "allocations", "beside", "µs", "ratio"}}
 	for _, c := range comparisons {
-		own := f[c.benchmark][c.unit]
-		if len(own) == 0 {
-			continue
-		}
+		own := f[c.benchmark][c.unit] // none, shown as –, where it could not be measured
 		cells := []string{c.what, measure.Number(measure.Median(own) / 1000), measure.Number(measure.Median(f[c.benchmark]["allocs/op"])), "", "", ""}
-		if other := f[c.other][c.unit]; len(other) > 0 {
+		if c.other != "" {
+			other := f[c.other][c.unit]
 			ratio := measure.Ratios(own, other)
 			if c.faster {
 				ratio = measure.Ratios(other, own)
