@@ -29,8 +29,8 @@ func TestRatiosSayWhoIsFaster(t *testing.T) {
 	f := figures{}
 	f.add("Engine/engine=native/batch=1", "ns/row", 500)
 	f.add("Engine/engine=onnxruntime/batch=1", "ns/row", 20_000)
-	f.add("Row/model=40x3/what=score-and-reasons", "ns/op", 300)
-	f.add("Row/model=40x3/what=score", "ns/op", 200)
+	f.add("Rows/model=40x3/what=score-and-reasons", "ns/row", 300)
+	f.add("Rows/model=40x3/what=score", "ns/row", 200)
 	var out strings.Builder
 	f.show(&out)
 	require.Contains(t, out.String(), "40.0 × faster")
