@@ -154,12 +154,7 @@ func (m *Model) Evaluate(rows []float32, out []Result) error {
 		return fmt.Errorf("%d values for %d rows of %d", len(rows), len(out), NumInputs)
 	}
 	if m.forest != nil {
-		for i := range out {
-			r := &out[i]
-			margin := m.forest.Explain(rows[i*NumInputs:(i+1)*NumInputs], &r.Groups)
-			r.LogOdds = float32(margin)
-			r.Probability = forest.Probability(margin)
-		}
+		m.explain(rows, out)
 	}
 	if m.session == nil {
 		return nil
@@ -175,6 +170,22 @@ func (m *Model) Evaluate(rows []float32, out []Result) error {
 		}
 	}
 	return nil
+}
+
+// explain is Evaluate on the native engine.
+func (m *Model) explain(rows []float32, out []Result) {
+	var (
+		margins [16]float64
+		groups  [len(margins)][MaxGroups]float32
+	)
+	for len(out) > 0 {
+		n := min(len(out), len(margins))
+		m.forest.ExplainRows(rows[:n*NumInputs], margins[:n], groups[:n])
+		for i := range n {
+			out[i] = Result{forest.Probability(margins[i]), float32(margins[i]), groups[i]}
+		}
+		rows, out = rows[n*NumInputs:], out[n:]
+	}
 }
 
 // Contribution is what one tree input, raw or engineered, moved the margin by.

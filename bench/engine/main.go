@@ -25,7 +25,7 @@ import (
 
 // packages hold the benchmarks, and which of theirs are run.
 var packages = []struct{ folder, pattern string }{
-	{"./model/forest", "^BenchmarkRow$"},
+	{"./model/forest", "^BenchmarkRows$"},
 	{"./model", "^BenchmarkEngine$"},
 	{"./schemas", "^Benchmark(ApplicationDecode|PredictionEncode|PredictionDecode)$"},
 	{"./scorer", "^BenchmarkDecide$"},
@@ -43,13 +43,13 @@ type comparison struct {
 var comparisons = []comparison{
 	{"native engine with reasons, batch 1024", "Engine/engine=native/batch=1024", "ONNX Runtime without", "Engine/engine=onnxruntime/batch=1024", "ns/row", true},
 	{"native engine with reasons, batch 1", "Engine/engine=native/batch=1", "ONNX Runtime without", "Engine/engine=onnxruntime/batch=1", "ns/row", true},
-	{"score and reasons, shipped model", "Row/model=shipped-150x2/what=score-and-reasons", "score alone", "Row/model=shipped-150x2/what=score", "ns/op", false},
-	{"score and reasons, 40 trees × depth 3", "Row/model=40x3/what=score-and-reasons", "score alone", "Row/model=40x3/what=score", "ns/op", false},
-	{"score and reasons, 20 × depth 4", "Row/model=20x4/what=score-and-reasons", "score alone", "Row/model=20x4/what=score", "ns/op", false},
-	{"score and reasons, 10 × depth 5", "Row/model=10x5/what=score-and-reasons", "score alone", "Row/model=10x5/what=score", "ns/op", false},
-	{"score and reasons, shipped model", "Row/model=shipped-150x2/what=score-and-reasons", "shap, batch 1024", "shap/batch=1024", "ns/op", true},
-	{"score and reasons, shipped model", "Row/model=shipped-150x2/what=score-and-reasons", "shap, one row", "shap/batch=1", "ns/op", true},
-	{"score and reasons, shipped model", "Row/model=shipped-150x2/what=score-and-reasons", "recursive TreeSHAP, Go", "Row/model=shipped-150x2/what=recursive-treeshap", "ns/op", true},
+	{"score and reasons, shipped model", "Rows/model=shipped-150x2/what=score-and-reasons", "score alone", "Rows/model=shipped-150x2/what=score", "ns/row", false},
+	{"score and reasons, 40 trees × depth 3", "Rows/model=40x3/what=score-and-reasons", "score alone", "Rows/model=40x3/what=score", "ns/row", false},
+	{"score and reasons, 20 × depth 4", "Rows/model=20x4/what=score-and-reasons", "score alone", "Rows/model=20x4/what=score", "ns/row", false},
+	{"score and reasons, 10 × depth 5", "Rows/model=10x5/what=score-and-reasons", "score alone", "Rows/model=10x5/what=score", "ns/row", false},
+	{"score and reasons, shipped model", "Rows/model=shipped-150x2/what=score-and-reasons", "shap, batch 1024", "shap/batch=1024", "ns/row", true},
+	{"score and reasons, shipped model", "Rows/model=shipped-150x2/what=score-and-reasons", "shap, one row", "shap/batch=1", "ns/row", true},
+	{"score and reasons, shipped model", "Rows/model=shipped-150x2/what=score-and-reasons", "recursive TreeSHAP, Go", "Rows/model=shipped-150x2/what=recursive-treeshap", "ns/row", true},
 	{"application decoded, JSON, checked", "ApplicationDecode/codec=json", "encoding/json, unchecked", "ApplicationDecode/codec=encoding-json", "ns/op", true},
 	{"prediction encoded, JSON", "PredictionEncode/codec=json", "encoding/json", "PredictionEncode/codec=encoding-json", "ns/op", true},
 	{"prediction decoded, JSON, checked", "PredictionDecode/codec=json", "encoding/json, unchecked", "PredictionDecode/codec=encoding-json", "ns/op", true},
@@ -128,7 +128,7 @@ func run(ctx context.Context) error {
 				return fmt.Errorf("%s: %w", *script, err)
 			}
 			for batch, v := range perRow {
-				all.add("shap/"+batch, "ns/op", v*1000)
+				all.add("shap/"+batch, "ns/row", v*1000)
 			}
 		}
 		fmt.Fprintf(os.Stderr, "round %d of %d done\n", round+1, *rounds)
@@ -175,16 +175,14 @@ func (f figures) read(out io.Reader) error {
 	return lines.Err()
 }
 
-// show writes every comparison that was measured on both sides.
+// show writes every comparison.
 func (f figures) show(w io.Writer) {
 	table := measure.Table{Header: []string{"what", "µs", "allocations", "beside", "µs", "ratio"}}
 	for _, c := range comparisons {
-		own := f[c.benchmark][c.unit]
-		if len(own) == 0 {
-			continue
-		}
+		own := f[c.benchmark][c.unit] // none, shown as –, where it could not be measured
 		cells := []string{c.what, measure.Number(measure.Median(own) / 1000), measure.Number(measure.Median(f[c.benchmark]["allocs/op"])), "", "", ""}
-		if other := f[c.other][c.unit]; len(other) > 0 {
+		if c.other != "" {
+			other := f[c.other][c.unit]
 			ratio := measure.Ratios(own, other)
 			if c.faster {
 				ratio = measure.Ratios(other, own)

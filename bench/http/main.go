@@ -135,6 +135,7 @@ func writeBodies(dataset, path string, n int) error {
 	}
 	defer func() { _ = f.Close() }()
 	rows := csv.NewReader(bufio.NewReader(f))
+	rows.FieldsPerRecord = -1
 	if _, err := rows.Read(); err != nil {
 		return err
 	}

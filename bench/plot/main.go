@@ -109,7 +109,7 @@ func run(folder, file string) error {
 			x, top, bottom := left+k*24, height(high, highest), height(low, highest)
 			d.line(`<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="%s" stroke-width="10" stroke-linecap="round" opacity="0.55"/>`, x, x, bottom, top, c.colour)
 			d.line(`<circle cx="%d" cy="%.1f" r="5" fill="%s"/>`, x, bottom, c.colour)
-			d.line(`<text x="%d" y="%.1f" text-anchor="middle" font-size="10">%s</text>`, x, top-9, measure.Number(math.Round(high)))
+			d.line(`<text x="%d" y="%.1f" text-anchor="middle" font-size="10">%s</text>`, x, top-9, measure.Number(high))
 		}
 		d.line(`<text x="%d" y="264" text-anchor="middle">%s/s</text>`, left+24, measure.Number(float64(l.Rate)))
 	}

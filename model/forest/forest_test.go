@@ -146,3 +146,24 @@ func FuzzCompile(f *testing.F) {
 		m.Explain(make([]float32, NumInputs), &groups)
 	})
 }
+
+func TestRowsExplainTheSameTogetherAndAlone(t *testing.T) {
+	for _, depth := range []int{1, 3, 4, 5} {
+		graph, fx := loadFixture(t, depth)
+		f, err := Compile(graph, oneGroupEach(NumInputs))
+		require.NoError(t, err)
+		for n := range 3*blockRows + 1 {
+			var rows []float32
+			for i := range n {
+				rows = append(rows, row(fx.Rows[(i*7)%len(fx.Rows)].Inputs)...)
+			}
+			margins, groups := make([]float64, n), make([][MaxGroups]float32, n)
+			f.ExplainRows(rows, margins, groups)
+			for i := range n {
+				var alone [MaxGroups]float32
+				require.Equal(t, f.Explain(rows[i*NumInputs:(i+1)*NumInputs], &alone), margins[i])
+				require.Equal(t, alone, groups[i])
+			}
+		}
+	}
+}

@@ -36,50 +36,90 @@ const (
 	opConst               // dst = x
 )
 
-// maxRegisters bounds the memory one row takes.
-const maxRegisters = 512
+const (
+	// maxRegisters bounds the memory that rows take.
+	maxRegisters = 512
+	// blockRows are computed at once: what an instruction is has to be found out
+	// once for all of them.
+	blockRows = 8
+)
 
-func (p *program) run(r *[maxRegisters]float32) {
+// registers hold one value of each row of a block.
+type registers [maxRegisters][blockRows]float32
+
+// load sets the raw features of up to blockRows rows, NumInputs values each.
+func (r *registers) load(rows []float32) (n int) {
+	for n = 0; n*NumInputs < len(rows); n++ {
+		for i, v := range rows[n*NumInputs : (n+1)*NumInputs] {
+			r[i][n] = v
+		}
+	}
+	return n
+}
+
+// run computes every register of the first n rows.
+func (p *program) run(r *registers, n int) {
 	for i := range p.code {
 		c := &p.code[i]
-		a, b := r[c.a%maxRegisters], r[c.b%maxRegisters]
-		var v float32
+		to := r[c.dst%maxRegisters][:n]
+		a, b := r[c.a%maxRegisters][:len(to)], r[c.b%maxRegisters][:len(to)]
 		switch c.op {
 		case opFill:
-			v = b
-			if a != a {
-				v = c.x
+			for k := range to {
+				v := b[k]
+				if a[k] != a[k] {
+					v = c.x
+				}
+				to[k] = v
 			}
 		case opClip:
-			v = a
-			if v < c.x {
-				v = c.x
-			}
-			if v > c.y {
-				v = c.y
+			for k := range to {
+				v := a[k]
+				if v < c.x {
+					v = c.x
+				}
+				if v > c.y {
+					v = c.y
+				}
+				to[k] = v
 			}
 		case opAdd:
-			v = float32(a + b)
+			for k := range to {
+				to[k] = float32(a[k] + b[k])
+			}
 		case opSub:
-			v = float32(a - b)
+			for k := range to {
+				to[k] = float32(a[k] - b[k])
+			}
 		case opMul:
-			v = float32(a * b)
+			for k := range to {
+				to[k] = float32(a[k] * b[k])
+			}
 		case opDiv:
-			v = a / b
+			for k := range to {
+				to[k] = a[k] / b[k]
+			}
 		case opMax:
-			v = a
-			if b > a || b != b {
-				v = b
+			for k := range to {
+				v := a[k]
+				if b[k] > v || b[k] != b[k] {
+					v = b[k]
+				}
+				to[k] = v
 			}
 		case opMin:
-			v = a
-			if b < a || b != b {
-				v = b
+			for k := range to {
+				v := a[k]
+				if b[k] < v || b[k] != b[k] {
+					v = b[k]
+				}
+				to[k] = v
 			}
 		case opConst:
-			v = c.x
+			for k := range to {
+				to[k] = c.x
+			}
 		}
-		r[c.dst%maxRegisters] = v
 	}
 }
 

@@ -58,13 +58,23 @@ func (t tree) depth(k int32) int {
 	return 1 + max(t.depth(t[k].left), t.depth(t[k].right))
 }
 
-func (s *scorer) score(row []float32) float64 {
-	var r [maxRegisters]float32
-	copy(r[:NumInputs], row)
-	s.program.run(&r)
+// score is ExplainRows without the groups.
+func (s *scorer) score(rows []float32, margins []float64) {
+	var r registers
+	for from := 0; from < len(margins); from += blockRows {
+		to := min(from+blockRows, len(margins))
+		n := r.load(rows[from*NumInputs : to*NumInputs])
+		s.program.run(&r, n)
+		for k := range n {
+			margins[from+k] = s.one(&r, k)
+		}
+	}
+}
+
+func (s *scorer) one(r *registers, n int) float64 {
 	var bits [maxInputs]int32
 	for i, at := range s.program.outputs {
-		bits[i] = ordered(r[at%maxRegisters])
+		bits[i] = ordered(r[at%maxRegisters][n%blockRows])
 	}
 	inner, leaves := 1<<s.depth-1, 1<<s.depth
 	sum := float32(0)
@@ -100,35 +110,37 @@ func shippedForest(b *testing.B) *Forest {
 	}
 }
 
-// BenchmarkRow is one row: its score alone, its score and exact reasons together,
-// and the reasons by plain recursion.
-func BenchmarkRow(b *testing.B) {
-	rows := make([][]float32, 1024)
+// BenchmarkRows is 1,024 rows: their scores alone, scores and exact reasons
+// together, and the reasons by plain recursion. ns/row is the figure to compare.
+func BenchmarkRows(b *testing.B) {
+	const n = 1024
+	var rows []float32
 	_, fx := loadFixture(b, 3)
 	rng := rand.New(rand.NewPCG(1, 2))
-	for i := range rows {
-		rows[i] = row(fx.Rows[rng.IntN(len(fx.Rows))].Inputs)
+	for range n {
+		rows = append(rows, row(fx.Rows[rng.IntN(len(fx.Rows))].Inputs)...)
 	}
 	run := func(model string, f *Forest) {
 		require.True(b, f.Tabled())
 		walking := *f
 		walking.tables = nil
 		alone := newScorer(f)
-		var groups [MaxGroups]float32
-		for _, r := range rows {
-			require.InDelta(b, f.Explain(r, &groups), alone.score(r), 1e-4)
-		}
-		each := func(what string, score func(row []float32) float64) {
+		margins, scores, groups := make([]float64, n), make([]float64, n), make([][MaxGroups]float32, n)
+		f.ExplainRows(rows, margins, groups)
+		alone.score(rows, scores)
+		require.InDeltaSlice(b, margins, scores, 1e-4)
+		each := func(what string, score func()) {
 			b.Run("model="+model+"/what="+what, func(b *testing.B) {
 				b.ReportAllocs()
-				for i := 0; b.Loop(); i++ {
-					score(rows[i%len(rows)])
+				for b.Loop() {
+					score()
 				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/row")
 			})
 		}
-		each("score", alone.score)
-		each("score-and-reasons", func(r []float32) float64 { return f.Explain(r, &groups) })
-		each("recursive-treeshap", func(r []float32) float64 { return walking.Explain(r, &groups) })
+		each("score", func() { alone.score(rows, scores) })
+		each("score-and-reasons", func() { f.ExplainRows(rows, margins, groups) })
+		each("recursive-treeshap", func() { walking.ExplainRows(rows, margins, groups) })
 	}
 	f := shippedForest(b)
 	run(fmt.Sprintf("shipped-%dx%d", len(f.trees), newScorer(f).depth), f)

@@ -317,14 +317,14 @@ func (t *tables) buildEntries(chunks []*chunk, inputs int, group []int) {
 	}
 }
 
-// explain sums the groups' contributions of one row of tree inputs, in units of
-// 1/scale.
-func (t *tables) explain(x *[maxRegisters]float32, outputs []uint16) (sum [MaxGroups]int32) {
+// explain sums the groups' contributions of row k of a block of tree inputs, in
+// units of 1/scale.
+func (t *tables) explain(x *registers, k int, outputs []uint16) (sum [MaxGroups]int32) {
 	var row [256]uint32
 	copy(row[:], t.first)
 	for i := range t.rankings {
 		r := &t.rankings[i]
-		row[r.joint] += r.rank(x[outputs[r.input]%maxRegisters]) * r.stride
+		row[r.joint] += r.rank(x[outputs[r.input]%maxRegisters][k%blockRows]) * r.stride
 	}
 	var s0, s1, s2, s3 uint64
 	blocks := len(t.active)
