@@ -48,10 +48,11 @@ func TestEveryCodeOfABroker(t *testing.T) {
 				if p, ok := request.(*kmsg.ProduceRequest); ok && p.TransactionID == nil {
 					return nil, nil, false // the test's own
 				}
-				if code := next.Swap(nil); code != nil {
-					return refusal(request, code.Code), nil, true
+				code := next.Swap(nil)
+				if code == nil {
+					return nil, nil, false
 				}
-				return nil, nil, false
+				return refusal(request, code.Code), nil, true
 			})
 			ended := 0
 			stopped := make(chan struct{})
