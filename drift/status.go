@@ -1,0 +1,134 @@
+package drift
+
+import "github.com/creditstream/creditstream/schemas"
+
+// How far a statistic is from what was expected.
+const (
+	Quiet = "quiet"
+	Watch = "watch" // worth a look; no alert
+	Act   = "act"   // an alert fires
+)
+
+// Status is one evaluation: every statistic over every window and the state of
+// every alert (topic drift status; GET /drift; drift_status.json).
+type Status struct {
+	EvaluatedAt   schemas.Timestamp `json:"evaluated_at"`
+	State         string            `json:"state"`     // the worst there is: quiet, watch or act
+	Reference     ReferenceInfo     `json:"reference"` // that features and scores are compared with
+	ModelVersions []string          `json:"model_versions"`
+	LastDecision  schemas.Timestamp `json:"last_decision"` // bucket of the newest decision; zero: none
+	Decisions     int64             `json:"decisions"`     // folded in all
+	Windows       []WindowStatus    `json:"windows"`       // shortest first
+	Outcomes      OutcomeStatus     `json:"outcomes"`
+	Alerts        []AlertStatus     `json:"alerts"` // firing, and those resolved lately
+}
+
+// ReferenceInfo names a reference distribution.
+type ReferenceInfo struct {
+	Digest       string `json:"digest"` // sha256:<hex> of its bins and counts
+	ModelVersion string `json:"model_version"`
+	Rows         int64  `json:"rows"`
+}
+
+// WindowStatus is what one window shows.
+type WindowStatus struct {
+	Name      string            `json:"name"` // "1000", "10000", "1h", "24h"
+	From      schemas.Timestamp `json:"from"`
+	To        schemas.Timestamp `json:"to"`
+	Decisions int64             `json:"decisions"` // that are in it
+	State     string            `json:"state"`
+	Features  []FeatureStatus   `json:"features"` // in the reference's order
+	Score     FeatureStatus     `json:"score"`    // of the champion's log-odds
+	Rates     RateStatus        `json:"rates"`
+	Groups    []GroupStatus     `json:"groups"`
+}
+
+// FeatureStatus is one feature's distribution in a window against the reference.
+type FeatureStatus struct {
+	Feature       string  `json:"feature"` // "score" for the score
+	State         string  `json:"state"`
+	Evidence      float64 `json:"evidence"`       // the deciding sequential statistic, see Threshold
+	Threshold     float64 `json:"threshold"`      // at which Evidence says act
+	PSI           float64 `json:"psi"`            // population stability index
+	JensenShannon float64 `json:"jensen_shannon"` // distance, base 2, 0 … 1
+	KS            float64 `json:"ks"`             // largest distance of the distribution functions
+	Wasserstein   float64 `json:"wasserstein"`    // in standard deviations of the reference
+	ChiSquare     float64 `json:"chi_square"`
+	ChiSquareP    float64 `json:"chi_square_p"`
+	Missing       float64 `json:"missing"`      // share
+	OutOfRange    float64 `json:"out_of_range"` // share
+	Reference     []int64 `json:"reference"`    // counts, missing and out of range left out
+	Current       []int64 `json:"current"`
+}
+
+// RateStatus are the shares of decisions.
+type RateStatus struct {
+	Approve         float64 `json:"approve"`
+	Refer           float64 `json:"refer"`
+	Decline         float64 `json:"decline"`
+	DefaultExpected float64 `json:"default_expected"` // mean default_probability: an estimate, as long as no outcome is known
+	State           string  `json:"state"`
+	Evidence        float64 `json:"evidence"`
+	Threshold       float64 `json:"threshold"`
+}
+
+// GroupStatus compares a protected group's approvals with those of the group
+// that is approved most often.
+type GroupStatus struct {
+	Attribute string  `json:"attribute"`
+	Group     string  `json:"group"`
+	Decisions int64   `json:"decisions"`
+	Approved  float64 `json:"approved"` // share
+	Ratio     float64 `json:"ratio"`    // of the approval rates; below 0.8 is an alert when Upper is, too
+	Lower     float64 `json:"lower"`    // 95 % interval of Ratio
+	Upper     float64 `json:"upper"`
+	State     string  `json:"state"`
+}
+
+// OutcomeStatus is what really happened to the loans that were granted.
+type OutcomeStatus struct {
+	Read      int64               `json:"read"`
+	Matched   int64               `json:"matched"`
+	Unmatched int64               `json:"unmatched"`
+	Duplicate int64               `json:"duplicate"`
+	Versions  []PerformanceStatus `json:"versions"`
+}
+
+// PerformanceStatus is how well one version's scores foresaw the outcomes. The
+// figures hold for loans that were granted: nothing is known of the others.
+type PerformanceStatus struct {
+	ModelVersion string       `json:"model_version"`
+	Loans        int64        `json:"loans"`
+	Defaulted    int64        `json:"defaulted"`
+	AUC          float64      `json:"auc"`
+	AUCError     float64      `json:"auc_standard_error"`
+	Gini         float64      `json:"gini"`
+	KS           float64      `json:"ks"`
+	Brier        float64      `json:"brier"`
+	LogLoss      float64      `json:"log_loss"`
+	ECE          float64      `json:"ece"`
+	Observed     float64      `json:"observed"` // default rate
+	Expected     float64      `json:"expected"` // mean default_probability
+	Lower        float64      `json:"lower"`    // 95 % Jeffreys interval of Observed
+	Upper        float64      `json:"upper"`
+	Bands        []BandStatus `json:"bands"` // by score, safest first
+	State        string       `json:"state"`
+}
+
+// BandStatus is one band of scores.
+type BandStatus struct {
+	From      float64 `json:"from"` // log-odds
+	To        float64 `json:"to"`
+	Loans     int64   `json:"loans"`
+	Defaulted int64   `json:"defaulted"`
+	Observed  float64 `json:"observed"`
+	Expected  float64 `json:"expected"`
+	Lower     float64 `json:"lower"`
+	Upper     float64 `json:"upper"`
+}
+
+// AlertStatus is an alert as it was last told, and the evaluator's memory of it.
+type AlertStatus struct {
+	schemas.Alert
+	Calm int `json:"calm"` // evaluations in a row that were back below: hysteresis
+}
