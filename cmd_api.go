@@ -180,7 +180,7 @@ func (c *apiCmd) Run(p *process) error {
 		return err
 	}
 	defer s.close()
-	if err := c.apiFlags.add(s, c.redisFlags, c.modelFlags); err != nil {
+	if err := c.addAPI(s, c.redisFlags, c.modelFlags); err != nil {
 		return err
 	}
 	return s.serve(c.Listen)

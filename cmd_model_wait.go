@@ -40,17 +40,17 @@ func (f *waitFlag) Decode(ctx *kong.DecodeContext) error {
 	next := ctx.Scan.Peek()
 	text := fmt.Sprint(next.Value)
 	d, err := time.ParseDuration(text)
+	isDuration := err == nil && next.Type != kong.EOLToken
 	switch {
-	case next.Type == kong.FlagValueToken && (err != nil || d <= 0):
+	case isDuration && d > 0:
+		*f = waitFlag(d)
+	case isDuration, next.Type == kong.FlagValueToken:
 		return fmt.Errorf("%q: expected a duration above 0, as 30s", text)
-	case err != nil || next.Type == kong.EOLToken:
+	default: // the next flag, or nothing
 		*f = waitFlag(defaultWait)
 		return nil
-	case d <= 0:
-		return fmt.Errorf("%q: expected a duration above 0, as 30s", text)
 	}
 	ctx.Scan.Pop()
-	*f = waitFlag(d)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -139,5 +140,5 @@ func shownLag(lag *int64) string {
 	if lag == nil {
 		return "-"
 	}
-	return fmt.Sprint(*lag)
+	return strconv.FormatInt(*lag, 10)
 }

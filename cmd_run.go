@@ -42,9 +42,9 @@ type runnable struct {
 // runnables are those there are.
 func (c *runCmd) runnables() []runnable {
 	return []runnable{
-		{scoreName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.scoreFlags.add(s, c.modelFlags) }},
-		{viewName, nil, func(s *services) error { return c.viewFlags.add(s, c.redisFlags, c.ViewGroup) }},
-		{apiName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.apiFlags.add(s, c.redisFlags, c.modelFlags) }},
+		{scoreName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.addScorer(s, c.modelFlags) }},
+		{viewName, nil, func(s *services) error { return c.addView(s, c.redisFlags, c.ViewGroup) }},
+		{apiName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.addAPI(s, c.redisFlags, c.modelFlags) }},
 	}
 }
 

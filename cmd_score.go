@@ -22,7 +22,7 @@ func (c *scoreCmd) Run(p *process) error {
 		return err
 	}
 	defer s.close()
-	if err := c.scoreFlags.add(s, c.modelFlags); err != nil {
+	if err := c.addScorer(s, c.modelFlags); err != nil {
 		return err
 	}
 	return s.serve(c.Listen)

@@ -34,12 +34,12 @@ func (c *viewCmd) Run(p *process) error {
 	}
 	defer s.close()
 	if !c.Rebuild {
-		if err := c.viewFlags.add(s, c.redisFlags, c.Group); err != nil {
+		if err := c.addView(s, c.redisFlags, c.Group); err != nil {
 			return err
 		}
 		return s.serve(c.Listen)
 	}
-	done, err := view.Rebuild(p.ctx, c.viewFlags.config(s, c.redisFlags, c.Group), p.stderr)
+	done, err := view.Rebuild(p.ctx, c.viewConfig(s, c.redisFlags, c.Group), p.stderr)
 	if err != nil {
 		if p.ctx.Err() != nil {
 			return fmt.Errorf("interrupted; run it again to go on with rebuild %d", done.Generation)

@@ -55,8 +55,8 @@ type scoreFlags struct {
 // maxSessions is more than any process has cores for.
 const maxSessions = 64
 
-// add adds the scorer.
-func (f *scoreFlags) add(s *services, m modelFlags) error {
+// addScorer adds the scorer.
+func (f *scoreFlags) addScorer(s *services, m modelFlags) error {
 	from, err := stream.ParseFrom(f.From)
 	if err != nil {
 		return err
@@ -92,8 +92,8 @@ type viewFlags struct {
 	DecidedTTL time.Duration `help:"How long what outcomes are joined with stays in Redis (default ${default}: 800 days)." default:"19200h" name:"decided-ttl" placeholder:"DURATION"`
 }
 
-// config is the view of a group; stop frees what it holds.
-func (f *viewFlags) config(s *services, r redisFlags, group string) view.Config {
+// viewConfig is the view of a group.
+func (f *viewFlags) viewConfig(s *services, r redisFlags, group string) view.Config {
 	client := r.client()
 	s.free(func() { _ = client.Close() }) // nothing is left to be written
 	return view.Config{
@@ -102,9 +102,9 @@ func (f *viewFlags) config(s *services, r redisFlags, group string) view.Config 
 	}
 }
 
-// add adds the view.
-func (f *viewFlags) add(s *services, r redisFlags, group string) error {
-	config, latency := f.config(s, r, group), replica.NewLatencies()
+// addView adds the view.
+func (f *viewFlags) addView(s *services, r redisFlags, group string) error {
+	config, latency := f.viewConfig(s, r, group), replica.NewLatencies()
 	config.Latencies = latency
 	v, err := view.New(config)
 	if err != nil {
@@ -115,8 +115,8 @@ func (f *viewFlags) add(s *services, r redisFlags, group string) error {
 	return nil
 }
 
-// add adds the API.
-func (f *apiFlags) add(s *services, r redisFlags, m modelFlags) error {
+// addAPI adds the API.
+func (f *apiFlags) addAPI(s *services, r redisFlags, m modelFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}

@@ -63,15 +63,8 @@ func (f *Follower) Replicas() ([]Summary, error) {
 func (f *Follower) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := f.kafka.Explain(f.follow(ctx))
-		if ctx.Err() != nil {
-			break
-		}
-		f.mu.Lock()
-		again := f.why != nil && f.why.Error() == err.Error()
-		f.why = err
-		f.mu.Unlock()
-		if !again {
-			f.log.Warn("what replicas are doing is not known, trying on", "error", err)
+		if ctx.Err() == nil {
+			f.note(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -79,6 +72,17 @@ func (f *Follower) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// note keeps why the topic is not read, and tells when that is news.
+func (f *Follower) note(err error) {
+	f.mu.Lock()
+	before := f.why
+	f.why = err
+	f.mu.Unlock()
+	if before == nil || before.Error() != err.Error() {
+		f.log.Warn("what replicas are doing is not known, trying on", "error", err)
+	}
 }
 
 // follow reads with one client until that fails.
