@@ -15,7 +15,7 @@ type runCmd struct {
 	redisFlags
 	listenFlags
 	modelFlags
-	instanceFlags
+	memberFlags
 	scoreFlags
 	viewFlags
 	apiFlags
@@ -42,7 +42,7 @@ type runnable struct {
 // runnables are those there are.
 func (c *runCmd) runnables() []runnable {
 	return []runnable{
-		{scoreName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.addScorer(s, c.modelFlags) }},
+		{scoreName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.addScorer(s, c.modelFlags, c.memberFlags) }},
 		{viewName, nil, func(s *services) error { return c.addView(s, c.redisFlags, c.ViewGroup) }},
 		{apiName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.addAPI(s, c.redisFlags, c.modelFlags) }},
 	}

@@ -6,7 +6,7 @@ type scoreCmd struct {
 	kafkaFlags
 	listenFlags
 	modelFlags
-	instanceFlags
+	memberFlags
 	scoreFlags
 
 	StopWithStdin bool `hidden:"" help:"Stop when standard input ends: the demo's scorer does not outlive it."`
@@ -22,7 +22,7 @@ func (c *scoreCmd) Run(p *process) error {
 		return err
 	}
 	defer s.close()
-	if err := c.addScorer(s, c.modelFlags); err != nil {
+	if err := c.addScorer(s, c.modelFlags, c.memberFlags); err != nil {
 		return err
 	}
 	return s.serve(c.Listen)

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer/stream"
@@ -18,6 +17,7 @@ const (
 	apiName     = "api"
 	viewName    = "view"
 	produceName = "produce"
+	driftName   = "drift"
 )
 
 func scoreReport(latency *replica.Latencies) replica.Component {
@@ -39,33 +39,30 @@ func viewReport(latency *replica.Latencies) replica.Component {
 	}}
 }
 
+func driftReport() replica.Component {
+	return replica.Component{Name: driftName, Measures: replica.Measures{
+		Records: "creditstream_drift_decisions_total", Errors: "creditstream_drift_aborts_total", Lag: "creditstream_drift_lag",
+	}}
+}
+
 func produceReport() replica.Component {
 	return replica.Component{Name: produceName, Measures: replica.Measures{Records: "creditstream_producer_applications_total"}}
 }
 
-// scoreFlags say how the stream is scored.
+// scoreFlags say which applications the scorer takes.
 type scoreFlags struct {
-	Group         string `help:"Consumer group of the scorer." default:"scorer" placeholder:"NAME"`
-	Sessions      int    `help:"Transactional sessions of this process; several overlap one's commit with another's work." default:"2" placeholder:"N"`
-	GroupProtocol string `help:"Group protocol of the scorer: ${enum}. consumer (KIP-848, Kafka 4) takes its timeouts from the broker's group configuration; see topics apply." enum:"classic,consumer" default:"classic"`
-	Static        bool   `help:"Static group membership of the scorer, classic only: a restart within the session timeout moves no partition, but SIGTERM hands none over before that timeout."`
-	From          string `help:"Where a group without commits begins: start, end or an RFC 3339 time. Needed only when predictions already holds decisions from the stream." placeholder:"start|end|TIME"`
+	Group string `help:"Consumer group of the scorer." default:"scorer" placeholder:"NAME"`
+	From  string `help:"Where a group without commits begins: start, end or an RFC 3339 time. Needed only when predictions already holds decisions from the stream." placeholder:"start|end|TIME"`
 }
 
-// maxSessions is more than any process has cores for.
-const maxSessions = 64
-
 // addScorer adds the scorer.
-func (f *scoreFlags) addScorer(s *services, m modelFlags) error {
-	from, err := stream.ParseFrom(f.From)
+func (f *scoreFlags) addScorer(s *services, m modelFlags, as memberFlags) error {
+	from, err := member.ParseFrom(f.From)
 	if err != nil {
 		return err
 	}
-	if f.Sessions < 1 || f.Sessions > maxSessions {
-		return fmt.Errorf("--sessions %d: expected 1 … %d", f.Sessions, maxSessions)
-	}
-	if f.Static && f.GroupProtocol != stream.ProtocolClassic {
-		return errors.New("--static needs --group-protocol classic: with consumer a killed member's id stays taken until its session expires")
+	if err := as.checkMember(); err != nil {
+		return err
 	}
 	models, err := s.follower(m)
 	if err != nil {
@@ -74,15 +71,15 @@ func (f *scoreFlags) addScorer(s *services, m modelFlags) error {
 	latency := replica.NewLatencies()
 	scorer, err := stream.New(stream.Config{
 		Kafka: s.kafka.config(s.p, "score-"+s.instance), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Log: s.p.log,
-		Group: f.Group, Instance: s.instance, Sessions: f.Sessions,
-		Protocol: f.GroupProtocol, Static: f.Static, From: from,
+		Group: f.Group, Instance: s.instance, Sessions: as.Sessions,
+		Protocol: as.GroupProtocol, Static: as.Static, From: from,
 		Live: models.Live, Latencies: latency, Registerer: s.reg, Now: time.Now,
 	})
 	if err != nil {
 		return err
 	}
 	s.add(scoreReport(latency), true, scorer)
-	s.p.log.Info("scoring", "group", f.Group, "instance", s.instance, "sessions", f.Sessions)
+	s.p.log.Info("scoring", "group", f.Group, "instance", s.instance, "sessions", as.Sessions)
 	return nil
 }
 

@@ -14,9 +14,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/drift/aggregate"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/internal/telemetry"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/producer"
@@ -32,6 +34,9 @@ const (
 	demoPrefix     = "credit"
 	demoGroup      = "scorer"
 	demoInstance   = "demo"
+	demoDriftGroup = "drift"
+	// Drift is to be seen while one looks.
+	demoBucket = time.Second
 	// How long the demo's Redis keeps a decision. miniredis is in memory, and the
 	// demo runs for days.
 	demoTTL = 5 * time.Minute
@@ -147,10 +152,11 @@ func (d *demo) makeTopics(ctx context.Context, p *process, keepAll bool) error {
 }
 
 // demoKept is how many bytes the demo keeps of each topic that grows, 100 MB in
-// all (of replicas, which is compacted, it is only the segments' size that follows): the embedded broker keeps an index of every batch in memory, and a quiet
-// stream has a batch for nearly every record.
+// all: the embedded broker keeps an index of every batch in memory, and a quiet
+// stream has a batch for nearly every record. Of replicas, which is compacted, it is
+// only the size of its segments that follows.
 func demoKept(t schemas.Topics) map[string]int64 {
-	return map[string]int64{t.Applications: 26e6, t.Predictions: 57e6, t.DLQ: 8e6, t.Outcomes: 3e6, t.DriftPanes: 2e6, t.DriftStatus: 2e6, t.DriftAlerts: 1e6, t.Replicas: 1e6}
+	return map[string]int64{t.Applications: 26e6, t.Predictions: 49e6, t.DLQ: 8e6, t.Outcomes: 3e6, t.DriftPanes: 10e6, t.DriftStatus: 2e6, t.DriftAlerts: 1e6, t.Replicas: 1e6}
 }
 
 // demoTopics is the catalogue, small: an hour or 100 MB, or all of a run that
@@ -197,6 +203,15 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 		return err
 	}
 	d.report(viewReport(latency), nil, v)
+	counts, err := aggregate.New(aggregate.Config{
+		Kafka: d.kafka.config(p, "drift"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: demoDriftGroup, Instance: "demo",
+		Sessions: 1, Protocol: member.ProtocolClassic, Static: true, From: member.From{Start: true}, Bucket: demoBucket,
+		Live: models.Live, Decisions: decided{view.NewStore(viewClient)}, Registerer: reg,
+	})
+	if err != nil {
+		return err
+	}
+	d.report(driftReport(), nil, models, counts)
 	config := (&produceCmd{
 		kafkaFlags: d.kafka, Population: true, IDPrefix: producer.DefaultIDPrefix, Count: c.Decisions, Rate: c.Rate, Seed: c.Seed,
 		Scenario: c.Scenario, ScenarioAfter: demoScenarioAfter, ScenarioRamp: demoScenarioRamp, OutcomesFor: producer.OutcomesForApproved,
@@ -208,7 +223,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	}
 	apply := applicants{emitter, scorer, d.watch}
 	d.report(produceReport(), nil, apply)
-	d.components = withCodec(d.codec, models, scorer, v, d.watch, apply, aging{d.redis})
+	d.components = withCodec(d.codec, models, scorer, v, counts, d.watch, apply, aging{d.redis})
 	listener, err := demoListen(c.APIListen)
 	if err != nil {
 		return err
@@ -235,7 +250,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 // none.
 func (d *demo) report(r replica.Component, models *release.Follower, parts ...lifecycle.Component) {
 	if models != nil {
-		r.Models = func() *schemas.ReplicaModels { return servedModels(models) }
+		r = serving(r, models)
 	}
 	d.reports = append(d.reports, reportOn(r, demoInstance, parts...))
 }

@@ -29,7 +29,7 @@ type cli struct {
 	Demo    demoCmd     `cmd:"" help:"Everything in one place, nothing to install: applications decided before your eyes."`
 	Model   modelCmd    `cmd:"" help:"Bundles and routes: look, verify, score a file, release, route, roll back."`
 	API     apiCmd      `cmd:"" name:"api" help:"Answer over HTTP: decisions, look-ups, a page and documentation."`
-	Run     runCmd      `cmd:"" help:"Run several of score, view and api in one process."`
+	Several runCmd      `cmd:"" name:"run" help:"Run several of score, view and api in one process."`
 	Produce produceCmd  `cmd:"" help:"Emit applications and their outcomes: a CSV file replayed, or a synthetic population."`
 	Score   scoreCmd    `cmd:"" help:"Score applications exactly once: predictions, dead letters and offsets in one transaction."`
 	Topics  topicsCmd   `cmd:"" help:"The topics, as the catalogue says."`
@@ -37,8 +37,11 @@ type cli struct {
 	View    viewCmd     `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
 	Doing   replicasCmd `cmd:"" name:"replicas" help:"Show what every running component is doing."`
 	Tail    tailCmd     `cmd:"" help:"Show predictions as they come, or those of one application."`
+	Drift   driftCmd    `cmd:"" help:"Count decisions and their outcomes, exactly once: what drift is judged by."`
+	Explain explainCmd  `cmd:"" help:"Take a decision apart: make it again, and show what every feature contributed."`
 	Erase   eraseCmd    `cmd:"" help:"Remove an application from the Redis view."`
 	Verify  verifyCmd   `cmd:"" help:"Judge a run: nothing lost, nothing duplicated, nothing altered."`
+	Dataset datasetCmd  `cmd:"" help:"Training data from the stream: predictions joined with what became of the loans."`
 	DLQ     dlqCmd      `cmd:"" name:"dlq" help:"Records that could not be scored: look at them, replay them."`
 	Health  healthCmd   `cmd:"" help:"Ask a running component whether it can do its work; for health checks."`
 	Version versionCmd  `cmd:"" help:"Print the version."`

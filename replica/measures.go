@@ -1,8 +1,8 @@
 package replica
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -70,10 +70,13 @@ func (m Measures) count(s samples, r *schemas.Replica) {
 			r.Decisions.Decline += n
 		}
 	}
+	behind := map[int32]int64{} // partitions of one number belong together, of whichever topic
 	for _, one := range s[m.Lag] {
 		if partition, err := strconv.ParseInt(one.labels["partition"], 10, 32); err == nil {
-			r.Lag = append(r.Lag, schemas.PartitionLag{Partition: int32(partition), Offsets: int64(one.value)})
+			behind[int32(partition)] += int64(one.value)
 		}
 	}
-	slices.SortFunc(r.Lag, func(a, b schemas.PartitionLag) int { return cmp.Compare(a.Partition, b.Partition) })
+	for _, partition := range slices.Sorted(maps.Keys(behind)) {
+		r.Lag = append(r.Lag, schemas.PartitionLag{Partition: partition, Offsets: behind[partition]})
+	}
 }
