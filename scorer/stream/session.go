@@ -64,7 +64,11 @@ func (s *session) turn(ctx context.Context, sess *kgo.GroupTransactSession) (com
 	if err := s.member.Polled(ctx, sess.Client(), fetches); err != nil || fetches.NumRecords() == 0 {
 		return false, err
 	}
-	return s.transact(ctx, sess, fetches)
+	committed, err = s.transact(ctx, sess, fetches)
+	if committed && fetches.NumRecords() < quietBatch {
+		member.Sleep(ctx, restTime)
+	}
+	return committed, err
 }
 
 // transact answers what was polled in one transaction. It says whether that was
@@ -83,7 +87,7 @@ func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, 
 	}
 	m.scoring.Observe((decoded.Sub(decoding) + now().Sub(began)).Seconds())
 	committed, cause, err := s.member.Commit(ctx, sess, now, func(ctx context.Context, promise func() func(*kgo.Record, error)) {
-		s.batch.produce(ctx, sess, promise)
+		s.batch.produce(ctx, sess, began, promise)
 	})
 	if cause != nil || err != nil {
 		s.batch.drop()
