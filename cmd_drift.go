@@ -62,5 +62,5 @@ func (c *driftCmd) Run(p *process) error {
 		return err
 	}
 	p.log.Info("counting decisions and outcomes", "group", c.Group, "instance", c.Instance, "bucket", c.Bucket)
-	return serveComponents(p, c.Listen, reg, withCodec(codec, models, a)...)
+	return serveReported(p, c.kafkaFlags, c.Listen, reg, driftReport(), c.Instance, withCodec(codec, models, a)...)
 }
