@@ -206,6 +206,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	flags := apiFlags{APIListen: listener.Addr().String(), Feed: true, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
 	own, stop, err := flags.components(p, apiParts{
 		kafka: d.kafka, redis: redisAt, codec: d.codec, listener: listener, live: models.Live, reg: reg, process: process,
+		demo: demoScenario{emitter},
 	})
 	if err != nil {
 		return err

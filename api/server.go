@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/creditstream/creditstream/drift/report"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -50,6 +51,8 @@ type Config struct {
 	Lookup      Lookup
 	Idempotency Idempotency
 	Feed        Feed  // nil: there is no feed
+	Drift       Drift // nil: drift is not followed
+	Demo        Demo  // nil: this is no demo
 	Keys        *Keys // nil: no key is asked for
 	LocalOnly   bool  // only requests to a name of this machine are answered
 	Limits      Limits
@@ -82,6 +85,7 @@ type Server struct {
 	streams chan struct{} // one per open stream of decisions
 	origins *http.CrossOriginProtection
 	jobs    sync.Pool // of *job
+	report  *report.Writer
 	handler http.Handler
 	closing chan struct{} // closed when the server stops
 }
@@ -98,6 +102,9 @@ func New(c Config) (*Server, error) {
 	}
 	s.jobs.New = func() any { return newJob() }
 	var err error
+	if s.report, err = report.NewWriter(); err != nil {
+		return nil, err
+	}
 	s.handler, err = s.routes()
 	return s, err
 }
