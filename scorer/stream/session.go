@@ -187,6 +187,9 @@ func (s *session) work(ctx context.Context) (worked bool, err error) {
 			return worked, err
 		}
 		worked = worked || committed
+		if committed && fetches.NumRecords() < quietBatch && !sleep(ctx, restTime) {
+			return worked, nil
+		}
 	}
 }
 
@@ -238,7 +241,7 @@ func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, 
 		return false, permanent(err, "scoring with model %s", live.Champion.Version)
 	}
 	m.scoring.Observe((decoded.Sub(decoding) + now().Sub(began)).Seconds())
-	committed, cause, err := s.commit(end, sess)
+	committed, cause, err := s.commit(end, sess, began)
 	if cause != nil || err != nil {
 		s.batch.drop()
 	}
@@ -266,12 +269,12 @@ func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, 
 // commit writes the batch and ends its transaction. cause is the first produce
 // that failed: the transaction is then aborted, for its offsets would otherwise
 // be committed without it.
-func (s *session) commit(ctx context.Context, sess *kgo.GroupTransactSession) (committed bool, cause, err error) {
+func (s *session) commit(ctx context.Context, sess *kgo.GroupTransactSession, at time.Time) (committed bool, cause, err error) {
 	if err := sess.Begin(); err != nil {
 		return false, nil, err
 	}
 	failed := kgo.AbortingFirstErrPromise(sess.Client())
-	s.batch.produce(ctx, sess, failed.Promise)
+	s.batch.produce(ctx, sess, at, failed.Promise)
 	if err := sess.Client().Flush(ctx); err != nil {
 		return false, nil, fmt.Errorf("producing: %w", err)
 	}

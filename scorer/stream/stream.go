@@ -40,6 +40,12 @@ const (
 	// About what a large transaction takes to produce: the first part of it is on
 	// its way while the last is made.
 	lingerTime = 10 * time.Millisecond
+	// How long a session rests after a transaction of fewer than quietBatch
+	// applications. Kafka writes a transaction's markers after it has answered its
+	// end; what is produced before they are there is put off by the broker, 20 ms by
+	// default (add.partitions.to.txn.retry.backoff.ms).
+	restTime   = 3 * time.Millisecond
+	quietBatch = 1_000
 	// What one transaction may hold when there is a backlog.
 	maxBatch = 20_000
 	// The dead letters' max.message.bytes: an application of 1 MiB fits whole.
