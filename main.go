@@ -34,6 +34,7 @@ type cli struct {
 	InForce configCmd  `cmd:"" name:"config" help:"What is in force and where it came from."`
 	View    viewCmd    `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
 	Tail    tailCmd    `cmd:"" help:"Show predictions as they come, or those of one application."`
+	Drift   driftCmd   `cmd:"" help:"Count decisions and their outcomes, exactly once: what drift is judged by."`
 	Erase   eraseCmd   `cmd:"" help:"Remove an application from the Redis view."`
 	Verify  verifyCmd  `cmd:"" help:"Judge a run: nothing lost, nothing duplicated, nothing altered."`
 	DLQ     dlqCmd     `cmd:"" name:"dlq" help:"Records that could not be scored: look at them, replay them."`
