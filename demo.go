@@ -209,7 +209,12 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	if err != nil {
 		return err
 	}
+	judges, err := c.judges(p, d, models.Live)
+	if err != nil {
+		return err
+	}
 	d.components = withCodec(d.codec, models, scorer, v, counts, d.watch, applicants{emitter, scorer, d.watch}, aging{d.redis})
+	d.components = append(d.components, judges...)
 	listener, err := demoListen(c.APIListen)
 	if err != nil {
 		return err

@@ -408,10 +408,11 @@ async function showDrift() {
 
 function alertItem(a) {
   const item = el("li", a.state);
-  const moved = (a.contributors || []).map((c) => `${c.feature} (PSI ${c.psi.toFixed(2)})`).join(", ");
-  item.append(el("span", "badge " + a.state, (a.state === "firing" ? "■ " : "✓ ") + a.alert), ` ${a.state} since ${clock(new Date(a.since))}`);
-  if (moved && a.state === "firing") item.append("; moved: " + moved);
-  item.title = `${a.statistic} ${a.value.toPrecision(3)}, threshold ${a.threshold.toPrecision(3)}, over ${a.window.name} (${number.format(a.window.decisions)} decisions)`;
+  item.append(el("span", "badge " + a.state, (a.state === "firing" ? "■ " : "✓ ") + a.alert));
+  const own = a.contributors.find((c) => a.alert.endsWith("/" + c.feature));
+  item.append(el("small", "", ` ${own ? `PSI ${own.psi.toFixed(2)} ` : ""}${a.state === "firing" ? "since" : "over since"} ${clock(new Date(a.since))}`));
+  const moved = a.contributors.map((c) => `${c.feature} (PSI ${c.psi.toFixed(2)})`).join(", ");
+  item.title = `${a.statistic} ${a.value.toPrecision(3)}, threshold ${a.threshold.toPrecision(3)}, over ${number.format(a.window.decisions)} decisions${moved ? "; moved: " + moved : ""}`;
   return item;
 }
 
