@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -188,9 +189,18 @@ func TestNoAlertIsToldTwiceOrForgottenWhenEvaluatorsDie(t *testing.T) {
 	w := newWorld(t)
 	panes := story(t, 31)
 	whole, decisions := alone(t, panes)
-	stop := run(w.evaluator())
+	heard := &ear{}
+	stop := run(w.evaluator(func(c *Config) { c.Notifier = heard }))
+	rng := rand.New(rand.NewPCG(31, 31))
+	written := int64(0)
 	for chunk := range slices.Chunk(panes, 6) {
 		w.write(chunk...)
+		for _, p := range chunk {
+			written += p.Decisions
+		}
+		if rng.IntN(2) == 0 { // or in the middle of what was just written
+			w.evaluated(written)
+		}
 		usurper, err := kgo.NewClient(append(w.config.Options(), kgo.TransactionalID("t-"+Group))...)
 		require.NoError(t, err)
 		_, _, err = usurper.ProducerID(t.Context())
@@ -201,6 +211,9 @@ func TestNoAlertIsToldTwiceOrForgottenWhenEvaluatorsDie(t *testing.T) {
 	require.NoError(t, stop())
 	require.Equal(t, whole, w.told())
 	require.InDelta(t, 10_100, s.Windows[1].Decisions, 100, "windows are whole again")
+	for _, a := range whole {
+		require.Contains(t, heard.told(), a, "whoever is to be told hears of it, if not once only")
+	}
 }
 
 func TestStoppedAndStartedAgainNothingIsToldTwice(t *testing.T) {

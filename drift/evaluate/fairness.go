@@ -3,6 +3,7 @@ package evaluate
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -19,6 +20,10 @@ const (
 	// paragraph; 2 % is what its section 15 A asks records of).
 	fairDecisions = 200
 	fairShare     = 0.02
+	// fairAct is the evidence from which an alert fires. The whole 95 % interval
+	// lies below four fifths long before; but there are many groups and many looks,
+	// and the group that is approved most often is partly so by chance.
+	fairAct = 8
 )
 
 // fairness compares the approval rate of every protected group with that of the
@@ -61,17 +66,22 @@ func fairness(groups map[string]drift.Decided) []drift.GroupStatus {
 				a, b := counts[groupName(attribute, g.Group)], counts[groupName(attribute, best.Group)]
 				g.Ratio, g.Lower, g.Upper = statistic.Ratio(a.Approve, g.Decisions, b.Approve, best.Decisions)
 			}
-			switch {
-			case !judged(g, total) || g.Ratio >= fourFifths:
-			case g.Upper < fourFifths:
-				g.State = drift.Act
-			default:
-				g.State = drift.Watch
+			if judged(g, total) && g.Upper < fourFifths {
+				if g.State = drift.Watch; belowFourFifths(g) >= fairAct {
+					g.State = drift.Act
+				}
 			}
 			all = append(all, g)
 		}
 	}
 	return all
+}
+
+// belowFourFifths is the evidence that a ratio is below four fifths: -log10 of the
+// probability of one as small at one look if it were not.
+func belowFourFifths(g drift.GroupStatus) float64 {
+	standardError := math.Log(g.Upper/g.Lower) / (2 * statistic.Normal95)
+	return statistic.NormalEvidence(math.Log(fourFifths/g.Ratio) / standardError)
 }
 
 // judged says whether a group is large enough to be compared, and one at all.

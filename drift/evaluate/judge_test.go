@@ -217,6 +217,16 @@ func TestMoreDefaultsThanPromisedFire(t *testing.T) {
 	require.Greater(t, b.all[0].Value, b.all[0].Threshold)
 }
 
+func TestPerformanceMayBeLeftToTheStatus(t *testing.T) {
+	b := newBench(t, 11)
+	b.judge.limits.leavePerformance = true
+	for range 40 {
+		b.fold(b.city.loans(100, func(p float64) float64 { return min(1, 1.5*p) }))
+	}
+	require.Empty(t, b.told)
+	require.Equal(t, drift.Watch, b.status().Outcomes.Versions[0].State)
+}
+
 func TestOldVersionsAreForgotten(t *testing.T) {
 	b := newBench(t, 12)
 	for i := range mostVersions + 3 {

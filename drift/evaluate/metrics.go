@@ -36,7 +36,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		malformed:      f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_malformed_panes_total", Help: "Records on the panes topic that are no panes."}),
 		otherReference: f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_other_reference_decisions_total", Help: "Decisions that were counted over another reference than the champion's, and not compared."}),
 		aborts:         f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_evaluator_aborts_total", Help: "Aborted transactions of the evaluator; they are written again."}),
-		told:           f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_drift_alerts_total", Help: "Alerts told by state; those that fire are told again by an evaluator that takes over."}, []string{"state"}),
+		told:           f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_drift_alerts_total", Help: "Alerts written by state."}, []string{"state"}),
 		evaluation:     f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_drift_evaluation_seconds", Help: "One evaluation of every window.", Buckets: prometheus.ExponentialBuckets(0.0001, 2, 14)}),
 		active:         f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_drift_evaluator_active", Help: "1 while this process is the evaluator that works."}),
 		lastDecision:   f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_drift_last_decision_timestamp_seconds", Help: "Bucket of the newest decision that was evaluated."}),

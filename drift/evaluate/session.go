@@ -240,38 +240,35 @@ func (s *session) write(ctx context.Context, t *tenure) error {
 		e.metrics.aborts.Inc()
 		return nil
 	}
-	told := t.told
+	told, before := t.told, []schemas.Alert(nil)
 	if t.written.IsZero() { // what the owner before wrote last may not have reached whoever is told
-		told = append(stillFiring(status, told), told...)
+		before = earlier(status, told)
 	}
 	t.told, t.changed, t.written = nil, false, now
 	e.metrics.show(status)
 	e.note(nil)
-	e.tell(told)
+	e.tell(told, before)
 	return nil
 }
 
-// stillFiring are the alerts of a status that fire and are not among those told.
-func stillFiring(status *drift.Status, told []schemas.Alert) (firing []schemas.Alert) {
+// earlier are the alerts of a status that are not among those told.
+func earlier(status *drift.Status, told []schemas.Alert) (before []schemas.Alert) {
 	for _, a := range status.Alerts {
-		again := slices.ContainsFunc(told, func(t schemas.Alert) bool { return t.Alert == a.Alert.Alert })
-		if a.State == schemas.AlertFiring && !again {
-			firing = append(firing, a.Alert)
+		if !slices.ContainsFunc(told, func(t schemas.Alert) bool { return t.Alert == a.Alert.Alert }) {
+			before = append(before, a.Alert)
 		}
 	}
-	return firing
+	return before
 }
 
-func (e *Evaluator) tell(told []schemas.Alert) {
-	if len(told) == 0 {
-		return
-	}
+// tell says what is in the log now, and again what was there before.
+func (e *Evaluator) tell(told, before []schemas.Alert) {
 	for _, a := range told {
 		e.metrics.told.WithLabelValues(a.State).Inc()
 		e.config.Log.Warn("drift alert", "alert", a.Alert, "state", a.State, "statistic", a.Statistic, "value", a.Value, "threshold", a.Threshold)
 	}
-	if e.config.Notifier != nil {
-		e.config.Notifier.Notify(told)
+	if all := append(before, told...); e.config.Notifier != nil && len(all) > 0 {
+		e.config.Notifier.Notify(all)
 	}
 }
 

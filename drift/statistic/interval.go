@@ -24,8 +24,8 @@ func Jeffreys(k, n int64) (lower, upper float64) {
 	return lower, upper
 }
 
-// normal95 is how many standard errors an interval of 95 % reaches to each side.
-const normal95 = 1.959963984540054
+// Normal95 is how many standard errors an interval of 95 % reaches to each side.
+const Normal95 = 1.959963984540054
 
 // Ratio is (a/n) / (b/m) with its 95 % interval by the logarithm's normal
 // approximation (Katz et al., 1978), half a count added to each where a or b is 0.
@@ -39,6 +39,6 @@ func Ratio(a, n, b, m int64) (ratio, lower, upper float64) {
 		x, y, nn, mm = x+0.5, y+0.5, nn+0.5, mm+0.5
 	}
 	ratio = (x / nn) / (y / mm)
-	e := normal95 * math.Sqrt(max(0, 1/x-1/nn+1/y-1/mm))
+	e := Normal95 * math.Sqrt(max(0, 1/x-1/nn+1/y-1/mm))
 	return ratio, ratio * math.Exp(-e), ratio * math.Exp(e)
 }

@@ -66,7 +66,7 @@ func (s *session) turn(ctx context.Context, sess *kgo.GroupTransactSession) (com
 	}
 	committed, err = s.transact(ctx, sess, fetches)
 	if committed && fetches.NumRecords() < quietBatch {
-		member.Sleep(ctx, restTime) // the next poll sees that ctx has ended
+		member.Sleep(ctx, restTime)
 	}
 	return committed, err
 }
