@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -173,4 +174,30 @@ func TestWebhookFlagsThatAreRefused(t *testing.T) {
 	f("not encrypted", "--alert-webhook", "http://alerts:9093", "--alert-webhook-ca", "ca.pem")
 	t.Setenv("CREDITSTREAM_ALERT_WEBHOOK_TOKEN", "pa55")
 	f("would get the token in the clear", "--alert-webhook", "http://alerts:9093")
+}
+
+// The evaluator runs in another process, if at all: the API reads the topic.
+func TestTheAPIShowsTheNewestDriftStatus(t *testing.T) {
+	w := startAPI(t)
+	var code int
+	var body string
+	require.Eventually(t, func() bool { // 503 until the topic has been read
+		code, body, _ = w.get("/drift")
+		return code == http.StatusNotFound
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Contains(t, body, "creditstream drift")
+	status := drift.Status{EvaluatedAt: schemas.At(time.Unix(1_764_000_000, 0)), State: drift.Quiet, Decisions: 7}
+	value, err := json.Marshal(status)
+	require.NoError(t, err)
+	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: "t.drift.status", Value: value}).FirstErr())
+	require.Eventually(t, func() bool {
+		code, body, _ = w.get("/drift")
+		return code == http.StatusOK
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Equal(t, string(value), body)
+	code, body, header := w.get("/drift/report")
+	require.Equal(t, http.StatusOK, code)
+	require.Contains(t, header.Get("Content-Type"), "text/html")
+	require.Contains(t, body, "No decisions were counted")
+	require.Zero(t, w.stop())
 }

@@ -58,8 +58,7 @@ func TestThePageShowsDrift(t *testing.T) {
 	theReportShowsIt(b)
 
 	b.open("/")
-	b.waitFor(isLive)
-	require.Equal(t, "recession", value[string](b, `document.querySelector("#scenario").value`), "the page knows what is in force")
+	b.waitFor(isLive + ` && document.querySelector("#scenario").value === "recession"`) // the page knows what is in force
 	b.choose("#scenario", "steady")
 	b.eventually(`document.querySelectorAll("#alerts li").length > 0 && document.querySelectorAll("#alerts li.firing").length === 0`)
 	b.screenshot("drift-over")

@@ -18,7 +18,7 @@ type term struct {
 
 // glossary explains every figure of the page, for tooltips and for print.
 var glossary = []term{
-	{"Evidence", "What decides: how surely the values since the reference differ from it, all tests that were made before counted in. Reaching the threshold raises an alert; everything else here is shown to understand it."},
+	{"Evidence", "What decides: -log10 of the probability that chance alone makes a difference as large. 8 is one in a hundred million. Reaching the threshold, with a PSI that is not negligible, raises an alert; everything else here helps to understand it."},
 	{"PSI", "Population stability index: how much of the population sits elsewhere than in the reference. Below 0.1 little, 0.1 to 0.25 some, above that much."},
 	{"JS", "Jensen-Shannon distance between both distributions: 0 the same, 1 nothing in common."},
 	{"KS", "Kolmogorov-Smirnov: the largest gap between both cumulative distributions, 0 to 1."},
@@ -26,7 +26,7 @@ var glossary = []term{
 	{"χ² p", "Probability of a difference this large by chance alone, if this were the only look ever taken. Small is suspicious; with many decisions it is small for shifts that do not matter."},
 	{"Missing", "Share of applications that did not say."},
 	{"Out of range", "Share of values outside the contract's range."},
-	{"Ratio", "Approval rate of the group over that of the group approved most often. Below 0.8 is looked at, and alerts when its whole 95 % interval is below."},
+	{"Ratio", "Approval rate of the group over that of the group approved most often. Worth a look where the whole 95 % interval lies below 0.8."},
 	{"AUC", "Probability that of one loan that defaulted and one that did not, the model gave the defaulted one the worse score. 0.5 is chance."},
 	{"Gini", "2 · AUC − 1."},
 	{"Brier", "Mean squared distance between the probability given and what happened. Small is good."},
