@@ -12,6 +12,7 @@ from credit_retrain import (
     bundle,
     check,
     dataset,
+    drift,
     drift_fixtures,
     fetch,
     fixtures,
@@ -93,6 +94,23 @@ def _fetch(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _drift(arguments: argparse.Namespace) -> int:
+    reference, current = drift.read(Path(arguments.reference)), drift.read(Path(arguments.current))
+    if not reference.scored:
+        reference = drift.score(reference, Path(arguments.bundle).read_bytes())
+    status, pages = drift.check(reference, current, arguments.drift_share)
+    drift.write(Path(arguments.out), status, pages)
+    data, concept = status["data_drift"], status["concept_drift"]
+    told = "not judged: too few outcomes are known"
+    if concept is not None:
+        told = "yes" if concept["drifted"] else "no"
+    print(
+        f"{arguments.out}: data drift {'yes' if data['drifted'] else 'no'} "
+        f"({data['drifted_columns']} of {len(data['columns'])} columns), concept drift {told}"
+    )
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """Build the command line."""
     out = argparse.ArgumentParser(
@@ -157,6 +175,22 @@ def parser() -> argparse.ArgumentParser:
         ROOT / "data" / "raw" / "UCI_Credit_Card.csv",
     )
     p.add_argument("--url", default=fetch.SOURCE, help="where from (default: %(default)s)")
+    p = commands.add_parser(
+        "drift", help="Compare the last inputs with the training data (Evidently): reports and drift_status.json."
+    )
+    p.add_argument("--reference", required=True, help="CSV in the contract's columns, as train.csv")
+    p.add_argument("--current", required=True, help="CSV that `creditstream drift current` writes")
+    p.add_argument("--out", required=True, help="folder for drift_report.html and drift_status.json")
+    p.add_argument(
+        "--bundle", default=str(SHIPPED), help="that scores a reference without scores (default: %(default)s)"
+    )
+    p.add_argument(
+        "--drift-share",
+        type=float,
+        default=drift.DRIFT_SHARE,
+        help="share of drifted columns from which all is called drifted (default: %(default)s)",
+    )
+    p.set_defaults(function=_drift)
     return out
 
 
