@@ -50,3 +50,11 @@ func TestAScorerStoppedInsideATransactionOnKafka(t *testing.T) {
 func TestAScorerOfTheConsumerProtocolStoppedInsideATransactionOnKafka(t *testing.T) {
 	newStage(t, given(t), "--group-protocol", "consumer").stoppedInside()
 }
+
+func TestAModelsLifeOnKafka(t *testing.T) {
+	newStage(t, given(t)).lives(2000)
+}
+
+func TestOfTwoRoutersAtOnceOneRoutesOnKafka(t *testing.T) {
+	newStage(t, given(t)).oneRoutes()
+}
