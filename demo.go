@@ -14,9 +14,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/drift/aggregate"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/internal/telemetry"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
@@ -29,6 +31,9 @@ const (
 	demoSessions   = 1
 	demoPrefix     = "credit"
 	demoGroup      = "scorer"
+	demoDriftGroup = "drift"
+	// Drift is to be seen while one looks.
+	demoBucket = time.Second
 	// How long the demo's Redis keeps a decision. miniredis is in memory, and the
 	// demo runs for days.
 	demoTTL = 5 * time.Minute
@@ -146,7 +151,7 @@ func (d *demo) makeTopics(ctx context.Context, p *process, keepAll bool) error {
 // all: the embedded broker keeps an index of every batch in memory, and a quiet
 // stream has a batch for nearly every record.
 func demoKept(t schemas.Topics) map[string]int64 {
-	return map[string]int64{t.Applications: 26e6, t.Predictions: 58e6, t.DLQ: 8e6, t.Outcomes: 3e6, t.DriftPanes: 2e6, t.DriftStatus: 2e6, t.DriftAlerts: 1e6}
+	return map[string]int64{t.Applications: 26e6, t.Predictions: 50e6, t.DLQ: 8e6, t.Outcomes: 3e6, t.DriftPanes: 10e6, t.DriftStatus: 2e6, t.DriftAlerts: 1e6}
 }
 
 // demoTopics is the catalogue, small: an hour or 100 MB, or all of a run that
@@ -187,6 +192,14 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	if err != nil {
 		return err
 	}
+	counts, err := aggregate.New(aggregate.Config{
+		Kafka: d.kafka.config(p, "drift"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: demoDriftGroup, Instance: "demo",
+		Sessions: 1, Protocol: member.ProtocolClassic, Static: true, From: member.From{Start: true}, Bucket: demoBucket,
+		Live: models.Live, Decisions: decided{view.NewStore(viewClient)}, Registerer: reg,
+	})
+	if err != nil {
+		return err
+	}
 	config := (&produceCmd{
 		kafkaFlags: d.kafka, Population: true, IDPrefix: producer.DefaultIDPrefix, Count: c.Decisions, Rate: c.Rate, Seed: c.Seed,
 		Scenario: c.Scenario, ScenarioAfter: demoScenarioAfter, ScenarioRamp: demoScenarioRamp, OutcomesFor: producer.OutcomesForApproved,
@@ -196,7 +209,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	if err != nil {
 		return err
 	}
-	d.components = withCodec(d.codec, models, scorer, v, d.watch, applicants{emitter, scorer, d.watch}, aging{d.redis})
+	d.components = withCodec(d.codec, models, scorer, v, counts, d.watch, applicants{emitter, scorer, d.watch}, aging{d.redis})
 	listener, err := demoListen(c.APIListen)
 	if err != nil {
 		return err

@@ -34,8 +34,11 @@ type cli struct {
 	InForce configCmd  `cmd:"" name:"config" help:"What is in force and where it came from."`
 	View    viewCmd    `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
 	Tail    tailCmd    `cmd:"" help:"Show predictions as they come, or those of one application."`
+	Drift   driftCmd   `cmd:"" help:"Count decisions and their outcomes, exactly once: what drift is judged by."`
+	Explain explainCmd `cmd:"" help:"Take a decision apart: make it again, and show what every feature contributed."`
 	Erase   eraseCmd   `cmd:"" help:"Remove an application from the Redis view."`
 	Verify  verifyCmd  `cmd:"" help:"Judge a run: nothing lost, nothing duplicated, nothing altered."`
+	Dataset datasetCmd `cmd:"" help:"Training data from the stream: predictions joined with what became of the loans."`
 	DLQ     dlqCmd     `cmd:"" name:"dlq" help:"Records that could not be scored: look at them, replay them."`
 	Health  healthCmd  `cmd:"" help:"Ask a running component whether it can do its work; for health checks."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -41,8 +41,8 @@ type probability struct {
 // logOdds are the margin that a probability came from.
 func (p probability) logOdds() float64 { return math.Log(p.Probability / (1 - p.Probability)) }
 
-// tally counts the decisions of one revision.
-type tally struct {
+// turnout counts the decisions of one revision.
+type turnout struct {
 	stream map[int32]int // by the application's partition
 	api    int
 }
@@ -50,7 +50,7 @@ type tally struct {
 // note keeps a decision; the caller holds mu.
 func (w *witness) note(d decision) {
 	w.decisions = append(w.decisions, d)
-	n := w.tallies[d.Revision]
+	n := w.turnouts[d.Revision]
 	if d.channel == "api" {
 		n.api++
 	} else {
@@ -59,14 +59,14 @@ func (w *witness) note(d decision) {
 		}
 		n.stream[d.source.partition]++
 	}
-	w.tallies[d.Revision] = n
+	w.turnouts[d.Revision] = n
 }
 
 // under counts the decisions under a revision so far.
-func (w *witness) under(revision int64) tally {
+func (w *witness) under(revision int64) turnout {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := w.tallies[revision]
+	n := w.turnouts[revision]
 	n.stream = maps.Clone(n.stream)
 	return n
 }

@@ -58,3 +58,9 @@ func TestAModelsLifeOnKafka(t *testing.T) {
 func TestOfTwoRoutersAtOnceOneRoutesOnKafka(t *testing.T) {
 	newStage(t, given(t)).oneRoutes()
 }
+
+func TestDecisionsAreCountedOnceOnKafka(t *testing.T) {
+	dataset := os.Getenv("DATASET")
+	require.FileExists(t, dataset, "DATASET must name the UCI CSV file")
+	countedOnce(t, given(t), 200_000, 8, "--file", dataset, "--loop", "--rate", "0")
+}

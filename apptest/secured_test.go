@@ -117,7 +117,7 @@ func (s *securedServers) startRedis() {
 	require.NoError(s.t, err)
 	rules := "user default off\n"
 	found := regexp.MustCompile(`(?m)^user creditstream-(\w+) .*$`).FindAllStringSubmatch(string(doc), -1)
-	require.Len(s.t, found, 2, "docs/security.md has a rule for view and one for api")
+	require.Len(s.t, found, 3, "docs/security.md has a rule for view, one for api and one for drift")
 	for _, m := range found {
 		require.Contains(s.t, m[0], ">PASSWORD ")
 		rules += strings.Replace(m[0], ">PASSWORD", ">"+password(m[1]), 1) + "\n"
@@ -330,6 +330,11 @@ func TestSecuredKafkaAndRedisOnKafka(t *testing.T) {
 		return v
 	}
 	require.Equal(t, verdict{Applications: 500, Predictions: 500, APIOnly: 1}, judged())
+	drift := s.service(s.withRedis("creditstream-drift", password("drift"), s.as("drift", sha256, "drift", "--from", "start")...)...).ready()
+	until(t, time.Minute, "every decision and outcome is counted", func() bool {
+		return drift.measures(`creditstream_drift_decisions_total 501`) && drift.measures(`creditstream_drift_outcomes_total\{result="matched"\} [1-9]\d*`)
+	})
+	drift.terminate()
 	s.run(bearer(tokenFile, "tail", "over-https")...)
 	turnedDown := s.keep(start(t, "tail", bearer(s.secret("forged", marker), "tail", "x")...))
 	<-turnedDown.ended

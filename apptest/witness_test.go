@@ -33,7 +33,7 @@ type witness struct {
 	replays      map[string]int      // guarded by mu, markers by the dead letter they name
 	asked        map[string][][]byte // guarded by mu, predictions of POST /predict by id
 	decisions    []decision          // guarded by mu, as they came
-	tallies      map[int64]tally     // guarded by mu, of decisions by revision
+	turnouts     map[int64]turnout   // guarded by mu, of decisions by revision
 }
 
 // place is a record's partition and offset.
@@ -68,7 +68,7 @@ type decided struct {
 func watch(t *testing.T, s servers, prefix string) *witness {
 	w := &witness{
 		t: t, prefix: prefix, seed: maphash.MakeSeed(),
-		applications: map[place]applied{}, answers: map[place][]answer{}, last: map[string]decided{}, replays: map[string]int{}, asked: map[string][][]byte{}, tallies: map[int64]tally{},
+		applications: map[place]applied{}, answers: map[place][]answer{}, last: map[string]decided{}, replays: map[string]int{}, asked: map[string][][]byte{}, turnouts: map[int64]turnout{},
 	}
 	config := sarama.NewConfig()
 	config.ClientID = "witness"

@@ -8,7 +8,17 @@ import os
 import sys
 from pathlib import Path
 
-from credit_retrain import bundle, check, dataset, fetch, fixtures, population, thresholds, train
+from credit_retrain import (
+    bundle,
+    check,
+    dataset,
+    drift_fixtures,
+    fetch,
+    fixtures,
+    population,
+    thresholds,
+    train,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "model" / "shipped" / "credit-default.bundle"
@@ -65,6 +75,11 @@ def _fixtures(arguments: argparse.Namespace) -> int:
     print(
         thresholds.write(out / "testdata" / "shipped-thresholds.json.gz", shipped, training, arguments.seed)
     )
+    return 0
+
+
+def _drift_fixtures(arguments: argparse.Namespace) -> int:
+    print(drift_fixtures.write(Path(arguments.out), arguments.seed))
     return 0
 
 
@@ -128,6 +143,12 @@ def parser() -> argparse.ArgumentParser:
         "--bundle",
         default=str(SHIPPED),
         help="whose thresholds the rows are around (default: %(default)s)",
+    )
+    command(
+        "drift-fixtures",
+        "Write the counts that drift statistics are tested on.",
+        _drift_fixtures,
+        ROOT / "drift" / "statistic" / "testdata",
     )
     p = command(
         "fetch",

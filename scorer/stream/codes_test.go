@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/creditstream/creditstream/internal/local"
 )
 
 // codes are all that the protocol has.
@@ -76,7 +78,7 @@ func survives(t *testing.T, key kmsg.Key, codes []*kerr.Error, options ...kfake.
 		if code == nil {
 			return nil, nil, false
 		}
-		return refusal(request, code.Code), nil, true
+		return local.Refusal(request, code.Code), nil, true
 	})
 	ended := 0
 	stopped := make(chan struct{})

@@ -131,17 +131,3 @@ func TestAGroupOfAnotherProgramIsRefused(t *testing.T) {
 	require.Eventually(t, func() bool { _, generation := other.GroupMetadata(); return generation >= 0 }, time.Minute, time.Millisecond)
 	require.ErrorContains(t, w.scorer("one").Run(t.Context()), "choose another --group")
 }
-
-func TestFromText(t *testing.T) {
-	f := func(text string, want From) {
-		from, err := ParseFrom(text)
-		require.NoError(t, err)
-		require.Equal(t, want, from)
-	}
-	f("", From{})
-	f("start", From{Start: true})
-	f("end", From{End: true})
-	f("2026-11-23T10:00:00Z", From{Time: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)})
-	_, err := ParseFrom("yesterday")
-	require.ErrorContains(t, err, `--from "yesterday"`)
-}

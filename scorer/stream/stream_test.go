@@ -383,7 +383,7 @@ func TestStoppingDoesNotWaitForARebalance(t *testing.T) {
 	answer := make(chan struct{})
 	w.broker.Cluster().ControlKey(int16(kmsg.Heartbeat), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		w.broker.Cluster().KeepControl()
-		return refusal(request, kerr.RebalanceInProgress.Code), nil, true
+		return local.Refusal(request, kerr.RebalanceInProgress.Code), nil, true
 	})
 	w.broker.Cluster().ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
 		w.broker.Cluster().KeepControl()
