@@ -13,6 +13,7 @@ import (
 	"github.com/creditstream/creditstream/api"
 	"github.com/creditstream/creditstream/consumer/tail"
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/drift/latest"
 	"github.com/creditstream/creditstream/internal/certs"
 	"github.com/creditstream/creditstream/internal/idempotency"
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -95,6 +96,7 @@ type apiParts struct {
 	latency  *replica.Latencies // of decisions; nil: nobody asks
 	reg      *prometheus.Registry
 	process  *readiness // of all that the process runs
+	demo     api.Demo   // nil: this is none
 }
 
 // components are the API and what it needs of its own; stop frees what they hold
@@ -137,11 +139,13 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	}
 	replicas := replica.NewFollower(parts.kafka.config(p, "replicas"), schemas.NewTopics(parts.kafka.Prefix), p.log, time.Now)
 	all = append(all, replicas)
+	status := latest.NewFollower(parts.kafka.config(p, "drift-status"), schemas.NewTopics(parts.kafka.Prefix), p.log)
+	all = append(all, status)
 	watch := &redisWatch{client: client, log: p.log}
 	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, Publish: f.PublishTimeout}
 	server, err := api.New(api.Config{
 		Listener: listener, TLS: encrypted, Live: parts.live, Publisher: predictionPublisher{writer, parts.codec}, Lookup: view.NewStore(client),
-		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: feed, Replicas: replicas, Latencies: parts.latency, Keys: keys, Limits: limits,
+		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: feed, Replicas: replicas, Latencies: parts.latency, Drift: driftFeed{status}, Demo: parts.demo, Keys: keys, Limits: limits,
 		// Without keys, being on this machine is what lets a caller in (check).
 		LocalOnly: keys == nil && !f.NoAuth,
 		Metrics:   promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.process.ready, Pending: parts.process.pending,

@@ -221,9 +221,14 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	if err != nil {
 		return err
 	}
+	judges, err := c.judges(p, d, models.Live)
+	if err != nil {
+		return err
+	}
 	apply := applicants{emitter, scorer, d.watch}
 	d.report(produceReport(), nil, apply)
 	d.components = withCodec(d.codec, models, scorer, v, counts, d.watch, apply, aging{d.redis})
+	d.components = append(d.components, judges...)
 	listener, err := demoListen(c.APIListen)
 	if err != nil {
 		return err
@@ -234,6 +239,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	latency = replica.NewLatencies()
 	own, stop, err := flags.components(p, apiParts{
 		kafka: d.kafka, redis: redisAt, codec: d.codec, listener: listener, live: models.Live, latency: latency, reg: reg, process: process,
+		demo: demoScenario{emitter},
 	})
 	if err != nil {
 		return err

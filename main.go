@@ -37,7 +37,7 @@ type cli struct {
 	View    viewCmd     `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
 	Doing   replicasCmd `cmd:"" name:"replicas" help:"Show what every running component is doing."`
 	Tail    tailCmd     `cmd:"" help:"Show predictions as they come, or those of one application."`
-	Drift   driftCmd    `cmd:"" help:"Count decisions and their outcomes, exactly once: what drift is judged by."`
+	Drift   driftCmd    `cmd:"" help:"Count decisions and their outcomes, each exactly once, and judge whether they drift; reports."`
 	Explain explainCmd  `cmd:"" help:"Take a decision apart: make it again, and show what every feature contributed."`
 	Erase   eraseCmd    `cmd:"" help:"Remove an application from the Redis view."`
 	Verify  verifyCmd   `cmd:"" help:"Judge a run: nothing lost, nothing duplicated, nothing altered."`

@@ -44,7 +44,8 @@ func record(description string, properties object, optional ...string) object {
 
 // openAPI is the OpenAPI 3.1 document. What the contract says of a prediction and
 // its features comes from the contract's own schema.
-func openAPI(version string) ([]byte, error) {
+// demo says whether there is one to describe.
+func openAPI(version string, demo bool) ([]byte, error) {
 	var prediction struct {
 		Required   []string       `json:"required"`
 		Properties map[string]any `json:"properties"`
@@ -56,6 +57,18 @@ func openAPI(version string) ([]byte, error) {
 	if !ok {
 		return nil, errors.New("OpenAPI: the prediction's schema has no features")
 	}
+	all, documents := paths(), components(features, object{"type": "object", "required": prediction.Required, "properties": prediction.Properties})
+	tags := []object{{"name": "predict"}, {"name": "decisions"}, {"name": "drift"}, {"name": "model"}, {"name": "operations"}}
+	add := func(more, described object) {
+		maps.Copy(all, more)
+		maps.Copy(documents, described)
+	}
+	add(driftPaths(), driftComponents())
+	if demo {
+		add(demoPaths(), demoComponents())
+		tags = append(tags, object{"name": "demo"})
+	}
+	hostIsLookedAt(all)
 	document := object{
 		"openapi": "3.1.0",
 		"info": object{
@@ -65,15 +78,15 @@ func openAPI(version string) ([]byte, error) {
 			"license":     object{"name": "MIT", "identifier": "MIT"},
 		},
 		"servers":  []object{{"url": "./"}},
-		"tags":     []object{{"name": "predict"}, {"name": "decisions"}, {"name": "model"}, {"name": "operations"}},
+		"tags":     tags,
 		"security": []object{{"bearer": []string{}}, {"header": []string{}}, {}},
-		"paths":    paths(),
+		"paths":    all,
 		"components": object{
 			"securitySchemes": object{
 				"bearer": object{"type": "http", "scheme": "bearer", "description": "Needed where the server has a file of keys."},
 				"header": object{"type": "apiKey", "in": "header", "name": "X-API-Key"},
 			},
-			"schemas":   components(features, object{"type": "object", "required": prediction.Required, "properties": prediction.Properties}),
+			"schemas":   documents,
 			"responses": problemResponses(),
 			"headers": object{
 				"Retry-After": object{"description": "Seconds until another try is worth while.", "schema": object{"type": "integer", "minimum": 1}},
@@ -145,7 +158,7 @@ func paths() object {
 		return o
 	}
 	example := exampleFeatures()
-	all := object{
+	return object{
 		"/predict": object{"post": object{
 			"operationId": "predict", "tags": []string{"predict"}, "summary": "Decide one application",
 			"parameters": []object{idempotencyKey, {
@@ -203,12 +216,16 @@ func paths() object {
 			"responses": object{"200": object{"description": "OpenAPI 3.1", "content": object{"application/json": object{"schema": object{"type": "object"}}}}},
 		}},
 	}
-	for _, path := range all { // the Host is looked at before anything else
+}
+
+// hostIsLookedAt adds to every operation that the Host is looked at before anything
+// else.
+func hostIsLookedAt(paths object) {
+	for _, path := range paths {
 		for _, operation := range path.(object) {
 			operation.(object)["responses"].(object)["421"] = object{"$ref": "#/components/responses/Problem421"}
 		}
 	}
-	return all
 }
 
 func components(features, prediction object) object {

@@ -13,11 +13,11 @@ import (
 
 // routes is every path there is.
 func (s *Server) routes() (http.Handler, error) {
-	page, err := newPage()
+	page, err := s.newPage()
 	if err != nil {
 		return nil, err
 	}
-	openapi, err := openAPI(s.config.Version)
+	openapi, err := openAPI(s.config.Version, s.config.Demo != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +42,13 @@ func (s *Server) routes() (http.Handler, error) {
 	get(r, "/replicas", s.guard(s.replicas))
 	get(r, "/decisions", s.guard(s.decisions))
 	r.Get(streamRoute, s.guardStream(s.decisionStream))
+	get(r, "/drift", s.guard(s.driftStatus))
+	get(r, "/drift/alerts", s.guard(s.driftAlerts))
+	get(r, "/drift/report", s.guard(s.driftReport))
+	if s.config.Demo != nil {
+		get(r, scenarioRoute, s.guard(s.scenario))
+		r.Post(scenarioRoute, s.guard(s.setScenario))
+	}
 
 	get(r, "/openapi.json", asset("application/json", "", openapi))
 	if err := docs(r); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/creditstream/creditstream/drift/report"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -57,6 +58,8 @@ type Config struct {
 	Feed        Feed      // nil: there is no feed
 	Replicas    Replicas  // nil: what replicas are doing is not followed
 	Latencies   Latencies // of requests that decide; nil: nobody asks
+	Drift       Drift     // nil: drift is not followed
+	Demo        Demo      // nil: this is no demo
 	Keys        *Keys     // nil: no key is asked for
 	LocalOnly   bool      // only requests to a name of this machine are answered
 	Limits      Limits
@@ -89,6 +92,7 @@ type Server struct {
 	streams chan struct{} // one per open stream of decisions
 	origins *http.CrossOriginProtection
 	jobs    sync.Pool // of *job
+	report  *report.Writer
 	handler http.Handler
 	closing chan struct{} // closed when the server stops
 }
@@ -105,6 +109,9 @@ func New(c Config) (*Server, error) {
 	}
 	s.jobs.New = func() any { return newJob() }
 	var err error
+	if s.report, err = report.NewWriter(); err != nil {
+		return nil, err
+	}
 	s.handler, err = s.routes()
 	return s, err
 }
