@@ -360,7 +360,14 @@ func TestEvaluationsAreOfWhatIsThere(t *testing.T) {
 
 func BenchmarkEvaluate(b *testing.B) {
 	bench := newBench(&testing.T{}, 1)
-	bench.blocks(60)
+	for range timeSlots { // every slot of a day, then every slot of an hour
+		bench.fold(bench.city.pane(100))
+		bench.city.at += micros(24 * time.Hour / timeSlots)
+	}
+	for range timeSlots {
+		bench.fold(bench.city.pane(100))
+		bench.city.at += micros(time.Hour / timeSlots)
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		bench.status()
