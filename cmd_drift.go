@@ -56,7 +56,7 @@ func (c *driftServeCmd) Run(p *process) error {
 	if c.Bucket < time.Second || c.Bucket%time.Second != 0 {
 		return fmt.Errorf("--bucket %s: expected whole seconds, at least 1s", c.Bucket)
 	}
-	if err := c.webhookFlags.check(); err != nil {
+	if err := c.checkWebhook(); err != nil {
 		return err
 	}
 	reg := telemetry.NewRegistry()
