@@ -7,7 +7,7 @@ BENCH_VENV := .venv-bench
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-plot fuzz lint generate python test-python data train check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-plot fuzz lint generate python test-python data train check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ bench-stream: build $(BENCH_VENV)/.installed ## The stream beside a copy and a P
 
 bench-http: build $(BENCH_VENV)/.installed ## POST /predict beside a bare handler and FastAPI (needs wrk); takes DATASET
 	@DATASET="$(DATASET)" bench/http.sh $(ARGS)
+
+bench-drift: python ## How seldom and how soon drift is seen, beside Evidently; takes DATASET, ARGS='-runs 20 -longest 200' for a quick look
+	$(GO) run ./bench/drift -data "$(DATASET)" -python $(VENV)/bin/python $(ARGS)
 
 bench-plot: ## Draw docs/benchmarks.svg from the figures in docs/benchmarks
 	$(GO) run ./bench/plot docs/benchmarks docs/benchmarks.svg

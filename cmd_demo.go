@@ -99,7 +99,10 @@ func (c *demoCmd) run(p *process, d *demo, status *statusLine) error {
 	if terminal || !c.Exit {
 		shown.Go(func() { d.show(ctx, status, terminal) })
 	}
-	err := lifecycle.Run(ctx, drainTime, p.log, d.components...)
+	reporter, err := newReporter(p, d.kafka, d.reg, d.reports...)
+	if err == nil {
+		err = reporting(reporter, func() error { return lifecycle.Run(ctx, drainTime, p.log, d.components...) })
+	}
 	stop()
 	shown.Wait()
 	status.show("")

@@ -85,5 +85,5 @@ func (c *driftServeCmd) Run(p *process) error {
 		return err
 	}
 	p.log.Info("counting decisions and outcomes", "group", c.Group, "instance", c.Instance, "bucket", c.Bucket)
-	return serveComponents(p, c.Listen, reg, withCodec(codec, append([]lifecycle.Component{models, a}, judges...)...)...)
+	return serveReported(p, c.kafkaFlags, c.Listen, reg, driftReport(), c.Instance, withCodec(codec, append([]lifecycle.Component{models, a}, judges...)...)...)
 }

@@ -39,6 +39,7 @@ func (s *Server) routes() (http.Handler, error) {
 	r.Post("/predict/batch", s.guard(s.predictBatch))
 	get(r, "/predictions/{id}", s.guard(s.prediction))
 	get(r, "/model", s.guard(s.model))
+	get(r, "/replicas", s.guard(s.replicas))
 	get(r, "/decisions", s.guard(s.decisions))
 	r.Get(streamRoute, s.guardStream(s.decisionStream))
 	get(r, "/drift", s.guard(s.driftStatus))
@@ -129,7 +130,12 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			if v := recover(); v != nil {
 				s.recovered(a, r, v)
 			}
-			s.metrics.observe(r, a.status, s.config.Now().Sub(began))
+			took := s.config.Now().Sub(began)
+			s.metrics.observe(r, a.status, took)
+			// What is posted is to be decided.
+			if s.config.Latencies != nil && r.Method == http.MethodPost && a.status == http.StatusOK {
+				s.config.Latencies.Observe(took, 1)
+			}
 		}()
 		next.ServeHTTP(a, r)
 	})

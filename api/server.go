@@ -34,6 +34,11 @@ type Lookup interface {
 	Prediction(ctx context.Context, applicationID string) ([]byte, bool, error)
 }
 
+// Latencies take how long decisions took.
+type Latencies interface {
+	Observe(took time.Duration, n int) // n of them
+}
+
 // Limits bound what clients may ask for.
 type Limits struct {
 	PerSecond float64       // requests of one caller; 0: no limit
@@ -50,11 +55,13 @@ type Config struct {
 	Publisher   Publisher
 	Lookup      Lookup
 	Idempotency Idempotency
-	Feed        Feed  // nil: there is no feed
-	Drift       Drift // nil: drift is not followed
-	Demo        Demo  // nil: this is no demo
-	Keys        *Keys // nil: no key is asked for
-	LocalOnly   bool  // only requests to a name of this machine are answered
+	Feed        Feed      // nil: there is no feed
+	Drift       Drift     // nil: drift is not followed
+	Demo        Demo      // nil: this is no demo
+	Replicas    Replicas  // nil: what replicas are doing is not followed
+	Latencies   Latencies // of requests that decide; nil: nobody asks
+	Keys        *Keys     // nil: no key is asked for
+	LocalOnly   bool      // only requests to a name of this machine are answered
 	Limits      Limits
 	Metrics     http.Handler // of GET /metrics
 	Ready       func() error // nil result: decisions can be made
