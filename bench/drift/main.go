@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.IntVar(&s.Runs, "runs", 200, "runs, each with a reference of its own")
 	flags.IntVar(&s.Reference, "reference", 24_000, "rows of a reference")
 	flags.IntVar(&s.Window, "window", sequential.BlockSize, "decisions in a window")
-	flags.IntVar(&s.Longest, "longest", 5_000, "windows after which a run without alarm ends")
+	flags.IntVar(&s.Longest, "longest", 2_000, "windows after which a run without alarm ends")
 	flags.Uint64Var(&s.Seed, "seed", 1, "of everything that is drawn")
 	workers := flags.Int("workers", runtime.NumCPU(), "runs at once; changes no figure")
 	python := flags.String("python", "", "Python with Evidently; empty: without it")
