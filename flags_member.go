@@ -3,14 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/creditstream/creditstream/internal/member"
 )
 
 // memberFlags say how a process takes part in its consumer group.
 type memberFlags struct {
-	Instance      string `help:"Name of this replica, unique in its group and the same after a restart (default: the host name)." placeholder:"NAME"`
+	instanceFlags
 	Sessions      int    `help:"Transactional sessions of this process; several overlap one's commit with another's work." default:"2" placeholder:"N"`
 	GroupProtocol string `help:"Group protocol: ${enum}. consumer (KIP-848, Kafka 4) takes its timeouts from the broker's group configuration; see topics apply." enum:"classic,consumer" default:"classic"`
 	Static        bool   `help:"Static group membership, classic only: a restart within the session timeout moves no partition, but SIGTERM hands none over before that timeout."`
@@ -27,10 +26,7 @@ func (f *memberFlags) checkMember() (err error) {
 		return fmt.Errorf("--sessions %d: expected 1 … %d", f.Sessions, maxSessions)
 	case f.Static && f.GroupProtocol != member.ProtocolClassic:
 		return errors.New("--static needs --group-protocol classic: with consumer a killed member's id stays taken until its session expires")
-	case f.Instance == "":
-		if f.Instance, err = os.Hostname(); err != nil {
-			return fmt.Errorf("--instance is not set and the host has no name: %w", err)
-		}
 	}
-	return nil
+	f.Instance, err = f.instance()
+	return err
 }

@@ -28,6 +28,11 @@ const (
 	checkInterval = time.Second
 )
 
+// Latencies take how long predictions took to be readable.
+type Latencies interface {
+	Observe(took time.Duration, n int) // n of them
+}
+
 // Config is what the view needs.
 type Config struct {
 	Kafka      kafka.Config
@@ -37,6 +42,7 @@ type Config struct {
 	Group      string
 	Lifetimes  Lifetimes
 	Log        *slog.Logger
+	Latencies  Latencies // from decided_at until it can be read; nil: nobody asks
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
 

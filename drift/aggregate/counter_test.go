@@ -211,3 +211,28 @@ func TestOutcomesAreCountedByVersionAndScore(t *testing.T) {
 	_, err = drift.DecodePane(value)
 	require.NoError(t, err)
 }
+
+func FuzzBins(f *testing.F) {
+	ref := shippedReference(f)
+	f.Add(uint8(0), int32(200_000), 1.5, 20.0)
+	f.Add(uint8(4), int32(math.MinInt32), -1e12, 1e12)
+	f.Fuzz(func(t *testing.T, feature uint8, v int32, low, high float64) {
+		i := int(feature) % schemas.NumFeatures
+		if !(low < high) || math.IsInf(low, 0) || math.IsInf(high, 0) {
+			return // no reference has such
+		}
+		d := &ref.Features[i].Distribution
+		was := *d
+		defer func() { *d = was }()
+		*d = model.Distribution{Edges: []float64{low, high}, Counts: make([]int64, 3)}
+		b := NewBins(ref)
+		got := b.features[i].slot(v) - b.features[i].first
+		want := d.Bin(float64(v))
+		if rule := schemas.FeatureRules[i]; v == schemas.Missing {
+			want = 3
+		} else if v < rule.Min || v > rule.Max {
+			want = 4
+		}
+		require.Equal(t, want, got, "%s %d in %v", schemas.FeatureRules[i].Name, v, d.Edges)
+	})
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -141,19 +140,6 @@ func (s *session) malformed(r *kgo.Record, err error) (bool, error) {
 	if !wire.IsBroken(err) {
 		return false, err
 	}
-	s.log.Error("left out: not what belongs on the topic", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "error", withoutValues(err))
+	s.log.Error("left out: not what belongs on the topic", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "error", schemas.WithoutValues(err))
 	return true, nil
-}
-
-// withoutValues is a decoding error without values: logs never carry features.
-func withoutValues(err error) string {
-	contract, ok := errors.AsType[*schemas.ContractError](err)
-	if !ok {
-		return err.Error()
-	}
-	var broken []string
-	for _, v := range contract.Violations {
-		broken = append(broken, v.Field+" "+v.Rule)
-	}
-	return strings.Join(broken, "; ")
 }

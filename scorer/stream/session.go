@@ -59,7 +59,7 @@ func (s *session) turn(ctx context.Context, sess *kgo.GroupTransactSession) (com
 	fetches := sess.PollRecords(ctx, s.limit)
 	if ctx.Err() != nil {
 		// What was polled is not committed: the next owner reads it again.
-		return false, nil
+		return false, nil //nolint:nilerr // told to stop is not a failure
 	}
 	if err := s.member.Polled(ctx, sess.Client(), fetches); err != nil || fetches.NumRecords() == 0 {
 		return false, err
@@ -77,7 +77,7 @@ func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, 
 	m, now := s.parent.metrics, s.parent.config.Now
 	decoding := now()
 	if s.batch.decode(ctx, s.parent.config.Topics, fetches, s.poison, now) != nil {
-		return false, nil // told to stop while a schema could not be had
+		return false, nil //nolint:nilerr // told to stop while a schema could not be had
 	}
 	decoded := now()
 	live := s.parent.config.Live() // one snapshot per transaction
@@ -146,6 +146,7 @@ func (s *session) count(live *release.LiveSet, fetches kgo.Fetches, began time.T
 	for i := range b.sources {
 		m.endToEnd.Observe(now.Sub(b.apps[i].AppliedAt.Time()).Seconds())
 	}
+	s.tellLatencies(now)
 	for decision, n := range b.decisions() {
 		m.decisions.WithLabelValues(decision).Add(float64(n))
 	}
@@ -154,5 +155,22 @@ func (s *session) count(live *release.LiveSet, fetches kgo.Fetches, began time.T
 	}
 	if len(s.poison) > 0 {
 		fetches.EachRecord(func(r *kgo.Record) { delete(s.poison, sourceOf(r)) })
+	}
+}
+
+// mostTimed is how many applications of a transaction are handed to Latencies, each
+// for its share of the others: they were all committed at once.
+const mostTimed = 1_000
+
+// tellLatencies tells how long the decisions of a committed batch took.
+func (s *session) tellLatencies(now time.Time) {
+	latencies, b := s.parent.config.Latencies, s.batch
+	if latencies == nil {
+		return
+	}
+	n := len(b.sources)
+	step := 1 + n/mostTimed
+	for i := 0; i < n; i += step {
+		latencies.Observe(now.Sub(b.apps[i].AppliedAt.Time()), min(step, n-i))
 	}
 }

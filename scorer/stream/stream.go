@@ -43,6 +43,11 @@ const (
 	ProtocolConsumer = member.ProtocolConsumer
 )
 
+// Latencies take how long decisions took.
+type Latencies interface {
+	Observe(took time.Duration, n int) // n of them
+}
+
 // Config is what the loop needs.
 type Config struct {
 	Kafka      kafka.Config
@@ -56,6 +61,7 @@ type Config struct {
 	Codec      *wire.Codec             // nil: JSON only
 	Live       func() *release.LiveSet // nil result: nothing serves yet; once it is not nil it stays so
 	Log        *slog.Logger
+	Latencies  Latencies // from applied_at to the commit; nil: nobody asks
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
 }
