@@ -56,6 +56,8 @@ type Config struct {
 	Lookup      Lookup
 	Idempotency Idempotency
 	Feed        Feed      // nil: there is no feed
+	Drift       Drift     // nil: drift is not followed
+	Demo        Demo      // nil: this is no demo
 	Replicas    Replicas  // nil: what replicas are doing is not followed
 	Latencies   Latencies // of requests that decide; nil: nobody asks
 	Drift       Drift     // nil: drift is not followed

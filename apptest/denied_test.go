@@ -28,7 +28,7 @@ func (s *securedServers) deniedAtWork(scorer []string, granted []grant, produce 
 	one := s.service(scorer...).ready()
 	steady := s.keep(start(t, "produce", append(produce, "--count", strconv.Itoa(n), "--rate", "500")...))
 	until(t, time.Minute, "it works", func() bool {
-		status, text := page(one.listen, "/metrics")
+		status, text := shownBy(one.listen, "/metrics")
 		found := scored.FindStringSubmatch(text)
 		if status != http.StatusOK || found == nil {
 			return false

@@ -101,7 +101,7 @@ func (g *stage) askedInTurn(a *asker) {
 
 // saysWhy says whether a service is not ready for a reason.
 func saysWhy(listen, reason string) bool {
-	status, text := page(listen, "/readyz")
+	status, text := shownBy(listen, "/readyz")
 	return status == http.StatusServiceUnavailable && strings.Contains(text, reason)
 }
 

@@ -48,12 +48,12 @@ func TestABundleThatCannotServeServesNowhere(t *testing.T) {
 		g.put("models", bad.version, bad.content)
 		g.putRoute(bad.version)
 		waits := func(listen string) bool {
-			status, text := page(listen, "/readyz")
+			status, text := shownBy(listen, "/readyz")
 			return status == http.StatusOK && strings.Contains(text, bad.version) && strings.Contains(text, bad.why)
 		}
 		until(t, time.Minute, "both say that it is refused", func() bool { return waits(scorer.listen) && waits(listen) })
 		for _, a := range []string{scorer.listen, listen} {
-			_, metrics := page(a, "/metrics")
+			_, metrics := shownBy(a, "/metrics")
 			require.Contains(t, metrics, fmt.Sprintf("creditstream_models_refused{version=%q} 1\n", bad.version))
 			require.Contains(t, metrics, fmt.Sprintf("creditstream_models_route_revision %d\n", current))
 		}
@@ -77,8 +77,8 @@ func TestABundleThatCannotServeServesNowhere(t *testing.T) {
 		return n.api > 0 && len(n.stream) > 0
 	})
 	until(t, time.Minute, "nothing is waited for", func() bool {
-		_, one := page(scorer.listen, "/readyz")
-		_, other := page(listen, "/readyz")
+		_, one := shownBy(scorer.listen, "/readyz")
+		_, other := shownBy(listen, "/readyz")
 		return !strings.Contains(one+other, "waits")
 	})
 	g.answered()
@@ -101,7 +101,7 @@ func TestAVersionKeepsItsFirstBytes(t *testing.T) {
 	require.Contains(t, g.refused("model", "release", bundleFile(t, impostor)), "released already with other bytes")
 	g.put("models", "candidate", impostor)
 	until(t, time.Minute, "it is passed over", func() bool {
-		_, metrics := page(one.listen, "/metrics")
+		_, metrics := shownBy(one.listen, "/metrics")
 		return strings.Contains(metrics, "creditstream_models_ignored_records_total 1\n")
 	})
 	g.emit(200)

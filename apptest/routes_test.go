@@ -108,8 +108,8 @@ func (g *stage) putRoute(champion string) {
 	g.put("routes", "", value)
 }
 
-// page is what a service shows; the status is 0 while it does not listen yet.
-func page(listen, path string) (status int, text string) {
+// shownBy is what a service shows; the status is 0 while it does not listen yet.
+func shownBy(listen, path string) (status int, text string) {
 	answer, err := http.Get("http://" + listen + path)
 	if err != nil {
 		return 0, ""
