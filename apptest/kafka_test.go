@@ -51,6 +51,14 @@ func TestAScorerOfTheConsumerProtocolStoppedInsideATransactionOnKafka(t *testing
 	newStage(t, given(t), "--group-protocol", "consumer").stoppedInside()
 }
 
+func TestAModelsLifeOnKafka(t *testing.T) {
+	newStage(t, given(t)).lives(2000)
+}
+
+func TestOfTwoRoutersAtOnceOneRoutesOnKafka(t *testing.T) {
+	newStage(t, given(t)).oneRoutes()
+}
+
 func TestDecisionsAreCountedOnceOnKafka(t *testing.T) {
 	dataset := os.Getenv("DATASET")
 	require.FileExists(t, dataset, "DATASET must name the UCI CSV file")

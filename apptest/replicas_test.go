@@ -1,12 +1,9 @@
 package apptest
 
 import (
-	"archive/zip"
 	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,35 +40,6 @@ func (g *stage) replicas() []shown {
 	return d.Replicas
 }
 
-// bundle is the shipped one as another version.
-func bundle(t *testing.T, version string) []byte {
-	whole, err := os.ReadFile("../model/shipped/credit-default.bundle")
-	require.NoError(t, err)
-	from, err := zip.NewReader(bytes.NewReader(whole), int64(len(whole)))
-	require.NoError(t, err)
-	var out bytes.Buffer
-	to := zip.NewWriter(&out)
-	for _, f := range from.File {
-		r, err := f.Open()
-		require.NoError(t, err)
-		text, err := io.ReadAll(r)
-		require.NoError(t, err)
-		if f.Name == "manifest.json" {
-			var manifest map[string]json.RawMessage
-			require.NoError(t, json.Unmarshal(text, &manifest))
-			manifest["version"] = json.RawMessage(strconv.Quote(version))
-			text, err = json.Marshal(manifest)
-			require.NoError(t, err)
-		}
-		w, err := to.Create(f.Name)
-		require.NoError(t, err)
-		_, err = w.Write(text)
-		require.NoError(t, err)
-	}
-	require.NoError(t, to.Close())
-	return out.Bytes()
-}
-
 // fails runs a command that must fail, and returns what it said.
 func (g *stage) fails(args ...string) string {
 	a := start(g.t, args[0], g.with(args...)...)
@@ -90,7 +58,7 @@ func TestARefusedBundleIsReportedByEveryReplicaWhileTheOldOneServes(t *testing.T
 
 	client := newClient(t, g.servers)
 	topic := g.prefix + ".models"
-	good := bundle(t, "v2")
+	good := unpackShipped(t).pack("v2")
 	corrupt := bytes.Clone(good)
 	corrupt[len(corrupt)/2] ^= 1
 	var at int64

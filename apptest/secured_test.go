@@ -322,12 +322,14 @@ func TestSecuredKafkaAndRedisOnKafka(t *testing.T) {
 		return append(args, "--brokers", s.kafka, "--prefix", securedPrefix, "--tls", "--tls-ca", s.path("ca.pem"),
 			"--sasl-mechanism", "OAUTHBEARER", "--sasl-token-file", file)
 	}
-	var v verdict
-	until(t, time.Minute, "the group's offsets are at the end", func() bool {
-		s.run(bearer(tokenFile, "verify", "--json", "--group", securedGroup)...).answer(&v)
-		return v.Pending == 0
-	})
-	require.Equal(t, verdict{Applications: 500, Predictions: 500, APIOnly: 1}, v)
+	judged := func() (v verdict) {
+		until(t, time.Minute, "the group's offsets are at the end", func() bool {
+			s.run(bearer(tokenFile, "verify", "--json", "--group", securedGroup)...).answer(&v)
+			return v.Pending == 0
+		})
+		return v
+	}
+	require.Equal(t, verdict{Applications: 500, Predictions: 500, APIOnly: 1}, judged())
 	drift := s.service(s.withRedis("creditstream-drift", password("drift"), s.as("drift", sha256, "drift", "--from", "start")...)...).ready()
 	until(t, time.Minute, "every decision and outcome is counted", func() bool {
 		return drift.measures(`creditstream_drift_decisions_total 501`) && drift.measures(`creditstream_drift_outcomes_total\{result="matched"\} [1-9]\d*`)
@@ -339,6 +341,7 @@ func TestSecuredKafkaAndRedisOnKafka(t *testing.T) {
 	require.Contains(t, string(turnedDown.stderr.bytes()), "turn the token down: look at --sasl-token-file")
 
 	one.terminate()
+	s.deniedAtWork(scorer, grants["scorer"], s.as("producer", sha256, "produce"), judged)
 	for _, g := range grants["scorer"] {
 		want := map[string]string{
 			"topic": g.operation + " on topic " + g.name,

@@ -92,6 +92,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		figures.Rules = append(figures.Rules, one)
 	}
 	if *python != "" {
+		if err := save(*out, figures); err != nil { // Evidently takes its time
+			return err
+		}
 		fmt.Fprintln(stderr, "Evidently")
 		s.Runs = *evidentlyRuns
 		rules, err := p.evidently(ctx, s, *python, *dataset, stderr)
@@ -101,10 +104,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		figures.Rules, figures.EvidentlyRuns = append(figures.Rules, rules...), *evidentlyRuns
 	}
 	show(stdout, figures)
-	if *out == "" {
+	return save(*out, figures)
+}
+
+func save(path string, figures report) error {
+	if path == "" {
 		return nil
 	}
-	return measure.Save(*out, figures)
+	return measure.Save(path, figures)
 }
 
 // feature is the index of a feature by its name.

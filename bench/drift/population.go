@@ -170,18 +170,15 @@ func (p *population) shifted(feature int, psi float64) *sampler {
 	}
 	moved := func(theta float64) (weights []float64, psi float64) {
 		weights = make([]float64, size)
-		sum := 0.0
+		shares, sum := make([]float64, size), 0.0
 		for b, share := range base {
 			weights[b] = math.Exp(theta * float64(b) / float64(size))
 			sum += weights[b] * share
 		}
 		for b, share := range base {
-			weights[b] /= sum
-			if share > 0 {
-				psi += (share*weights[b] - share) * math.Log(weights[b])
-			}
+			shares[b] = weights[b] * share / sum
 		}
-		return weights, psi
+		return weights, psiOfShares(base, shares)
 	}
 	low, high := 0.0, 50.0
 	for range 100 {
@@ -199,6 +196,17 @@ func (p *population) shifted(feature int, psi float64) *sampler {
 		s.sums[i] = sum
 	}
 	return s
+}
+
+// psiOfShares is the population stability index of two distributions that are known
+// exactly.
+func psiOfShares(base, moved []float64) (psi float64) {
+	for b, share := range base {
+		if share > 0 {
+			psi += (moved[b] - share) * math.Log(moved[b]/share)
+		}
+	}
+	return psi
 }
 
 // window draws n rows and counts them. rows, unless nil, takes which they were.

@@ -24,7 +24,7 @@ type Config struct {
 	Kafka    kafka.Config
 	Topics   schemas.Topics
 	Codec    *wire.Codec // nil: JSON only
-	Progress io.Writer   // told how far a long search has come
+	Progress io.Writer   // told how far a long search has come; nil: nobody is
 
 	chunk int64 // offsets of the first stretch; 0: firstChunk
 }
@@ -180,7 +180,7 @@ func (s *searcher) search(ctx context.Context, partition int32, id string, newes
 		if found = append(found, here...); newest && len(found) > 0 {
 			return found[:1], nil
 		}
-		if to = from; to > start {
+		if to = from; to > start && s.Progress != nil {
 			fmt.Fprintf(s.Progress, "%s/%d: %d of %d offsets looked through, %d decisions found\n", s.Topics.Predictions, partition, end-to, end-start, len(found))
 		}
 	}

@@ -11,12 +11,15 @@ from pathlib import Path
 from credit_retrain import (
     bundle,
     check,
+    data_report,
     dataset,
     drift,
     drift_fixtures,
     fetch,
     fixtures,
+    make_dataset,
     population,
+    sources,
     thresholds,
     train,
 )
@@ -29,19 +32,42 @@ def _report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def _rows(arguments: argparse.Namespace) -> dataset.Dataset:
+    """Return the rows to train on: those that `prepare` wrote, or what the sources hold."""
+    if arguments.prepared:
+        return make_dataset.read(Path(arguments.prepared)).data()
+    return _source(arguments).data
+
+
+def _source(arguments: argparse.Namespace) -> sources.Source:
+    return sources.choose(
+        arguments.data, arguments.dataset, arguments.export, arguments.min_labelled, _report
+    )
+
+
 def _prepare(arguments: argparse.Namespace) -> int:
-    data = dataset.read(dataset.locate(arguments.data))
-    training, test = dataset.split(data)
-    for name, part in (("train", training), ("test", test)):
-        path = Path(arguments.out) / f"{name}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.frame().to_csv(path, index=False)
-        print(f"{path}: {len(part)} rows, {part.digest()}")
+    current = Path(arguments.current) if arguments.current else None
+    out = Path(arguments.out)
+    facts = make_dataset.make(_source(arguments), out, current)
+    for name in ("train", "test"):
+        print(f"{out / name}.csv: {facts[name]['rows']} rows, {facts[name]['digest']}")
+    print(f"{out / 'current.csv'}: {facts['current']['rows']} rows, {facts['current']['origin']}")
     return 0
 
 
+def _validate(arguments: argparse.Namespace) -> int:
+    report = data_report.examine(Path(arguments.prepared))
+    written = data_report.write(report, Path(arguments.out))
+    for c in report.checks:
+        if not c.passed:
+            print(f"{'FAIL' if c.gating else 'note'}  {c.name}: {c.figure}")
+    verdict = "the data may be trained on" if report.passed() else "the data must not be trained on"
+    print(f"{verdict}: {len(report.checks)} checks, {' and '.join(str(path) for path in written)}")
+    return 0 if report.passed() else 1
+
+
 def _train(arguments: argparse.Namespace) -> int:
-    data = dataset.read(dataset.locate(arguments.data))
+    data = _rows(arguments)
     trained = train.train_bundle(data, arguments.version, arguments.created_at, arguments.seed, _report)
     bundle.write(Path(arguments.out), trained.content)
     print(
@@ -53,14 +79,14 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     path = Path(arguments.bundle)
-    data = dataset.read(dataset.locate(arguments.data))
+    data = dataset.read(dataset.locate(arguments.dataset))
     check.check(path.read_bytes(), data, _report)
     print(f"{path}: training again gives the same bytes")
     return 0
 
 
 def _population(arguments: argparse.Namespace) -> int:
-    training, _ = dataset.split(dataset.read(dataset.locate(arguments.data)))
+    training, _ = dataset.split(dataset.read(dataset.locate(arguments.dataset)))
     text = json.dumps(population.estimate(training, arguments.seed), separators=(",", ":")) + "\n"
     bundle.write(Path(arguments.out), text.encode())
     print(f"{arguments.out}: {len(text)} bytes")
@@ -68,7 +94,7 @@ def _population(arguments: argparse.Namespace) -> int:
 
 
 def _fixtures(arguments: argparse.Namespace) -> int:
-    training, _ = dataset.split(dataset.read(dataset.locate(arguments.data)))
+    training, _ = dataset.split(dataset.read(dataset.locate(arguments.dataset)))
     out = Path(arguments.out)
     for path in fixtures.write(out / "forest" / "testdata", training, arguments.seed):
         print(path)
@@ -86,11 +112,13 @@ def _drift_fixtures(arguments: argparse.Namespace) -> int:
 
 def _fetch(arguments: argparse.Namespace) -> int:
     if os.environ.get("DATASET"):
-        path = dataset.locate(None)
-        print(f"DATASET names {path}: {len(dataset.read(path))} rows; nothing is fetched")
-        return 0
-    path = fetch.fetch(Path(arguments.out), arguments.url, _report)
-    print(f"{path}: {len(dataset.read(path))} rows")
+        path = fetch.take(dataset.locate(None), Path(arguments.out))
+        _report(f"taken from {os.environ['DATASET']}, nothing is fetched")
+    else:
+        path = fetch.fetch(Path(arguments.out), arguments.url, _report)
+    rows = dataset.read(path)
+    known = "the UCI data" if rows.digest() == dataset.CANONICAL_DIGEST else "not the UCI data"
+    print(f"{path}: {len(rows)} rows, {known}")
     return 0
 
 
@@ -120,7 +148,9 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, text: str, function: object, default_out: Path) -> argparse.ArgumentParser:
         p = commands.add_parser(name, help=text, description=text)
-        p.add_argument("--data", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
+        p.add_argument(
+            "--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)"
+        )
         p.add_argument("--out", default=str(default_out), help="where to write (default: %(default)s)")
         p.add_argument(
             "--seed", type=int, default=42, help="of everything drawn at random (default: %(default)s)"
@@ -128,12 +158,35 @@ def parser() -> argparse.ArgumentParser:
         p.set_defaults(function=function)
         return p
 
-    command(
-        "prepare", "Check the data and write train.csv and test.csv.", _prepare, ROOT / "data" / "processed"
+    p = command(
+        "prepare",
+        "Check the data, write train.csv, test.csv and current.csv.",
+        _prepare,
+        ROOT / "data" / "processed",
     )
+    sources.add_arguments(p)
+    p.add_argument(
+        "--current",
+        metavar="FILE",
+        help="newest inputs, written by `creditstream drift current` (default: the hold-out stands in)",
+    )
+    p = commands.add_parser("validate", help="Say whether prepared data may be trained on.")
+    p.add_argument(
+        "--prepared",
+        default=str(ROOT / "data" / "processed"),
+        help="folder that `prepare` wrote (default: %(default)s)",
+    )
+    p.add_argument(
+        "--out",
+        default=str(ROOT / "data" / "reports"),
+        help="where to write validation.json and validation.md (default: %(default)s)",
+    )
+    p.set_defaults(function=_validate)
     p = command(
         "train", "Train a model and write its bundle.", _train, ROOT / "dist" / "credit-default.bundle"
     )
+    sources.add_arguments(p)
+    p.add_argument("--prepared", metavar="FOLDER", help="train on what `prepare` wrote, instead of --data")
     p.add_argument("--version", default="2026-11-23.1", help="of the model (default: %(default)s)")
     p.add_argument(
         "--created-at",
@@ -141,7 +194,7 @@ def parser() -> argparse.ArgumentParser:
         help="RFC 3339; given, so that the same training gives the same bytes (default: %(default)s)",
     )
     p = commands.add_parser("check", help="Train again and compare with a bundle, byte by byte.")
-    p.add_argument("--data", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
+    p.add_argument("--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
     p.add_argument(
         "--bundle",
         default=str(SHIPPED),

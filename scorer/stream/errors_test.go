@@ -204,6 +204,7 @@ func TestALargeRecordThatFailsIsCut(t *testing.T) {
 
 // The newer process works on, the older says why it ends, and neither comes back.
 func TestTwoProcessesUnderOneInstance(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.apply(0, 400)
 	old := w.scorer("same")
@@ -223,6 +224,7 @@ func TestTwoProcessesUnderOneInstance(t *testing.T) {
 // A process that hung past the transaction's timeout was fenced by the broker, not
 // by another process: it goes on with a new client.
 func TestAProcessThatHungGoesOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.apply(0, 400)
 	failures := w.fail(kmsg.EndTxn, 1, kerr.InvalidProducerEpoch)
@@ -243,6 +245,7 @@ func TestAProcessThatHungGoesOn(t *testing.T) {
 func TestATransactionThatDoesNotEndInTimeEndsTheProcess(t *testing.T) {
 	for _, key := range []kmsg.Key{kmsg.Produce, kmsg.EndTxn} {
 		t.Run(key.Name(), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			w.apply(0, 40)
 			code := kerr.NotLeaderForPartition

@@ -73,6 +73,7 @@ func TestAReplicaAllOfWhosePartitionsAreStoppedIsNotReady(t *testing.T) {
 }
 
 func TestAScorerIsNotReadyWhileKafkaIsAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.apply(0, 40)
 	s := w.scorer("one")

@@ -93,6 +93,7 @@ func TestStartAtATime(t *testing.T) {
 func TestReplicasThatStartAtOnceAgree(t *testing.T) {
 	for _, protocol := range []string{ProtocolClassic, ProtocolConsumer} {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			w.apply(0, 2000)
 			var stops []func() error
