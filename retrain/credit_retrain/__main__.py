@@ -229,7 +229,8 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--url", default=fetch.SOURCE, help="where from (default: %(default)s)")
     p = commands.add_parser(
-        "drift", help="Compare the last inputs with the training data (Evidently): reports and drift_status.json."
+        "drift",
+        help="Compare the last inputs with the training data (Evidently): reports and drift_status.json.",
     )
     p.add_argument("--reference", required=True, help="CSV in the contract's columns, as train.csv")
     p.add_argument("--current", required=True, help="CSV that `creditstream drift current` writes")
