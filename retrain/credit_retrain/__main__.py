@@ -8,14 +8,22 @@ import os
 import sys
 from pathlib import Path
 
-from credit_retrain import bundle, check, dataset, fetch, fixtures, population, thresholds, train
+from credit_retrain import bundle, check, dataset, fetch, fixtures, population, thresholds
+from credit_retrain import commands as model_commands
+from credit_retrain.commands import ROOT, SHIPPED, report
+from credit_retrain.native import NativeError
+from credit_retrain.tracking import TrackingError
 
-ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ROOT / "model" / "shipped" / "credit-default.bundle"
-
-
-def _report(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+PROBLEMS = (
+    dataset.DatasetError,
+    fetch.FetchError,
+    check.CheckError,
+    NativeError,
+    TrackingError,
+    ValueError,
+    OSError,
+)
+"""What is told in a line, without a trace."""
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
@@ -29,21 +37,10 @@ def _prepare(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _train(arguments: argparse.Namespace) -> int:
-    data = dataset.read(dataset.locate(arguments.data))
-    trained = train.train_bundle(data, arguments.version, arguments.created_at, arguments.seed, _report)
-    bundle.write(Path(arguments.out), trained.content)
-    print(
-        f"{arguments.out}: version {arguments.version}, {len(trained.content)} bytes, "
-        f"hold-out AUC {trained.metrics.auc:.4f}"
-    )
-    return 0
-
-
 def _check(arguments: argparse.Namespace) -> int:
     path = Path(arguments.bundle)
     data = dataset.read(dataset.locate(arguments.data))
-    check.check(path.read_bytes(), data, _report)
+    check.check(path.read_bytes(), data, report)
     print(f"{path}: training again gives the same bytes")
     return 0
 
@@ -73,7 +70,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
         path = dataset.locate(None)
         print(f"DATASET names {path}: {len(dataset.read(path))} rows; nothing is fetched")
         return 0
-    path = fetch.fetch(Path(arguments.out), arguments.url, _report)
+    path = fetch.fetch(Path(arguments.out), arguments.url, report)
     print(f"{path}: {len(dataset.read(path))} rows")
     return 0
 
@@ -98,15 +95,7 @@ def parser() -> argparse.ArgumentParser:
     command(
         "prepare", "Check the data and write train.csv and test.csv.", _prepare, ROOT / "data" / "processed"
     )
-    p = command(
-        "train", "Train a model and write its bundle.", _train, ROOT / "dist" / "credit-default.bundle"
-    )
-    p.add_argument("--version", default="2026-11-23.1", help="of the model (default: %(default)s)")
-    p.add_argument(
-        "--created-at",
-        default="2026-11-23T00:00:00Z",
-        help="RFC 3339; given, so that the same training gives the same bytes (default: %(default)s)",
-    )
+    model_commands.add(commands)
     p = commands.add_parser("check", help="Train again and compare with a bundle, byte by byte.")
     p.add_argument("--data", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
     p.add_argument(
@@ -144,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     try:
         return int(chosen.function(chosen))
-    except (dataset.DatasetError, fetch.FetchError, check.CheckError, ValueError, OSError) as error:
+    except PROBLEMS as error:
         print(f"credit_retrain {chosen.command}: {error}", file=sys.stderr)
         return 1
 
