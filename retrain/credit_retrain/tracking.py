@@ -52,17 +52,19 @@ def connect(folder: Path | None = None) -> MlflowClient:
     # Nothing about a training goes to anyone but the server named here.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
-    import mlflow
     from mlflow import MlflowClient
 
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if not uri:
-        folder = folder or ROOT / "data"
-        folder.mkdir(parents=True, exist_ok=True)
-        uri = f"sqlite:///{(folder / 'mlflow.db').resolve()}"
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    uri = _address(folder)
     return MlflowClient(uri, uri)
+
+
+def _address(folder: Path | None) -> str:
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if uri:
+        return uri
+    folder = folder or ROOT / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{(folder / 'mlflow.db').resolve()}"
 
 
 def _experiment(client: MlflowClient, folder: Path | None) -> str:
@@ -296,7 +298,7 @@ def fetch(uri: str, folder: Path | None = None) -> bytes:
         When there is none, or its bytes are not those that were registered.
     """
     client = connect(folder)
-    import mlflow
+    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     name, at, alias = uri.removeprefix("models:/").partition("@")
@@ -307,7 +309,8 @@ def fetch(uri: str, folder: Path | None = None) -> bytes:
             name, _, number = name.partition("/")
             version = client.get_model_version(name, number)
         with tempfile.TemporaryDirectory() as scratch:
-            local = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch)
+            source = client.get_model_version_download_uri(name, version.version)
+            local = download_artifacts(source, dst_path=scratch, tracking_uri=_address(folder))
             found = sorted(Path(local).glob("*.bundle"))
             if len(found) != 1:
                 raise TrackingError(f"{uri} holds {len(found)} bundles, expected one")

@@ -90,10 +90,11 @@ def test_what_passed_its_gates_is_the_challenger(sqlite):
     assert aliases(sqlite) == {"challenger": 1} or aliases(sqlite) == {"challenger": "1"}
 
 
-def test_the_registered_model_is_one_that_mlflow_runs(sqlite, made, uci):
+def test_the_registered_model_is_one_that_mlflow_runs(sqlite, made, uci, trained, monkeypatch):
     import mlflow.onnx
     import onnxruntime
 
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{trained / 'data' / 'mlflow.db'}")
     graph = mlflow.onnx.load_model("models:/credit_default@challenger")
     session = onnxruntime.InferenceSession(graph.SerializeToString())
     rows = uci.features[:50].astype(np.float32)
@@ -114,6 +115,12 @@ def test_what_is_not_registered_is_named(sqlite, tmp_path, capsys):
         assert main(["fetch-model", uri, "--out", str(tmp_path / "x")]) == 1
         assert uri in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_nothing_is_left_outside_the_folder(sqlite, trained):
+    experiment = sqlite.get_experiment_by_name(tracking.EXPERIMENT)
+    assert experiment.artifact_location == (trained / "data" / "mlruns").as_uri()
+    assert not Path("mlruns").exists()
 
 
 def test_other_bytes_than_were_registered_are_refused(sqlite):
