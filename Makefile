@@ -7,7 +7,7 @@ BENCH_VENV := .venv-bench
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-examples check-deploy bench bench-stream bench-http bench-plot fuzz lint generate python test-python data train release ship check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-plot fuzz lint generate python test-python data prepare validate train release ship check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,10 @@ test-browser: build ## Test the page of a demo in a headless browser (needs the 
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "make test-browser needs a browser: apt-get install chromium" >&2; exit 1; }
 	CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream $(GO) test -count=1 -tags browser -run TestThePage ./apptest
 
+test-alertmanager: ## Test the webhook of drift alerts against a real Alertmanager (needs the package prometheus-alertmanager)
+	@command -v prometheus-alertmanager >/dev/null || { echo "make test-alertmanager needs an Alertmanager: apt-get install prometheus-alertmanager" >&2; exit 1; }
+	$(GO) test -count=1 -tags alertmanager -run 'Alertmanager' ./drift/webhook
+
 EXAMPLES := .cache/examples
 
 $(EXAMPLES)/.installed: examples/python/requirements.txt
@@ -79,6 +83,9 @@ bench-stream: build $(BENCH_VENV)/.installed ## The stream beside a copy and a P
 
 bench-http: build $(BENCH_VENV)/.installed ## POST /predict beside a bare handler and FastAPI (needs wrk); takes DATASET
 	@DATASET="$(DATASET)" bench/http.sh $(ARGS)
+
+bench-drift: python ## How seldom and how soon drift is seen, beside Evidently; takes DATASET, ARGS='-runs 20 -longest 200' for a quick look
+	$(GO) run ./bench/drift -data "$(DATASET)" -python $(VENV)/bin/python $(ARGS)
 
 bench-plot: ## Draw docs/benchmarks.svg from the figures in docs/benchmarks
 	$(GO) run ./bench/plot docs/benchmarks docs/benchmarks.svg
@@ -137,8 +144,14 @@ test-python: python build ## Run the Python tests
 data: python ## Download the UCI dataset into data/raw (or take DATASET=FILE)
 	cd retrain && ../$(VENV)/bin/python -m credit_retrain fetch
 
-train: python build ## Search, train, judge and record a candidate in dist/VERSION, with its card; ARGS='--search' searches long
-	cd retrain && ../$(VENV)/bin/python -m credit_retrain train $(ARGS)
+prepare: python ## Write data/processed: training rows, hold-out, newest inputs; ARGS='--data both --export FILE'
+	DATASET="$(DATASET)" PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain prepare $(ARGS)
+
+validate: prepare ## Say whether they may be trained on; the report is kept in data/reports
+	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain validate
+
+train: validate build ## Search, train, judge and record a candidate in dist/VERSION, with its card; SEARCH='--search' searches long
+	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain train --prepared data/processed $(SEARCH)
 
 MODEL ?= models:/credit_default@challenger
 release: python build ## Release MODEL (a file, or models:/credit_default@challenger) that passed its gates; ARGS='--brokers HOST:PORT'

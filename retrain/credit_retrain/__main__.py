@@ -8,9 +8,22 @@ import os
 import sys
 from pathlib import Path
 
-from credit_retrain import bundle, check, dataset, fetch, fixtures, population, thresholds
+from credit_retrain import (
+    bundle,
+    check,
+    data_report,
+    dataset,
+    drift,
+    drift_fixtures,
+    fetch,
+    fixtures,
+    make_dataset,
+    population,
+    sources,
+    thresholds,
+)
 from credit_retrain import commands as model_commands
-from credit_retrain.commands import ROOT, SHIPPED, report
+from credit_retrain.commands import ROOT, SHIPPED, report, source
 from credit_retrain.native import NativeError
 from credit_retrain.tracking import TrackingError
 
@@ -27,26 +40,36 @@ PROBLEMS = (
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
-    data = dataset.read(dataset.locate(arguments.data))
-    training, test = dataset.split(data)
-    for name, part in (("train", training), ("test", test)):
-        path = Path(arguments.out) / f"{name}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.frame().to_csv(path, index=False)
-        print(f"{path}: {len(part)} rows, {part.digest()}")
+    current = Path(arguments.current) if arguments.current else None
+    out = Path(arguments.out)
+    facts = make_dataset.make(source(arguments), out, current)
+    for name in ("train", "test"):
+        print(f"{out / name}.csv: {facts[name]['rows']} rows, {facts[name]['digest']}")
+    print(f"{out / 'current.csv'}: {facts['current']['rows']} rows, {facts['current']['origin']}")
     return 0
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    found = data_report.examine(Path(arguments.prepared))
+    written = data_report.write(found, Path(arguments.out))
+    for c in found.checks:
+        if not c.passed:
+            print(f"{'FAIL' if c.gating else 'note'}  {c.name}: {c.figure}")
+    verdict = "the data may be trained on" if found.passed() else "the data must not be trained on"
+    print(f"{verdict}: {len(found.checks)} checks, {' and '.join(str(path) for path in written)}")
+    return 0 if found.passed() else 1
 
 
 def _check(arguments: argparse.Namespace) -> int:
     path = Path(arguments.bundle)
-    data = dataset.read(dataset.locate(arguments.data))
+    data = dataset.read(dataset.locate(arguments.dataset))
     check.check(path.read_bytes(), data, report)
     print(f"{path}: training again gives the same bytes")
     return 0
 
 
 def _population(arguments: argparse.Namespace) -> int:
-    training, _ = dataset.split(dataset.read(dataset.locate(arguments.data)))
+    training, _ = dataset.split(dataset.read(dataset.locate(arguments.dataset)))
     text = json.dumps(population.estimate(training, arguments.seed), separators=(",", ":")) + "\n"
     bundle.write(Path(arguments.out), text.encode())
     print(f"{arguments.out}: {len(text)} bytes")
@@ -54,7 +77,7 @@ def _population(arguments: argparse.Namespace) -> int:
 
 
 def _fixtures(arguments: argparse.Namespace) -> int:
-    training, _ = dataset.split(dataset.read(dataset.locate(arguments.data)))
+    training, _ = dataset.split(dataset.read(dataset.locate(arguments.dataset)))
     out = Path(arguments.out)
     for path in fixtures.write(out / "forest" / "testdata", training, arguments.seed):
         print(path)
@@ -65,13 +88,37 @@ def _fixtures(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _drift_fixtures(arguments: argparse.Namespace) -> int:
+    print(drift_fixtures.write(Path(arguments.out), arguments.seed))
+    return 0
+
+
 def _fetch(arguments: argparse.Namespace) -> int:
     if os.environ.get("DATASET"):
-        path = dataset.locate(None)
-        print(f"DATASET names {path}: {len(dataset.read(path))} rows; nothing is fetched")
-        return 0
-    path = fetch.fetch(Path(arguments.out), arguments.url, report)
-    print(f"{path}: {len(dataset.read(path))} rows")
+        path = fetch.take(dataset.locate(None), Path(arguments.out))
+        report(f"taken from {os.environ['DATASET']}, nothing is fetched")
+    else:
+        path = fetch.fetch(Path(arguments.out), arguments.url, report)
+    rows = dataset.read(path)
+    known = "the UCI data" if rows.digest() == dataset.CANONICAL_DIGEST else "not the UCI data"
+    print(f"{path}: {len(rows)} rows, {known}")
+    return 0
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    reference, current = drift.read(Path(arguments.reference)), drift.read(Path(arguments.current))
+    if not reference.scored:
+        reference = drift.score(reference, Path(arguments.bundle).read_bytes())
+    status, pages = drift.check(reference, current, arguments.drift_share)
+    drift.write(Path(arguments.out), status, pages)
+    data, concept = status["data_drift"], status["concept_drift"]
+    told = "not judged: too few outcomes are known"
+    if concept is not None:
+        told = "yes" if concept["drifted"] else "no"
+    print(
+        f"{arguments.out}: data drift {'yes' if data['drifted'] else 'no'} "
+        f"({data['drifted_columns']} of {len(data['columns'])} columns), concept drift {told}"
+    )
     return 0
 
 
@@ -84,7 +131,9 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, text: str, function: object, default_out: Path) -> argparse.ArgumentParser:
         p = commands.add_parser(name, help=text, description=text)
-        p.add_argument("--data", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
+        p.add_argument(
+            "--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)"
+        )
         p.add_argument("--out", default=str(default_out), help="where to write (default: %(default)s)")
         p.add_argument(
             "--seed", type=int, default=42, help="of everything drawn at random (default: %(default)s)"
@@ -92,12 +141,33 @@ def parser() -> argparse.ArgumentParser:
         p.set_defaults(function=function)
         return p
 
-    command(
-        "prepare", "Check the data and write train.csv and test.csv.", _prepare, ROOT / "data" / "processed"
+    p = command(
+        "prepare",
+        "Check the data, write train.csv, test.csv and current.csv.",
+        _prepare,
+        ROOT / "data" / "processed",
     )
+    sources.add_arguments(p)
+    p.add_argument(
+        "--current",
+        metavar="FILE",
+        help="newest inputs, written by `creditstream drift current` (default: the hold-out stands in)",
+    )
+    p = commands.add_parser("validate", help="Say whether prepared data may be trained on.")
+    p.add_argument(
+        "--prepared",
+        default=str(ROOT / "data" / "processed"),
+        help="folder that `prepare` wrote (default: %(default)s)",
+    )
+    p.add_argument(
+        "--out",
+        default=str(ROOT / "data" / "reports"),
+        help="where to write validation.json and validation.md (default: %(default)s)",
+    )
+    p.set_defaults(function=_validate)
     model_commands.add(commands)
     p = commands.add_parser("check", help="Train again and compare with a bundle, byte by byte.")
-    p.add_argument("--data", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
+    p.add_argument("--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
     p.add_argument(
         "--bundle",
         default=str(SHIPPED),
@@ -118,6 +188,12 @@ def parser() -> argparse.ArgumentParser:
         default=str(SHIPPED),
         help="whose thresholds the rows are around (default: %(default)s)",
     )
+    command(
+        "drift-fixtures",
+        "Write the counts that drift statistics are tested on.",
+        _drift_fixtures,
+        ROOT / "drift" / "statistic" / "testdata",
+    )
     p = command(
         "fetch",
         "Fetch the dataset from its official source.",
@@ -125,6 +201,23 @@ def parser() -> argparse.ArgumentParser:
         ROOT / "data" / "raw" / "UCI_Credit_Card.csv",
     )
     p.add_argument("--url", default=fetch.SOURCE, help="where from (default: %(default)s)")
+    p = commands.add_parser(
+        "drift",
+        help="Compare the last inputs with the training data (Evidently): reports and drift_status.json.",
+    )
+    p.add_argument("--reference", required=True, help="CSV in the contract's columns, as train.csv")
+    p.add_argument("--current", required=True, help="CSV that `creditstream drift current` writes")
+    p.add_argument("--out", required=True, help="folder for drift_report.html and drift_status.json")
+    p.add_argument(
+        "--bundle", default=str(SHIPPED), help="that scores a reference without scores (default: %(default)s)"
+    )
+    p.add_argument(
+        "--drift-share",
+        type=float,
+        default=drift.DRIFT_SHARE,
+        help="share of drifted columns from which all is called drifted (default: %(default)s)",
+    )
+    p.set_defaults(function=_drift)
     return out
 
 

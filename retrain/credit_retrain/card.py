@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-UCI = "UCI default of credit card clients (CC BY 4.0)"
+from credit_retrain.dataset import UCI
 
 FIGURES = {
     "auc": "ROC AUC",

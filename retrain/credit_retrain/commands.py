@@ -11,7 +11,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from credit_retrain import bundle, candidate, dataset, evaluate, gates, search, thresholds, tracking, train
+from credit_retrain import (
+    bundle,
+    candidate,
+    dataset,
+    evaluate,
+    gates,
+    make_dataset,
+    search,
+    sources,
+    thresholds,
+    tracking,
+    train,
+)
+from credit_retrain.dataset import Dataset
 from credit_retrain.gates import Bundle, Case
 from credit_retrain.native import Binary, NativeError
 
@@ -26,6 +39,18 @@ Commands = Any
 def report(line: str) -> None:
     """Tell of progress, on the standard error."""
     print(line, file=sys.stderr, flush=True)
+
+
+def source(arguments: argparse.Namespace) -> sources.Source:
+    """Read the rows that the flags of `sources.add_arguments` name."""
+    return sources.choose(arguments.data, arguments.dataset, arguments.export, arguments.min_labelled, report)
+
+
+def _rows(arguments: argparse.Namespace) -> Dataset:
+    """Return the rows that `prepare` wrote, or those of the sources."""
+    if arguments.prepared:
+        return make_dataset.read(Path(arguments.prepared)).data()
+    return source(arguments).data
 
 
 def _bundle(path: str) -> Bundle | None:
@@ -73,7 +98,7 @@ def _train(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     version = arguments.version or candidate.next_version(out, f"{now:%Y-%m-%d}")
     champion = _bundle(arguments.champion)
-    data = dataset.read(dataset.locate(arguments.dataset))
+    data = _rows(arguments)
     plan = candidate.Plan(
         version=version,
         created_at=arguments.created_at or f"{now:%Y-%m-%dT%H:%M:%SZ}",
@@ -99,7 +124,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _ship(arguments: argparse.Namespace) -> int:
-    data = dataset.read(dataset.locate(arguments.dataset))
+    data = _rows(arguments)
     trained = train.train_bundle(data, arguments.version, arguments.created_at, arguments.seed, report)
     bundle.write(Path(arguments.out), trained.content)
     print(
@@ -113,9 +138,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     opened = _bundle(arguments.bundle)
     if opened is None:
         raise ValueError("--bundle none: expected a file or shipped")
-    _, test = dataset.split(dataset.read(dataset.locate(arguments.dataset)))
+    _, test = dataset.split(_rows(arguments))
     found = evaluate.full(test, opened.score(test), arguments.seed)
-    print(json.dumps({"version": opened.version, "test": found}, indent=1, ensure_ascii=False))
+    text = json.dumps({"version": opened.version, "test": found}, indent=1, ensure_ascii=False) + "\n"
+    if arguments.out == "-":
+        print(text, end="")
+    else:
+        bundle.write(Path(arguments.out), text.encode())
     return 0
 
 
@@ -124,7 +153,7 @@ def _gate(arguments: argparse.Namespace) -> int:
     if opened is None:
         raise ValueError("--candidate none: expected a file or shipped")
     force = _reason(arguments.force)
-    rows, test = dataset.split(dataset.read(dataset.locate(arguments.dataset)))
+    rows, test = dataset.split(_rows(arguments))
     case = Case(
         opened,
         _bundle(arguments.champion),
@@ -208,9 +237,11 @@ def add(commands: Commands) -> None:
         return p
 
     def on_data(p: argparse.ArgumentParser, seed: bool = True) -> None:
+        sources.add_arguments(p)
         p.add_argument(
             "--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)"
         )
+        p.add_argument("--prepared", metavar="FOLDER", help="what `prepare` wrote, instead of --data")
         if seed:
             p.add_argument(
                 "--seed", type=int, default=42, help="of everything drawn at random (default: %(default)s)"
@@ -273,6 +304,7 @@ def add(commands: Commands) -> None:
     p = command("evaluate", "Print every figure of a bundle on the hold-out, as JSON.", _evaluate)
     on_data(p)
     p.add_argument("--bundle", default="shipped", metavar="FILE|shipped", help="(default: %(default)s)")
+    p.add_argument("--out", default="-", metavar="FILE|-", help="where to write (default: %(default)s)")
 
     p = command(
         "gate", "Say whether a candidate may be released: each gate with its figure and limit.", _gate

@@ -1,12 +1,15 @@
-"""The wire contract, read from the JSON Schema that the Go side generates."""
+"""The wire contract, read from the JSON Schemas that the Go side generates."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "jsonschema" / "application.json"
+SCHEMAS = Path(__file__).resolve().parents[2] / "schemas" / "jsonschema"
+LABEL = "default"
+"""Column of a training table that says whether the loan defaulted; `defaulted` in an outcome."""
 
 
 @dataclass(frozen=True)
@@ -18,15 +21,22 @@ class Feature:
     maximum: int
 
 
-def features(schema: Path = SCHEMA) -> list[Feature]:
-    """List the features in the contract's order."""
-    document = json.loads(schema.read_text(encoding="utf-8"))
-    node = document["properties"]["features"]
-    rules = node["properties"]
-    return [Feature(name, rules[name]["minimum"], rules[name]["maximum"]) for name in node["required"]]
+def rules(event: str) -> dict[str, Any]:
+    """Return the JSON Schema of every property of an event: `application`, `prediction`, `outcome`."""
+    document = json.loads((SCHEMAS / f"{event}.json").read_text(encoding="utf-8"))
+    properties: dict[str, Any] = document["properties"]
+    return properties
 
 
-FEATURES: list[Feature] = features()
+def feature_rules() -> dict[str, Any]:
+    """Return the JSON Schema of every feature, in the contract's order."""
+    node = rules("application")["features"]
+    return {name: node["properties"][name] for name in node["required"]}
+
+
+FEATURES: list[Feature] = [
+    Feature(name, rule["minimum"], rule["maximum"]) for name, rule in feature_rules().items()
+]
 NAMES: list[str] = [f.name for f in FEATURES]
 PROTECTED: frozenset[str] = frozenset({"sex", "marriage", "age"})
 """Protected bases in credit law: in the event for fairness monitoring, never inputs of a model."""

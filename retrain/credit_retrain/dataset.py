@@ -10,17 +10,29 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pandera.pandas as pa
 
-from credit_retrain.contract import FEATURES, NAMES
+from credit_retrain import validation
+from credit_retrain.contract import LABEL, NAMES
 
-LABEL = "default"
 HOLDOUT_SHARE = 0.2
 CANONICAL_DIGEST = "sha256:30e50432dd362df1721ebeac506ef5ed542da48e324d45fc0770aa134e9cdc71"
+UCI = "UCI default of credit card clients (CC BY 4.0)"
 _LABEL_NAMES = {"default.payment.next.month", "default payment next month", LABEL}
 
 
 class DatasetError(Exception):
-    """The dataset is absent, is not the expected one, or breaks the contract."""
+    """The dataset is absent, is not the expected one, or breaks the contract.
+
+    Attributes
+    ----------
+    violations : list of Violation
+        All of them; the message spells out the first.
+    """
+
+    def __init__(self, message: str, violations: list[validation.Violation] | None = None) -> None:
+        super().__init__(message)
+        self.violations = violations or []
 
 
 @dataclass(frozen=True)
@@ -29,23 +41,27 @@ class Dataset:
 
     Attributes
     ----------
-    features : ndarray of int64, shape (rows, 23)
+    features : ndarray of float64, shape (rows, 23)
+        Whole numbers, NaN where a value is missing.
     defaulted : ndarray of int64, shape (rows,)
+    source : str
+        Where the rows come from.
     """
 
-    features: npt.NDArray[np.int64]
+    features: npt.NDArray[np.float64]
     defaulted: npt.NDArray[np.int64]
+    source: str = UCI
 
     def __len__(self) -> int:
         return len(self.defaulted)
 
     def take(self, rows: npt.NDArray[np.bool_]) -> Dataset:
         """Return the rows of a mask."""
-        return Dataset(self.features[rows], self.defaulted[rows])
+        return Dataset(self.features[rows], self.defaulted[rows], self.source)
 
     def frame(self) -> pd.DataFrame:
-        """Return the rows as a table with the contract's names."""
-        frame = pd.DataFrame(self.features, columns=NAMES)
+        """Return the rows as a table of integers with the contract's names, NA where missing."""
+        frame = pd.DataFrame(self.features, columns=NAMES).astype("Int64")
         frame[LABEL] = self.defaulted
         return frame
 
@@ -54,9 +70,13 @@ class Dataset:
 
         The order of the rows, their ids, quoting and line ends do not matter.
         """
-        table = np.column_stack([self.features, self.defaulted])
-        lines = sorted(",".join(map(str, row)) for row in table.tolist())
+        lines = sorted(texts(np.column_stack([self.features, self.defaulted])))
         return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def texts(table: npt.NDArray[np.float64]) -> list[str]:
+    """Write rows of whole numbers as decimal text joined by commas, nothing where one is missing."""
+    return [",".join("" if v != v else str(int(v)) for v in row) for row in table.tolist()]
 
 
 def locate(path: str | None) -> Path:
@@ -78,26 +98,40 @@ def read(path: Path) -> Dataset:
     DatasetError
         With all violations together: column, row of the file, value and rule.
     """
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    frame.columns = pd.Index([_canonical(c) for c in frame.columns])
-    missing = [name for name in [*NAMES, LABEL] if name not in frame.columns]
-    if missing:
-        raise DatasetError(f"{path}: no column {', '.join(missing)}")
-    problems: list[str] = []
-    columns = []
-    rules = [(f.name, f.minimum, f.maximum) for f in FEATURES] + [(LABEL, 0, 1)]
-    for name, low, high in rules:
-        values = pd.to_numeric(frame[name], errors="coerce")
-        bad = values.isna() | (values % 1 != 0) | (values < low) | (values > high)
-        for row in np.flatnonzero(bad.to_numpy())[:20]:
-            problems.append(
-                f"row {row + 2}: {name} {frame[name].iloc[row]!r}: must be an integer from {low} to {high}"
-            )
-        columns.append(values.where(~bad, 0).to_numpy(np.int64))
-    if problems:
-        raise DatasetError(f"{path}:\n  " + "\n  ".join(problems))
-    table = np.column_stack(columns)
-    return Dataset(table[:, :-1], table[:, -1])
+    frame = table(path, validation.training_schema())
+    return Dataset(numbers(frame[NAMES]), pd.to_numeric(frame[LABEL]).to_numpy(np.int64))
+
+
+def table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Read a CSV file as text, its columns by the contract's names, and hold it to a schema.
+
+    Raises
+    ------
+    DatasetError
+        With all violations together.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+    except ValueError as error:  # no columns, a line with too many fields, not UTF-8
+        raise DatasetError(f"{path} is no CSV file: {error}") from error
+    given, names = list(frame.columns), [_canonical(c) for c in frame.columns]
+    frame.columns = pd.Index(names)
+    for name in schema.columns:
+        same = [str(g) for g, n in zip(given, names, strict=True) if n == name]
+        if len(same) > 1:
+            raise DatasetError(f"{path}: columns {' and '.join(same)} are the same")
+    if frame.empty:
+        raise DatasetError(f"{path}: there is no row in it")
+    found = validation.violations(frame, schema)
+    if found:
+        raise DatasetError(f"{path}:\n  {validation.describe(found)}", found)
+    return frame
+
+
+def numbers(text: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Return checked text as numbers, NaN where a field is empty."""
+    out: npt.NDArray[np.float64] = text.apply(pd.to_numeric).to_numpy(np.float64)
+    return out
 
 
 def _canonical(column: str) -> str:
@@ -110,16 +144,17 @@ def _canonical(column: str) -> str:
 def holdout(data: Dataset) -> npt.NDArray[np.bool_]:
     """Mark the hold-out: rows whose content hash falls in the lowest fifth.
 
-    The hash is SHA-256 over the 23 features as decimal text joined by commas, the
-    label excluded, so that equal applications fall on the same side and a row's side
-    never depends on the others.
+    The hash is SHA-256 over the 23 features as decimal text joined by commas (nothing where
+    one is missing), the label excluded, so that equal applications fall on the same side and
+    a row's side never depends on the others.
     """
     limit = int(HOLDOUT_SHARE * 2**64)
     return np.array(
         [
-            int.from_bytes(hashlib.sha256(",".join(map(str, row)).encode()).digest()[:8], "big") < limit
-            for row in data.features.tolist()
-        ]
+            int.from_bytes(hashlib.sha256(row.encode()).digest()[:8], "big") < limit
+            for row in texts(data.features)
+        ],
+        dtype=np.bool_,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import shutil
 import urllib.error
 import urllib.request
 import zipfile
@@ -16,6 +17,7 @@ from credit_retrain import dataset
 
 SOURCE = "https://archive.ics.uci.edu/static/public/350/default+of+credit+card+clients.zip"
 CHUNK = 1 << 16
+GO_ON = "try again, what is there is kept"
 
 
 class FetchError(Exception):
@@ -33,16 +35,20 @@ def fetch(out: Path, url: str, report: Callable[[str], None]) -> Path:
     FetchError
         When the source cannot be reached or serves something else.
     """
-    if out.is_file() and dataset.read(out).digest() == dataset.CANONICAL_DIGEST:
+    if _canonical(out):
         report(f"{out} is there already")
         return out
     partial = out.with_suffix(".zip.partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
+    resumed = partial.exists()
     _download(url, partial, report)
     try:
         table = _table(partial.read_bytes())
     except (zipfile.BadZipFile, StopIteration, ValueError, ImportError) as error:
         partial.unlink()
+        if resumed:  # the file at the source is another one by now
+            report("what was there of it does not fit: starting again")
+            return fetch(out, url, report)
         raise FetchError(f"{url} is not the expected archive: {error}") from error
     candidate = out.with_suffix(".csv.partial")
     table.to_csv(candidate, index=False)
@@ -59,6 +65,34 @@ def fetch(out: Path, url: str, report: Callable[[str], None]) -> Path:
     return out
 
 
+def take(local: Path, out: Path) -> Path:
+    """Copy a local file to where the pipeline looks for the raw data, and check the copy.
+
+    Raises
+    ------
+    DatasetError
+        When it breaks the contract.
+    """
+    if out.exists() and out.samefile(local):
+        return out
+    out.parent.mkdir(parents=True, exist_ok=True)
+    candidate = out.with_suffix(".csv.partial")
+    try:
+        shutil.copyfile(local, candidate)
+        dataset.read(candidate)
+        candidate.replace(out)
+    finally:
+        candidate.unlink(missing_ok=True)
+    return out
+
+
+def _canonical(path: Path) -> bool:
+    try:
+        return path.is_file() and dataset.read(path).digest() == dataset.CANONICAL_DIGEST
+    except dataset.DatasetError:
+        return False
+
+
 def _download(url: str, partial: Path, report: Callable[[str], None]) -> None:
     have = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
@@ -72,12 +106,14 @@ def _download(url: str, partial: Path, report: Callable[[str], None]) -> None:
                     file.write(chunk)
             # An answer that breaks off ends like a whole one.
             if answer.length:
-                raise FetchError(f"{url} broke off {answer.length} bytes before its end: try again to go on")
+                raise FetchError(f"{url} broke off {answer.length} bytes before its end: {GO_ON}")
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is left to fetch
             return
         raise FetchError(f"{url}: {error}") from error
     except (http.client.HTTPException, OSError) as error:
+        if partial.exists() and partial.stat().st_size > have:
+            raise FetchError(f"{url} broke off ({error}): {GO_ON}") from error
         raise FetchError(
             f"{url} cannot be reached ({error}): set DATASET to a local UCI_Credit_Card.csv instead"
         ) from error

@@ -27,9 +27,9 @@ ABOUT = (
 Doubles = npt.NDArray[np.float64]
 
 
-def transforms(features: npt.NDArray[np.int64]) -> dict[str, Doubles]:
+def transforms(features: Doubles) -> dict[str, Doubles]:
     """Compute the terms of the default rule."""
-    column = {name: features[:, i].astype(np.float64) for i, name in enumerate(NAMES)}
+    column = {name: features[:, i] for i, name in enumerate(NAMES)}
     return {
         "delay_0": np.maximum(column["pay_0"], 0),
         "delay_2": np.maximum(column["pay_2"], 0),
@@ -57,7 +57,7 @@ def estimate(train: Dataset, seed: int) -> dict[str, Any]:
             marginals.append(
                 {
                     "name": feature.name,
-                    "values": distinct.tolist(),
+                    "values": distinct.astype(int).tolist(),
                     "cumulative": np.round(np.cumsum(counts) / n, 6).tolist(),
                 }
             )

@@ -23,8 +23,8 @@ def kind(name: str) -> str:
     return "age" if name == "age" else "amount"
 
 
-def edges(name: str, low: int, high: int, values: npt.NDArray[np.int64]) -> list[int]:
-    """Return ascending whole-number edges; bin i holds edges[i-1] <= x < edges[i]."""
+def edges(name: str, low: int, high: int, values: npt.NDArray[np.float64]) -> list[int]:
+    """Return ascending whole-number edges for known values; bin i holds edges[i-1] <= x < edges[i]."""
     if kind(name) in {"code", "status"}:
         return list(range(low + 1, high + 1))
     quantiles = np.quantile(values, np.linspace(0, 1, QUANTILE_BINS + 1)[1:-1], method="inverted_cdf")
@@ -35,7 +35,8 @@ def build(train: Dataset, log_odds: npt.NDArray[np.float64]) -> dict[str, Any]:
     """Count the training rows per bin, and their scores per bin of log-odds."""
     out = []
     for i, feature in enumerate(FEATURES):
-        values = train.features[:, i]
+        column = train.features[:, i]
+        values = column[~np.isnan(column)]
         at = edges(feature.name, feature.minimum, feature.maximum, values)
         counts = np.bincount(np.searchsorted(at, values, side="right"), minlength=len(at) + 1)
         out.append(
@@ -44,7 +45,7 @@ def build(train: Dataset, log_odds: npt.NDArray[np.float64]) -> dict[str, Any]:
                 "kind": kind(feature.name),
                 "edges": at,
                 "counts": counts.tolist(),
-                "missing": 0,
+                "missing": len(column) - len(values),
                 "out_of_range": 0,
             }
         )

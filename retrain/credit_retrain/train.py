@@ -147,7 +147,7 @@ def describe(
         "tree_inputs": [{"name": name, "group": group} for name, group in TREE_INPUTS],
         "groups": [{"code": code, "text": text} for code, text in GROUP_TEXTS.items()],
         "training": {
-            "dataset": "UCI default of credit card clients (CC BY 4.0)",
+            "dataset": data.source,
             "dataset_digest": data.digest(),
             "train_digest": fitted.train.digest(),
             "test_digest": fitted.test.digest(),

@@ -1,8 +1,12 @@
+import http.client
 import http.server
 import io
+import socket
+import struct
 import threading
 import zipfile
 
+import numpy as np
 import pytest
 
 from credit_retrain import __main__ as command_line
@@ -17,10 +21,11 @@ def archive(frame):
 
 
 class Source:
-    """Serves one file, and breaks off after `cut` bytes until told otherwise."""
+    """Serves one file; with `cut` it breaks off after so many bytes, with `reset` the hard way."""
 
     def __init__(self, content):
-        self.content, self.cut, self.ranges = content, None, []
+        self.content, self.cut, self.reset, self.ranges = content, None, False, []
+        self.taken = threading.Event()
         source = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -33,6 +38,12 @@ class Source:
                 self.send_header("Content-Length", str(len(rest)))
                 self.end_headers()
                 self.wfile.write(rest[: source.cut])
+                if source.reset:
+                    self.wfile.flush()
+                    source.taken.wait(10)
+                    # Closed with nothing lingering, a connection is reset.
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
 
             def log_message(self, *arguments):
                 pass
@@ -49,8 +60,11 @@ class Source:
 
 
 @pytest.fixture
-def source(uci):
-    s = Source(archive(uci.frame()))
+def source(uci, monkeypatch):
+    """Serves a part of the dataset that is as good as the whole."""
+    rows = uci.take(np.arange(len(uci)) < 4000)
+    monkeypatch.setattr(dataset, "CANONICAL_DIGEST", rows.digest())
+    s = Source(archive(rows.frame()))
     yield s
     s.close()
 
@@ -58,7 +72,7 @@ def source(uci):
 def test_what_broke_off_goes_on_where_it_stopped(tmp_path, source):
     out, lines = tmp_path / "data.csv", []
     source.cut = 100_000
-    with pytest.raises(fetch.FetchError, match=r"broke off .* try again"):
+    with pytest.raises(fetch.FetchError, match=r"broke off .* try again, what is there is kept"):
         fetch.fetch(out, source.url, lines.append)
     source.cut = None
     assert fetch.fetch(out, source.url, lines.append) == out
@@ -67,6 +81,62 @@ def test_what_broke_off_goes_on_where_it_stopped(tmp_path, source):
     assert list(tmp_path.iterdir()) == [out]
     fetch.fetch(out, source.url, lines.append)
     assert len(source.ranges) == 2, "what is there is not fetched again"
+
+
+def test_a_connection_that_is_reset_goes_on_where_it_stopped(tmp_path, source, monkeypatch):
+    out = tmp_path / "data.csv"
+    source.cut, source.reset = 3 * fetch.CHUNK, True
+
+    class Answer(http.client.HTTPResponse):
+        """Lets the server reset the connection once two chunks are read."""
+
+        def read(self, amount=None):
+            got = super().read(amount)
+            self.chunks = getattr(self, "chunks", 0) + 1
+            if self.chunks == 2:
+                source.taken.set()
+            return got
+
+    monkeypatch.setattr(http.client.HTTPConnection, "response_class", Answer)
+    with pytest.raises(fetch.FetchError, match=r"broke off .* what is there is kept"):
+        fetch.fetch(out, source.url, lambda _: None)
+    (kept,) = (p.stat().st_size for p in tmp_path.iterdir())
+    assert kept >= 2 * fetch.CHUNK
+    source.cut, source.reset = None, False
+    fetch.fetch(out, source.url, lambda _: None)
+    assert source.ranges == [None, f"bytes={kept}-"]
+    assert dataset.read(out).digest() == dataset.CANONICAL_DIGEST
+
+
+def test_what_is_kept_of_another_file_is_fetched_again_whole(tmp_path, source):
+    out, lines = tmp_path / "data.csv", []
+    out.with_suffix(".zip.partial").write_bytes(b"x" * 1000)
+    fetch.fetch(out, source.url, lines.append)
+    assert source.ranges == ["bytes=1000-", None]
+    assert any("starting again" in line for line in lines)
+    assert dataset.read(out).digest() == dataset.CANONICAL_DIGEST
+
+
+def test_a_broken_file_is_fetched_again(tmp_path, source):
+    out = tmp_path / "data.csv"
+    out.write_text("age\nx\n")
+    fetch.fetch(out, source.url, lambda _: None)
+    assert dataset.read(out).digest() == dataset.CANONICAL_DIGEST
+
+
+def test_a_local_file_is_taken_to_where_the_pipeline_looks(tmp_path, uci, monkeypatch, capsys):
+    local, out = tmp_path / "mine.csv", tmp_path / "raw" / "data.csv"
+    uci.frame().head(100).to_csv(local, index=False)
+    monkeypatch.setenv("DATASET", str(local))
+    for _ in range(2):
+        assert command_line.main(["fetch", "--out", str(out), "--url", "http://127.0.0.1:1/x.zip"]) == 0
+        assert "100 rows, not the UCI data" in capsys.readouterr().out
+        assert out.read_bytes() == local.read_bytes()
+    local.write_text("age\n17\n")
+    assert command_line.main(["fetch", "--out", str(out)]) == 1
+    assert "age '17'" in capsys.readouterr().err
+    assert len(dataset.read(out)) == 100, "what was there is kept"
+    assert [p.name for p in out.parent.iterdir()] == [out.name]
 
 
 def test_another_dataset_is_refused(tmp_path, source, uci):

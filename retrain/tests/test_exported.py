@@ -1,0 +1,165 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from credit_retrain import dataset, exported
+from credit_retrain.contract import LABEL, NAMES
+
+
+def decided(rows, seed=1):
+    """An export: `rows` decisions, approved below 0.3, outcomes of most of the approved."""
+    rng = np.random.default_rng(seed)
+    frame = rows.frame()
+    label = frame.pop(LABEL).astype("Int64")
+    p = np.round(rng.random(len(frame)) * 0.8, 4)
+    decision = np.select([p < 0.3, p < 0.5], ["approve", "refer"], "decline")
+    unknown = (decision != "approve") | (rng.random(len(frame)) < 0.1)
+    head = pd.DataFrame(
+        {
+            "application_id": [f"A-{i}" for i in range(len(frame))],
+            "applied_at": "2026-11-01T00:00:00Z",
+            "decided_at": [f"2026-11-01T00:{i // 60 % 60:02}:{i % 60:02}.5Z" for i in range(len(frame))],
+            "model_version": "2026-11-23.1",
+            "default_probability": p,
+            "decision": decision,
+        }
+    )
+    return pd.concat([head, frame, label.mask(unknown)], axis=1)
+
+
+@pytest.fixture
+def frame(uci):
+    return decided(dataset.Dataset(uci.features[:400], uci.defaulted[:400]))
+
+
+def read(path, frame):
+    frame.to_csv(path, index=False)
+    return exported.read(path)
+
+
+def test_an_export_is_read_as_it_was_written(tmp_path, frame, uci):
+    got = read(tmp_path / "export.csv", frame)
+    assert (len(got), got.rows) == (400, 400)
+    known = frame[LABEL].notna().to_numpy()
+    labelled = got.labelled()
+    np.testing.assert_array_equal(labelled.features, uci.features[:400][known])
+    np.testing.assert_array_equal(labelled.defaulted, frame[LABEL][known].astype(int))
+    assert (
+        labelled.source == "decisions from 2026-11-01T00:00:00Z to 2026-11-01T00:06:39Z with known outcomes"
+    )
+
+
+def test_missing_values_stay_missing(tmp_path, frame):
+    frame.loc[::2, "age"] = pd.NA
+    frame.loc[1, "pay_0"] = pd.NA
+    got = read(tmp_path / "export.csv", frame)
+    assert np.isnan(got.frame["age"]).sum() == 200
+    known = frame[frame[LABEL].notna()]
+    labelled = got.labelled()
+    np.testing.assert_array_equal(np.isnan(labelled.features), known[NAMES].isna())
+    assert got.facts()["missing_share"] == pytest.approx(201 / (400 * 23), abs=1e-6)
+    assert labelled.digest() != labelled.take(~np.isnan(labelled.features).any(axis=1)).digest()
+
+
+def test_the_latest_decision_counts_with_the_latest_outcome_known(tmp_path, frame):
+    frame = frame.head(3).assign(application_id="A", default=pd.array([1, 0, None], "Int64"))
+    frame["decided_at"] = ["2026-11-01T00:00:01Z", "2026-11-01T00:00:01.000001Z", "2026-11-01T00:00:01.5Z"]
+    for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
+        got = read(tmp_path / "export.csv", frame.iloc[order])
+        assert (len(got), got.rows, got.facts()["repeated"]) == (1, 3, 2)
+        assert got.frame["limit_bal"].item() == frame["limit_bal"][2]
+        assert got.frame[LABEL].item() == 0
+
+
+def test_facts_say_who_is_labelled(tmp_path, frame):
+    facts = read(tmp_path / "export.csv", frame).facts()
+    approved = frame[frame["decision"] == "approve"]
+    assert facts["labelled"] == approved[LABEL].notna().sum()
+    assert facts["labelled_share"] == pytest.approx(facts["labelled"] / 400)
+    assert facts["default_rate"] == pytest.approx(approved[LABEL].dropna().mean(), abs=1e-6)
+    assert facts["by_decision"]["approve"]["applications"] == len(approved)
+    assert facts["by_decision"]["decline"]["labelled"] == 0
+    assert facts["by_decision"]["decline"]["default_rate"] is None
+    means = facts["mean_probability"]
+    assert means["all"] == pytest.approx(frame["default_probability"].mean(), abs=1e-6)
+    assert means["granted"] == pytest.approx(approved["default_probability"].mean(), abs=1e-6)
+    assert set(facts["psi"]["granted"]) == set(NAMES)
+
+
+def test_psi_is_nought_for_all_and_large_where_the_granted_differ(tmp_path, frame):
+    frame["decision"] = np.where(frame["limit_bal"] > 200_000, "approve", "decline")
+    psi = read(tmp_path / "export.csv", frame).facts()["psi"]["granted"]
+    assert max(psi, key=psi.get) == "limit_bal"
+    assert psi["limit_bal"] > 0.5 > psi["sex"]
+    everybody = read(tmp_path / "export.csv", frame.assign(decision="approve")).facts()["psi"]["granted"]
+    assert set(everybody.values()) == {0.0}
+
+
+def test_psi_is_the_sum_of_differences_times_log_ratios():
+    p, q = np.array([10.5, 30.5, 60.5]) / 101.5, np.array([20.5, 20.5, 60.5]) / 101.5
+    want = sum((b - a) * np.log(b / a) for a, b in zip(p, q, strict=True))
+    assert exported.psi(np.array([10, 30, 60]), np.array([20, 20, 60])) == pytest.approx(want)
+
+
+def test_the_lines_tell_share_and_bias(tmp_path, frame):
+    told = exported.lines(read(tmp_path / "export.csv", frame).facts())
+    assert "400 rows, 400 applications (0 repeated" in told[0]
+    assert "approve" in told[1] and "decline 0 of" in told[1]
+    assert "among the granted" in told[2] and "PSI" in told[2]
+    none = read(tmp_path / "export.csv", frame.assign(decision="decline", default=pd.NA))
+    assert exported.lines(none.facts())[-1].startswith("bias: none was granted")
+
+
+def test_every_violation_is_named(tmp_path, frame):
+    frame = frame.astype(object)
+    frame.loc[0, "age"] = 17
+    frame.loc[1, "decision"] = "maybe"
+    frame.loc[2, "decided_at"] = "2026-02-31T00:00:00Z"
+    frame.loc[3, "default_probability"] = 1.5
+    frame.loc[4, "application_id"] = None
+    frame.loc[5, "default"] = 2
+    with pytest.raises(dataset.DatasetError) as error:
+        read(tmp_path / "export.csv", frame)
+    assert [(v.row, v.column) for v in error.value.violations] == [
+        (2, "age"),
+        (3, "decision"),
+        (4, "decided_at"),
+        (5, "default_probability"),
+        (6, "application_id"),
+        (7, "default"),
+    ]
+
+
+def test_violations_of_every_stretch_of_a_long_file_are_named(tmp_path, frame, monkeypatch):
+    monkeypatch.setattr(exported, "CHUNK", 100)
+    assert len(read(tmp_path / "export.csv", frame)) == 400
+    frame.loc[[50, 350], "age"] = 17
+    with pytest.raises(dataset.DatasetError) as error:
+        read(tmp_path / "export.csv", frame)
+    assert [v.row for v in error.value.violations] == [52, 352]
+
+
+def test_a_file_that_was_cut_off_is_refused(tmp_path, frame):
+    path = tmp_path / "export.csv"
+    frame.to_csv(path, index=False)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(dataset.DatasetError, match="cut off"):
+        exported.read(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [("", "cut off"), ("\n", "no CSV"), ("a,b\n1,2,3\n", "no such column"), ("a\n\xff\n", "no CSV")],
+)
+def test_what_is_no_export_is_refused(tmp_path, content, told):
+    path = tmp_path / "export.csv"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(dataset.DatasetError, match=told):
+        exported.read(path)
+
+
+def test_an_export_without_decisions_is_refused(tmp_path, frame):
+    with pytest.raises(dataset.DatasetError, match="no decision"):
+        read(tmp_path / "export.csv", frame.head(0))
+    with pytest.raises(dataset.DatasetError, match="creditstream dataset export"):
+        exported.read(tmp_path / "absent.csv")

@@ -1,0 +1,73 @@
+"""dvc.yaml names what its stages depend on, or `dvc repro` would miss a change."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from credit_retrain import __main__ as command_line
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ROOT / "retrain" / "credit_retrain"
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+STAGES = PIPELINE["stages"]
+
+ENTRIES = {
+    "prepare": ["make_dataset", "sources"],
+    "validate": ["data_report"],
+}
+"""Modules that a stage's command calls; the others are what these import."""
+
+
+def imported(module):
+    """Name the modules of the package that a module imports, directly."""
+    names = set()
+    for node in ast.walk(ast.parse((CODE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "credit_retrain":
+            names |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("credit_retrain."):
+            names.add(node.module.removeprefix("credit_retrain."))
+    return names
+
+
+def closure(modules):
+    known, waiting = set(), list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module not in known:
+            known.add(module)
+            waiting += imported(module)
+    return known
+
+
+def test_every_stage_is_known_here():
+    assert set(ENTRIES) == set(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_names_the_modules_it_imports(stage):
+    prefix = "${code}/"
+    named = {
+        d.removeprefix(prefix).removesuffix(".py") for d in STAGES[stage]["deps"] if d.startswith(prefix)
+    }
+    assert named == closure(ENTRIES[stage])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_what_it_reads_and_the_stage_that_writes_it(stage):
+    command = STAGES[stage]["cmd"]
+    known = set(STAGES[stage]["deps"]) | set(STAGES[stage]["outs"])
+    for path in re.findall(r"(?:data|dist)/[\w./-]+", command):
+        assert any(path == k or path.startswith(f"{k}/") or k.startswith(f"{path}/") for k in known), path
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_a_command_that_exists(stage):
+    import shlex
+
+    words = shlex.split(STAGES[stage]["cmd"].replace("${python} ", "").replace("${", "").replace("}", ""))
+    words = ["1" if w in {"data.min_labelled", "train.seed"} else w for w in words]
+    words = ["uci" if w == "data.source" else w for w in words]
+    assert command_line.parser().parse_args(words).command == words[0] == stage
