@@ -7,7 +7,7 @@ BENCH_VENV := .venv-bench
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-plot fuzz lint generate python test-python data train check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-plot fuzz lint generate python test-python data prepare validate train release ship check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -138,14 +138,27 @@ $(VENV)/.installed: retrain/requirements/dev.txt
 	VIRTUAL_ENV=$(VENV) uv pip sync --require-hashes retrain/requirements/dev.txt
 	@touch $@
 
-test-python: python ## Run the Python tests
+test-python: python build ## Run the Python tests
 	cd retrain && ../$(VENV)/bin/python -m pytest -q
 
 data: python ## Download the UCI dataset into data/raw (or take DATASET=FILE)
 	cd retrain && ../$(VENV)/bin/python -m credit_retrain fetch
 
-train: python ## Train the shipped bundle again from the dataset
-	cd retrain && ../$(VENV)/bin/python -m credit_retrain train --out ../model/shipped/credit-default.bundle
+prepare: python ## Write data/processed: training rows, hold-out, newest inputs; ARGS='--data both --export FILE'
+	DATASET="$(DATASET)" PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain prepare $(ARGS)
+
+validate: prepare ## Say whether they may be trained on; the report is kept in data/reports
+	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain validate
+
+train: validate build ## Search, train, judge and record a candidate in dist/VERSION, with its card; SEARCH='--search' searches long
+	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain train --prepared data/processed $(SEARCH)
+
+MODEL ?= models:/credit_default@challenger
+release: python build ## Release MODEL (a file, or models:/credit_default@challenger) that passed its gates; ARGS='--brokers HOST:PORT'
+	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain release $(MODEL) -- $(ARGS)
+
+ship: python ## Train the bundle inside the binary again from the dataset
+	cd retrain && ../$(VENV)/bin/python -m credit_retrain ship
 
 check-train: python ## Train again and hold the shipped bundle to it, byte by byte
 	cd retrain && ../$(VENV)/bin/python -m credit_retrain check
