@@ -8,11 +8,15 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from credit_retrain import (
+    artefacts,
     bundle,
     check,
     data_report,
     dataset,
+    evaluate,
     fetch,
     fixtures,
     make_dataset,
@@ -24,6 +28,15 @@ from credit_retrain import (
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "model" / "shipped" / "credit-default.bundle"
+PROBLEMS = (
+    dataset.DatasetError,
+    fetch.FetchError,
+    check.CheckError,
+    artefacts.BundleError,
+    ValueError,
+    OSError,
+)
+"""What is told in a line, without a trace."""
 
 
 def _report(line: str) -> None:
@@ -72,6 +85,24 @@ def _train(arguments: argparse.Namespace) -> int:
         f"{arguments.out}: version {arguments.version}, {len(trained.content)} bytes, "
         f"hold-out AUC {trained.metrics.auc:.4f}"
     )
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    files = artefacts.files(Path(arguments.bundle).read_bytes())
+    _, test = dataset.split(_rows(arguments))
+    probability = artefacts.probabilities(files, test.features.astype(np.float32)).astype(np.float64)
+    metrics = evaluate.evaluate(test.defaulted, probability, arguments.seed)
+    version = json.loads(files["manifest.json"])["version"]
+    text = json.dumps({"version": version, "test": metrics.to_dict()}, indent=1) + "\n"
+    bundle.write(Path(arguments.out), text.encode())
+    print(f"{arguments.out}: version {version}, {len(test)} rows, AUC {metrics.auc:.4f}")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    for path in artefacts.write(Path(arguments.bundle).read_bytes(), Path(arguments.out)):
+        print(path)
     return 0
 
 
@@ -169,6 +200,21 @@ def parser() -> argparse.ArgumentParser:
         default="2026-11-23T00:00:00Z",
         help="RFC 3339; given, so that the same training gives the same bytes (default: %(default)s)",
     )
+    p = command(
+        "evaluate",
+        "Write a bundle's figures on the hold-out.",
+        _evaluate,
+        ROOT / "data" / "reports" / "metrics.json",
+    )
+    p.add_argument("--bundle", default=str(SHIPPED), help="to evaluate (default: %(default)s)")
+    sources.add_arguments(p)
+    p.add_argument(
+        "--prepared", metavar="FOLDER", help="the hold-out that `prepare` wrote, instead of --data"
+    )
+    p = commands.add_parser("export", help="Check a bundle and write its files one by one.")
+    p.add_argument("--bundle", default=str(SHIPPED), help="to take apart (default: %(default)s)")
+    p.add_argument("--out", required=True, metavar="FOLDER", help="where to write")
+    p.set_defaults(function=_export)
     p = commands.add_parser("check", help="Train again and compare with a bundle, byte by byte.")
     p.add_argument("--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
     p.add_argument(
@@ -206,7 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     try:
         return int(chosen.function(chosen))
-    except (dataset.DatasetError, fetch.FetchError, check.CheckError, ValueError, OSError) as error:
+    except PROBLEMS as error:
         print(f"credit_retrain {chosen.command}: {error}", file=sys.stderr)
         return 1
 

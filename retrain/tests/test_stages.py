@@ -17,6 +17,9 @@ STAGES = PIPELINE["stages"]
 ENTRIES = {
     "prepare": ["make_dataset", "sources"],
     "validate": ["data_report"],
+    "train": ["make_dataset", "train"],
+    "evaluate": ["artefacts", "evaluate", "make_dataset"],
+    "export": ["artefacts"],
 }
 """Modules that a stage's command calls; the others are what these import."""
 
@@ -58,7 +61,8 @@ def test_a_stage_names_the_modules_it_imports(stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_what_it_reads_and_the_stage_that_writes_it(stage):
     command = STAGES[stage]["cmd"]
-    known = set(STAGES[stage]["deps"]) | set(STAGES[stage]["outs"])
+    metrics = [path for entry in STAGES[stage].get("metrics", []) for path in entry]
+    known = {*STAGES[stage]["deps"], *STAGES[stage].get("outs", []), *metrics}
     for path in re.findall(r"(?:data|dist)/[\w./-]+", command):
         assert any(path == k or path.startswith(f"{k}/") or k.startswith(f"{path}/") for k in known), path
 
