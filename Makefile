@@ -8,7 +8,7 @@ DVC_VENV := .venv-dvc
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-examples check-deploy bench bench-stream bench-http bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release ship check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -45,6 +45,10 @@ test-browser: build ## Test the page of a demo in a headless browser (needs the 
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "make test-browser needs a browser: apt-get install chromium" >&2; exit 1; }
 	CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream $(GO) test -count=1 -tags browser -run TestThePage ./apptest
 
+test-alertmanager: ## Test the webhook of drift alerts against a real Alertmanager (needs the package prometheus-alertmanager)
+	@command -v prometheus-alertmanager >/dev/null || { echo "make test-alertmanager needs an Alertmanager: apt-get install prometheus-alertmanager" >&2; exit 1; }
+	$(GO) test -count=1 -tags alertmanager -run 'Alertmanager' ./drift/webhook
+
 EXAMPLES := .cache/examples
 
 $(EXAMPLES)/.installed: examples/python/requirements.txt
@@ -80,6 +84,9 @@ bench-stream: build $(BENCH_VENV)/.installed ## The stream beside a copy and a P
 
 bench-http: build $(BENCH_VENV)/.installed ## POST /predict beside a bare handler and FastAPI (needs wrk); takes DATASET
 	@DATASET="$(DATASET)" bench/http.sh $(ARGS)
+
+bench-drift: python ## How seldom and how soon drift is seen, beside Evidently; takes DATASET, ARGS='-runs 20 -longest 200' for a quick look
+	$(GO) run ./bench/drift -data "$(DATASET)" -python $(VENV)/bin/python $(ARGS)
 
 bench-plot: ## Draw docs/benchmarks.svg from the figures in docs/benchmarks
 	$(GO) run ./bench/plot docs/benchmarks docs/benchmarks.svg
@@ -132,7 +139,7 @@ $(VENV)/.installed: retrain/requirements/dev.txt
 	VIRTUAL_ENV=$(VENV) uv pip sync --require-hashes retrain/requirements/dev.txt
 	@touch $@
 
-test-python: python ## Run the Python tests
+test-python: python build ## Run the Python tests
 	cd retrain && ../$(VENV)/bin/python -m pytest -q
 
 data: python ## Download the UCI dataset into data/raw (or take DATASET=FILE)
@@ -151,14 +158,21 @@ $(DVC_VENV)/.installed: retrain/requirements/dvc.txt
 	@touch $@
 
 # dvc keeps locks and indexes in /var/tmp unless it is told otherwise.
-repro: python $(DVC_VENV)/.installed ## Run the stages of dvc.yaml that something changed for (make data first); ARGS=train, ARGS=--dry
+repro: python build $(DVC_VENV)/.installed ## Run the stages of dvc.yaml that something changed for (make data first); ARGS=train, ARGS=--dry
 	DVC_SITE_CACHE_DIR=$(CURDIR)/.dvc/tmp/site $(DVC_VENV)/bin/dvc repro $(ARGS)
 
-test-repro: python $(DVC_VENV)/.installed ## Show on copies that a second run runs nothing, and a changed parameter only what reads it; takes DATASET
+test-repro: python build $(DVC_VENV)/.installed ## Show on copies that a second run runs nothing, and a changed parameter only what reads it; takes DATASET
 	@DATASET="$(DATASET)" retrain/test-repro.sh
 
-train: python ## Train the shipped bundle again from the dataset
-	cd retrain && ../$(VENV)/bin/python -m credit_retrain train --out ../model/shipped/credit-default.bundle
+train: validate build ## Search, train, judge and record a candidate in dist/VERSION, with its card; SEARCH='--search' searches long
+	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain train --prepared data/processed $(SEARCH)
+
+MODEL ?= models:/credit_default@challenger
+release: python build ## Release MODEL (a file, or models:/credit_default@challenger) that passed its gates; ARGS='--brokers HOST:PORT'
+	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain release $(MODEL) -- $(ARGS)
+
+ship: python ## Train the bundle inside the binary again from the dataset
+	cd retrain && ../$(VENV)/bin/python -m credit_retrain ship
 
 check-train: python ## Train again and hold the shipped bundle to it, byte by byte
 	cd retrain && ../$(VENV)/bin/python -m credit_retrain check

@@ -13,12 +13,13 @@ import (
 	"github.com/creditstream/creditstream/api"
 	"github.com/creditstream/creditstream/consumer/tail"
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/drift/latest"
 	"github.com/creditstream/creditstream/internal/certs"
 	"github.com/creditstream/creditstream/internal/idempotency"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
-	"github.com/creditstream/creditstream/internal/telemetry"
 	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
@@ -28,6 +29,7 @@ type apiCmd struct {
 	redisFlags
 	listenFlags
 	modelFlags
+	instanceFlags
 	apiFlags
 }
 
@@ -91,8 +93,10 @@ type apiParts struct {
 	// listener is where it answers; nil: where the flags say.
 	listener net.Listener
 	live     func() *release.LiveSet
+	latency  *replica.Latencies // of decisions; nil: nobody asks
 	reg      *prometheus.Registry
 	process  *readiness // of all that the process runs
+	demo     api.Demo   // nil: this is none
 }
 
 // components are the API and what it needs of its own; stop frees what they hold
@@ -133,11 +137,15 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 		follow := tail.NewFeed(tail.FeedConfig{Kafka: parts.kafka.config(p, "feed"), Topics: schemas.NewTopics(parts.kafka.Prefix), Codec: parts.codec, Log: p.log})
 		all, feed = append(all, follow), pageFeed{follow}
 	}
+	replicas := replica.NewFollower(parts.kafka.config(p, "replicas"), schemas.NewTopics(parts.kafka.Prefix), p.log, time.Now)
+	all = append(all, replicas)
+	status := latest.NewFollower(parts.kafka.config(p, "drift-status"), schemas.NewTopics(parts.kafka.Prefix), p.log)
+	all = append(all, status)
 	watch := &redisWatch{client: client, log: p.log}
 	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, Publish: f.PublishTimeout}
 	server, err := api.New(api.Config{
 		Listener: listener, TLS: encrypted, Live: parts.live, Publisher: predictionPublisher{writer, parts.codec}, Lookup: view.NewStore(client),
-		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: feed, Keys: keys, Limits: limits,
+		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: feed, Replicas: replicas, Latencies: parts.latency, Drift: driftFeed{status}, Demo: parts.demo, Keys: keys, Limits: limits,
 		// Without keys, being on this machine is what lets a caller in (check).
 		LocalOnly: keys == nil && !f.NoAuth,
 		Metrics:   promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.process.ready, Pending: parts.process.pending,
@@ -171,26 +179,13 @@ Examples:
 
 // Run answers until a signal.
 func (c *apiCmd) Run(p *process) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	reg := telemetry.NewRegistry()
-	models, err := c.follower(p, c.kafkaFlags, reg)
+	s, err := newServices(p, c.kafkaFlags, c.instanceFlags, schemas.EventPrediction)
 	if err != nil {
 		return err
 	}
-	codec, err := c.codec(p, reg, c.Prefix, schemas.EventPrediction)
-	if err != nil {
+	defer s.close()
+	if err := c.addAPI(s, c.redisFlags, c.modelFlags); err != nil {
 		return err
 	}
-	process := &readiness{}
-	own, stop, err := c.components(p, apiParts{
-		kafka: c.kafkaFlags, redis: c.redisFlags, codec: codec, live: models.Live, reg: reg, process: process,
-	})
-	if err != nil {
-		return err
-	}
-	defer stop()
-	process.components = withCodec(codec, append([]lifecycle.Component{models}, own...)...)
-	return serveComponents(p, c.Listen, reg, process.components...)
+	return s.serve(c.Listen)
 }

@@ -18,6 +18,7 @@ import (
 
 type demoCmd struct {
 	registryFlags
+	webhookFlags
 
 	Decisions uint64  `help:"Applications to emit; 0: no end." default:"0" placeholder:"N"`
 	Rate      float64 `help:"Applications per second; 0: as fast as possible." default:"200" placeholder:"N"`
@@ -32,7 +33,7 @@ type demoCmd struct {
 
 // Help is the second half of `demo --help`.
 func (demoCmd) Help() string {
-	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 100 MB (with --exit, all of the run), Redis the last 10,000 decisions.
+	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page, and what watches for drift: choose on the page what happens to the population, and alerts name what moved. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 100 MB (with --exit, all of the run), Redis the last 10,000 decisions.
 
 Examples:
   creditstream demo
@@ -50,6 +51,9 @@ func (c *demoCmd) Run(p *process) error {
 	}
 	if c.APIListen != "" && !onLoopback(c.APIListen) {
 		return fmt.Errorf("--api-listen %s can be reached from other machines, and the demo asks for no key: choose a loopback address", c.APIListen)
+	}
+	if err := c.webhookFlags.check(); err != nil {
+		return err
 	}
 	c.InProcess = c.InProcess || c.Exit
 	dir := c.DataDir
@@ -95,7 +99,10 @@ func (c *demoCmd) run(p *process, d *demo, status *statusLine) error {
 	if terminal || !c.Exit {
 		shown.Go(func() { d.show(ctx, status, terminal) })
 	}
-	err := lifecycle.Run(ctx, drainTime, p.log, d.components...)
+	reporter, err := newReporter(p, d.kafka, d.reg, d.reports...)
+	if err == nil {
+		err = reporting(reporter, func() error { return lifecycle.Run(ctx, drainTime, p.log, d.components...) })
+	}
 	stop()
 	shown.Wait()
 	status.show("")

@@ -28,6 +28,8 @@ type modelCmd struct {
 	Rollback modelRollbackCmd `cmd:"" help:"Go back to the last route with another champion."`
 	List     modelListCmd     `cmd:"" help:"List the released versions."`
 	History  modelHistoryCmd  `cmd:"" help:"List the routes: when, who, why, what."`
+	Compare  modelCompareCmd  `cmd:"" help:"Decide the same applications with two versions: who is decided otherwise, why, and who is right."`
+	Judge    modelJudgeCmd    `cmd:"" help:"Judge the canary or the shadow by the stream: promote, hold or roll back, as the exit code says."`
 }
 
 // bundleArg names a bundle.

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -27,6 +30,7 @@ type listed struct {
 	AUC        *float64   `json:"auc"`              // on the hold-out
 	Serves     []string   `json:"serves"`           // champion, canary, shadow: what the newest route says
 	Reason     string     `json:"reason,omitempty"` // why the bundle cannot be read
+	Loaded     []string   `json:"loaded"`           // by which live replicas; null where that is not known
 }
 
 // Run lists the versions, oldest first.
@@ -35,15 +39,23 @@ func (c *modelListCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	loaded, err := loadedBy(p, c.kafkaFlags)
+	if err != nil {
+		p.log.Warn("which replicas have loaded what is not known", "error", err)
+	}
 	all := []listed{}
 	for _, v := range h.Versions() {
-		all = append(all, list(v, h.Current()))
+		one := list(v, h.Current())
+		if err == nil {
+			one.Loaded = append([]string{}, loaded[v.Version]...)
+		}
+		all = append(all, one)
 	}
 	if c.JSON {
 		return printJSON(p.stdout, all)
 	}
 	w := tabwriter.NewWriter(p.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "VERSION\tSERVES\tCREATED\tRELEASED\tAUC\tBYTES\tDIGEST")
+	fmt.Fprintln(w, "VERSION\tSERVES\tCREATED\tRELEASED\tAUC\tBYTES\tDIGEST\tLOADED BY")
 	for _, l := range all {
 		created, auc, serves := "-", "-", "-"
 		if l.CreatedAt != nil {
@@ -55,9 +67,34 @@ func (c *modelListCmd) Run(p *process) error {
 		if len(l.Serves) > 0 {
 			serves = strings.Join(l.Serves, ",")
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", l.Version, serves, created, l.ReleasedAt.Format(time.RFC3339), auc, l.Bytes, l.Digest)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", l.Version, serves, created, l.ReleasedAt.Format(time.RFC3339), auc, l.Bytes, l.Digest,
+			cmp.Or(strings.Join(l.Loaded, ","), "-"))
 	}
 	return w.Flush()
+}
+
+// loadedBy are the live replicas that serve each version.
+func loadedBy(p *process, k kafkaFlags) (map[string][]string, error) {
+	p, cancel := withinModelTime(p)
+	defer cancel()
+	log, err := replica.OpenLog(p.ctx, k.config(p, "replicas"), schemas.NewTopics(k.Prefix), nil)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	if err := log.ReadToEnd(p.ctx); err != nil {
+		return nil, err
+	}
+	loaded, now := map[string][]string{}, time.Now()
+	for _, s := range log.Board.States(now) {
+		if s.Models == nil || !s.Live(now) {
+			continue
+		}
+		for _, v := range slices.Compact([]string{s.Models.Champion, s.Models.Canary, s.Models.Shadow}) {
+			loaded[v] = append(loaded[v], s.Name())
+		}
+	}
+	return loaded, nil
 }
 
 func list(v release.Version, current *release.Revision) listed {

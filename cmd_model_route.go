@@ -14,6 +14,7 @@ type modelRouteCmd struct {
 	kafkaFlags
 	policyFlags
 	signFlags
+	waitFlags
 	Champion string     `help:"Version that decides." required:"" placeholder:"VERSION"`
 	Canary   canaryFlag `help:"Version that decides a share of the applications, in steps of 0.01%." placeholder:"VERSION=SHARE%"`
 	Shadow   string     `help:"Version that says what it would have decided." placeholder:"VERSION"`
@@ -27,9 +28,11 @@ func (modelRouteCmd) Help() string {
 
 Of two people who route at once, one is refused: --expect names the revision that was seen last (model history prints it).
 
+With --wait it says when every running scorer and API serves the route. One that refuses a bundle, or does not serve it in time, is named with the reason, and the exit code is 1; the route stands all the same.
+
 Examples:
   creditstream model route --champion 2026-11-23.1 --why "first model"
-  creditstream model route --champion 2026-11-23.1 --canary 2026-12-01.1=10% --expect 0 --why "try the retrained one"`
+  creditstream model route --champion 2026-11-23.1 --canary 2026-12-01.1=10% --expect 0 --why "try the retrained one" --wait 30s`
 }
 
 // canaryFlag is a version and its share, "v8=10%" or "v8=0.1".
@@ -80,21 +83,27 @@ func (c *modelRouteCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	p, cancel := withinModelTime(p)
+	w, err := c.begin(p, c.kafkaFlags)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	bounded, cancel := withinModelTime(p)
 	defer cancel()
-	r, err := release.Route(p.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RouteRequest{
+	r, err := release.Route(bounded.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RouteRequest{
 		Champion: c.Champion, Canary: c.Canary.version, CanaryShare: c.Canary.share, Shadow: c.Shadow, Policy: policy,
 		Expect: c.Expect, By: by, At: schemas.At(time.Now()), Why: c.Why, Engine: c.Engine,
 	})
 	if err != nil {
 		return err
 	}
-	return printRevision(p, c.JSON, r)
+	return printRevision(p, c.JSON, r, w)
 }
 
 type modelRollbackCmd struct {
 	kafkaFlags
 	signFlags
+	waitFlags
 	Engine string `help:"Engine that the replicas run: ${enum}." enum:"auto,native,onnx" default:"auto"`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }
@@ -110,9 +119,14 @@ func (c *modelRollbackCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	p, cancel := withinModelTime(p)
+	w, err := c.begin(p, c.kafkaFlags)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	bounded, cancel := withinModelTime(p)
 	defer cancel()
-	r, from, err := release.Rollback(p.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RollbackRequest{
+	r, from, err := release.Rollback(bounded.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RollbackRequest{
 		Expect: c.Expect, By: by, At: schemas.At(time.Now()), Why: c.Why, Engine: c.Engine,
 	})
 	if err != nil {
@@ -121,7 +135,7 @@ func (c *modelRollbackCmd) Run(p *process) error {
 	if !c.JSON {
 		fmt.Fprintf(p.stdout, "back to the champion and the policy of revision %d\n", from.Number)
 	}
-	return printRevision(p, c.JSON, r)
+	return printRevision(p, c.JSON, r, w)
 }
 
 // routeLine is a revision as commands print it.
@@ -135,6 +149,7 @@ type routeLine struct {
 	Shadow        *string           `json:"shadow"`
 	PolicyVersion string            `json:"policy_version"` // "" where the policy is not valid
 	Policy        string            `json:"policy"`         // its text
+	Wait          *waited           `json:"wait,omitempty"` // with --wait: what the replicas make of it
 }
 
 func lineOf(r release.Revision) routeLine {
@@ -163,12 +178,23 @@ func (l *routeLine) shadow() string {
 	return *l.Shadow
 }
 
-func printRevision(p *process, asJSON bool, r *release.Revision) error {
+// printRevision prints a route that was written and, where that was asked for, what
+// the replicas make of it.
+func printRevision(p *process, asJSON bool, r *release.Revision, w *routeWait) error {
 	line := lineOf(*r)
-	if asJSON {
+	if !asJSON {
+		if _, err := fmt.Fprintf(p.stdout, "route revision %d: champion %s, canary %s, shadow %s, policy %s\n",
+			line.Revision, line.Champion, line.canary(), line.shadow(), line.PolicyVersion); err != nil || w == nil {
+			return err
+		}
+		return w.until(p, r).print(p)
+	}
+	if w == nil {
 		return printJSON(p.stdout, line)
 	}
-	_, err := fmt.Fprintf(p.stdout, "route revision %d: champion %s, canary %s, shadow %s, policy %s\n",
-		line.Revision, line.Champion, line.canary(), line.shadow(), line.PolicyVersion)
-	return err
+	line.Wait = w.until(p, r)
+	if err := printJSON(p.stdout, line); err != nil {
+		return err
+	}
+	return line.Wait.exit()
 }

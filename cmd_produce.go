@@ -20,6 +20,7 @@ import (
 type produceCmd struct {
 	kafkaFlags
 	listenFlags
+	instanceFlags
 
 	File       string `help:"Replay the rows of a CSV file: the UCI file's column names, or the contract's." type:"path" placeholder:"CSV" xor:"source" group:"Who applies"`
 	Population bool   `help:"Draw applicants from a synthetic population (the default without --file)." xor:"source" group:"Who applies"`
@@ -70,6 +71,10 @@ func (c *produceCmd) Run(p *process) error {
 		return errors.New("--outcomes-for all tells none: set --outcomes-after too")
 	}
 	config := c.producerConfig(p)
+	instance, err := c.instance()
+	if err != nil {
+		return err
+	}
 	reg := prometheus.NewRegistry()
 	config.Registerer = reg
 	codec, err := c.codec(p, reg, c.Prefix, schemas.EventApplication, schemas.EventOutcome)
@@ -78,6 +83,11 @@ func (c *produceCmd) Run(p *process) error {
 	}
 	config.Codec = codec
 	prod, err := producer.New(config)
+	if err != nil {
+		return err
+	}
+	components := withCodec(codec, prod)
+	reporter, err := newReporter(p, c.kafkaFlags, reg, reportOn(produceReport(), instance, components...))
 	if err != nil {
 		return err
 	}
@@ -90,11 +100,12 @@ func (c *produceCmd) Run(p *process) error {
 		f, ok := p.stderr.(*os.File)
 		prod.ShowProgress(show, p.stderr, ok && term.IsTerminal(int(f.Fd())), c.Count)
 	})
-	if c.Listen == "" && codec == nil {
-		err = prod.Run(p.ctx)
-	} else {
-		err = serveComponents(p, c.Listen, reg, withCodec(codec, prod)...)
-	}
+	err = reporting(reporter, func() error {
+		if c.Listen == "" && codec == nil {
+			return prod.Run(p.ctx)
+		}
+		return serveComponents(p, c.Listen, reg, components...)
+	})
 	stop()
 	shown.Wait()
 

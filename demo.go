@@ -14,11 +14,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/drift/aggregate"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/internal/telemetry"
+	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/producer"
+	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 	"github.com/creditstream/creditstream/scorer/stream"
@@ -29,6 +33,10 @@ const (
 	demoSessions   = 1
 	demoPrefix     = "credit"
 	demoGroup      = "scorer"
+	demoInstance   = "demo"
+	demoDriftGroup = "drift"
+	// Drift is to be seen while one looks.
+	demoBucket = time.Second
 	// How long the demo's Redis keeps a decision. miniredis is in memory, and the
 	// demo runs for days.
 	demoTTL = 5 * time.Minute
@@ -51,6 +59,7 @@ type demo struct {
 	topics     schemas.Topics
 	address    string // of the page
 	components []lifecycle.Component
+	reports    []replica.Component // what is said of them on the replicas topic
 	watch      *watch
 	child      *scorerProcess // nil in one process
 	began      time.Time      // the program
@@ -144,9 +153,10 @@ func (d *demo) makeTopics(ctx context.Context, p *process, keepAll bool) error {
 
 // demoKept is how many bytes the demo keeps of each topic that grows, 100 MB in
 // all: the embedded broker keeps an index of every batch in memory, and a quiet
-// stream has a batch for nearly every record.
+// stream has a batch for nearly every record. Of replicas, which is compacted, it is
+// only the size of its segments that follows.
 func demoKept(t schemas.Topics) map[string]int64 {
-	return map[string]int64{t.Applications: 26e6, t.Predictions: 58e6, t.DLQ: 8e6, t.Outcomes: 3e6, t.DriftPanes: 2e6, t.DriftStatus: 2e6, t.DriftAlerts: 1e6}
+	return map[string]int64{t.Applications: 26e6, t.Predictions: 49e6, t.DLQ: 8e6, t.Outcomes: 3e6, t.DriftPanes: 10e6, t.DriftStatus: 2e6, t.DriftAlerts: 1e6, t.Replicas: 1e6}
 }
 
 // demoTopics is the catalogue, small: an hour or 100 MB, or all of a run that
@@ -170,23 +180,38 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	if err != nil {
 		return err
 	}
+	latency := replica.NewLatencies()
 	scorer, err := c.scorer(p, d, stream.Config{
-		Kafka: d.kafka.config(p, "score-demo"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: demoGroup, Instance: "demo",
-		Sessions: demoSessions, Protocol: stream.ProtocolClassic, Static: true, Live: models.Live, Registerer: reg, Now: time.Now,
+		Kafka: d.kafka.config(p, "score-demo"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: demoGroup, Instance: demoInstance,
+		Sessions: demoSessions, Protocol: stream.ProtocolClassic, Static: true, Live: models.Live, Latencies: latency, Registerer: reg, Now: time.Now,
 	})
 	if err != nil {
 		return err
+	}
+	if d.child == nil { // a child process speaks for itself
+		d.report(scoreReport(latency), models, models, scorer)
 	}
 	redisAt := redisFlags{Redis: d.redis.Addr()}
 	viewClient := redisAt.client()
 	d.free(func() { _ = viewClient.Close() }) // nothing is left to be written
+	latency = replica.NewLatencies()
 	v, err := view.New(view.Config{
 		Kafka: d.kafka.config(p, "view"), Topics: d.topics, Codec: d.codec, Redis: viewClient, Group: demoViewGroup(p.began),
-		Lifetimes: view.Lifetimes{Prediction: demoTTL, Decided: demoTTL}, Log: p.log, Registerer: reg,
+		Lifetimes: view.Lifetimes{Prediction: demoTTL, Decided: demoTTL}, Log: p.log, Latencies: latency, Registerer: reg,
 	})
 	if err != nil {
 		return err
 	}
+	d.report(viewReport(latency), nil, v)
+	counts, err := aggregate.New(aggregate.Config{
+		Kafka: d.kafka.config(p, "drift"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: demoDriftGroup, Instance: "demo",
+		Sessions: 1, Protocol: member.ProtocolClassic, Static: true, From: member.From{Start: true}, Bucket: demoBucket,
+		Live: models.Live, Decisions: decided{view.NewStore(viewClient)}, Registerer: reg,
+	})
+	if err != nil {
+		return err
+	}
+	d.report(driftReport(), nil, models, counts)
 	config := (&produceCmd{
 		kafkaFlags: d.kafka, Population: true, IDPrefix: producer.DefaultIDPrefix, Count: c.Decisions, Rate: c.Rate, Seed: c.Seed,
 		Scenario: c.Scenario, ScenarioAfter: demoScenarioAfter, ScenarioRamp: demoScenarioRamp, OutcomesFor: producer.OutcomesForApproved,
@@ -196,7 +221,14 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	if err != nil {
 		return err
 	}
-	d.components = withCodec(d.codec, models, scorer, v, d.watch, applicants{emitter, scorer, d.watch}, aging{d.redis})
+	judges, err := c.judges(p, d, models.Live)
+	if err != nil {
+		return err
+	}
+	apply := applicants{emitter, scorer, d.watch}
+	d.report(produceReport(), nil, apply)
+	d.components = withCodec(d.codec, models, scorer, v, counts, d.watch, apply, aging{d.redis})
+	d.components = append(d.components, judges...)
 	listener, err := demoListen(c.APIListen)
 	if err != nil {
 		return err
@@ -204,17 +236,29 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	d.free(func() { _ = listener.Close() }) // the server has closed it, unless it never ran
 	process := &readiness{}
 	flags := apiFlags{APIListen: listener.Addr().String(), Feed: true, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
+	latency = replica.NewLatencies()
 	own, stop, err := flags.components(p, apiParts{
-		kafka: d.kafka, redis: redisAt, codec: d.codec, listener: listener, live: models.Live, reg: reg, process: process,
+		kafka: d.kafka, redis: redisAt, codec: d.codec, listener: listener, live: models.Live, latency: latency, reg: reg, process: process,
+		demo: demoScenario{emitter},
 	})
 	if err != nil {
 		return err
 	}
 	d.free(stop)
+	d.report(apiReport(latency), models, append([]lifecycle.Component{models}, own...)...)
 	d.components = append(d.components, own...)
 	process.components = d.components
 	d.address = "http://" + listener.Addr().String()
 	return nil
+}
+
+// report says what a component of these parts is doing; models is nil where it serves
+// none.
+func (d *demo) report(r replica.Component, models *release.Follower, parts ...lifecycle.Component) {
+	if models != nil {
+		r = serving(r, models)
+	}
+	d.reports = append(d.reports, reportOn(r, demoInstance, parts...))
 }
 
 // When a demo's scenario begins and how long it takes to reach full strength, in

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/term"
 )
 
 // cli is the command line: one struct per command, each in its own file.
@@ -25,20 +26,25 @@ type cli struct {
 	LogLevel  string `help:"Least severe log level shown: ${enum}." enum:"debug,info,warn,error" default:"info"`
 	LogFormat string `help:"Log format: ${enum}." enum:"text,json" default:"text"`
 
-	Demo    demoCmd    `cmd:"" help:"Everything in one place, nothing to install: applications decided before your eyes."`
-	Model   modelCmd   `cmd:"" help:"Bundles and routes: look, verify, score a file, release, route, roll back."`
-	API     apiCmd     `cmd:"" name:"api" help:"Answer over HTTP: decisions, look-ups, a page and documentation."`
-	Produce produceCmd `cmd:"" help:"Emit applications and their outcomes: a CSV file replayed, or a synthetic population."`
-	Score   scoreCmd   `cmd:"" help:"Score applications exactly once: predictions, dead letters and offsets in one transaction."`
-	Topics  topicsCmd  `cmd:"" help:"The topics, as the catalogue says."`
-	InForce configCmd  `cmd:"" name:"config" help:"What is in force and where it came from."`
-	View    viewCmd    `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
-	Tail    tailCmd    `cmd:"" help:"Show predictions as they come, or those of one application."`
-	Erase   eraseCmd   `cmd:"" help:"Remove an application from the Redis view."`
-	Verify  verifyCmd  `cmd:"" help:"Judge a run: nothing lost, nothing duplicated, nothing altered."`
-	DLQ     dlqCmd     `cmd:"" name:"dlq" help:"Records that could not be scored: look at them, replay them."`
-	Health  healthCmd  `cmd:"" help:"Ask a running component whether it can do its work; for health checks."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Demo    demoCmd     `cmd:"" help:"Everything in one place, nothing to install: applications decided before your eyes."`
+	Model   modelCmd    `cmd:"" help:"Bundles and routes: look, verify, score a file, release, route, roll back."`
+	API     apiCmd      `cmd:"" name:"api" help:"Answer over HTTP: decisions, look-ups, a page and documentation."`
+	Several runCmd      `cmd:"" name:"run" help:"Run several of score, view and api in one process."`
+	Produce produceCmd  `cmd:"" help:"Emit applications and their outcomes: a CSV file replayed, or a synthetic population."`
+	Score   scoreCmd    `cmd:"" help:"Score applications exactly once: predictions, dead letters and offsets in one transaction."`
+	Topics  topicsCmd   `cmd:"" help:"The topics, as the catalogue says."`
+	InForce configCmd   `cmd:"" name:"config" help:"What is in force and where it came from."`
+	View    viewCmd     `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
+	Doing   replicasCmd `cmd:"" name:"replicas" help:"Show what every running component is doing."`
+	Tail    tailCmd     `cmd:"" help:"Show predictions as they come, or those of one application."`
+	Drift   driftCmd    `cmd:"" help:"Count decisions and their outcomes, each exactly once, and judge whether they drift; reports."`
+	Explain explainCmd  `cmd:"" help:"Take a decision apart: make it again, and show what every feature contributed."`
+	Erase   eraseCmd    `cmd:"" help:"Remove an application from the Redis view."`
+	Verify  verifyCmd   `cmd:"" help:"Judge a run: nothing lost, nothing duplicated, nothing altered."`
+	Dataset datasetCmd  `cmd:"" help:"Training data from the stream: predictions joined with what became of the loans."`
+	DLQ     dlqCmd      `cmd:"" name:"dlq" help:"Records that could not be scored: look at them, replay them."`
+	Health  healthCmd   `cmd:"" help:"Ask a running component whether it can do its work; for health checks."`
+	Version versionCmd  `cmd:"" help:"Print the version."`
 }
 
 // process is what a command runs in.
@@ -134,7 +140,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if errors.Is(err, syscall.EPIPE) { // nobody reads on, as in tail | head
 			return 1
 		}
-		fmt.Fprintln(stderr, "creditstream:", err)
+		if root.LogFormat == "json" { // for a program that reads every line
+			p.log.Error("failed", "error", err)
+		} else {
+			fmt.Fprintln(stderr, "creditstream:", err)
+		}
 		return 1
 	}
 	return 0
@@ -153,6 +163,15 @@ func (n *noticingWriter) Write(b []byte) (int, error) {
 		n.failed = err
 	}
 	return k, err
+}
+
+// onTerminal says whether people look at what is written there.
+func onTerminal(w io.Writer) bool {
+	if n, ok := w.(*noticingWriter); ok {
+		w = n.w
+	}
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func parserOptions(s *settings, stdout, stderr io.Writer, exit func(int)) []kong.Option {

@@ -58,7 +58,7 @@ func TestTheDocumentsExamplesAreWhatIsAnswered(t *testing.T) {
 	w := newWorld(t)
 	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(document(t), -1)
 	require.NotEmpty(t, blocks)
-	schemasOf := []string{"Answer", "BatchAnswer", "Prediction", "", "Decisions", "Problem"} // GET /model is shortened
+	schemasOf := []string{"Answer", "BatchAnswer", "Prediction", "", "Decisions", "DriftAlerts", "Problem"} // GET /model is shortened
 	require.Len(t, blocks, len(schemasOf))
 	for i, schema := range schemasOf {
 		require.True(t, json.Valid([]byte(blocks[i][1])), blocks[i][1])

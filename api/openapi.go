@@ -44,7 +44,8 @@ func record(description string, properties object, optional ...string) object {
 
 // openAPI is the OpenAPI 3.1 document. What the contract says of a prediction and
 // its features comes from the contract's own schema.
-func openAPI(version string) ([]byte, error) {
+// demo says whether there is one to describe.
+func openAPI(version string, demo bool) ([]byte, error) {
 	var prediction struct {
 		Required   []string       `json:"required"`
 		Properties map[string]any `json:"properties"`
@@ -56,6 +57,18 @@ func openAPI(version string) ([]byte, error) {
 	if !ok {
 		return nil, errors.New("OpenAPI: the prediction's schema has no features")
 	}
+	all, documents := paths(), components(features, object{"type": "object", "required": prediction.Required, "properties": prediction.Properties})
+	tags := []object{{"name": "predict"}, {"name": "decisions"}, {"name": "drift"}, {"name": "model"}, {"name": "operations"}}
+	add := func(more, described object) {
+		maps.Copy(all, more)
+		maps.Copy(documents, described)
+	}
+	add(driftPaths(), driftComponents())
+	if demo {
+		add(demoPaths(), demoComponents())
+		tags = append(tags, object{"name": "demo"})
+	}
+	hostIsLookedAt(all)
 	document := object{
 		"openapi": "3.1.0",
 		"info": object{
@@ -65,15 +78,15 @@ func openAPI(version string) ([]byte, error) {
 			"license":     object{"name": "MIT", "identifier": "MIT"},
 		},
 		"servers":  []object{{"url": "./"}},
-		"tags":     []object{{"name": "predict"}, {"name": "decisions"}, {"name": "model"}, {"name": "operations"}},
+		"tags":     tags,
 		"security": []object{{"bearer": []string{}}, {"header": []string{}}, {}},
-		"paths":    paths(),
+		"paths":    all,
 		"components": object{
 			"securitySchemes": object{
 				"bearer": object{"type": "http", "scheme": "bearer", "description": "Needed where the server has a file of keys."},
 				"header": object{"type": "apiKey", "in": "header", "name": "X-API-Key"},
 			},
-			"schemas":   components(features, object{"type": "object", "required": prediction.Required, "properties": prediction.Properties}),
+			"schemas":   documents,
 			"responses": problemResponses(),
 			"headers": object{
 				"Retry-After": object{"description": "Seconds until another try is worth while.", "schema": object{"type": "integer", "minimum": 1}},
@@ -145,7 +158,7 @@ func paths() object {
 		return o
 	}
 	example := exampleFeatures()
-	all := object{
+	return object{
 		"/predict": object{"post": object{
 			"operationId": "predict", "tags": []string{"predict"}, "summary": "Decide one application",
 			"parameters": []object{idempotencyKey, {
@@ -180,6 +193,11 @@ func paths() object {
 			"operationId": "model", "tags": []string{"model"}, "summary": "What serves: model, policy, reason groups",
 			"responses": responses(jsonOf("The live set", "Model"), 401, 403, 429, 500, 503),
 		}},
+		"/replicas": object{"get": object{
+			"operationId": "replicas", "tags": []string{"operations"}, "summary": "What every running component is doing",
+			"description": "From the replicas topic: whoever appended within ten seconds is live. One that ended without a word stays in the list for a day, with `live` false and its last words.",
+			"responses":   responses(jsonOf("All of them", "Replicas"), 401, 403, 429, 500, 503),
+		}},
 		"/healthz": object{"get": object{
 			"operationId": "healthz", "tags": []string{"operations"}, "summary": "Whether the process runs", "security": open,
 			"responses": object{"200": plain("It does", "text/plain")},
@@ -198,12 +216,16 @@ func paths() object {
 			"responses": object{"200": object{"description": "OpenAPI 3.1", "content": object{"application/json": object{"schema": object{"type": "object"}}}}},
 		}},
 	}
-	for _, path := range all { // the Host is looked at before anything else
+}
+
+// hostIsLookedAt adds to every operation that the Host is looked at before anything
+// else.
+func hostIsLookedAt(paths object) {
+	for _, path := range paths {
 		for _, operation := range path.(object) {
 			operation.(object)["responses"].(object)["421"] = object{"$ref": "#/components/responses/Problem421"}
 		}
 	}
-	return all
 }
 
 func components(features, prediction object) object {
@@ -285,5 +307,39 @@ func components(features, prediction object) object {
 			"route_revision": described("Offset of the route record, -1 where none serves.", object{"type": "integer", "minimum": -1}),
 			"canary":         other("Decides its share of the applications."), "shadow": other("Runs beside and decides nothing."),
 		}),
+		"Replicas": record("", object{"replicas": list(ref("Replica"))}),
+		"Replica":  replicaSchema(),
 	}
+}
+
+// replicaSchema is replica.Summary.
+func replicaSchema() object {
+	number := func(description string) object {
+		return object{"type": "integer", "minimum": 0, "description": description}
+	}
+	latency := func(description string) object {
+		return object{"type": []string{"number", "null"}, "minimum": 0, "description": description}
+	}
+	revision := func(description string) object {
+		return object{"type": "integer", "minimum": -1, "description": description}
+	}
+	models := record("What it serves; null where it serves no model.", object{
+		"route_revision": revision("in force, -1 where none is"), "newest_revision": revision("newest it has read, -1 where it has read none"),
+		"champion": text("empty while nothing serves"), "canary": text("empty without one"), "shadow": text("empty without one"),
+		"pending": text("why the newest route is not in force; empty when it is"),
+		"refused": list(record("A bundle that a route named and that cannot serve.", object{"model_version": object{"type": "string"}, "reason": object{"type": "string"}})),
+	})
+	models["type"] = []string{"object", "null"}
+	return record("", object{
+		"component": text("score, api, view, produce or drift"), "instance": object{"type": "string"}, "host": object{"type": "string"},
+		"version": text("of the program"), "started": object{"type": "string", "format": "date-time"},
+		"seen": described("When its last report was appended.", object{"type": "string", "format": "date-time"}), "age_seconds": object{"type": "number", "minimum": 0},
+		"live": described("Heard of within ten seconds.", object{"type": "boolean"}), "ready": object{"type": "boolean"},
+		"reason": text("why it is not ready, or how it ended"), "pending": text("what it waits for though it is ready"), "models": models,
+		"records": number("since it was started"), "per_second": object{"type": "number", "minimum": 0},
+		"decisions":    record("", object{schemas.Approve: number(""), schemas.Refer: number(""), schemas.Decline: number("")}),
+		"dead_letters": number("since it was started"), "errors": number("what had to be done again, or was given up"),
+		"p50_ms": latency("median of the last seconds; null where nothing was timed"), "p99_ms": latency("99th percentile of the last seconds"),
+		"lag": object{"type": []string{"integer", "null"}, "minimum": 0, "description": "offsets of all its partitions not done yet; null where it has none"},
+	})
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// pagePolicy allows the page what is served here and nothing else.
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// pagePolicy allows the page what is served here and nothing else, and the style
+// of the drift report, whose hash it takes: with a key the page opens the report
+// from memory, where the page's own policy holds.
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self' %s; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 var (
 	//go:embed page/index.html
@@ -26,8 +28,12 @@ var (
 	pageIcon []byte
 )
 
-// page is the first page: decisions as they come, and a form that asks for one.
-type page struct{ html []byte }
+// page is the first page: decisions as they come, drift, and a form that asks for
+// a decision.
+type page struct {
+	html   []byte
+	policy string
+}
 
 // fieldsets are the features as a person would fill them in: every one, once, in
 // the contract's order.
@@ -59,38 +65,69 @@ func exampleFeatures() object {
 	return o
 }
 
-// fieldsMark is where the form's fields go.
-const fieldsMark = "<!-- fields -->"
+// Where the form's fields go, and the demo's choice of scenarios.
+const (
+	fieldsMark = "<!-- fields -->"
+	demoMark   = "<!-- demo -->"
+)
 
 // newPage writes the contract's features and their limits into the form.
-func newPage() (*page, error) {
-	before, after, ok := strings.Cut(pageHTML, fieldsMark)
-	if !ok {
-		return nil, errors.New("page: index.html has no place for the fields")
+func (s *Server) newPage() (*page, error) {
+	style, err := s.report.StyleHash()
+	if err != nil {
+		return nil, err
 	}
 	var b strings.Builder
-	b.WriteString(before)
+	text := pageHTML
+	for _, part := range []struct {
+		mark  string
+		write func(*strings.Builder)
+	}{{demoMark, s.writeScenarios}, {fieldsMark, writeFields}} {
+		before, after, ok := strings.Cut(text, part.mark)
+		if !ok {
+			return nil, errors.New("page: index.html has no place for " + part.mark)
+		}
+		b.WriteString(before)
+		part.write(&b)
+		text = after
+	}
+	b.WriteString(text)
+	return &page{[]byte(b.String()), fmt.Sprintf(pagePolicy, style)}, nil
+}
+
+// writeScenarios writes the choice of what happens in a demo; elsewhere there is
+// none.
+func (s *Server) writeScenarios(b *strings.Builder) {
+	if s.config.Demo == nil {
+		return
+	}
+	b.WriteString(`<label for="scenario">What happens</label> <select id="scenario">`)
+	for _, name := range s.config.Demo.Scenarios() {
+		fmt.Fprintf(b, "<option>%s</option>", html.EscapeString(name))
+	}
+	b.WriteString("</select>")
+}
+
+func writeFields(b *strings.Builder) {
 	next := 0
 	for _, set := range fieldsets {
-		fmt.Fprintf(&b, "<fieldset>\n<legend>%s", html.EscapeString(set.legend))
+		fmt.Fprintf(b, "<fieldset>\n<legend>%s", html.EscapeString(set.legend))
 		if set.hint != "" {
-			fmt.Fprintf(&b, " <small>%s</small>", html.EscapeString(set.hint))
+			fmt.Fprintf(b, " <small>%s</small>", html.EscapeString(set.hint))
 		}
 		b.WriteString("</legend>\n<div class=\"fields\">\n")
 		rules := schemas.FeatureRules[next : next+len(set.labels)]
 		for i, label := range set.labels {
-			writeField(&b, rules[i], label, example[next+i])
+			writeField(b, rules[i], label, example[next+i])
 		}
 		// What is wrong stands below the group, so that no field moves.
 		b.WriteString("</div>\n")
 		for _, rule := range rules {
-			fmt.Fprintf(&b, "<p class=\"error\" id=\"e-%s\"></p>\n", rule.Name)
+			fmt.Fprintf(b, "<p class=\"error\" id=\"e-%s\"></p>\n", rule.Name)
 		}
 		b.WriteString("</fieldset>\n")
 		next += len(rules)
 	}
-	b.WriteString(after)
-	return &page{[]byte(b.String())}, nil
 }
 
 func writeField(b *strings.Builder, rule schemas.FeatureRule, label string, value int32) {
@@ -100,7 +137,7 @@ func writeField(b *strings.Builder, rule schemas.FeatureRule, label string, valu
 }
 
 func (p *page) routes(r chi.Router) {
-	get(r, "/", asset("text/html; charset=utf-8", pagePolicy, p.html))
+	get(r, "/", asset("text/html; charset=utf-8", p.policy, p.html))
 	get(r, "/assets/page.css", asset("text/css; charset=utf-8", "", pageCSS))
 	get(r, "/assets/page.js", asset("text/javascript; charset=utf-8", "", pageJS))
 	get(r, "/assets/icon.svg", asset("image/svg+xml", "default-src 'none'; style-src 'unsafe-inline'", pageIcon))

@@ -13,11 +13,11 @@ import (
 
 // routes is every path there is.
 func (s *Server) routes() (http.Handler, error) {
-	page, err := newPage()
+	page, err := s.newPage()
 	if err != nil {
 		return nil, err
 	}
-	openapi, err := openAPI(s.config.Version)
+	openapi, err := openAPI(s.config.Version, s.config.Demo != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +39,16 @@ func (s *Server) routes() (http.Handler, error) {
 	r.Post("/predict/batch", s.guard(s.predictBatch))
 	get(r, "/predictions/{id}", s.guard(s.prediction))
 	get(r, "/model", s.guard(s.model))
+	get(r, "/replicas", s.guard(s.replicas))
 	get(r, "/decisions", s.guard(s.decisions))
 	r.Get(streamRoute, s.guardStream(s.decisionStream))
+	get(r, "/drift", s.guard(s.driftStatus))
+	get(r, "/drift/alerts", s.guard(s.driftAlerts))
+	get(r, "/drift/report", s.guard(s.driftReport))
+	if s.config.Demo != nil {
+		get(r, scenarioRoute, s.guard(s.scenario))
+		r.Post(scenarioRoute, s.guard(s.setScenario))
+	}
 
 	get(r, "/openapi.json", asset("application/json", "", openapi))
 	if err := docs(r); err != nil {
@@ -122,7 +130,12 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			if v := recover(); v != nil {
 				s.recovered(a, r, v)
 			}
-			s.metrics.observe(r, a.status, s.config.Now().Sub(began))
+			took := s.config.Now().Sub(began)
+			s.metrics.observe(r, a.status, took)
+			// What is posted is to be decided.
+			if s.config.Latencies != nil && r.Method == http.MethodPost && a.status == http.StatusOK {
+				s.config.Latencies.Observe(took, 1)
+			}
 		}()
 		next.ServeHTTP(a, r)
 	})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/creditstream/creditstream/drift/report"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -33,6 +34,11 @@ type Lookup interface {
 	Prediction(ctx context.Context, applicationID string) ([]byte, bool, error)
 }
 
+// Latencies take how long decisions took.
+type Latencies interface {
+	Observe(took time.Duration, n int) // n of them
+}
+
 // Limits bound what clients may ask for.
 type Limits struct {
 	PerSecond float64       // requests of one caller; 0: no limit
@@ -49,9 +55,13 @@ type Config struct {
 	Publisher   Publisher
 	Lookup      Lookup
 	Idempotency Idempotency
-	Feed        Feed  // nil: there is no feed
-	Keys        *Keys // nil: no key is asked for
-	LocalOnly   bool  // only requests to a name of this machine are answered
+	Feed        Feed      // nil: there is no feed
+	Replicas    Replicas  // nil: what replicas are doing is not followed
+	Latencies   Latencies // of requests that decide; nil: nobody asks
+	Drift       Drift     // nil: drift is not followed
+	Demo        Demo      // nil: this is no demo
+	Keys        *Keys     // nil: no key is asked for
+	LocalOnly   bool      // only requests to a name of this machine are answered
 	Limits      Limits
 	Metrics     http.Handler // of GET /metrics
 	Ready       func() error // nil result: decisions can be made
@@ -82,6 +92,7 @@ type Server struct {
 	streams chan struct{} // one per open stream of decisions
 	origins *http.CrossOriginProtection
 	jobs    sync.Pool // of *job
+	report  *report.Writer
 	handler http.Handler
 	closing chan struct{} // closed when the server stops
 }
@@ -98,6 +109,9 @@ func New(c Config) (*Server, error) {
 	}
 	s.jobs.New = func() any { return newJob() }
 	var err error
+	if s.report, err = report.NewWriter(); err != nil {
+		return nil, err
+	}
 	s.handler, err = s.routes()
 	return s, err
 }

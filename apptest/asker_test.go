@@ -1,30 +1,26 @@
-//go:build chaos
-
 package apptest
 
 import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 )
 
-// asker asks the API for decisions, each under an id of its own, and keeps the
-// answers.
+// asker asks the API for decisions one after another, each under an id of its
+// own, and keeps the answers.
 type asker struct {
 	url    string
-	prefix string
+	prefix string // of the ids
 
 	mu       sync.Mutex
 	requests int               // guarded by mu
 	answers  map[string][]byte // guarded by mu
 }
 
-func newAsker(s *storm) *asker {
-	listen := s.api.args[slices.Index(s.api.args, "--api-listen")+1]
-	return &asker{url: "http://" + listen + "/predict", prefix: s.prefix, answers: map[string][]byte{}}
+func newAsker(listen, prefix string) *asker {
+	return &asker{url: "http://" + listen + "/predict", prefix: prefix + "-api-", answers: map[string][]byte{}}
 }
 
 // ask asks until ctx ends, whatever comes back.
@@ -37,7 +33,7 @@ func (a *asker) ask(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		id := fmt.Sprintf("%s-api-%d", a.prefix, i)
+		id := fmt.Sprint(a.prefix, i)
 		answer, ok := predict(a.url, id, i)
 		a.mu.Lock()
 		a.requests++

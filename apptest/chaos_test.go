@@ -50,8 +50,9 @@ type storm struct {
 	api     *replica
 	redis   *replica
 
-	mu      sync.Mutex
-	outages []held // guarded by mu: when a broker was away; only from and to are set
+	mu        sync.Mutex
+	outages   []held // guarded by mu: when a broker was away; only from and to are set
+	redisAway []held // guarded by mu: when Redis was, or lost what it held; likewise
 }
 
 // TestChaos plays a seed's script on three brokers while applications come in,
@@ -77,11 +78,13 @@ func TestChaos(t *testing.T) {
 	}
 	run(t, s.with(apply...)...)
 	s.startOthers()
-	asker := newAsker(s)
+	listen := s.api.args[slices.Index(s.api.args, "--api-listen")+1]
+	asker, keys := newAsker(listen, s.prefix), newKeyed(listen, s.prefix)
 	asking, stopAsking := context.WithCancel(t.Context())
 	var background sync.WaitGroup
 	t.Cleanup(func() { stopAsking(); background.Wait() })
 	background.Go(func() { asker.ask(asking) })
+	background.Go(func() { keys.ask(asking) })
 	until(t, time.Minute, "the API has answered", func() bool { return asker.count() > 0 })
 	s.startScorers(protocol)
 	bar := newBarrier(newClient(t, s.servers), s.prefix+".predictions", s.prefix+".applications.dlq")
@@ -106,7 +109,8 @@ func TestChaos(t *testing.T) {
 	s.drain()
 	stopAsking()
 	background.Wait()
-	s.judge(emitted, repeated, asker, bar)
+	keys.settle(t)
+	s.judge(emitted, repeated, asker, keys, bar)
 }
 
 func newStorm(t *testing.T, seed uint64) *storm {
@@ -217,11 +221,11 @@ func (s *storm) inject(ctx context.Context, f fault) error {
 	case "pause view":
 		return s.views[f.target].pause(f.lasting)
 	case "kill redis":
-		return kill(s.redis, syscall.SIGKILL)
+		return s.withoutRedis(func() error { return kill(s.redis, syscall.SIGKILL) })
 	case "pause redis":
-		return s.redis.pause(f.lasting)
+		return s.withoutRedis(func() error { return s.redis.pause(f.lasting) })
 	case "wipe redis":
-		return s.wipe(ctx)
+		return s.withoutRedis(func() error { return s.wipe(ctx) })
 	case "kill broker":
 		return s.outage(ctx, f.target+1, f.lasting)
 	case "kill controller":
@@ -234,6 +238,17 @@ func (s *storm) inject(ctx context.Context, f fault) error {
 		return s.addPartitions(ctx, 6+f.target)
 	}
 	return fmt.Errorf("no such fault: %s", f.kind)
+}
+
+// withoutRedis notes when Redis was away, or lost what it held.
+func (s *storm) withoutRedis(how func() error) error {
+	away := held{from: time.Now()}
+	err := how()
+	away.to = time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.redisAway = append(s.redisAway, away)
+	return err
 }
 
 // wipe empties Redis.
@@ -299,7 +314,7 @@ func (s *storm) drain() {
 }
 
 // judge says whether all went well all the same.
-func (s *storm) judge(emitted, repeated summary, asker *asker, bar *barrier) {
+func (s *storm) judge(emitted, repeated summary, asker *asker, keys *keyed, bar *barrier) {
 	t := s.t
 	applications := emitted.Produced + emitted.Malformed + repeated.Produced + repeated.Malformed
 	letters := emitted.Malformed + repeated.Malformed
@@ -319,16 +334,25 @@ func (s *storm) judge(emitted, repeated summary, asker *asker, bar *barrier) {
 		return w.emitted() == applications && w.answered() == applications && w.requested() == v.APIOnly
 	})
 	require.Equal(t, counts{applications: applications, predictions: applications - letters, letters: letters, asked: v.APIOnly}, w.judge())
-	last := w.predictions()
-	require.Len(t, last, emitted.Produced+v.APIOnly)
+	last, byID := w.predictions(), w.requests()
+	require.Len(t, last, emitted.Produced+len(byID))
 	shown := func() bool { return len(differing(t, s.servers, last)) == 0 }
 	until(t, 2*time.Minute, "Redis holds the last prediction of every id", shown)
 	// Views that were killed have looked at Redis when they came back; those that
 	// run must notice by themselves.
 	require.NoError(t, s.wipe(t.Context()))
 	until(t, 2*time.Minute, "Redis holds it again", shown)
-	for id, answer := range asker.acknowledged() {
+	acknowledged := asker.acknowledged()
+	for id, answer := range acknowledged {
 		require.True(t, holds(last[id].value, answer), "%s was answered %s, the topic has %s", id, answer, last[id].value)
+	}
+	ids, replays, twice := keys.judge(t, byID, s.redisAway)
+	for _, id := range ids {
+		delete(byID, id)
+	}
+	for id, records := range byID {
+		require.True(t, strings.HasPrefix(id, asker.prefix), "%s is nobody's", id)
+		require.Len(t, records, 1, id)
 	}
 
 	s.judgeHolds(bar)
@@ -336,8 +360,8 @@ func (s *storm) judge(emitted, repeated summary, asker *asker, bar *barrier) {
 	for _, r := range append(append(s.scorers, s.views...), s.api) {
 		require.NoError(t, r.stop(syscall.SIGTERM))
 	}
-	s.say("%d applications, %d of them a second time, %d malformed: none lost, duplicated or altered; %d of %d API requests acknowledged, all on the topic; %d ids in Redis; processes ended by themselves: %v",
-		applications, repeated.Produced+repeated.Malformed, letters, asker.count(), asker.asked(), len(last), exits)
+	s.say("%d applications, %d of them a second time, %d malformed: none lost, duplicated or altered; %d of %d API requests acknowledged, all on the topic; %d idempotency keys, %d answers given again, %d keys decided anew when Redis had lost them; %d ids in Redis; processes ended by themselves: %v",
+		applications, repeated.Produced+repeated.Malformed, letters, len(acknowledged), asker.asked(), len(ids), replays, twice, len(last), exits)
 }
 
 // judgeHolds holds that readers of committed records were not held back longer

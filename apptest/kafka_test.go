@@ -50,3 +50,17 @@ func TestAScorerStoppedInsideATransactionOnKafka(t *testing.T) {
 func TestAScorerOfTheConsumerProtocolStoppedInsideATransactionOnKafka(t *testing.T) {
 	newStage(t, given(t), "--group-protocol", "consumer").stoppedInside()
 }
+
+func TestAModelsLifeOnKafka(t *testing.T) {
+	newStage(t, given(t)).lives(2000)
+}
+
+func TestOfTwoRoutersAtOnceOneRoutesOnKafka(t *testing.T) {
+	newStage(t, given(t)).oneRoutes()
+}
+
+func TestDecisionsAreCountedOnceOnKafka(t *testing.T) {
+	dataset := os.Getenv("DATASET")
+	require.FileExists(t, dataset, "DATASET must name the UCI CSV file")
+	countedOnce(t, given(t), 200_000, 8, "--file", dataset, "--loop", "--rate", "0")
+}

@@ -117,7 +117,7 @@ func (s *securedServers) startRedis() {
 	require.NoError(s.t, err)
 	rules := "user default off\n"
 	found := regexp.MustCompile(`(?m)^user creditstream-(\w+) .*$`).FindAllStringSubmatch(string(doc), -1)
-	require.Len(s.t, found, 2, "docs/security.md has a rule for view and one for api")
+	require.Len(s.t, found, 3, "docs/security.md has a rule for view, one for api and one for drift")
 	for _, m := range found {
 		require.Contains(s.t, m[0], ">PASSWORD ")
 		rules += strings.Replace(m[0], ">PASSWORD", ">"+password(m[1]), 1) + "\n"
@@ -322,25 +322,33 @@ func TestSecuredKafkaAndRedisOnKafka(t *testing.T) {
 		return append(args, "--brokers", s.kafka, "--prefix", securedPrefix, "--tls", "--tls-ca", s.path("ca.pem"),
 			"--sasl-mechanism", "OAUTHBEARER", "--sasl-token-file", file)
 	}
-	var v verdict
-	until(t, time.Minute, "the group's offsets are at the end", func() bool {
-		s.run(bearer(tokenFile, "verify", "--json", "--group", securedGroup)...).answer(&v)
-		return v.Pending == 0
+	judged := func() (v verdict) {
+		until(t, time.Minute, "the group's offsets are at the end", func() bool {
+			s.run(bearer(tokenFile, "verify", "--json", "--group", securedGroup)...).answer(&v)
+			return v.Pending == 0
+		})
+		return v
+	}
+	require.Equal(t, verdict{Applications: 500, Predictions: 500, APIOnly: 1}, judged())
+	drift := s.service(s.withRedis("creditstream-drift", password("drift"), s.as("drift", sha256, "drift", "--from", "start")...)...).ready()
+	until(t, time.Minute, "every decision and outcome is counted", func() bool {
+		return drift.measures(`creditstream_drift_decisions_total 501`) && drift.measures(`creditstream_drift_outcomes_total\{result="matched"\} [1-9]\d*`)
 	})
-	require.Equal(t, verdict{Applications: 500, Predictions: 500, APIOnly: 1}, v)
+	drift.terminate()
 	s.run(bearer(tokenFile, "tail", "over-https")...)
 	turnedDown := s.keep(start(t, "tail", bearer(s.secret("forged", marker), "tail", "x")...))
 	<-turnedDown.ended
 	require.Contains(t, string(turnedDown.stderr.bytes()), "turn the token down: look at --sasl-token-file")
 
 	one.terminate()
+	s.deniedAtWork(scorer, grants["scorer"], s.as("producer", sha256, "produce"), judged)
 	for _, g := range grants["scorer"] {
 		want := map[string]string{
 			"topic": g.operation + " on topic " + g.name,
 			"group": "READ on group " + g.name, "transactional-id": "WRITE and DESCRIBE on transactional id " + g.name,
 		}[g.resource]
 		if g.name == securedPrefix+".replicas" {
-			continue // the scorer does not write there yet
+			continue // its reports are dropped, it goes on
 		}
 		s.deny("scorer", g)
 		require.Contains(t, s.refused(scorer...), want, "without %s", g)

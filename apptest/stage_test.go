@@ -19,10 +19,12 @@ type stage struct {
 	emitted int // applications and malformed ones
 }
 
+const stagePartitions = 4
+
 // newStage creates the topics. Flags are those of scorers that also apply knows.
 func newStage(t *testing.T, s servers, flags ...string) *stage {
 	g := &stage{t: t, servers: s, prefix: fmt.Sprintf("apptest-%08x", rand.Uint32()), score: flags}
-	run(t, g.with(append([]string{"topics", "apply", "--partitions", "4", "--group", g.prefix}, flags...)...)...)
+	run(t, g.with(append([]string{"topics", "apply", "--partitions", fmt.Sprint(stagePartitions), "--group", g.prefix}, flags...)...)...)
 	g.witness = watch(t, s, g.prefix)
 	return g
 }

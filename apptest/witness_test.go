@@ -27,11 +27,13 @@ type witness struct {
 
 	mu           sync.Mutex
 	failed       error
-	applications map[place]applied  // guarded by mu
-	answers      map[place][]answer // guarded by mu, by the application answered
-	last         map[string]decided // guarded by mu, last prediction of each id
-	replays      map[string]int     // guarded by mu, markers by the dead letter they name
-	asked        map[string][]byte  // guarded by mu, predictions of POST /predict by id
+	applications map[place]applied   // guarded by mu
+	answers      map[place][]answer  // guarded by mu, by the application answered
+	last         map[string]decided  // guarded by mu, last prediction of each id
+	replays      map[string]int      // guarded by mu, markers by the dead letter they name
+	asked        map[string][][]byte // guarded by mu, predictions of POST /predict by id
+	decisions    []decision          // guarded by mu, as they came
+	turnouts     map[int64]turnout   // guarded by mu, of decisions by revision
 }
 
 // place is a record's partition and offset.
@@ -66,7 +68,7 @@ type decided struct {
 func watch(t *testing.T, s servers, prefix string) *witness {
 	w := &witness{
 		t: t, prefix: prefix, seed: maphash.MakeSeed(),
-		applications: map[place]applied{}, answers: map[place][]answer{}, last: map[string]decided{}, replays: map[string]int{}, asked: map[string][]byte{},
+		applications: map[place]applied{}, answers: map[place][]answer{}, last: map[string]decided{}, replays: map[string]int{}, asked: map[string][][]byte{}, turnouts: map[int64]turnout{},
 	}
 	config := sarama.NewConfig()
 	config.ClientID = "witness"
@@ -121,6 +123,7 @@ type contract struct {
 	Features json.RawMessage `json:"features"`
 	Decided  time.Time       `json:"decided_at"` // of a prediction
 	Channel  string          `json:"channel"`    // likewise
+	made                     // likewise
 }
 
 func (w *witness) hash(b []byte) uint64 { return maphash.Bytes(w.seed, b) }
@@ -163,7 +166,8 @@ func (w *witness) see(m *sarama.ConsumerMessage) {
 	if !letter {
 		w.keep(string(m.Key), decided{at, bytes.Clone(m.Value), c.Decided})
 		if c.Channel == "api" && len(m.Headers) == 0 {
-			w.asked[c.ID] = bytes.Clone(m.Value)
+			w.asked[c.ID] = append(w.asked[c.ID], bytes.Clone(m.Value))
+			w.note(decision{place: at, id: c.ID, channel: c.Channel, at: c.Decided, made: c.made})
 			return
 		}
 	}
@@ -173,6 +177,9 @@ func (w *witness) see(m *sarama.ConsumerMessage) {
 		return
 	}
 	w.answers[source] = append(w.answers[source], answer{letter, string(m.Key), value, content})
+	if !letter {
+		w.note(decision{at, source, c.ID, c.Channel, c.Decided, c.made})
+	}
 }
 
 // keep keeps a prediction if it is the last of its id: within a partition by
@@ -242,17 +249,25 @@ func (w *witness) markers() (n int) {
 }
 
 // requested is how many predictions of POST /predict it has read so far.
-func (w *witness) requested() int {
+func (w *witness) requested() (n int) {
+	for _, records := range w.requests() {
+		n += len(records)
+	}
+	return n
+}
+
+// requests are the predictions of POST /predict by id.
+func (w *witness) requests() map[string][][]byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.asked)
+	return maps.Clone(w.asked)
 }
 
 // counts are what a witness saw in all.
 type counts struct {
 	applications, predictions, letters     int
 	lost, duplicated, altered, unsolicited int
-	asked                                  int // predictions of POST /predict, by id
+	asked                                  int // predictions of POST /predict
 }
 
 // judge holds every answer against its application. Those whose key says that
@@ -261,7 +276,10 @@ func (w *witness) judge() counts {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	require.NoError(w.t, w.failed)
-	c := counts{applications: len(w.applications), asked: len(w.asked)}
+	c := counts{applications: len(w.applications)}
+	for _, records := range w.asked {
+		c.asked += len(records)
+	}
 	for at, application := range w.applications {
 		answers := w.answers[at]
 		if len(answers) == 0 {

@@ -16,10 +16,11 @@ import (
 type Pane struct {
 	Topic     string            `json:"topic"` // predictions or outcomes
 	Partition int32             `json:"partition"`
-	From      int64             `json:"from"`   // first offset that was read
-	To        int64             `json:"to"`     // offset behind the last
-	Bucket    schemas.Timestamp `json:"bucket"` // start of the stretch of decided_at
-	Width     int64             `json:"width"`  // of the bucket, seconds
+	From      int64             `json:"from"`                // first offset that was read
+	To        int64             `json:"to"`                  // offset behind the last
+	Bucket    schemas.Timestamp `json:"bucket"`              // start of the stretch of decided_at; of outcomes, of when the log took them
+	Width     int64             `json:"width"`               // of the bucket, seconds
+	Malformed int64             `json:"malformed,omitempty"` // records that are no prediction or outcome, counted nowhere else
 
 	// Of predictions.
 	Reference string          `json:"reference,omitempty"` // digest of the reference whose bins count

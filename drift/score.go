@@ -7,7 +7,9 @@ import "math"
 // the last open.
 const (
 	ScoreWidth = 0.1
-	scoreMost  = 80 // log-odds ±8
+	ScoreBins  = 2 * scoreMost
+	FirstScore = -scoreMost // the bin of the smallest scores
+	scoreMost  = 80         // log-odds ±8
 )
 
 // ScoreBin is the bin of a default probability.

@@ -214,6 +214,29 @@ func (m *Model) Contributions(row []float32) ([]Contribution, error) {
 	return out, nil
 }
 
+// TreeRow is what the trees read of a row (NumInputs values, NaN where missing):
+// imputed and engineered, in the order of the manifest's tree inputs. An input that
+// no tree splits on is NaN.
+func (m *Model) TreeRow(row []float32) ([]float32, error) {
+	if err := m.Explains(); err != nil {
+		return nil, err
+	}
+	if len(row) != NumInputs {
+		return nil, errors.New("a row has NumInputs values")
+	}
+	return m.forest.TreeRow(row), nil
+}
+
+// Missing counts the model's inputs that were handed in as null.
+func (m *Model) Missing(f *schemas.Features) (n int) {
+	for _, i := range m.Inputs {
+		if f[i] == schemas.Missing {
+			n++
+		}
+	}
+	return n
+}
+
 // ReasonText is what a reason code means, for the applicant; the code itself
 // when the model has no such group.
 func (m *Model) ReasonText(code string) string {

@@ -30,6 +30,15 @@ type Reference struct {
 	Scores   Distribution       `json:"scores"`   // log-odds
 }
 
+// Digest names a reference by what it holds, bins and counts: "sha256:<hex>".
+func (r *Reference) Digest() string {
+	text, err := json.Marshal(r)
+	if err != nil { // numbers that JSON does not have; none came from it
+		panic(err)
+	}
+	return Digest(text)
+}
+
 // Bin is the index of a value's bin.
 func (d *Distribution) Bin(v float64) int {
 	i, equal := slices.BinarySearch(d.Edges, v)

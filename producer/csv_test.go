@@ -254,3 +254,27 @@ func FuzzReplay(f *testing.F) {
 		}
 	})
 }
+
+func TestRowsSayWhoDefaulted(t *testing.T) {
+	f := func(text string, label bool, want ...int8) {
+		t.Helper()
+		rows, err := OpenRows(writeFile(t, text), "A-")
+		require.NoError(t, err)
+		defer func() { require.NoError(t, rows.Close()) }()
+		require.Equal(t, label, rows.HasLabel())
+		var a schemas.Application
+		for _, defaulted := range want {
+			require.NoError(t, rows.Next(&a))
+			require.Equal(t, defaulted, rows.Defaulted())
+		}
+		require.ErrorIs(t, rows.Next(&a), io.EOF)
+	}
+	f(uciFile(3), true, 1, 0, 1)
+	// As dataset export writes them: other columns are passed over.
+	exported := "application_id,decided_at,decision," + strings.Join(contractNames(), ",") + ",default\n"
+	row := func(id, label string) string {
+		return id + ",2026-11-23T10:00:00Z,approve," + values(1) + "," + label + "\n"
+	}
+	f(exported+row("a", "1")+row("b", "")+row("c", "0"), true, 1, -1, 0)
+	f(strings.ReplaceAll(exported, ",default", "")+"a,2026-11-23T10:00:00Z,approve,"+values(1)+"\n", false, -1)
+}

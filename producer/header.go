@@ -83,7 +83,7 @@ func columnKey(name string) string {
 }
 
 func isLabel(key string) bool {
-	return key == "default_payment_next_month" || key == "defaulted" || key == "y"
+	return key == "default_payment_next_month" || key == "default" || key == "defaulted" || key == "y"
 }
 
 // featureColumn is the index of the feature a column holds, -1 for none.

@@ -29,5 +29,12 @@ func (r *Rows) Next(a *schemas.Application) error {
 	return nil
 }
 
+// HasLabel says whether the file has a column that says who defaulted.
+func (r *Rows) HasLabel() bool { return r.replay.hasLabel() }
+
+// Defaulted is the label of the row that Next read last: 1 defaulted, 0 did not, -1
+// where the file does not say.
+func (r *Rows) Defaulted() int8 { return r.one.fate }
+
 // Close closes the file.
 func (r *Rows) Close() error { return r.replay.Close() }

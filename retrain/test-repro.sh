@@ -8,13 +8,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export DVC_SITE_CACHE_DIR=$work/.dvc/tmp/site
 
-mkdir -p "$work"/{.dvc,data/raw,retrain,schemas}
+mkdir -p "$work"/{.dvc,data/raw,model,retrain,schemas}
 cp "$root"/.dvc/config "$work"/.dvc/
 cp "$root"/{dvc.yaml,params.yaml,.dvcignore} "$work"/
 cp -r "$root"/retrain/credit_retrain "$work"/retrain/
 cp -r "$root"/schemas/jsonschema "$work"/schemas/
 cp "$raw" "$work"/data/raw/UCI_Credit_Card.csv
-ln -s "$root"/.venv "$work"/.venv
+cp -r "$root"/model/shipped "$work"/model/
+ln -s "$root"/.venv "$root"/bin "$work"/
 cd "$work"
 
 # Three thousand decisions with their outcomes: enough for every stage, and trained on in seconds.
@@ -24,7 +25,8 @@ awk -F, 'NR == 1 { names = tolower($0); gsub(/"/, "", names); sub(/^id,/, "", na
   NR <= 3001 { id = $1; sub(/^[^,]*,/, "")
     print "A-" id ",2026-11-01T00:00:00Z,2026-11-01T00:00:01Z,one,0.1,approve," $0 }' \
   data/raw/UCI_Credit_Card.csv >data/raw/decisions.csv
-sed -i 's/source: uci /source: export /' params.yaml
+sed -i -e 's/source: uci /source: export /' -e 's/n_iter: 12 /n_iter: 2 /' \
+  -e 's/flags: "" /flags: "--champion none --force as_a_test" /' params.yaml
 
 ran() { # ran WHY STAGE…: dvc repro runs these stages and no other
   local why=$1 got

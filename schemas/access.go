@@ -56,7 +56,7 @@ func Principals(prefix, group string) []Principal {
 			read(n.Applications, n.Predictions, n.Models, n.Routes), write(n.Predictions, n.DLQ, n.Replicas),
 			[]Grant{{ResourceGroup, group, false, []string{Read}}, transactions(group)})},
 		{"producer", "emits applications and outcomes (produce)", all(
-			read(n.Predictions), write(n.Applications, n.Outcomes))},
+			read(n.Predictions), write(n.Applications, n.Outcomes, n.Replicas))},
 		{"view", "keeps Redis (view)", all(
 			read(n.Predictions, n.Outcomes), write(n.Replicas), []Grant{groups("view")})},
 		{"api", "answers over HTTP (api)", all(
@@ -76,7 +76,7 @@ func Principals(prefix, group string) []Principal {
 			},
 			read(n.Applications, n.DLQ), write(n.Applications, n.DLQ),
 			[]Grant{{ResourceTransactional, prefix + "-dlq-replay", false, []string{Write}}})},
-		{"reader", "looks and judges (tail, verify, dlq list, explain, dataset, drift report)", all(
+		{"reader", "looks and judges (tail, verify, dlq list, explain, dataset, drift report, replicas)", all(
 			read(n.Applications, n.Predictions, n.DLQ, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
 			[]Grant{{ResourceGroup, group, false, []string{Describe}}})},
 	}

@@ -13,6 +13,7 @@ type reader struct {
 	scanner
 	violations []Violation
 	scratch    []byte
+	shadow     *Shadow // to read one into; nil: a new one
 }
 
 const (
@@ -375,6 +376,30 @@ func DecodePrediction(value []byte, p *Prediction) error {
 	return r.done()
 }
 
+// What DecodeDecision reads, as bits of predictionNames.
+const decisionMembers = 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<9 | 1<<11 | 1<<14 | 1<<15
+
+// DecodeDecision reads of a prediction what is counted: when and how who was
+// decided by which version, and on which features. The other members must be
+// there, but no rule is held against them, and p keeps what it has. The error is as
+// DecodePrediction's. A shadow of p is used again.
+func DecodeDecision(value []byte, p *Prediction) error {
+	r := reader{scanner: scanner{b: value}, shadow: p.Shadow}
+	if !r.open() {
+		return r.err
+	}
+	p.Shadow = nil
+	seen := r.members(1, "", predictionNames, func(i int) {
+		if decisionMembers&(1<<i) == 0 {
+			r.skip(1)
+			return
+		}
+		r.predictionMember(p, i)
+	})
+	r.require("", predictionNames, seen, optionalShadow)
+	return r.done()
+}
+
 func (r *reader) predictionMember(p *Prediction, i int) {
 	name := predictionNames[i]
 	switch name {
@@ -462,7 +487,10 @@ func (r *reader) shadowInto(p *Prediction) {
 	if r.null() || !r.object("shadow", 1, "must be an object or null") {
 		return
 	}
-	s := &Shadow{}
+	s := r.shadow
+	if s == nil {
+		s = &Shadow{}
+	}
 	seen := r.members(2, "shadow.", shadowNames, func(i int) {
 		switch i {
 		case 0:

@@ -1,6 +1,9 @@
 package schemas
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 // Violation is one broken rule: the field, the value as received (shortened)
 // and what was expected.
@@ -36,4 +39,18 @@ func (e *ContractError) Error() string {
 		b.WriteString(": " + v.Rule)
 	}
 	return b.String()
+}
+
+// WithoutValues is what a decoding error says, without the values it found: logs
+// never carry features.
+func WithoutValues(err error) string {
+	contract, ok := errors.AsType[*ContractError](err)
+	if !ok {
+		return err.Error()
+	}
+	broken := make([]string, 0, len(contract.Violations))
+	for _, v := range contract.Violations {
+		broken = append(broken, v.Field+" "+v.Rule)
+	}
+	return strings.Join(broken, "; ")
 }

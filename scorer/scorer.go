@@ -66,7 +66,7 @@ func (s *Scorer) Decide(set *release.LiveSet, channel string, at schemas.Timesta
 			served, route = set.Canary, schemas.RouteCanary
 		}
 		a, p, result := &apps[i], &out[i], &s.results[k]
-		decision, prediction := set.Policy.Decide(result.Probability, missing(&a.Features, served.Inputs))
+		decision, prediction := set.Policy.Decide(result.Probability, served.Missing(&a.Features))
 		*p = schemas.Prediction{
 			ApplicationID: a.ApplicationID, AppliedAt: a.AppliedAt, DecidedAt: at, Channel: channel,
 			DefaultProbability: result.Probability, DefaultPrediction: prediction, Decision: decision,
@@ -75,7 +75,7 @@ func (s *Scorer) Decide(set *release.LiveSet, channel string, at schemas.Timesta
 			PolicyVersion: set.Policy.Version, Features: a.Features,
 		}
 		if set.Shadow != nil {
-			decision, _ := set.Policy.Decide(s.shadow[k].Probability, missing(&a.Features, set.Shadow.Inputs))
+			decision, _ := set.Policy.Decide(s.shadow[k].Probability, set.Shadow.Missing(&a.Features))
 			p.Shadow = &schemas.Shadow{ModelVersion: set.Shadow.Version, DefaultProbability: s.shadow[k].Probability, Decision: decision}
 		}
 	}
@@ -101,8 +101,21 @@ func (s *Scorer) split(set *release.LiveSet, apps []schemas.Application) (champi
 // isCanary says whether the canary decides an application: always the same
 // answer for the same id and version, on every replica.
 func (s *Scorer) isCanary(set *release.LiveSet, id string) bool {
-	s.hashed = append(append(append(s.hashed[:0], set.Canary.Version...), 0), id...)
-	return xxhash.Sum64(s.hashed)%release.ShareScale < set.CanaryShare
+	var bucket uint64
+	bucket, s.hashed = canaryBucket(s.hashed[:0], set.Canary.Version, id)
+	return bucket < set.CanaryShare
+}
+
+// CanaryBucket is where an application stands between 0 and release.ShareScale as
+// far as a canary is concerned: it is the canary's when that is below its share.
+func CanaryBucket(version, id string) uint64 {
+	bucket, _ := canaryBucket(nil, version, id)
+	return bucket
+}
+
+func canaryBucket(scratch []byte, version, id string) (bucket uint64, hashed []byte) {
+	hashed = append(append(append(scratch, version...), 0), id...)
+	return xxhash.Sum64(hashed) % release.ShareScale, hashed
 }
 
 func evaluate(m *model.Model, rows []float32, results []model.Result, from, to int) error {
@@ -110,16 +123,6 @@ func evaluate(m *model.Model, rows []float32, results []model.Result, from, to i
 		return nil
 	}
 	return m.Evaluate(rows[from*model.NumInputs:to*model.NumInputs], results[from:to])
-}
-
-// missing counts the model's inputs that were handed in as null.
-func missing(f *schemas.Features, inputs []int) (n int) {
-	for _, i := range inputs {
-		if f[i] == schemas.Missing {
-			n++
-		}
-	}
-	return n
 }
 
 // adverse appends the reason groups that moved the decision most towards

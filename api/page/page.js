@@ -385,6 +385,72 @@ $("form").addEventListener("reset", () => {
   $("answer").replaceChildren();
 });
 
+// --- drift ------------------------------------------------------------------
+
+const signs = { quiet: "●", watch: "▲", act: "■" };
+
+async function showDrift() {
+  if (document.hidden || $("state").classList.contains("away") || !$("access").hidden) return;
+  try {
+    const response = await ask("drift/alerts");
+    if (!response.ok) return;
+    const d = await response.json();
+    const sign = signs[d.state];
+    $("drift-state").className = "badge " + d.state;
+    const text = sign ? sign + " " + d.state : d.state === "none" ? "not looked at yet" : "not known";
+    if ($("drift-state").textContent !== text) $("drift-state").textContent = text;
+    $("drift-at").textContent = d.evaluated_at ? "as of " + clock(new Date(d.evaluated_at)) : "";
+    $("alerts").replaceChildren(...d.alerts.map(alertItem));
+  } catch {
+    // The stream says that the server is away.
+  }
+}
+
+function alertItem(a) {
+  const item = el("li", a.state);
+  item.append(el("span", "badge " + a.state, (a.state === "firing" ? "■ " : "✓ ") + a.alert));
+  const own = a.contributors.find((c) => a.alert.endsWith("/" + c.feature));
+  item.append(el("small", "", ` ${own ? `PSI ${own.psi.toFixed(2)} ` : ""}${a.state === "firing" ? "since" : "over since"} ${clock(new Date(a.since))}`));
+  const moved = a.contributors.map((c) => `${c.feature} (PSI ${c.psi.toFixed(2)})`).join(", ");
+  item.title = `${a.statistic} ${a.value.toPrecision(3)}, threshold ${a.threshold.toPrecision(3)}, over ${number.format(a.window.decisions)} decisions${moved ? "; moved: " + moved : ""}`;
+  return item;
+}
+
+// A link sends no key: with one the report is fetched and opened from memory.
+$("drift-report").addEventListener("click", async (event) => {
+  if (!key) return;
+  event.preventDefault();
+  try {
+    const response = await ask("drift/report");
+    if (response.ok) window.open(URL.createObjectURL(await response.blob()));
+    else $("drift-at").textContent = (await problemOf(response)).title;
+  } catch {
+    $("drift-at").textContent = "The server cannot be reached.";
+  }
+});
+
+// In a demo visitors choose what happens.
+async function scenario(options) {
+  try {
+    const response = await ask("demo/scenario", options);
+    if (response.ok) $("scenario").value = (await response.json()).scenario;
+  } catch {
+    // The stream says that the server is away.
+  }
+}
+
+if ($("scenario")) {
+  $("scenario").addEventListener("change", () => scenario({
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ scenario: $("scenario").value }),
+  }));
+  scenario();
+}
+
+showDrift();
+setInterval(showDrift, 2000);
+
 // A route may take effect while the page is open.
 setInterval(() => { if ($("state").classList.contains("on")) showModel(); }, 30000);
 follow();

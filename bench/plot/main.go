@@ -86,7 +86,7 @@ func run(folder, file string) error {
 		}
 		return v
 	}))
-	d.line(`<text x="660" y="24" font-weight="600">ms until readable in committed results, p50 and p99</text>`)
+	d.line(`<text x="660" y="24" font-weight="600">ms until readable (committed), p50 to p99</text>`)
 	highest := 0.0
 	for _, l := range live.Latency {
 		for _, c := range contestants {

@@ -91,10 +91,10 @@ func (b *bench) answer(ctx context.Context, name string, t task, rate, seconds i
 	defer client.Close()
 	n := rate * (seconds + int(warmUp.Seconds()))
 	produced := make(chan error, 1)
-	began := time.Now()
+	began := time.Now().Truncate(time.Microsecond) // as applied_at is
 	cpu, broker := measure.CPU(p.Process.Pid), measure.CPU(b.brokerPID)
 	go func() { produced <- b.produce(ctx, t.prefix, n, rate) }()
-	took, err := read(ctx, client, n, began.Add(warmUp))
+	took, err := read(ctx, client, n, began)
 	if err != nil {
 		return d, fmt.Errorf("reading what %s answers: %w; its log is %s", name, err, p.log)
 	}
@@ -147,9 +147,10 @@ func (b *bench) reader(opts ...kgo.Opt) []kgo.Opt {
 	return append(opts, kgo.SeedBrokers(strings.Split(b.brokers, ",")...), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 }
 
-// read takes n answers and returns, in milliseconds, how old each application
-// was that was handed in after a moment.
-func read(ctx context.Context, client *kgo.Client, n int, after time.Time) (took []float64, err error) {
+// read takes the answers to n applications handed in since began and returns, in
+// milliseconds, how old each was, those of the warm-up left out.
+func read(ctx context.Context, client *kgo.Client, n int, began time.Time) (took []float64, err error) {
+	counts := began.Add(warmUp)
 	for seen := 0; seen < n; {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
@@ -157,12 +158,15 @@ func read(ctx context.Context, client *kgo.Client, n int, after time.Time) (took
 		}
 		now := time.Now()
 		fetches.EachRecord(func(r *kgo.Record) {
-			seen++
 			at, e := appliedAt(r.Value)
 			if e != nil {
 				err = e
 			}
-			if at.After(after) {
+			if at.Before(began) {
+				return // of a round before
+			}
+			seen++
+			if at.After(counts) {
 				took = append(took, float64(now.Sub(at).Microseconds())/1000)
 			}
 		})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -58,7 +57,7 @@ func (b *batch) add(ctx context.Context, r *kgo.Record, now time.Time) error {
 			return fmt.Errorf("reading %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
 		}
 		b.metrics.undecodable.Inc()
-		b.logger.Error("left out: not a prediction", "partition", r.Partition, "offset", r.Offset, "error", rules(err))
+		b.logger.Error("left out: not a prediction", "partition", r.Partition, "offset", r.Offset, "error", schemas.WithoutValues(err))
 		return nil
 	}
 	value := wire.PredictionJSON(b.json[:0], r.Value, p)
@@ -79,17 +78,4 @@ func (b *batch) add(ctx context.Context, r *kgo.Record, now time.Time) error {
 	}
 	b.entries = append(b.entries, e)
 	return nil
-}
-
-// rules is a decoding error without values: logs never carry features.
-func rules(err error) string {
-	contract, ok := errors.AsType[*schemas.ContractError](err)
-	if !ok {
-		return err.Error()
-	}
-	var broken []string
-	for _, v := range contract.Violations {
-		broken = append(broken, v.Field+" "+v.Rule)
-	}
-	return strings.Join(broken, "; ")
 }

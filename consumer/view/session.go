@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -255,6 +256,9 @@ func (s *session) observe(parts []written) {
 	for i := range s.batch.entries {
 		if stamp := &s.batch.entries[i].Decided.Stamp; stamp.Offset >= targets[stamp.Partition] {
 			s.view.metrics.readable.Observe(float64(now-stamp.DecidedUS) / 1e6)
+			if l := s.view.config.Latencies; l != nil {
+				l.Observe(time.Duration(now-stamp.DecidedUS)*time.Microsecond, 1)
+			}
 		}
 	}
 }

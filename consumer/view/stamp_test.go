@@ -113,22 +113,3 @@ func TestWhatHasExpiredIsNotWritten(t *testing.T) {
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{predictionKey + id(0), decidedKey + id(0), decidedKey + id(1)}, keys)
 }
-
-func TestAgeBands(t *testing.T) {
-	f := func(age int32, want string) {
-		t.Helper()
-		require.Equal(t, want, ageBand(age))
-	}
-	f(schemas.Missing, "missing")
-	f(18, "18-24")
-	f(24, "18-24")
-	f(25, "25-34")
-	f(44, "35-44")
-	f(54, "45-54")
-	f(64, "55-64")
-	f(65, "65+")
-	f(120, "65+")
-	for i, name := range map[int]string{featureSex: "sex", featureEducation: "education", featureMarriage: "marriage", featureAge: "age"} {
-		require.Equal(t, name, schemas.FeatureRules[i].Name)
-	}
-}

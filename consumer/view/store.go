@@ -35,6 +35,7 @@ const (
 	fieldEducation    = "education"
 	fieldAgeBand      = "age_band"
 	fieldStamp        = "view"
+	fieldOutcome      = "outcome" // which outcome was the first, see Claim
 )
 
 // Store owns every key of the view.
@@ -116,45 +117,11 @@ func (s *Store) Erase(ctx context.Context, id string) (removed int, err error) {
 
 // decidedOf is what is kept of a prediction.
 func decidedOf(p *schemas.Prediction, stamp Stamp) Decided {
+	group := func(feature int) string { return schemas.Group(feature, p.Features[feature]) }
 	return Decided{
 		Probability: p.DefaultProbability, ModelVersion: p.ModelVersion, Decision: p.Decision,
-		Sex: group(p.Features[featureSex]), Marriage: group(p.Features[featureMarriage]),
-		Education: group(p.Features[featureEducation]), AgeBand: ageBand(p.Features[featureAge]),
+		Sex: group(schemas.FeatureSex), Marriage: group(schemas.FeatureMarriage),
+		Education: group(schemas.FeatureEducation), AgeBand: group(schemas.FeatureAge),
 		Stamp: stamp,
 	}
-}
-
-// Where the groups stand in the contract's order of features.
-const (
-	featureSex       = 1
-	featureEducation = 2
-	featureMarriage  = 3
-	featureAge       = 4
-)
-
-const missingGroup = "missing"
-
-func group(code int32) string {
-	if code == schemas.Missing {
-		return missingGroup
-	}
-	return strconv.Itoa(int(code))
-}
-
-func ageBand(age int32) string {
-	switch {
-	case age == schemas.Missing:
-		return missingGroup
-	case age < 25:
-		return "18-24"
-	case age < 35:
-		return "25-34"
-	case age < 45:
-		return "35-44"
-	case age < 55:
-		return "45-54"
-	case age < 65:
-		return "55-64"
-	}
-	return "65+"
 }

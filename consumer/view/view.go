@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,11 @@ const (
 	checkInterval = time.Second
 )
 
+// Latencies take how long predictions took to be readable.
+type Latencies interface {
+	Observe(took time.Duration, n int) // n of them
+}
+
 // Config is what the view needs.
 type Config struct {
 	Kafka      kafka.Config
@@ -36,6 +42,7 @@ type Config struct {
 	Group      string
 	Lifetimes  Lifetimes
 	Log        *slog.Logger
+	Latencies  Latencies // from decided_at until it can be read; nil: nobody asks
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
 
@@ -202,6 +209,8 @@ func logOf(ctx context.Context, adm *kadm.Client, topic string) (uint32, error) 
 	if err != nil {
 		return 0, fmt.Errorf("looking for topic %s: %w", topic, err)
 	}
-	id := topics[topic].ID
-	return uint32(id[0])<<24 | uint32(id[1])<<16 | uint32(id[2])<<8 | uint32(id[3]), nil
+	return logNumber(topics[topic].ID), nil
 }
+
+// logNumber is a topic's id, short.
+func logNumber(id [16]byte) uint32 { return binary.BigEndian.Uint32(id[:4]) }

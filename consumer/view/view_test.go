@@ -85,7 +85,7 @@ func (w *world) predict(i, pass int) []byte {
 	for k, rule := range schemas.FeatureRules {
 		p.Features[k] = max(rule.Min, 0)
 	}
-	p.Features[featureAge] = int32(20 + i%50)
+	p.Features[schemas.FeatureAge] = int32(20 + i%50)
 	return schemas.AppendPrediction(nil, &p)
 }
 

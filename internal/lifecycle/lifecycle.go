@@ -23,7 +23,8 @@ type Component interface {
 }
 
 // Run runs the components until ctx ends or one of them fails. After that each
-// has the drain time to return; the error then names those that did not.
+// has the drain time to return. The error says which failed, and why, and which did
+// not return; it is for the caller to tell.
 func Run(ctx context.Context, drain time.Duration, log *slog.Logger, components ...Component) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -47,7 +48,7 @@ func Run(ctx context.Context, drain time.Duration, log *slog.Logger, components 
 			delete(running, c.Name())
 			if err != nil && !errors.Is(err, context.Canceled) {
 				errs = append(errs, fmt.Errorf("%s: %w", c.Name(), err))
-				log.Error("component failed", "component", c.Name(), "error", err)
+				log.Info("stopping: a component has failed", "component", c.Name())
 			}
 		}()
 	}

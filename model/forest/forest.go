@@ -215,6 +215,27 @@ func (f *Forest) treeRow(r *registers, k int) []float32 {
 	return x
 }
 
+// TreeRow returns what the trees read of a row; NaN for an input that no tree
+// splits on, which is not computed.
+func (f *Forest) TreeRow(row []float32) []float32 {
+	r := f.scratch.Get().(*registers)
+	defer f.scratch.Put(r)
+	f.program.run(r, r.load(row[:NumInputs]))
+	computed := f.treeRow(r, 0)
+	read := make([]float32, len(computed))
+	for i := range read {
+		read[i] = float32(math.NaN())
+	}
+	for _, t := range f.trees {
+		for i := range t {
+			if k := t[i].feature; k >= 0 {
+				read[k] = computed[k]
+			}
+		}
+	}
+	return read
+}
+
 // Contributions returns the contribution of every tree input, log-odds.
 func (f *Forest) Contributions(row []float32) []float64 {
 	r := f.scratch.Get().(*registers)

@@ -47,6 +47,25 @@ func (a *Archive) bundle(version string) ([]byte, bool) {
 	return b, ok
 }
 
+// Model opens a version on the engine named, whether it may decide or only be a
+// shadow.
+func (a *Archive) Model(version, engine string) (*model.Model, error) {
+	return a.opener(engine).open(version)
+}
+
+// Has says whether a version's bundle is at hand.
+func (a *Archive) Has(version string) bool {
+	_, ok := a.bundle(version)
+	return ok
+}
+
+func (a *Archive) opener(engine string) *opener {
+	if a.openers[engine] == nil {
+		a.openers[engine] = newOpener(engine, a.bundle)
+	}
+	return a.openers[engine]
+}
+
 // Set is the live set that decided under a route revision with one of its models,
 // which is its champion here, canary or not, on the engine named. A revision of -1 is that of the
 // contract's policy and of no route.
@@ -73,10 +92,7 @@ func (a *Archive) Set(modelVersion string, revision int64, policyVersion, engine
 	if policy.Version != policyVersion {
 		return nil, fmt.Errorf("route revision %d has policy %s, not %s", revision, policy.Version, policyVersion)
 	}
-	if a.openers[engine] == nil {
-		a.openers[engine] = newOpener(engine, a.bundle)
-	}
-	m, err := a.openers[engine].deciding(modelVersion, "champion")
+	m, err := a.opener(engine).deciding(modelVersion, "champion")
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,9 @@ type Revision struct {
 	Route  schemas.Route
 }
 
+// Versions are the models that it names, the champion first.
+func (r *Revision) Versions() []string { return named(r.Route) }
+
 // Problem is a record that is neither a bundle nor a route that could be used.
 type Problem struct {
 	Topic  string

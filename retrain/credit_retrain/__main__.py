@@ -8,58 +8,43 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from credit_retrain import (
     artefacts,
     bundle,
     check,
     data_report,
     dataset,
-    evaluate,
+    drift,
+    drift_fixtures,
     fetch,
     fixtures,
     make_dataset,
     population,
     sources,
     thresholds,
-    train,
 )
+from credit_retrain import commands as model_commands
+from credit_retrain.commands import ROOT, SHIPPED, report, source
+from credit_retrain.native import NativeError
+from credit_retrain.tracking import TrackingError
 
-ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ROOT / "model" / "shipped" / "credit-default.bundle"
 PROBLEMS = (
     dataset.DatasetError,
     fetch.FetchError,
     check.CheckError,
     artefacts.BundleError,
+    NativeError,
+    TrackingError,
     ValueError,
     OSError,
 )
 """What is told in a line, without a trace."""
 
 
-def _report(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _rows(arguments: argparse.Namespace) -> dataset.Dataset:
-    """Return the rows to train on: those that `prepare` wrote, or what the sources hold."""
-    if arguments.prepared:
-        return make_dataset.read(Path(arguments.prepared)).data()
-    return _source(arguments).data
-
-
-def _source(arguments: argparse.Namespace) -> sources.Source:
-    return sources.choose(
-        arguments.data, arguments.dataset, arguments.export, arguments.min_labelled, _report
-    )
-
-
 def _prepare(arguments: argparse.Namespace) -> int:
     current = Path(arguments.current) if arguments.current else None
     out = Path(arguments.out)
-    facts = make_dataset.make(_source(arguments), out, current)
+    facts = make_dataset.make(source(arguments), out, current)
     for name in ("train", "test"):
         print(f"{out / name}.csv: {facts[name]['rows']} rows, {facts[name]['digest']}")
     print(f"{out / 'current.csv'}: {facts['current']['rows']} rows, {facts['current']['origin']}")
@@ -67,37 +52,14 @@ def _prepare(arguments: argparse.Namespace) -> int:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    report = data_report.examine(Path(arguments.prepared))
-    written = data_report.write(report, Path(arguments.out))
-    for c in report.checks:
+    found = data_report.examine(Path(arguments.prepared))
+    written = data_report.write(found, Path(arguments.out))
+    for c in found.checks:
         if not c.passed:
             print(f"{'FAIL' if c.gating else 'note'}  {c.name}: {c.figure}")
-    verdict = "the data may be trained on" if report.passed() else "the data must not be trained on"
-    print(f"{verdict}: {len(report.checks)} checks, {' and '.join(str(path) for path in written)}")
-    return 0 if report.passed() else 1
-
-
-def _train(arguments: argparse.Namespace) -> int:
-    data = _rows(arguments)
-    trained = train.train_bundle(data, arguments.version, arguments.created_at, arguments.seed, _report)
-    bundle.write(Path(arguments.out), trained.content)
-    print(
-        f"{arguments.out}: version {arguments.version}, {len(trained.content)} bytes, "
-        f"hold-out AUC {trained.metrics.auc:.4f}"
-    )
-    return 0
-
-
-def _evaluate(arguments: argparse.Namespace) -> int:
-    files = artefacts.files(Path(arguments.bundle).read_bytes())
-    _, test = dataset.split(_rows(arguments))
-    probability = artefacts.probabilities(files, test.features.astype(np.float32)).astype(np.float64)
-    metrics = evaluate.evaluate(test.defaulted, probability, arguments.seed)
-    version = json.loads(files["manifest.json"])["version"]
-    text = json.dumps({"version": version, "test": metrics.to_dict()}, indent=1) + "\n"
-    bundle.write(Path(arguments.out), text.encode())
-    print(f"{arguments.out}: version {version}, {len(test)} rows, AUC {metrics.auc:.4f}")
-    return 0
+    verdict = "the data may be trained on" if found.passed() else "the data must not be trained on"
+    print(f"{verdict}: {len(found.checks)} checks, {' and '.join(str(path) for path in written)}")
+    return 0 if found.passed() else 1
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -109,7 +71,7 @@ def _export(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     path = Path(arguments.bundle)
     data = dataset.read(dataset.locate(arguments.dataset))
-    check.check(path.read_bytes(), data, _report)
+    check.check(path.read_bytes(), data, report)
     print(f"{path}: training again gives the same bytes")
     return 0
 
@@ -134,15 +96,37 @@ def _fixtures(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _drift_fixtures(arguments: argparse.Namespace) -> int:
+    print(drift_fixtures.write(Path(arguments.out), arguments.seed))
+    return 0
+
+
 def _fetch(arguments: argparse.Namespace) -> int:
     if os.environ.get("DATASET"):
         path = fetch.take(dataset.locate(None), Path(arguments.out))
-        _report(f"taken from {os.environ['DATASET']}, nothing is fetched")
+        report(f"taken from {os.environ['DATASET']}, nothing is fetched")
     else:
-        path = fetch.fetch(Path(arguments.out), arguments.url, _report)
+        path = fetch.fetch(Path(arguments.out), arguments.url, report)
     rows = dataset.read(path)
     known = "the UCI data" if rows.digest() == dataset.CANONICAL_DIGEST else "not the UCI data"
     print(f"{path}: {len(rows)} rows, {known}")
+    return 0
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    reference, current = drift.read(Path(arguments.reference)), drift.read(Path(arguments.current))
+    if not reference.scored:
+        reference = drift.score(reference, Path(arguments.bundle).read_bytes())
+    status, pages = drift.check(reference, current, arguments.drift_share)
+    drift.write(Path(arguments.out), status, pages)
+    data, concept = status["data_drift"], status["concept_drift"]
+    told = "not judged: too few outcomes are known"
+    if concept is not None:
+        told = "yes" if concept["drifted"] else "no"
+    print(
+        f"{arguments.out}: data drift {'yes' if data['drifted'] else 'no'} "
+        f"({data['drifted_columns']} of {len(data['columns'])} columns), concept drift {told}"
+    )
     return 0
 
 
@@ -189,28 +173,7 @@ def parser() -> argparse.ArgumentParser:
         help="where to write validation.json and validation.md (default: %(default)s)",
     )
     p.set_defaults(function=_validate)
-    p = command(
-        "train", "Train a model and write its bundle.", _train, ROOT / "dist" / "credit-default.bundle"
-    )
-    sources.add_arguments(p)
-    p.add_argument("--prepared", metavar="FOLDER", help="train on what `prepare` wrote, instead of --data")
-    p.add_argument("--version", default="2026-11-23.1", help="of the model (default: %(default)s)")
-    p.add_argument(
-        "--created-at",
-        default="2026-11-23T00:00:00Z",
-        help="RFC 3339; given, so that the same training gives the same bytes (default: %(default)s)",
-    )
-    p = command(
-        "evaluate",
-        "Write a bundle's figures on the hold-out.",
-        _evaluate,
-        ROOT / "data" / "reports" / "metrics.json",
-    )
-    p.add_argument("--bundle", default=str(SHIPPED), help="to evaluate (default: %(default)s)")
-    sources.add_arguments(p)
-    p.add_argument(
-        "--prepared", metavar="FOLDER", help="the hold-out that `prepare` wrote, instead of --data"
-    )
+    model_commands.add(commands)
     p = commands.add_parser("export", help="Check a bundle and write its files one by one.")
     p.add_argument("--bundle", default=str(SHIPPED), help="to take apart (default: %(default)s)")
     p.add_argument("--out", required=True, metavar="FOLDER", help="where to write")
@@ -237,6 +200,12 @@ def parser() -> argparse.ArgumentParser:
         default=str(SHIPPED),
         help="whose thresholds the rows are around (default: %(default)s)",
     )
+    command(
+        "drift-fixtures",
+        "Write the counts that drift statistics are tested on.",
+        _drift_fixtures,
+        ROOT / "drift" / "statistic" / "testdata",
+    )
     p = command(
         "fetch",
         "Fetch the dataset from its official source.",
@@ -244,6 +213,23 @@ def parser() -> argparse.ArgumentParser:
         ROOT / "data" / "raw" / "UCI_Credit_Card.csv",
     )
     p.add_argument("--url", default=fetch.SOURCE, help="where from (default: %(default)s)")
+    p = commands.add_parser(
+        "drift",
+        help="Compare the last inputs with the training data (Evidently): reports and drift_status.json.",
+    )
+    p.add_argument("--reference", required=True, help="CSV in the contract's columns, as train.csv")
+    p.add_argument("--current", required=True, help="CSV that `creditstream drift current` writes")
+    p.add_argument("--out", required=True, help="folder for drift_report.html and drift_status.json")
+    p.add_argument(
+        "--bundle", default=str(SHIPPED), help="that scores a reference without scores (default: %(default)s)"
+    )
+    p.add_argument(
+        "--drift-share",
+        type=float,
+        default=drift.DRIFT_SHARE,
+        help="share of drifted columns from which all is called drifted (default: %(default)s)",
+    )
+    p.set_defaults(function=_drift)
     return out
 
 

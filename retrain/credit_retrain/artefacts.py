@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,6 @@ import onnx
 
 from credit_retrain import bundle
 from credit_retrain.export import run
-from credit_retrain.features import Floats
 
 TOLERANCE = 1e-6
 """Largest difference of a golden row's probability."""
@@ -32,11 +29,10 @@ def files(content: bytes) -> dict[str, bytes]:
         When the bytes are no bundle, or a file is absent or is not what the manifest says.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            found = {name: archive.read(name) for name in archive.namelist()}
+        found = bundle.unpack(content)
         listed = json.loads(found["manifest.json"])["files"]
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise BundleError(f"no model bundle (a zip archive with manifest.json): {error}") from error
+    except (KeyError, ValueError) as error:
+        raise BundleError(str(error)) from error
     wrong = [
         name
         for name, known in listed.items()
@@ -59,7 +55,7 @@ def write(content: bytes, out: Path) -> list[Path]:
     golden = json.loads(found["golden.json"])["rows"]
     rows = np.array([[np.nan if v is None else v for v in row["features"]] for row in golden], np.float32)
     want = np.array([row["probability"] for row in golden])
-    worst = float(np.abs(probabilities(found, rows) - want).max())
+    worst = float(np.abs(run(onnx.load_from_string(found["model.onnx"]), rows) - want).max())
     if worst > TOLERANCE:
         raise BundleError(f"golden rows differ by {worst:.1e} on ONNX Runtime, more than {TOLERANCE:.0e}")
     written = []
@@ -67,8 +63,3 @@ def write(content: bytes, out: Path) -> list[Path]:
         bundle.write(out / name, file)
         written.append(out / name)
     return written
-
-
-def probabilities(found: dict[str, bytes], rows: Floats) -> Floats:
-    """Score rows, shape (n, 23), with the graph among a bundle's files."""
-    return run(onnx.load_from_string(found["model.onnx"]), rows)

@@ -10,9 +10,10 @@ import shap
 from sklearn.ensemble import GradientBoostingClassifier
 
 from credit_retrain.bundle import to_json
-from credit_retrain.dataset import Dataset
+from credit_retrain.dataset import Dataset, locate, read
 from credit_retrain.export import trees_to_onnx
 from credit_retrain.features import Floats
+from credit_retrain.train import train_bundle
 
 SHAPES = {"depth1": (30, 1), "depth3": (40, 3), "depth4": (20, 4), "depth5": (10, 5)}
 BASES = 100
@@ -76,3 +77,13 @@ def write(folder: Path, train: Dataset, seed: int) -> list[Path]:
         json_path.write_bytes(gzip.compress(to_json(document), mtime=0))
         written += [onnx_path, json_path]
     return written
+
+
+def small(path: Path, created_at: str = "2026-11-25T00:00:00Z", seed: int = 7) -> Path:
+    """Write a whole bundle of a model that is smaller than the shipped one, and decides otherwise."""
+    data = read(locate(None))
+    trained = train_bundle(
+        data, "small.1", created_at, seed, print, [{"max_depth": 2, "n_estimators": 15, "learning_rate": 0.3}]
+    )
+    path.write_bytes(trained.content)
+    return path

@@ -40,7 +40,7 @@ def test_the_files_of_a_bundle_are_written_as_they_are(tmp_path):
 def test_a_file_that_was_changed_or_lost_is_refused(tmp_path):
     with pytest.raises(artefacts.BundleError, match=r"card\.md: not what the manifest says"):
         artefacts.write(rewritten(lambda files: files.update({"card.md": b"other"})), tmp_path)
-    with pytest.raises(artefacts.BundleError, match=r"model\.onnx: not"):
+    with pytest.raises(artefacts.BundleError, match=r"model\.onnx is not there"):
         artefacts.write(rewritten(lambda files: files.pop("model.onnx")), tmp_path)
     for content in (b"", b"PK", rewritten(lambda files: files.pop("manifest.json"))):
         with pytest.raises(artefacts.BundleError, match="no model bundle"):
@@ -61,17 +61,6 @@ def test_golden_rows_that_do_not_replay_are_refused(tmp_path):
 
     with pytest.raises(artefacts.BundleError, match=r"golden rows differ by 1\.0e-04"):
         artefacts.write(rewritten(change), tmp_path)
-
-
-def test_evaluate_writes_the_figures_of_the_holdout(tmp_path, uci):
-    raw, out = tmp_path / "raw.csv", tmp_path / "metrics.json"
-    uci.frame().head(3000).to_csv(raw, index=False)
-    arguments = ["evaluate", "--bundle", str(SHIPPED), "--dataset", str(raw), "--out", str(out)]
-    assert command_line.main(arguments) == 0
-    document = json.loads(out.read_text())
-    assert document["version"] == "2026-11-23.1"
-    assert 450 < document["test"]["rows"] < 750
-    assert 0.7 < document["test"]["auc"] < 0.85
 
 
 def test_export_says_what_is_wrong(tmp_path, capsys):

@@ -81,7 +81,73 @@ func jsonSchemas() map[string]object {
 			{"model_versions", object{{"type", "array"}, {"items", text("a version")}, {"description", "that decided in the window"}}},
 			{"runbook", object{{"type", "string"}, {"description", "what to do about it"}}},
 		}),
+		"replica": replica(),
 	}
+}
+
+func replica() object {
+	return event("Replica", "What one running component says of itself, once a second.", object{
+		{"component", text("score, api, view, produce or drift")},
+		{"instance", text("its name, unique among the components of its kind")},
+		{"host", anyText("that it runs on")},
+		{"version", anyText("of the program")},
+		{"started", instant("when its process was started; with component and instance it names one process")},
+		{"at", instant("when it said this")},
+		{"ready", object{{"type", "boolean"}, {"description", "whether it can do its work"}}},
+		{"reason", anyText("why it is not ready; empty when it is")},
+		{"pending", anyText("what it waits for though it is ready; empty: nothing")},
+		{"models", describedAs("which models it serves; absent where it serves none", record(object{
+			{"route_revision", revision("that is in force, -1 where none is")},
+			{"newest_revision", revision("newest that it has read, -1 where it has read none")},
+			{"champion", anyText("version; empty while nothing serves")},
+			{"canary", anyText("version; empty without one")},
+			{"shadow", anyText("version; empty without one")},
+			{"pending", anyText("why the newest route is not in force; empty when it is")},
+			{"refused", object{
+				{"type", "array"}, {"description", "bundles that routes named and that cannot serve"},
+				{"items", record(object{{"model_version", text("version of the bundle")}, {"reason", anyText("why it cannot serve")}})},
+			}},
+		}))},
+		{"decisions", record(object{
+			{schemas.Approve, count("since it was started")}, {schemas.Refer, count("since it was started")}, {schemas.Decline, count("since it was started")},
+		})},
+		{"dead_letters", count("since it was started")},
+		{"errors", count("what had to be done again, or was given up, since it was started")},
+		{"recent", describedAs("what was done in the last seconds", stretch())},
+		{"total", describedAs("what was done since it was started", stretch())},
+		{"lag", object{
+			{"type", "array"}, {"description", "of the partitions that it owns; empty where it has no group"},
+			{"items", record(object{{"partition", count("its number")}, {"offsets", count("committed and not done yet")}})},
+		}},
+	}, "models")
+}
+
+// stretch is a ReplicaStretch.
+func stretch() object {
+	return record(object{
+		{"seconds", object{{"type", "number"}, {"minimum", 0}, {"description", "how long it is"}}},
+		{"records", count("that were done in it")},
+		{"latency", object{
+			{"type", "string"}, {"contentEncoding", "base64"},
+			{"description", "a DDSketch of seconds in its own binary encoding, relative accuracy 0.01; sketches of several replicas can be merged; empty: nothing was timed"},
+		}},
+	})
+}
+
+func count(description string) object {
+	return object{{"type", "integer"}, {"minimum", 0}, {"description", description}}
+}
+
+func revision(description string) object {
+	return object{{"type", "integer"}, {"minimum", -1}, {"description", "route revision " + description}}
+}
+
+func anyText(description string) object {
+	return object{{"type", "string"}, {"description", description}}
+}
+
+func describedAs(description string, schema object) object {
+	return append(schema, member{"description", description})
 }
 
 func event(title, description string, properties object, optional ...string) object {

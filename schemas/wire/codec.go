@@ -262,6 +262,15 @@ func (c *Codec) DecodePrediction(ctx context.Context, value []byte, p *schemas.P
 	return r.Prediction(body, p)
 }
 
+// DecodeDecision reads of a prediction what schemas.DecodeDecision does, and more
+// where it is in Avro.
+func (c *Codec) DecodeDecision(ctx context.Context, value []byte, p *schemas.Prediction) error {
+	if !schemas.IsAvro(value) {
+		return schemas.DecodeDecision(value, p)
+	}
+	return c.DecodePrediction(ctx, value, p)
+}
+
 // DecodeOutcome reads an outcome as DecodeApplication reads an application.
 func (c *Codec) DecodeOutcome(ctx context.Context, value []byte, o *schemas.Outcome) error {
 	if !schemas.IsAvro(value) {

@@ -107,6 +107,7 @@ func (w *avroWorld) plain(_ int, a *schemas.Application) []byte {
 }
 
 func TestBothFormatsInOneTopicAreAnswered(t *testing.T) {
+	t.Parallel()
 	w := newAvroWorld(t)
 	evolved := w.register(strings.Replace(schemas.AvroSchema(schemas.EventApplication), `"fields": [`, `"fields": [{"name": "branch", "type": "string", "default": ""},`, 1))
 	other := w.register(schemas.AvroSchema(schemas.EventOutcome))
@@ -172,6 +173,7 @@ func TestBothFormatsInOneTopicAreAnswered(t *testing.T) {
 // Nothing is lost and nothing is dead-lettered because nobody could say what a
 // schema was.
 func TestTheBatchWaitsForTheRegistry(t *testing.T) {
+	t.Parallel()
 	w := newAvroWorld(t)
 	codec := w.writing()
 	require.NoError(t, codec.Await(t.Context()))

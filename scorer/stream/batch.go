@@ -97,7 +97,7 @@ const sourceHeaderCount = 3
 
 // produce hands predictions and dead letters to the client, each with a promise
 // of its own.
-func (b *batch) produce(ctx context.Context, sess *kgo.GroupTransactSession, promise func() func(*kgo.Record, error)) {
+func (b *batch) produce(ctx context.Context, sess *kgo.GroupTransactSession, at time.Time, promise func() func(*kgo.Record, error)) {
 	n := len(b.sources)
 	if cap(b.records) < n {
 		// Whole at once: the client keeps pointers into both.
@@ -126,6 +126,8 @@ func (b *batch) produce(ctx context.Context, sess *kgo.GroupTransactSession, pro
 			Key:     b.append(func(dst []byte) []byte { return append(dst, b.apps[i].ApplicationID...) }),
 			Value:   b.append(func(dst []byte) []byte { return b.codec.AppendPrediction(dst, &b.predictions[i]) }),
 			Headers: b.headers[from:len(b.headers):len(b.headers)],
+			// The log sets its own; without one the client asks the clock for each.
+			Timestamp: at,
 		}
 		sess.Produce(ctx, &b.records[i], promise())
 	}

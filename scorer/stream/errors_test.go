@@ -2,7 +2,6 @@ package stream
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -17,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
+	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -36,88 +37,9 @@ func (w *world) failWhere(key kmsg.Key, times int, code *kerr.Error, where func(
 			return nil, nil, false
 		}
 		failures.Add(1)
-		return refusal(request, code.Code), nil, true
+		return local.Refusal(request, code.Code), nil, true
 	})
 	return &failures
-}
-
-// refusal is the response to a request that fails with a code as a whole.
-func refusal(request kmsg.Request, code int16) kmsg.Response {
-	switch request := request.(type) {
-	case *kmsg.ProduceRequest:
-		response := request.ResponseKind().(*kmsg.ProduceResponse)
-		for _, topic := range request.Topics {
-			rt := kmsg.NewProduceResponseTopic()
-			rt.Topic, rt.TopicID = topic.Topic, topic.TopicID
-			for _, partition := range topic.Partitions {
-				rp := kmsg.NewProduceResponseTopicPartition()
-				rp.Partition, rp.ErrorCode = partition.Partition, code
-				rt.Partitions = append(rt.Partitions, rp)
-			}
-			response.Topics = append(response.Topics, rt)
-		}
-		return response
-	case *kmsg.TxnOffsetCommitRequest:
-		response := request.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
-		for _, topic := range request.Topics {
-			rt := kmsg.NewTxnOffsetCommitResponseTopic()
-			rt.Topic, rt.TopicID = topic.Topic, topic.TopicID
-			for _, partition := range topic.Partitions {
-				rp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
-				rp.Partition, rp.ErrorCode = partition.Partition, code
-				rt.Partitions = append(rt.Partitions, rp)
-			}
-			response.Topics = append(response.Topics, rt)
-		}
-		return response
-	case *kmsg.AddPartitionsToTxnRequest:
-		response := request.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
-		for _, topic := range request.Topics {
-			rt := kmsg.NewAddPartitionsToTxnResponseTopic()
-			rt.Topic = topic.Topic
-			for _, partition := range topic.Partitions {
-				rp := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
-				rp.Partition, rp.ErrorCode = partition, code
-				rt.Partitions = append(rt.Partitions, rp)
-			}
-			response.Topics = append(response.Topics, rt)
-		}
-		return response
-	case *kmsg.FetchRequest:
-		response := request.ResponseKind().(*kmsg.FetchResponse)
-		for _, topic := range request.Topics {
-			rt := kmsg.NewFetchResponseTopic()
-			rt.Topic, rt.TopicID = topic.Topic, topic.TopicID
-			for _, partition := range topic.Partitions {
-				rp := kmsg.NewFetchResponseTopicPartition()
-				rp.Partition, rp.ErrorCode = partition.Partition, code
-				rt.Partitions = append(rt.Partitions, rp)
-			}
-			response.Topics = append(response.Topics, rt)
-		}
-		return response
-	case *kmsg.AddOffsetsToTxnRequest:
-		response := request.ResponseKind().(*kmsg.AddOffsetsToTxnResponse)
-		response.ErrorCode = code
-		return response
-	case *kmsg.InitProducerIDRequest:
-		response := request.ResponseKind().(*kmsg.InitProducerIDResponse)
-		response.ErrorCode = code
-		return response
-	case *kmsg.EndTxnRequest:
-		response := request.ResponseKind().(*kmsg.EndTxnResponse)
-		response.ErrorCode = code
-		return response
-	case *kmsg.JoinGroupRequest:
-		response := request.ResponseKind().(*kmsg.JoinGroupResponse)
-		response.ErrorCode = code
-		return response
-	case *kmsg.HeartbeatRequest:
-		response := request.ResponseKind().(*kmsg.HeartbeatResponse)
-		response.ErrorCode = code
-		return response
-	}
-	panic(fmt.Sprintf("no refusal for %T", request))
 }
 
 // Errors that pass: whatever fails, every application is answered once in the end.
@@ -282,6 +204,7 @@ func TestALargeRecordThatFailsIsCut(t *testing.T) {
 
 // The newer process works on, the older says why it ends, and neither comes back.
 func TestTwoProcessesUnderOneInstance(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.apply(0, 400)
 	old := w.scorer("same")
@@ -301,13 +224,16 @@ func TestTwoProcessesUnderOneInstance(t *testing.T) {
 // A process that hung past the transaction's timeout was fenced by the broker, not
 // by another process: it goes on with a new client.
 func TestAProcessThatHungGoesOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.apply(0, 400)
 	failures := w.fail(kmsg.EndTxn, 1, kerr.InvalidProducerEpoch)
 	var ticks atomic.Int64
 	began := time.Now()
 	stop := run(w.scorer("one", func(c *Config) {
-		c.Now = func() time.Time { return began.Add(time.Duration(ticks.Add(1)) * (transactionTimeout + time.Second)) }
+		c.Now = func() time.Time {
+			return began.Add(time.Duration(ticks.Add(1)) * (member.TransactionTimeout + time.Second))
+		}
 	}))
 	w.exact(400)
 	require.NoError(t, stop())
@@ -319,6 +245,7 @@ func TestAProcessThatHungGoesOn(t *testing.T) {
 func TestATransactionThatDoesNotEndInTimeEndsTheProcess(t *testing.T) {
 	for _, key := range []kmsg.Key{kmsg.Produce, kmsg.EndTxn} {
 		t.Run(key.Name(), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			w.apply(0, 40)
 			code := kerr.NotLeaderForPartition
@@ -352,13 +279,4 @@ func TestStoppingFinishesTheTransaction(t *testing.T) {
 	require.Positive(t, n)
 	bySource, _ := w.outputs(n)
 	require.Len(t, bySource, n)
-}
-
-func TestEveryErrorThatIsNeitherRetriableNorOursIsARecords(t *testing.T) {
-	require.True(t, isRecords(kerr.PolicyViolation))
-	require.True(t, isRecords(fmt.Errorf("writing: %w", kerr.MessageTooLarge)))
-	require.False(t, isRecords(kerr.NotEnoughReplicas))
-	require.False(t, isRecords(kerr.UnknownTopicOrPartition))
-	require.False(t, isRecords(kerr.ProducerFenced))
-	require.False(t, isRecords(errors.New("the network")))
 }

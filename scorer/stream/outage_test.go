@@ -70,6 +70,7 @@ func TestAPartitionAddedWhileRunningIsRead(t *testing.T) {
 // With the group, everything that it had committed is gone. It is not begun anew
 // in silence: that would answer everything a second time.
 func TestADeletedGroupAsksWhereToBegin(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.apply(0, 40)
 	_, stop := w.start("one", From{})
@@ -134,6 +135,7 @@ func listens(port string) bool {
 func TestWhatAGivenUpProduceHeldIsAnsweredByTheNext(t *testing.T) {
 	for _, key := range []kmsg.Key{kmsg.Produce, kmsg.EndTxn} {
 		t.Run(key.Name(), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			w.apply(0, 400)
 			code := kerr.NotLeaderForPartition

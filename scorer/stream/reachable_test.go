@@ -73,6 +73,7 @@ func TestAReplicaAllOfWhosePartitionsAreStoppedIsNotReady(t *testing.T) {
 }
 
 func TestAScorerIsNotReadyWhileKafkaIsAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.apply(0, 40)
 	s := w.scorer("one")
@@ -162,7 +163,7 @@ func TestAGroupThatLostItsOffsetsIsNotBegunAgain(t *testing.T) {
 	w := newWorld(t)
 	w.apply(0, 40)
 	none := map[string]map[int32]kgo.Offset{w.topics.Applications: {0: kgo.NewOffset().AtCommitted()}}
-	_, err := w.scorer("one").adjust(t.Context(), w.client, none)
+	_, err := w.scorer("one").reach.Adjust(t.Context(), w.client, none)
 	require.ErrorContains(t, err, "were deleted")
 	require.ErrorContains(t, w.scorer("one").fatal(&kgo.ErrGroupSession{Err: err}), "--from")
 }

@@ -2,14 +2,12 @@ package stream
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -18,7 +16,7 @@ import (
 type session struct {
 	parent *Scorer
 	id     string // transactional id
-	client atomic.Pointer[kgo.Client]
+	member *member.Member
 
 	limit  int                       // applications in the next transaction
 	poison map[schemas.Source]string // records that fail for good, and why
@@ -26,198 +24,51 @@ type session struct {
 }
 
 func newSession(s *Scorer, id string) *session {
-	return &session{parent: s, id: id, limit: maxBatch, poison: map[schemas.Source]string{}, batch: newBatch(s.config.Codec)}
+	c := s.config
+	return &session{
+		parent: s, id: id, limit: maxBatch, poison: map[schemas.Source]string{}, batch: newBatch(c.Codec),
+		member: member.New(member.Config{
+			Kafka: c.Kafka, Group: c.Group, ID: id, Topic: c.Topics.Applications, Protocol: c.Protocol, Static: c.Static,
+			Reach: s.reach, Log: c.Log, EndTimeout: s.endTimeout, Resolve: s.resolve,
+			Options: []kgo.Opt{
+				kgo.ProducerBatchMaxBytes(maxRecord),
+				// Records linger until the flush at the transaction's end, which waits for
+				// nothing: sent one by one as they come, a backlog makes many small batches.
+				kgo.ProducerLinger(lingerTime),
+			},
+		}),
+	}
 }
 
-func (s *session) ready() error {
-	client := s.client.Load()
-	if client == nil {
-		return errors.New("not connected to Kafka")
-	}
-	if _, generation := client.GroupMetadata(); generation < 0 {
-		return fmt.Errorf("not a member of group %s yet", s.parent.config.Group)
-	}
-	return nil
-}
-
-// run works with one client after another until ctx ends or nothing would help.
+// run scores until ctx ends or nothing would help.
 func (s *session) run(ctx context.Context) error {
-	log := s.parent.config.Log.With("transactional_id", s.id)
-	pause := firstPause
 	// A member that cannot score must not hold partitions that another could.
 	for s.parent.config.Live() == nil {
-		if !sleep(ctx, 50*time.Millisecond) {
+		if !member.Sleep(ctx, 50*time.Millisecond) {
 			return nil
 		}
 	}
 	if s.parent.config.Codec.Await(ctx) != nil {
 		return nil //nolint:nilerr // told to stop is not a failure
 	}
-	for ctx.Err() == nil {
-		worked, err := s.work(ctx)
-		if err == nil {
-			return nil
-		}
-		if why := s.parent.resolve(ctx, err); why != nil {
-			return why
-		}
-		if ctx.Err() != nil {
-			log.Warn("the last transaction was not committed: its applications are scored by the next owner", "error", err)
-			break
-		}
-		if worked {
-			pause = firstPause
-		}
-		log.Warn("starting again with a new client", "error", err, "in", pause)
-		sleep(ctx, pause)
-		pause = min(2*pause, maxPause)
-	}
-	return nil
+	return s.member.Run(ctx, s.turn)
 }
 
-// sleep waits, and says false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
+// turn answers what one poll brings.
+func (s *session) turn(ctx context.Context, sess *kgo.GroupTransactSession) (committed bool, err error) {
+	fetches := sess.PollRecords(ctx, s.limit)
+	if ctx.Err() != nil {
+		// What was polled is not committed: the next owner reads it again.
+		return false, nil
 	}
-}
-
-// open connects and stores the client, whose requests all end with ctx.
-func (s *session) open(ctx context.Context) (*kgo.GroupTransactSession, error) {
-	c := s.parent.config
-	// The group may be joined before the client is returned.
-	var client *kgo.Client
-	returned := make(chan struct{})
-	defer close(returned)
-	opts := append(c.Kafka.Options(),
-		kgo.WithContext(ctx),
-		kgo.ConsumerGroup(c.Group),
-		kgo.ConsumeTopics(c.Topics.Applications),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.SessionTimeout(sessionTimeout),
-		kgo.HeartbeatInterval(sessionTimeout/10),
-		kgo.RebalanceTimeout(rebalanceTimeout),
-		kgo.FetchMaxWait(fetchWait),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtCommitted()),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, o map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-			<-returned
-			return s.parent.adjust(ctx, client, o)
-		}),
-		kgo.TransactionalID(s.id),
-		kgo.TransactionTimeout(transactionTimeout),
-		kgo.ProducerBatchMaxBytes(maxRecord),
-		// Records linger until the flush at the transaction's end, which waits for
-		// nothing: sent one by one as they come, a backlog makes many small batches.
-		kgo.ProducerLinger(lingerTime),
-	)
-	switch c.Protocol {
-	case ProtocolConsumer:
-		// The client takes the broker's side of the bargain only with a balancer
-		// that the broker has too.
-		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
-	case ProtocolClassic:
-		opts = append(opts, kgo.Balancers(kgo.CooperativeStickyBalancer()))
-	}
-	if c.Static {
-		opts = append(opts, kgo.InstanceID(s.id))
-	}
-	sess, err := kgo.NewGroupTransactSession(opts...)
-	if err != nil {
-		return nil, permanent(err, "the Kafka client refuses its settings") // nothing was asked of the network yet
-	}
-	client = sess.Client()
-	s.client.Store(client)
-	return sess, nil
-}
-
-// leave hands the partitions to the other members, which would otherwise wait
-// for the session's timeout, and closes the client. In the middle of a rebalance
-// both would wait for its slowest member: after a while the client's requests are
-// cut short.
-func (s *session) leave(sess *kgo.GroupTransactSession, cut context.CancelFunc) {
-	s.client.Store(nil)
-	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
-	defer cancel()
-	if err := sess.Client().LeaveGroupContext(ctx); err != nil && !errors.Is(err, kerr.UnknownMemberID) {
-		s.parent.config.Log.Warn("could not leave the group", "transactional_id", s.id, "error", err)
-		cut()
-	}
-	sess.Close()
-	cut()
-}
-
-// work scores with one client. worked says whether it committed anything.
-func (s *session) work(ctx context.Context) (worked bool, err error) {
-	// SIGTERM must not reach the client: it finishes the transaction begun.
-	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
-	sess, err := s.open(requests)
-	if err != nil {
-		cut()
+	if err := s.member.Polled(ctx, sess.Client(), fetches); err != nil || fetches.NumRecords() == 0 {
 		return false, err
 	}
-	defer s.leave(sess, cut)
-	if err := s.take(ctx, sess.Client()); err != nil {
-		if ctx.Err() != nil {
-			return false, nil
-		}
-		return false, fmt.Errorf("taking transactional id %s: %w", s.id, err)
+	committed, err = s.transact(ctx, sess, fetches)
+	if committed && fetches.NumRecords() < quietBatch {
+		member.Sleep(ctx, restTime)
 	}
-	for {
-		fetches := sess.PollRecords(ctx, s.limit)
-		if ctx.Err() != nil {
-			// What was polled is not committed: the next owner reads it again.
-			return worked, nil
-		}
-		for _, e := range fetches.Errors() {
-			if err := s.polled(ctx, sess.Client(), e); err != nil {
-				return worked, err
-			}
-		}
-		if fetches.NumRecords() == 0 {
-			continue
-		}
-		committed, err := s.transact(ctx, sess, fetches)
-		if err != nil {
-			return worked, err
-		}
-		worked = worked || committed
-	}
-}
-
-// take makes this process the holder of the transactional id before there is
-// anything to write: what a predecessor left open is aborted at once, and a
-// holder that still runs is fenced.
-func (s *session) take(ctx context.Context, client *kgo.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, s.parent.endTimeout)
-	defer cancel()
-	_, _, err := client.ProducerID(ctx)
-	return err
-}
-
-// polled is what an error of a poll asks for: nil, the client goes on.
-func (s *session) polled(ctx context.Context, client *kgo.Client, e kgo.FetchError) error {
-	loss, lost := errors.AsType[*kgo.ErrDataLoss](e.Err)
-	switch {
-	case lost || errors.Is(e.Err, kerr.OffsetOutOfRange):
-		at := int64(-1)
-		if lost {
-			at = loss.ConsumedTo
-		}
-		return s.parent.fellOut(ctx, client, e.Partition, at)
-	case passes(e.Err):
-		if why := s.parent.resolve(ctx, e.Err); why != nil {
-			return why
-		}
-		s.parent.config.Log.Warn("reading applications", "transactional_id", s.id, "error", e.Err)
-		return nil
-	}
-	return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+	return committed, err
 }
 
 // transact answers what was polled in one transaction. It says whether that was
@@ -230,26 +81,19 @@ func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, 
 	}
 	decoded := now()
 	live := s.parent.config.Live() // one snapshot per transaction
-	// SIGTERM ends the polling, never a transaction.
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.parent.endTimeout)
-	defer cancel()
 	began := now()
 	if err := s.batch.decide(live, began); err != nil {
-		return false, permanent(err, "scoring with model %s", live.Champion.Version)
+		return false, member.Permanent(err, "scoring with model %s", live.Champion.Version)
 	}
 	m.scoring.Observe((decoded.Sub(decoding) + now().Sub(began)).Seconds())
-	committed, cause, err := s.commit(end, sess)
+	committed, cause, err := s.member.Commit(ctx, sess, now, func(ctx context.Context, promise func() func(*kgo.Record, error)) {
+		s.batch.produce(ctx, sess, began, promise)
+	})
 	if cause != nil || err != nil {
 		s.batch.drop()
 	}
-	if end.Err() != nil && !committed {
-		return false, permanent(both(cause, err), "a transaction of %d applications did not end within %s; the broker aborts it", fetches.NumRecords(), s.parent.endTimeout)
-	}
-	if took := now().Sub(began); took > transactionTimeout && (isFenced(err) || isFenced(cause)) {
-		return false, &lateError{took, both(cause, err)}
-	}
 	if err != nil {
-		return false, both(cause, err)
+		return false, fmt.Errorf("answering %d applications: %w", fetches.NumRecords(), err)
 	}
 	if !committed {
 		m.aborts.Inc()
@@ -263,30 +107,15 @@ func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, 
 	return true, nil
 }
 
-// commit writes the batch and ends its transaction. cause is the first produce
-// that failed: the transaction is then aborted, for its offsets would otherwise
-// be committed without it.
-func (s *session) commit(ctx context.Context, sess *kgo.GroupTransactSession) (committed bool, cause, err error) {
-	if err := sess.Begin(); err != nil {
-		return false, nil, err
-	}
-	failed := kgo.AbortingFirstErrPromise(sess.Client())
-	s.batch.produce(ctx, sess, failed.Promise)
-	if err := sess.Client().Flush(ctx); err != nil {
-		return false, nil, fmt.Errorf("producing: %w", err)
-	}
-	cause = failed.Err()
-	committed, err = sess.End(ctx, kgo.TransactionEndTry(cause == nil))
-	return committed, cause, err
-}
-
 // failed learns from an aborted transaction: it must not fail the same way for
-// ever. Half as many records are tried next; a single one goes to the dead letters.
+// ever. Half as many records are tried next; a single one goes to the dead letters,
+// and if it is not that one's fault after all, its dead letter fails as well, which
+// ends the process.
 func (s *session) failed(ctx context.Context, cause error, fetches kgo.Fetches) error {
 	if why := s.parent.resolve(ctx, cause); why != nil {
 		return why
 	}
-	if !isRecords(cause) {
+	if !member.IsRecords(cause) {
 		s.parent.config.Log.Warn("transaction aborted, reading its applications again", "transactional_id", s.id, "error", cause)
 		return nil
 	}
@@ -296,7 +125,7 @@ func (s *session) failed(ctx context.Context, cause error, fetches kgo.Fetches) 
 	}
 	source := sourceOf(fetches.Records()[0])
 	if _, again := s.poison[source]; again {
-		return permanent(cause, "application %s can neither be answered nor written to %s", source, s.parent.config.Topics.DLQ)
+		return member.Permanent(cause, "application %s can neither be answered nor written to %s", source, s.parent.config.Topics.DLQ)
 	}
 	s.poison[source] = cause.Error()
 	return nil
@@ -317,6 +146,7 @@ func (s *session) count(live *release.LiveSet, fetches kgo.Fetches, began time.T
 	for i := range b.sources {
 		m.endToEnd.Observe(now.Sub(b.apps[i].AppliedAt.Time()).Seconds())
 	}
+	s.tellLatencies(now)
 	for decision, n := range b.decisions() {
 		m.decisions.WithLabelValues(decision).Add(float64(n))
 	}
@@ -325,5 +155,22 @@ func (s *session) count(live *release.LiveSet, fetches kgo.Fetches, began time.T
 	}
 	if len(s.poison) > 0 {
 		fetches.EachRecord(func(r *kgo.Record) { delete(s.poison, sourceOf(r)) })
+	}
+}
+
+// mostTimed is how many applications of a transaction are handed to Latencies, each
+// for its share of the others: they were all committed at once.
+const mostTimed = 1_000
+
+// tellLatencies tells how long the decisions of a committed batch took.
+func (s *session) tellLatencies(now time.Time) {
+	latencies, b := s.parent.config.Latencies, s.batch
+	if latencies == nil {
+		return
+	}
+	n := len(b.sources)
+	step := 1 + n/mostTimed
+	for i := 0; i < n; i += step {
+		latencies.Observe(now.Sub(b.apps[i].AppliedAt.Time()), min(step, n-i))
 	}
 }

@@ -93,6 +93,7 @@ func TestStartAtATime(t *testing.T) {
 func TestReplicasThatStartAtOnceAgree(t *testing.T) {
 	for _, protocol := range []string{ProtocolClassic, ProtocolConsumer} {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			w.apply(0, 2000)
 			var stops []func() error
@@ -129,18 +130,4 @@ func TestAGroupOfAnotherProgramIsRefused(t *testing.T) {
 	defer other.Close()
 	require.Eventually(t, func() bool { _, generation := other.GroupMetadata(); return generation >= 0 }, time.Minute, time.Millisecond)
 	require.ErrorContains(t, w.scorer("one").Run(t.Context()), "choose another --group")
-}
-
-func TestFromText(t *testing.T) {
-	f := func(text string, want From) {
-		from, err := ParseFrom(text)
-		require.NoError(t, err)
-		require.Equal(t, want, from)
-	}
-	f("", From{})
-	f("start", From{Start: true})
-	f("end", From{End: true})
-	f("2026-11-23T10:00:00Z", From{Time: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)})
-	_, err := ParseFrom("yesterday")
-	require.ErrorContains(t, err, `--from "yesterday"`)
 }

@@ -15,31 +15,22 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 const (
-	sessionTimeout = 10 * time.Second
-	// All wait for the slowest member of a rebalance; a minute, the client's
-	// default, would be a minute without decisions.
-	rebalanceTimeout = sessionTimeout
-	// A member that hangs must not be able to commit after its partitions moved.
-	transactionTimeout = 8 * time.Second
-	// What one transaction's produce and end may take, whatever SIGTERM says.
-	endTimeout = 15 * time.Second
-	// How long a fetch waits for something to read. It does not delay what arrives,
-	// but a partition just taken over waits for the fetch that is out.
-	fetchWait = 500 * time.Millisecond
-	// What handing the partitions over may take at the end.
-	leaveTimeout = 3 * time.Second
-	// Between one client and the next.
-	firstPause = 100 * time.Millisecond
-	maxPause   = 5 * time.Second
 	// About what a large transaction takes to produce: the first part of it is on
 	// its way while the last is made.
 	lingerTime = 10 * time.Millisecond
+	// How long a session rests after a transaction of fewer than quietBatch
+	// applications. Kafka writes a transaction's markers after it has answered its
+	// end; what is produced before they are there is put off by the broker, 20 ms by
+	// default (add.partitions.to.txn.retry.backoff.ms).
+	restTime   = 3 * time.Millisecond
+	quietBatch = 1_000
 	// What one transaction may hold when there is a backlog.
 	maxBatch = 20_000
 	// The dead letters' max.message.bytes: an application of 1 MiB fits whole.
@@ -48,9 +39,14 @@ const (
 
 // Group protocols.
 const (
-	ProtocolClassic  = "classic"
-	ProtocolConsumer = "consumer" // KIP-848: the broker assigns, its group configuration rules the timeouts
+	ProtocolClassic  = member.ProtocolClassic
+	ProtocolConsumer = member.ProtocolConsumer
 )
+
+// Latencies take how long decisions took.
+type Latencies interface {
+	Observe(took time.Duration, n int) // n of them
+}
 
 // Config is what the loop needs.
 type Config struct {
@@ -65,6 +61,7 @@ type Config struct {
 	Codec      *wire.Codec             // nil: JSON only
 	Live       func() *release.LiveSet // nil result: nothing serves yet; once it is not nil it stays so
 	Log        *slog.Logger
+	Latencies  Latencies // from applied_at to the commit; nil: nobody asks
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
 }
@@ -73,15 +70,14 @@ type Config struct {
 type Scorer struct {
 	config      Config
 	metrics     *metrics
+	reach       *member.Reach
 	endTimeout  time.Duration
 	lagInterval time.Duration
 
 	mu       sync.Mutex // guards what follows
 	sessions []*session
-	why      error           // why it is not ready beyond what its sessions say
-	stopped  map[int32]int64 // partitions whose offset is outside the log, and by how far
-	stuck    bool            // every owned partition is among them
-	away     error           // why Kafka could not be asked the last time
+	why      error // why it is not ready beyond what its sessions say
+	away     error // why Kafka could not be asked the last time
 }
 
 // New returns a Scorer that is not running yet.
@@ -97,9 +93,10 @@ func New(c Config) (*Scorer, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	m := newMetrics(c.Registerer)
 	return &Scorer{
-		config: c, metrics: newMetrics(c.Registerer), endTimeout: endTimeout, lagInterval: lagInterval,
-		why: errors.New("starting"), stopped: map[int32]int64{},
+		config: c, metrics: m, endTimeout: member.EndTimeout, lagInterval: member.LagInterval, why: errors.New("starting"),
+		reach: member.NewReach(member.ReachConfig{Group: c.Group, Topic: c.Topics.Applications, Log: c.Log, Lag: m.lag, Unreachable: m.unreachable}),
 	}, nil
 }
 
@@ -117,14 +114,14 @@ func (s *Scorer) Ready() error {
 	if s.away != nil {
 		return s.away
 	}
-	if s.stuck {
+	if s.reach.Stuck() {
 		return errors.New("every partition of this replica is stopped: the next offset is outside the log (metric creditstream_scorer_unreachable_offsets)")
 	}
 	if s.config.Live() == nil {
 		return errors.New("no model serves: release one and route to it, or set --model shipped")
 	}
 	for _, one := range s.sessions {
-		if err := one.ready(); err != nil {
+		if err := one.member.Ready(); err != nil {
 			return err
 		}
 	}
@@ -152,9 +149,11 @@ func (s *Scorer) run(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	members := make([]*member.Member, s.config.Sessions)
 	s.mu.Lock()
-	for i := range s.config.Sessions {
-		s.sessions = append(s.sessions, newSession(s, s.transactionalID(i)))
+	for i := range members {
+		one := newSession(s, s.transactionalID(i))
+		s.sessions, members[i] = append(s.sessions, one), one.member
 	}
 	s.why = nil
 	s.mu.Unlock()
@@ -170,7 +169,13 @@ func (s *Scorer) run(ctx context.Context) error {
 	for _, one := range s.sessions {
 		start(one.run)
 	}
-	start(s.watchLag)
+	start(func(ctx context.Context) error {
+		return s.reach.Watch(ctx, s.lagInterval, members, s.resolve, func(err error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.away = err
+		})
+	})
 	return group.Wait()
 }
 
@@ -178,3 +183,16 @@ func (s *Scorer) transactionalID(session int) string {
 	c := s.config
 	return c.Kafka.Prefix + "-" + c.Group + "-" + c.Instance + "-" + strconv.Itoa(session)
 }
+
+// needs is what the scorer's errors name.
+func (s *Scorer) needs() member.Needs {
+	c, t := s.config, s.config.Topics
+	return member.Needs{
+		Who: "scorer", Kafka: c.Kafka, Group: c.Group, Instance: c.Instance, ID: s.transactionalID(0),
+		Reads: []string{t.Applications}, Writes: []string{t.Predictions, t.DLQ},
+	}
+}
+
+func (s *Scorer) fatal(err error) error { return s.needs().Fatal(err) }
+
+func (s *Scorer) resolve(ctx context.Context, err error) error { return s.needs().Resolve(ctx, err) }

@@ -219,6 +219,7 @@ func TestEveryApplicationIsAnsweredOnce(t *testing.T) {
 }
 
 func TestTwoReplicasShareTheWorkAndOneLeaves(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, stopOne := w.start("one", From{})
 	_, stopTwo := w.start("two", From{})
@@ -247,6 +248,7 @@ func TestAnApplicationOfNearlyOneMebibyteIsAnswered(t *testing.T) {
 }
 
 func TestMissingTopicsAreNamed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.topics.DLQ = "t.nowhere"
 	err := w.scorer("i").Run(t.Context())
@@ -261,6 +263,7 @@ func TestDeletedTopicsAreNamed(t *testing.T) {
 		"written": func(t schemas.Topics) string { return t.Predictions },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			w.apply(0, 40)
 			s := w.scorer("one")
@@ -287,6 +290,7 @@ func TestBothGroupProtocols(t *testing.T) {
 		"static":   func(c *Config) { c.Static = true },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			w.apply(0, 400)
 			stopOne := run(w.scorer("one", change))
@@ -359,6 +363,7 @@ func TestKafkaMayComeLater(t *testing.T) {
 
 // Leaving hands the partitions over at once, not after the session's timeout.
 func TestStoppingLeavesTheGroup(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s, stop := w.start("one", From{})
 	becomesReady(t, s)
@@ -370,6 +375,7 @@ func TestStoppingLeavesTheGroup(t *testing.T) {
 
 // Also in the middle of a rebalance that waits for a member that is gone.
 func TestStoppingDoesNotWaitForARebalance(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s, stop := w.start("one", From{})
 	becomesReady(t, s)
@@ -377,7 +383,7 @@ func TestStoppingDoesNotWaitForARebalance(t *testing.T) {
 	answer := make(chan struct{})
 	w.broker.Cluster().ControlKey(int16(kmsg.Heartbeat), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		w.broker.Cluster().KeepControl()
-		return refusal(request, kerr.RebalanceInProgress.Code), nil, true
+		return local.Refusal(request, kerr.RebalanceInProgress.Code), nil, true
 	})
 	w.broker.Cluster().ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
 		w.broker.Cluster().KeepControl()

@@ -1,0 +1,128 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/report"
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// Drift knows what the evaluator of drift said last, in whichever process it runs.
+type Drift interface {
+	// Newest is the newest status and its JSON, both nil while there is none; the
+	// error says why that cannot be known.
+	Newest() (status *drift.Status, document []byte, err error)
+}
+
+func (s *Server) newestDrift() (*drift.Status, []byte, *problem) {
+	if s.config.Drift == nil {
+		return nil, nil, newProblem(http.StatusServiceUnavailable, "no-drift-here", "Drift is not followed here", "").after(10)
+	}
+	status, document, err := s.config.Drift.Newest()
+	if err != nil {
+		s.config.Log.Debug("no drift status to show", "error", err)
+		return nil, nil, newProblem(http.StatusServiceUnavailable, "drift", "The drift status cannot be read now", "").after(5)
+	}
+	return status, document, nil
+}
+
+func noDrift() *problem {
+	return newProblem(http.StatusNotFound, "no-drift", "There is no drift status yet",
+		"The first comes a moment after `creditstream drift` has counted decisions.").after(5)
+}
+
+// driftStatus is GET /drift.
+func (s *Server) driftStatus(w http.ResponseWriter, _ *http.Request, _ string) *problem {
+	status, document, p := s.newestDrift()
+	switch {
+	case p != nil:
+		return p
+	case status == nil:
+		return noDrift()
+	}
+	writeJSON(w, document)
+	return nil
+}
+
+// driftReport is GET /drift/report: the same as a page.
+func (s *Server) driftReport(w http.ResponseWriter, _ *http.Request, _ string) *problem {
+	status, _, p := s.newestDrift()
+	switch {
+	case p != nil:
+		return p
+	case status == nil:
+		return noDrift()
+	}
+	var page bytes.Buffer
+	if err := s.report.Write(&page, status, s.edges(status.Reference.ModelVersion)); err != nil {
+		s.config.Log.Error("writing the drift report failed", "error", err)
+		return internalProblem()
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", report.Policy)
+	h["Cache-Control"] = noStore
+	_, _ = w.Write(page.Bytes())
+	return nil
+}
+
+// edges are those of the reference that a status compares with, as far as a model
+// that serves here has it; nil otherwise.
+func (s *Server) edges(modelVersion string) report.Edges {
+	set := s.config.Live()
+	if set == nil {
+		return nil
+	}
+	for _, m := range []*model.Model{set.Champion, set.Canary, set.Shadow} {
+		if m != nil && m.Version == modelVersion {
+			return report.EdgesOf(m.Reference)
+		}
+	}
+	return nil
+}
+
+// driftSummary is what a page that is open asks for again and again.
+type driftSummary struct {
+	EvaluatedAt *schemas.Timestamp `json:"evaluated_at"` // null: nothing has been evaluated yet
+	State       string             `json:"state"`        // none while nothing has, unknown while that cannot be read
+	Alerts      []schemas.Alert    `json:"alerts"`       // firing, and those resolved lately
+}
+
+// driftAlerts is GET /drift/alerts. That there is nothing yet, or that it cannot be
+// read now, is an answer here and no problem: whoever asks again and again would
+// only make noise.
+func (s *Server) driftAlerts(w http.ResponseWriter, _ *http.Request, _ string) *problem {
+	summary := driftSummary{State: "none", Alerts: []schemas.Alert{}}
+	status, _, p := s.newestDrift()
+	if p != nil {
+		summary.State = "unknown"
+	}
+	if status != nil {
+		summary.EvaluatedAt, summary.State = &status.EvaluatedAt, status.State
+		for i := range status.Alerts {
+			summary.Alerts = append(summary.Alerts, wireAlert(status.Alerts[i].Alert))
+		}
+	}
+	document, err := json.Marshal(summary)
+	if err != nil {
+		s.config.Log.Error("summing drift up failed", "error", err)
+		return internalProblem()
+	}
+	writeJSON(w, document)
+	return nil
+}
+
+// wireAlert is an alert as the contract has it: empty lists and no null.
+func wireAlert(a schemas.Alert) schemas.Alert {
+	if a.Contributors == nil {
+		a.Contributors = []schemas.Contributor{}
+	}
+	if a.ModelVersions == nil {
+		a.ModelVersions = []string{}
+	}
+	return a
+}

@@ -1,0 +1,103 @@
+package api
+
+import (
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// driftPaths are the operations on drift.
+func driftPaths() object {
+	return object{
+		"/drift": object{"get": object{
+			"operationId": "drift", "tags": []string{"drift"}, "summary": "Every statistic of the last evaluation, and the state of every alert",
+			"description": "Read from the drift status topic: the same whichever process evaluates.",
+			"responses":   responses(jsonOf("The newest drift status", "DriftStatus"), 401, 403, 404, 429, 500, 503),
+		}},
+		"/drift/alerts": object{"get": object{
+			"operationId": "driftAlerts", "tags": []string{"drift"}, "summary": "What fires, and what was resolved lately",
+			"responses": responses(jsonOf("Alerts of the last evaluation", "DriftAlerts"), 401, 403, 429, 500, 503),
+		}},
+		"/drift/report": object{"get": object{
+			"operationId": "driftReport", "tags": []string{"drift"}, "summary": "The same as a page to look at, keep or print",
+			"responses": responses(plain("One page of HTML that loads nothing", "text/html"), 401, 403, 404, 429, 500, 503),
+		}},
+	}
+}
+
+// demoPaths are there in a demo only.
+func demoPaths() object {
+	return object{scenarioRoute: object{
+		"get": object{
+			"operationId": "scenario", "tags": []string{"demo"}, "summary": "What happens to the demo's population",
+			"responses": responses(jsonOf("The scenario in force, and those there are", "Scenario"), 403, 429, 500, 503),
+		},
+		"post": object{
+			"operationId": "setScenario", "tags": []string{"demo"}, "summary": "Let something else happen",
+			"requestBody": object{"required": true, "content": object{"application/json": object{"schema": object{
+				"type": "object", "required": []string{"scenario"}, "properties": object{"scenario": object{"type": "string"}},
+			}}}},
+			"responses": responses(jsonOf("The scenario that begins", "Scenario"), 400, 403, 413, 415, 422, 429, 500, 503),
+		},
+	}}
+}
+
+// driftComponents are the documents of drift.
+func driftComponents() object {
+	time := object{"type": "string", "format": "date-time"}
+	whole := object{"type": "integer", "minimum": 0}
+	number := object{"type": "number"}
+	share := object{"type": "number", "minimum": 0, "maximum": 1}
+	name := object{"type": "string"}
+	state := object{"type": "string", "enum": []string{drift.Quiet, drift.Watch, drift.Act}}
+	counts := object{"type": []string{"array", "null"}, "items": whole}
+	some := func(schema string) object { return object{"type": []string{"array", "null"}, "items": ref(schema)} }
+	// What evaluators of later versions add is not refused by who reads by this.
+	alert := object{
+		"alert": text("drift/limit_bal, drift/score, performance/VERSION, fairness/ATTRIBUTE/GROUP, no-decisions …"),
+		"state": object{"type": "string", "enum": []string{schemas.AlertFiring, schemas.AlertResolved}},
+		"since": described("When it came into this state.", time), "evaluated_at": time, "statistic": name, "value": number, "threshold": number,
+		"window":       record("", object{"name": name, "from": time, "to": time, "decisions": whole}),
+		"contributors": object{"type": []string{"array", "null"}, "items": record("", object{"feature": name, "psi": number})},
+		"reference":    text("digest of the reference"), "model_versions": object{"type": []string{"array", "null"}, "items": name}, "runbook": name,
+	}
+	distribution := record("A distribution against the reference's.", object{
+		"feature": name, "state": state, "evidence": described("The statistic that decides.", number), "threshold": described("At which it says act.", number),
+		"psi": number, "jensen_shannon": number, "ks": number, "wasserstein": described("In standard deviations of the reference.", number),
+		"chi_square": number, "chi_square_p": share, "missing": share, "out_of_range": share, "reference": counts, "current": counts,
+	})
+	performance := record("Of loans that were granted.", object{
+		"model_version": name, "loans": whole, "defaulted": whole, "auc": number, "auc_standard_error": number, "gini": number, "ks": number, "brier": number,
+		"log_loss": number, "ece": number, "observed": share, "expected": share, "lower": share, "upper": share, "state": state,
+		"bands": object{"type": []string{"array", "null"}, "items": record("", object{
+			"from": described("Log-odds.", number), "to": number, "loans": whole, "defaulted": whole, "observed": share, "expected": share, "lower": share, "upper": share,
+		})},
+	})
+	return object{
+		"DriftStatus": record("", object{
+			"evaluated_at": time, "state": state, "reference": record("", object{"digest": name, "model_version": name, "rows": whole}),
+			"model_versions": object{"type": []string{"array", "null"}, "items": name}, "last_decision": time, "decisions": whole,
+			"windows": some("DriftWindow"), "alerts": some("DriftAlert"),
+			"outcomes": record("", object{"read": whole, "matched": whole, "unmatched": whole, "duplicate": whole, "versions": some("DriftPerformance")}),
+		}),
+		"DriftWindow": record("", object{
+			"name": text("1000, 10000, 1h, 24h …"), "from": time, "to": time, "decisions": whole, "state": state,
+			"features": some("DriftDistribution"), "score": ref("DriftDistribution"),
+			"rates": record("", object{"approve": share, "refer": share, "decline": share, "default_expected": share, "state": state, "evidence": number, "threshold": number}),
+			"groups": object{"type": []string{"array", "null"}, "items": record("", object{
+				"attribute": name, "group": name, "decisions": whole, "approved": share, "ratio": number, "lower": number, "upper": number, "state": state,
+			})},
+		}),
+		"DriftDistribution": distribution, "DriftPerformance": performance,
+		"DriftAlert": record("As on the alerts topic.", alert),
+		"DriftAlerts": record("", object{
+			"evaluated_at": described("null: nothing has been evaluated yet.", object{"type": []string{"string", "null"}, "format": "date-time"}),
+			"state":        object{"type": "string", "enum": []string{drift.Quiet, drift.Watch, drift.Act, "none", "unknown"}, "description": "none: nothing has been evaluated yet; unknown: that cannot be read now"},
+			"alerts":       list(ref("DriftAlert")),
+		}),
+	}
+}
+
+func demoComponents() object {
+	name := object{"type": "string"}
+	return object{"Scenario": record("", object{"scenario": name, "scenarios": list(name)})}
+}

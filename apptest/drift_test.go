@@ -1,0 +1,315 @@
+package apptest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// tally is what panes count, summed over all of them but kept by what must not be
+// mixed.
+type tally struct {
+	Decisions, Malformed                int
+	Read, Matched, Unmatched, Duplicate int
+	Buckets                             map[string]int // decisions by minute
+	Versions                            map[string]int // by version, route, channel and decision
+	Groups                              map[string]int // by attribute, group and decision
+	Scores                              map[int]int
+	Missing                             []int // by feature
+}
+
+// pane is what the contract of panes says, as far as it is judged.
+type pane struct {
+	Topic     string    `json:"topic"`
+	Bucket    time.Time `json:"bucket"`
+	Decisions int       `json:"decisions"`
+	Malformed int       `json:"malformed"`
+	Features  []struct {
+		Bins    []int `json:"bins"`
+		Missing int   `json:"missing"`
+	} `json:"features"`
+	Groups []struct {
+		Attribute string `json:"attribute"`
+		Group     string `json:"group"`
+		paneDecided
+	} `json:"groups"`
+	Versions []struct {
+		Version string `json:"model_version"`
+		Route   string `json:"route"`
+		Channel string `json:"channel"`
+		paneDecided
+		Scores map[int]int `json:"scores"`
+	} `json:"versions"`
+	Read      int `json:"read"`
+	Matched   int `json:"matched"`
+	Unmatched int `json:"unmatched"`
+	Duplicate int `json:"duplicate"`
+}
+
+type paneDecided struct {
+	Approve int `json:"approve"`
+	Refer   int `json:"refer"`
+	Decline int `json:"decline"`
+}
+
+func newTally() *tally {
+	return &tally{Buckets: map[string]int{}, Versions: map[string]int{}, Groups: map[string]int{}, Scores: map[int]int{}, Missing: make([]int, 23)}
+}
+
+func (d paneDecided) into(counts map[string]int, key string) {
+	for decision, n := range map[string]int{"approve": d.Approve, "refer": d.Refer, "decline": d.Decline} {
+		if n > 0 {
+			counts[key+"/"+decision] += n
+		}
+	}
+}
+
+// add adds a pane, which must agree with itself.
+func (c *tally) add(p *pane) error {
+	c.Malformed += p.Malformed
+	c.Read += p.Read
+	c.Matched += p.Matched
+	c.Unmatched += p.Unmatched
+	c.Duplicate += p.Duplicate
+	if p.Decisions == 0 {
+		return nil
+	}
+	c.Decisions += p.Decisions
+	c.Buckets[p.Bucket.Format("15:04")] += p.Decisions
+	if len(p.Features) != 23 {
+		return fmt.Errorf("a pane counts %d features", len(p.Features))
+	}
+	for i, f := range p.Features {
+		n := f.Missing
+		for _, k := range f.Bins {
+			n += k
+		}
+		if n != p.Decisions {
+			return fmt.Errorf("feature %d of a pane counts %d values of %d decisions", i, n, p.Decisions)
+		}
+		c.Missing[i] += f.Missing
+	}
+	for _, g := range p.Groups {
+		g.into(c.Groups, g.Attribute+"/"+g.Group)
+	}
+	for _, v := range p.Versions {
+		v.into(c.Versions, v.Version+"/"+v.Route+"/"+v.Channel)
+		for bin, n := range v.Scores {
+			c.Scores[bin] += n
+		}
+	}
+	return nil
+}
+
+// panesSeen reads committed panes from the beginning and as they come, with a
+// client that has nothing in common with the product's.
+type panesSeen struct {
+	mu     sync.Mutex
+	tally  *tally // guarded by mu
+	failed error  // guarded by mu
+	ended  bool   // guarded by mu: the sentinel was read
+}
+
+const sentinel = "end"
+
+func watchPanes(t *testing.T, s servers, prefix string) *panesSeen {
+	seen := &panesSeen{tally: newTally()}
+	config := sarama.NewConfig()
+	config.Version = sarama.V2_8_0_0
+	config.Consumer.IsolationLevel = sarama.ReadCommitted
+	consumer, err := sarama.NewConsumer(strings.Split(s.kafka, ","), config)
+	require.NoError(t, err)
+	reader, err := consumer.ConsumePartition(prefix+".drift.panes", 0, sarama.OffsetOldest)
+	require.NoError(t, err)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for m := range reader.Messages() {
+			seen.see(m)
+		}
+	})
+	t.Cleanup(func() {
+		_ = reader.Close() // was only read from
+		reading.Wait()
+		_ = consumer.Close()
+	})
+	return seen
+}
+
+func (s *panesSeen) see(m *sarama.ConsumerMessage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if string(m.Key) == sentinel {
+		s.ended = true
+		return
+	}
+	var p pane
+	err := json.Unmarshal(m.Value, &p)
+	if err == nil {
+		err = s.tally.add(&p)
+	}
+	if err != nil && s.failed == nil {
+		s.failed = err
+	}
+}
+
+func (s *panesSeen) counted() (decisions, outcomes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tally.Decisions, s.tally.Read
+}
+
+// all is what every pane on the topic counts, once nobody writes any more.
+func (s *panesSeen) all(t *testing.T, client *kgo.Client, prefix string) *tally {
+	end := &kgo.Record{Topic: prefix + ".drift.panes", Key: []byte(sentinel), Value: []byte("{}")}
+	require.NoError(t, client.ProduceSync(t.Context(), end).FirstErr())
+	until(t, time.Minute, "every pane is read", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.ended
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	require.NoError(t, s.failed)
+	return s.tally
+}
+
+// recounted is what panes must count, from the predictions themselves.
+func recounted(t *testing.T, predictions map[string]decided) *tally {
+	c := newTally()
+	for _, p := range predictions {
+		var said struct {
+			Version     string          `json:"model_version"`
+			Route       string          `json:"route"`
+			Channel     string          `json:"channel"`
+			Decision    string          `json:"decision"`
+			Probability float32         `json:"default_probability"`
+			Features    map[string]*int `json:"features"`
+			Decided     time.Time       `json:"decided_at"`
+		}
+		require.NoError(t, json.Unmarshal(p.value, &said))
+		c.Decisions++
+		c.Buckets[said.Decided.Format("15:04")]++
+		c.Versions[said.Version+"/"+said.Route+"/"+said.Channel+"/"+said.Decision]++
+		odds := float64(said.Probability) / (1 - float64(said.Probability))
+		c.Scores[int(max(-80, min(79, math.Floor(math.Log(odds)/0.1))))]++
+		for i, name := range featureNames() {
+			if said.Features[name] == nil {
+				c.Missing[i]++
+			}
+		}
+		for _, attribute := range []string{"sex", "education", "marriage", "age"} {
+			group := "missing"
+			if v := said.Features[attribute]; v != nil {
+				group = fmt.Sprint(*v)
+				if attribute == "age" {
+					group = ageBand(*v)
+				}
+			}
+			c.Groups[attribute+"/"+group+"/"+said.Decision]++
+		}
+	}
+	return c
+}
+
+func featureNames() []string {
+	return strings.Fields("limit_bal sex education marriage age pay_0 pay_2 pay_3 pay_4 pay_5 pay_6 " +
+		"bill_amt1 bill_amt2 bill_amt3 bill_amt4 bill_amt5 bill_amt6 pay_amt1 pay_amt2 pay_amt3 pay_amt4 pay_amt5 pay_amt6")
+}
+
+func ageBand(age int) string {
+	for _, band := range []int{24, 34, 44, 54, 64} {
+		if age <= band {
+			return fmt.Sprintf("%d-%d", max(18, band-9), band)
+		}
+	}
+	return "65+"
+}
+
+// countedOnce lets two replicas count decisions and outcomes while they are killed
+// again and again, and recounts.
+func countedOnce(t *testing.T, s servers, n, kills int, source ...string) {
+	prefix := fmt.Sprintf("apptest-%08x", rand.Uint32())
+	with := func(args ...string) []string { return append(args, "--brokers", s.kafka, "--prefix", prefix) }
+	run(t, with("topics", "apply", "--partitions", "4")...)
+	w, seen := watch(t, s, prefix), watchPanes(t, s, prefix)
+	service(t, "scorer", with("score", "--model", "shipped", "--group", prefix)...)
+	service(t, "view", with("view", "--redis", s.redis)...)
+	counter := func(instance string) *app {
+		return service(t, "drift-"+instance, with("drift", "--model", "shipped", "--redis", s.redis, "--from", "start", "--group", "drift-"+prefix, "--instance", instance, "--static")...)
+	}
+	replicas := map[string]*app{"one": counter("one").ready(), "two": counter("two").ready()}
+	p := start(t, "produce", with(append([]string{"produce", "--json", "--count", fmt.Sprint(n), "--id-prefix", prefix + "-", "--outcomes-after", "1s", "--outcomes-for", "approved"}, source...)...)...)
+	for k := range kills {
+		until(t, time.Minute, "it goes on", func() bool {
+			decisions, _ := seen.counted()
+			return decisions >= n*k/(2*kills)
+		})
+		instance := []string{"one", "two"}[k%2]
+		replicas[instance].kill()
+		replicas[instance] = counter(instance)
+	}
+	p.wait(2 * time.Minute)
+	var emitted struct {
+		Outcomes int `json:"outcomes"`
+	}
+	p.answer(&emitted)
+	until(t, 2*time.Minute, "every application is answered", func() bool { return w.answered() >= n })
+	predictions, client := w.predictions(), newClient(t, s)
+	approved, again := 0, 0
+	for id, p := range predictions {
+		if !bytes.Contains(p.value, []byte(`"decision":"approve"`)) {
+			continue
+		}
+		if approved++; again < 40 {
+			again++
+			tell(t, client, prefix, id)             // which its producer tells, too
+			tell(t, client, prefix, "nobody's-"+id) // of whom nothing was decided
+		}
+	}
+	require.Equal(t, approved, emitted.Outcomes)
+	until(t, 2*time.Minute, "everything is counted", func() bool {
+		decisions, outcomes := seen.counted()
+		return decisions >= n && outcomes >= approved+2*again
+	})
+	for _, r := range replicas {
+		r.ready()
+		r.terminate()
+	}
+	want := recounted(t, predictions)
+	want.Read, want.Matched, want.Duplicate, want.Unmatched = approved+2*again, approved, again, again
+	require.Equal(t, want, seen.all(t, client, prefix))
+}
+
+// measures says whether a line of a service's metrics matches.
+func (a *app) measures(line string) bool {
+	answer, err := http.Get("http://" + a.listen + "/metrics")
+	if err != nil {
+		return false
+	}
+	defer func() { _ = answer.Body.Close() }() // was only read from
+	text, err := io.ReadAll(answer.Body)
+	return err == nil && regexp.MustCompile("(?m)^"+line+"$").Match(text)
+}
+
+// tell writes an outcome.
+func tell(t *testing.T, client *kgo.Client, prefix, id string) {
+	value := fmt.Sprintf(`{"application_id":%q,"defaulted":0,"observed_at":"2026-11-23T10:00:00Z"}`, id)
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: prefix + ".outcomes", Key: []byte(id), Value: []byte(value)}).FirstErr())
+}
+
+func TestDecisionsAreCountedOnceOnTheEmbeddedBroker(t *testing.T) {
+	countedOnce(t, embedded(t), 10_000, 4, "--seed", "7", "--rate", "2500")
+}

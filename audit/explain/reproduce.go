@@ -1,0 +1,87 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// How a decision that was made again compares with the recorded one.
+const (
+	Exact   = "exact"   // bit for bit
+	Near    = "near"    // within what two engines or processors may differ by; decided alike
+	Differs = "differs" // it is another decision
+)
+
+// Reproduction says whether the decision comes out again.
+type Reproduction struct {
+	Result      string       `json:"result"` // exact, near or differs
+	Differences []Difference `json:"differences"`
+}
+
+// Difference is a field that came out otherwise.
+type Difference struct {
+	Field    string `json:"field"`
+	Recorded string `json:"recorded"`
+	Again    string `json:"again"`
+	Near     bool   `json:"near"` // within tolerance
+}
+
+// reproduce compares a decision with the one made again.
+func reproduce(p, again *schemas.Prediction) Reproduction {
+	r := Reproduction{Result: Exact, Differences: []Difference{}}
+	differ := func(field, recorded, now string, near bool) {
+		r.Differences = append(r.Differences, Difference{field, recorded, now, near})
+		if !near {
+			r.Result = Differs
+		} else if r.Result == Exact {
+			r.Result = Near
+		}
+	}
+	text := func(field, recorded, now string) {
+		if recorded != now {
+			differ(field, recorded, now, false)
+		}
+	}
+	number := func(field string, recorded, now float32, tolerance float64) {
+		if recorded != now {
+			differ(field, float(recorded), float(now), near(recorded, now, tolerance))
+		}
+	}
+	number("default_probability", p.DefaultProbability, again.DefaultProbability, model.ProbabilityTolerance)
+	text("default_prediction", strconv.Itoa(int(p.DefaultPrediction)), strconv.Itoa(int(again.DefaultPrediction)))
+	text("decision", p.Decision, again.Decision)
+	text("points", strconv.Itoa(int(p.Points)), strconv.Itoa(int(again.Points)))
+	text("model_version", p.ModelVersion, again.ModelVersion)
+	text("policy_version", p.PolicyVersion, again.PolicyVersion)
+	if codes, now := codesOf(p.Reasons), codesOf(again.Reasons); codes != now {
+		differ("reasons", codes, now, false)
+		return r
+	}
+	for i := range p.Reasons {
+		number("reasons."+p.Reasons[i].Code, p.Reasons[i].Contribution, again.Reasons[i].Contribution, model.ContributionTolerance)
+	}
+	return r
+}
+
+func near(a, b float32, tolerance float64) bool { return math.Abs(float64(a)-float64(b)) <= tolerance }
+
+func float(v float32) string { return strconv.FormatFloat(float64(v), 'g', -1, 32) }
+
+func codesOf(reasons []schemas.Reason) string {
+	codes := make([]string, len(reasons))
+	for i := range reasons {
+		codes[i] = reasons[i].Code
+	}
+	return fmt.Sprint(codes)
+}
+
+// byContribution sorts what moved most towards default first.
+func byContribution[T any](all []T, of func(T) float64) {
+	slices.SortStableFunc(all, func(a, b T) int { return cmp.Compare(of(b), of(a)) })
+}

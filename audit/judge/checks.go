@@ -1,0 +1,222 @@
+package judge
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/creditstream/creditstream/audit/statistic"
+)
+
+// Canary judges the canary against the champion: two arms that different applicants
+// fell to by chance.
+func (t *Tally) Canary(version string, l Limits) *Judgement {
+	a, b := &t.champion, &t.canary
+	j := &Judgement{Role: "canary", ModelVersion: version, N: b.n, ChampionN: a.n}
+	j.Checks = []Check{
+		errorCheck(a, b, l),
+		approvalCheck(statistic.ShareGain(a.approved, a.n, b.approved, b.n), rate(a.approved, a.n), rate(b.approved, b.n), l),
+		psiCheck(&a.scores, &b.scores, true, l),
+		latencyCheck(a, b, l),
+		armsAUC(a, b, l),
+	}
+	if a.n > 0 && b.n > 0 {
+		j.Latency = &[2]Latency{a.percentiles(), b.percentiles()}
+	}
+	j.conclude(min(a.n, b.n), l)
+	return j
+}
+
+// Shadow judges the shadow against the champion: both said something of the same
+// applications.
+func (t *Tally) Shadow(version string, l Limits) *Judgement {
+	s := &t.shadow
+	j := &Judgement{Role: "shadow", ModelVersion: version, N: s.n, ChampionN: s.n}
+	j.Checks = []Check{
+		upTo("flips", statistic.Share(s.flips, s.n), l.MaxFlips, fmt.Sprintf("%d of %d would be decided otherwise", s.flips, s.n)),
+		approvalCheck(s.change.Interval(), rate(s.approved[0], s.n), rate(s.approved[1], s.n), l),
+		psiCheck(&s.champion, &s.shadow, false, l),
+		pairsAUC(s, l),
+	}
+	j.conclude(s.n, l)
+	return j
+}
+
+// conclude is the verdict. Scoring errors weigh at once; anything else once there
+// are enough decisions.
+func (j *Judgement) conclude(n int64, l Limits) {
+	find := func(result string) *Check {
+		for i := range j.Checks {
+			if j.Checks[i].Result == result {
+				return &j.Checks[i]
+			}
+		}
+		return nil
+	}
+	failed, unclear := find(Fail), find(Unclear)
+	switch {
+	case failed != nil && (failed.Name == errorsName || n >= l.MinN):
+		j.Verdict, j.Why = RollBack, failed.Name+": "+failed.Says
+	case n < l.MinN:
+		j.Verdict, j.Why = Hold, fmt.Sprintf("too few decisions: %d, expected at least %d of each", n, l.MinN)
+	case unclear != nil:
+		j.Verdict, j.Why = Hold, unclear.Name+" is unclear: "+unclear.Says
+	default:
+		j.Verdict, j.Why = Promote, "every limit is kept"
+	}
+}
+
+// upTo holds a figure below a limit.
+func upTo(name string, i statistic.Interval, limit float64, says string) Check {
+	c := Check{Name: name, Value: i.Value, Lower: i.Lower, Upper: i.Upper, Limit: limit, Says: says, Result: Unclear}
+	switch {
+	case i.Lower > limit:
+		c.Result = Fail
+	case i.Upper <= limit:
+		c.Result = Pass
+	}
+	return c
+}
+
+// within holds a figure within a limit either way.
+func within(name string, i statistic.Interval, limit float64, says string) Check {
+	c := Check{Name: name, Value: i.Value, Lower: i.Lower, Upper: i.Upper, Limit: limit, Says: says, Result: Unclear}
+	switch {
+	case i.Lower > limit || i.Upper < -limit:
+		c.Result = Fail
+	case i.Lower >= -limit && i.Upper <= limit:
+		c.Result = Pass
+	}
+	return c
+}
+
+func rate(k, n int64) float64 {
+	if n == 0 {
+		return 0
+	}
+	return float64(k) / float64(n)
+}
+
+const errorsName = "errors"
+
+// errorCheck: a limit that is not broken for certain is kept, for a candidate whose
+// errors are as rare as the limit would be unclear for ever.
+func errorCheck(a, b *arm, l Limits) Check {
+	i := statistic.ShareGain(a.errors, a.n+a.errors, b.errors, b.n+b.errors)
+	c := upTo(errorsName, i, l.MaxErrors, fmt.Sprintf("%d of the candidate's %d applications could not be scored, %d of the champion's %d", b.errors, b.n+b.errors, a.errors, a.n+a.errors))
+	if c.Result == Unclear && i.Value <= l.MaxErrors {
+		c.Result = Pass
+	}
+	ra, rb := rate(a.errors, a.n+a.errors), rate(b.errors, b.n+b.errors)
+	c.Champion, c.Subject = &ra, &rb
+	return c
+}
+
+func approvalCheck(gain statistic.Interval, champion, candidate float64, l Limits) Check {
+	c := within("approval rate", gain, l.MaxApprovalChange, fmt.Sprintf("it approves %.2f %%, the champion %.2f %%", 100*candidate, 100*champion))
+	c.Champion, c.Subject = &champion, &candidate
+	return c
+}
+
+// psiCheck compares scores. Of two arms the index is above 0 by chance alone: only
+// what exceeds that breaks a limit, and what it may hide does not keep one.
+func psiCheck(a, b *statistic.Scores, arms bool, l Limits) Check {
+	shift := a.Shift(b)
+	i := statistic.Interval{Value: shift.PSI, Lower: shift.PSI, Upper: shift.PSI}
+	says := fmt.Sprintf("PSI %.4f", shift.PSI)
+	if arms {
+		i.Lower = max(0, shift.PSI-shift.Noise)
+		says += fmt.Sprintf(", of which chance may be %.4f", min(shift.PSI, shift.Noise))
+	}
+	return upTo("score PSI", i, l.MaxPSI, says)
+}
+
+// slightLatency is a difference nobody minds, seconds.
+const slightLatency = 0.010
+
+// latencyCheck compares the 99th percentiles, as a ratio. Their intervals are those
+// of the order statistics around them.
+func latencyCheck(a, b *arm, l Limits) Check {
+	c := Check{Name: "latency", Limit: l.MaxLatency, Result: Skipped, Says: "there are decisions of one model only"}
+	if a.n == 0 || b.n == 0 {
+		return c
+	}
+	const q = 0.99
+	champion, lowA, highA := a.quantile(q)
+	candidate, lowB, highB := b.quantile(q)
+	c.Champion, c.Subject = &champion, &candidate
+	c.Says = fmt.Sprintf("p99 from applied to decided %.1f ms, the champion's %.1f ms", 1e3*candidate, 1e3*champion)
+	ratio := func(over, under float64) float64 { return max(0, over) / max(under, slightLatency) }
+	i := statistic.Interval{Value: ratio(candidate, champion), Lower: ratio(lowB, highA), Upper: ratio(highB, lowA)}
+	c.Value, c.Lower, c.Upper = i.Value, i.Lower, i.Upper
+	switch {
+	case i.Value <= l.MaxLatency || candidate-champion <= slightLatency:
+		c.Result = Pass
+	case i.Lower > l.MaxLatency:
+		c.Result = Fail
+	default:
+		c.Result = Unclear
+	}
+	return c
+}
+
+// quantile is a quantile of the latency and its 95 % interval.
+func (a *arm) quantile(q float64) (at, low, high float64) {
+	const z95 = 1.96
+	spread := z95 * math.Sqrt(q*(1-q)/float64(a.n))
+	value := func(q float64) float64 {
+		v, err := a.latency.GetValueAtQuantile(min(1, max(0, q)))
+		if err != nil { // an empty sketch; there are n values in it
+			return 0
+		}
+		return v
+	}
+	return value(q), value(q - spread), value(q + spread)
+}
+
+func (a *arm) percentiles() Latency {
+	p50, _, _ := a.quantile(0.5)
+	p99, _, _ := a.quantile(0.99)
+	return Latency{p50, p99}
+}
+
+// aucCheck: a loss beyond the limit, for certain, breaks it; one within it, for
+// certain, keeps it.
+func aucCheck(gain statistic.Interval, champion, candidate float64, says string, l Limits) Check {
+	c := Check{
+		Name: "AUC", Value: gain.Value, Lower: gain.Lower, Upper: gain.Upper, Limit: -l.MaxAUCLoss, Result: Unclear,
+		Champion: &champion, Subject: &candidate, Says: fmt.Sprintf("%.4f, the champion's %.4f, on %s", candidate, champion, says),
+	}
+	switch {
+	case gain.Upper < -l.MaxAUCLoss:
+		c.Result = Fail
+	case gain.Lower >= -l.MaxAUCLoss:
+		c.Result = Pass
+	}
+	return c
+}
+
+func tooFewOutcomes(l Limits) Check {
+	return Check{Name: "AUC", Limit: -l.MaxAUCLoss, Result: Skipped, Says: fmt.Sprintf("too few outcomes: it takes %d loans that defaulted and %d that did not", l.MinOutcomes, l.MinOutcomes)}
+}
+
+func enough(a *statistic.Areas, l Limits) bool {
+	return int64(a.Bads) >= l.MinOutcomes && int64(a.Goods) >= l.MinOutcomes
+}
+
+func armsAUC(a, b *arm, l Limits) Check {
+	areasA, okA := statistic.DeLong(a.defaulted, a.probability)
+	areasB, okB := statistic.DeLong(b.defaulted, b.probability)
+	if !okA || !okB || !enough(&areasA, l) || !enough(&areasB, l) {
+		return tooFewOutcomes(l)
+	}
+	says := fmt.Sprintf("%d and %d loans that were granted", len(b.defaulted), len(a.defaulted))
+	return aucCheck(areasA.GainOver(&areasB), areasA.AUC[0], areasB.AUC[0], says, l)
+}
+
+func pairsAUC(s *pairs, l Limits) Check {
+	areas, ok := statistic.DeLong(s.defaulted, s.byChampion, s.byShade)
+	if !ok || !enough(&areas, l) {
+		return tooFewOutcomes(l)
+	}
+	return aucCheck(areas.Gain(0, 1), areas.AUC[0], areas.AUC[1], fmt.Sprintf("the same %d loans that were granted", len(s.defaulted)), l)
+}

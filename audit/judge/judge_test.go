@@ -1,0 +1,184 @@
+package judge
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+func limits() Limits {
+	return Limits{
+		MinN: 1000, MinOutcomes: 50, MaxApprovalChange: 0.05, MaxPSI: 0.1, MaxErrors: 0.001, MaxLatency: 1.5, MaxFlips: 0.1, MaxAUCLoss: 0.01,
+	}
+}
+
+// madeUp is how a made-up model decides: log-odds are an applicant's risk, moved and
+// blurred.
+type madeUp struct {
+	shift, noise float64
+	latency      float64 // milliseconds, on average
+	labels       float64 // share of outcomes that are known
+}
+
+// stream draws applicants that a model decides on one route.
+type stream struct {
+	t     *testing.T
+	r     *rand.Rand
+	tally *Tally
+}
+
+func newStream(t *testing.T) *stream {
+	tally, err := NewTally()
+	require.NoError(t, err)
+	return &stream{t, rand.New(rand.NewPCG(11, 12)), tally}
+}
+
+func decision(p float32) string {
+	switch {
+	case p < 0.2:
+		return schemas.Approve
+	case p >= 0.45:
+		return schemas.Decline
+	}
+	return schemas.Refer
+}
+
+func (s *stream) add(route string, n int, m madeUp, shadow *madeUp) *stream {
+	for range n {
+		risk := -1.5 + s.r.NormFloat64()
+		probability := func(m madeUp) float32 {
+			return float32(1 / (1 + math.Exp(-(risk + m.shift + m.noise*s.r.NormFloat64()))))
+		}
+		p := schemas.Prediction{Route: route, DefaultProbability: probability(m), DecidedAt: schemas.Timestamp(1e3 * m.latency * (0.5 + s.r.Float64()))}
+		p.Decision = decision(p.DefaultProbability)
+		if shadow != nil {
+			q := probability(*shadow)
+			p.Shadow = &schemas.Shadow{DefaultProbability: q, Decision: decision(q)}
+		}
+		defaulted := Unknown
+		if s.r.Float64() < m.labels {
+			if defaulted = 0; s.r.Float64() < 1/(1+math.Exp(-2*risk)) {
+				defaulted = 1
+			}
+		}
+		require.NoError(s.t, s.tally.Add(&p, defaulted))
+	}
+	return s
+}
+
+func result(j *Judgement, check string) *Check {
+	for i := range j.Checks {
+		if j.Checks[i].Name == check {
+			return &j.Checks[i]
+		}
+	}
+	return nil
+}
+
+func TestACanaryIsJudgedByItsArm(t *testing.T) {
+	like := madeUp{latency: 5}
+	f := func(name, verdict, check, checked string, n int, canary madeUp) *Judgement {
+		t.Helper()
+		s := newStream(t).add(schemas.RouteChampion, 9*n, like, nil).add(schemas.RouteCanary, n, canary, nil)
+		j := s.tally.Canary("v2", limits())
+		require.Equal(t, verdict, j.Verdict, "%s: %s", name, j.Why)
+		require.Equal(t, checked, result(j, check).Result, name)
+		require.EqualValues(t, n, j.N)
+		require.EqualValues(t, 9*n, j.ChampionN)
+		return j
+	}
+	j := f("the same", Promote, "AUC", Skipped, 3000, like)
+	require.InDelta(t, 0.005, j.Latency[1].P50, 0.0005)
+	require.InDelta(t, 0.0075, j.Latency[1].P99, 0.0005)
+	f("too few", Hold, "approval rate", Unclear, 200, like)
+	f("too few, however bad", Hold, "score PSI", Fail, 500, madeUp{shift: 2, latency: 5})
+	f("all are riskier", RollBack, "approval rate", Fail, 2000, madeUp{shift: 1, latency: 5})
+	f("all are safer", RollBack, "approval rate", Fail, 2000, madeUp{shift: -1, latency: 5})
+	f("as many are approved, and others", RollBack, "score PSI", Fail, 3000, madeUp{noise: 1.5, shift: 0.3, latency: 5})
+	require.Contains(t, f("at the limit", Hold, "approval rate", Unclear, 1500, madeUp{shift: 0.15, latency: 5}).Why, "approval rate is unclear")
+	f("slow", RollBack, "latency", Fail, 3000, madeUp{latency: 50})
+	f("slower by what nobody minds", Promote, "latency", Pass, 3000, madeUp{latency: 9})
+}
+
+func TestErrorsWeighBeforeThereAreManyDecisions(t *testing.T) {
+	like := madeUp{latency: 5}
+	errors := func(champion, canary int) *Judgement {
+		s := newStream(t).add(schemas.RouteChampion, 900, like, nil).add(schemas.RouteCanary, 100, like, nil)
+		for range champion {
+			s.tally.AddError(false)
+		}
+		for range canary {
+			s.tally.AddError(true)
+		}
+		return s.tally.Canary("v2", limits())
+	}
+	require.Equal(t, Hold, errors(0, 0).Verdict)
+	require.Equal(t, Pass, result(errors(0, 0), "errors").Result)
+	require.Equal(t, Unclear, result(errors(0, 1), "errors").Result)
+	require.Equal(t, Hold, errors(0, 1).Verdict)
+	bad := errors(0, 10)
+	require.Equal(t, RollBack, bad.Verdict)
+	require.Contains(t, bad.Why, "10 of the candidate's 110 applications could not be scored, 0 of the champion's 900")
+	require.Equal(t, Hold, errors(100, 10).Verdict, "the champion fares no better")
+}
+
+func TestOutcomesCountOnceThereAreEnough(t *testing.T) {
+	f := func(verdict, checked string, labels, noise float64) *Check {
+		t.Helper()
+		s := newStream(t).add(schemas.RouteChampion, 20_000, madeUp{latency: 5, labels: labels}, nil).
+			add(schemas.RouteCanary, 20_000, madeUp{latency: 5, labels: labels, noise: noise, shift: -noise / 8}, nil)
+		l := limits()
+		l.MaxAUCLoss, l.MaxPSI, l.MaxApprovalChange = 0.02, 10, 1
+		j := s.tally.Canary("v2", l)
+		require.Equal(t, verdict, j.Verdict, j.Why)
+		require.Equal(t, checked, result(j, "AUC").Result)
+		return result(j, "AUC")
+	}
+	require.Contains(t, f(Promote, Skipped, 0, 0).Says, "too few outcomes")
+	f(Promote, Skipped, 0.001, 3)
+	f(Promote, Pass, 1, 0)
+	f(RollBack, Fail, 1, 1)
+	f(Hold, Unclear, 0.03, 0.1)
+}
+
+func TestAShadowIsJudgedOnTheChampionsApplications(t *testing.T) {
+	f := func(verdict, check, checked string, n int, shadow madeUp, labels float64) *Judgement {
+		t.Helper()
+		s := newStream(t).add(schemas.RouteChampion, n, madeUp{latency: 5, labels: labels}, &shadow).
+			add(schemas.RouteCanary, n, madeUp{latency: 5}, &madeUp{shift: 5}) // what it says of a canary's is not compared
+		j := s.tally.Shadow("v2", limits())
+		require.Equal(t, verdict, j.Verdict, j.Why)
+		require.Equal(t, checked, result(j, check).Result)
+		require.EqualValues(t, n, j.N)
+		return j
+	}
+	f(Promote, "flips", Pass, 3000, madeUp{}, 0)
+	f(Hold, "flips", Pass, 900, madeUp{}, 0)
+	f(RollBack, "flips", Fail, 3000, madeUp{shift: 1}, 0)
+	f(RollBack, "flips", Fail, 3000, madeUp{noise: 1}, 0)
+	f(Promote, "AUC", Pass, 5000, madeUp{noise: 0.05}, 1)
+	f(RollBack, "score PSI", Fail, 3000, madeUp{shift: 0.8}, 0)
+	require.Equal(t, Fail, result(f(RollBack, "flips", Fail, 9000, madeUp{noise: 2}, 1), "AUC").Result)
+}
+
+func TestAJudgementIsReadable(t *testing.T) {
+	s := newStream(t).add(schemas.RouteChampion, 9000, madeUp{latency: 5}, &madeUp{}).add(schemas.RouteCanary, 1000, madeUp{latency: 5, shift: 2}, nil)
+	var out bytes.Buffer
+	require.NoError(t, s.tally.Canary("v2", limits()).Print(&out))
+	require.NoError(t, s.tally.Shadow("v3", limits()).Print(&out))
+	for _, want := range []string{"canary v2: ROLL BACK", "1000 decisions, the champion made 9000", "approval rate", "fail", "not judged", "latency p50", "shadow v3: PROMOTE", "every limit is kept", "9000 of the champion's decisions"} {
+		require.Contains(t, out.String(), want)
+	}
+}
+
+func TestNothingIsHeld(t *testing.T) {
+	tally, err := NewTally()
+	require.NoError(t, err)
+	require.Equal(t, Hold, tally.Canary("v2", limits()).Verdict)
+	require.Equal(t, Hold, tally.Shadow("v2", limits()).Verdict)
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift/report"
+	"github.com/creditstream/creditstream/drift/stretch"
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type driftReportCmd struct {
+	kafkaFlags
+
+	From   string `help:"Decided at this time or later." placeholder:"start|TIME"`
+	To     string `help:"Decided before this time (default: now)." placeholder:"TIME"`
+	Out    string `help:"HTML file to write; - is the standard output, empty: none." default:"drift_report.html" placeholder:"FILE"`
+	Status string `help:"JSON file to write the same figures to; - is the standard output." placeholder:"FILE"`
+	Model  string `help:"Whose reference to compare with: a released version, shipped, or a bundle's file (default: the champion at the end of the stretch)." placeholder:"VERSION|shipped|FILE" group:"Model"`
+	Source string `help:"What is counted: ${enum}. auto takes the panes that the aggregator has counted and predictions for the rest." enum:"auto,predictions" default:"auto"`
+}
+
+// Help is the second half of `drift report --help`.
+func (driftReportCmd) Help() string {
+	return `Compares the decisions of any stretch of time that the log holds with the reference of the model that served, as a page of HTML that loads nothing and, with --status, as JSON. It needs no aggregator: where there are no panes, predictions are counted.
+
+A stretch is judged by one look, not by the sequential test that alerts rest on: its evidence is that of these decisions alone. Where panes are counted it becomes one of whole buckets. Outcomes are shown as far as the aggregator has counted them.
+
+Examples:
+  creditstream drift report --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z
+  creditstream drift report --from start --model shipped --status drift_status.json`
+}
+
+// Run writes the report.
+func (c *driftReportCmd) Run(p *process) error {
+	from, to, err := c.stretch(time.Now())
+	if err != nil {
+		return err
+	}
+	pages, err := report.NewWriter()
+	if err != nil {
+		return err
+	}
+	champion, err := c.champion(p, to)
+	if err != nil {
+		return err
+	}
+	codec, err := c.shortCodec(p)
+	if err != nil {
+		return err
+	}
+	status, counted, err := stretch.Evaluate(p.ctx, stretch.Config{
+		Kafka: c.config(p, "drift-report"), Topics: schemas.NewTopics(c.Prefix), Codec: codec,
+		From: from, To: to, Champion: champion, Source: c.Source, Now: time.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	if c.Out != "" {
+		err = writeOut(p, c.Out, func(w io.Writer) error { return pages.Write(w, status, report.EdgesOf(champion.Reference)) })
+	}
+	if err == nil && c.Status != "" {
+		err = writeOut(p, c.Status, func(w io.Writer) error { return json.NewEncoder(w).Encode(status) })
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stderr, "%s: %d decisions from %s to %s against %s", status.State, status.Decisions, counted.From.UTC().Format(time.RFC3339), counted.To.UTC().Format(time.RFC3339), champion.ModelVersion)
+	fmt.Fprintf(p.stderr, "; %d in %d panes, %d counted from predictions", counted.FromPanes, counted.Panes, counted.Predictions)
+	if counted.Why != "" {
+		fmt.Fprintf(p.stderr, " (%s)", counted.Why)
+	}
+	if counted.LeftOut > 0 {
+		fmt.Fprintf(p.stderr, "; %d records left out: not predictions", counted.LeftOut)
+	}
+	fmt.Fprintln(p.stderr)
+	return nil
+}
+
+// stretch is the two times.
+func (c *driftReportCmd) stretch(now time.Time) (from, to time.Time, err error) {
+	to = now
+	if c.To != "" {
+		if to, err = time.Parse(time.RFC3339Nano, c.To); err != nil {
+			return from, to, fmt.Errorf("--to %q: expected an RFC 3339 time", c.To)
+		}
+	}
+	switch c.From {
+	case "":
+		return from, to, errors.New("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
+	case "start":
+		from = time.Unix(0, 0)
+	default:
+		if from, err = time.Parse(time.RFC3339Nano, c.From); err != nil {
+			return from, to, fmt.Errorf("--from %q: expected start or an RFC 3339 time", c.From)
+		}
+	}
+	if !from.Before(to) {
+		return from, to, fmt.Errorf("--from %s --to %s: expected a time before --to", c.From, to.UTC().Format(time.RFC3339))
+	}
+	return from, to, nil
+}
+
+// champion is the model compared with, under the policy that was in force.
+func (c *driftReportCmd) champion(p *process, at time.Time) (*evaluate.Champion, error) {
+	history, err := release.ReadAll(p.ctx, c.config(p, "drift-report"), schemas.NewTopics(c.Prefix))
+	if err != nil {
+		return nil, err
+	}
+	version, text := c.Model, schemas.DefaultPolicyText
+	if r := routeAt(history, at); r != nil {
+		text = r.Route.Policy
+		if version == "" {
+			version = r.Route.Champion
+		}
+	}
+	bundle, released := history.Bundle(version)
+	switch {
+	case version == "":
+		return nil, fmt.Errorf("no model has been routed to until %s: --model says whose reference to compare with", at.UTC().Format(time.RFC3339))
+	case !released && c.Model == "":
+		return nil, fmt.Errorf("model %s served then and its bundle is gone: --model says whose reference to compare with", version)
+	case !released:
+		if bundle, err = (modelFlags{Model: version}).bundle(); err != nil {
+			return nil, err
+		}
+	}
+	manifest, reference, err := model.ReadManifest(bundle)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", version, err)
+	}
+	policy, err := schemas.ParsePolicy(text)
+	if err != nil {
+		return nil, err
+	}
+	return &evaluate.Champion{ModelVersion: manifest.Version, Digest: reference.Digest(), Reference: reference, Policy: policy}, nil
+}
+
+// routeAt is the route that was in force, the first where the log begins later, nil
+// without any.
+func routeAt(h *release.History, at time.Time) (found *release.Revision) {
+	for i, r := range h.Revisions() {
+		if i == 0 || !r.Route.At.Time().After(at) {
+			found = &r
+		}
+	}
+	return found
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/latest"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type driftStatusCmd struct {
+	kafkaFlags
+
+	JSON bool `help:"Print the whole status record as it is on its topic." name:"json"`
+}
+
+// Help is the second half of `drift status --help`.
+func (driftStatusCmd) Help() string {
+	return `Shows what the evaluator said last: the state of every window and alert, and the features that moved. With --json every statistic over every window, one object on one line: drift_status.json.
+
+Examples:
+  creditstream drift status
+  creditstream drift status --json > drift_status.json`
+}
+
+// Run prints the newest status.
+func (c *driftStatusCmd) Run(p *process) error {
+	newest, _, err := latest.Read(p.ctx, c.config(p, "drift-status"), schemas.NewTopics(c.Prefix))
+	switch {
+	case err != nil:
+		return err
+	case newest == nil:
+		return latest.ErrNone
+	case c.JSON:
+		_, err = p.stdout.Write(append(slices.Clip(newest.JSON), '\n'))
+		return err
+	}
+	return printDrift(p.stdout, &newest.Status)
+}
+
+// mostMoved is how many features of a window are named.
+const mostMoved = 5
+
+// printDrift writes a status for people.
+func printDrift(to io.Writer, s *drift.Status) error {
+	out := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(out, "%s as of %s, %d decisions of %s\n", s.State, s.EvaluatedAt, s.Decisions, orNone(s.ModelVersions))
+	fmt.Fprintf(out, "reference: %d rows of model %s\n", s.Reference.Rows, s.Reference.ModelVersion)
+	if len(s.Windows) > 0 {
+		fmt.Fprintf(out, "\nWINDOW\tSTATE\tDECISIONS\tAPPROVE\tREFER\tDECLINE\tMOST MOVED (PSI)\n")
+	}
+	for i := range s.Windows {
+		w := &s.Windows[i]
+		fmt.Fprintf(out, "%s\t%s\t%d\t%.1f %%\t%.1f %%\t%.1f %%\t%s\n", w.Name, w.State, w.Decisions, 100*w.Rates.Approve, 100*w.Rates.Refer, 100*w.Rates.Decline, moved(w))
+	}
+	if len(s.Outcomes.Versions) > 0 {
+		fmt.Fprintf(out, "\nMODEL\tSTATE\tLOANS\tDEFAULTED\tEXPECTED\tAUC\n")
+	}
+	for i := range s.Outcomes.Versions {
+		v := &s.Outcomes.Versions[i]
+		fmt.Fprintf(out, "%s\t%s\t%d\t%.1f %% (%.1f … %.1f)\t%.1f %%\t%.3f\n", v.ModelVersion, v.State, v.Loans, 100*v.Observed, 100*v.Lower, 100*v.Upper, 100*v.Expected, v.AUC)
+	}
+	if len(s.Alerts) > 0 {
+		fmt.Fprintf(out, "\nALERT\tSTATE\tSINCE\tSTATISTIC\tVALUE\tTHRESHOLD\tMOVED\n")
+	}
+	for i := range s.Alerts {
+		a := &s.Alerts[i]
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%.3g\t%.3g\t%s\n", a.Alert.Alert, a.State, a.Since, a.Statistic, a.Value, a.Threshold, contributors(a.Contributors))
+	}
+	return out.Flush()
+}
+
+// moved are the features of a window that are not quiet, the most moved first; of a
+// quiet one, nothing.
+func moved(w *drift.WindowStatus) string {
+	var found []drift.FeatureStatus
+	for _, f := range append(slices.Clip(w.Features), w.Score) {
+		if f.State != drift.Quiet {
+			found = append(found, f)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b drift.FeatureStatus) int {
+		if a.PSI > b.PSI {
+			return -1
+		}
+		return 1
+	})
+	texts := make([]string, min(len(found), mostMoved))
+	for i := range texts {
+		texts[i] = fmt.Sprintf("%s %.2f", found[i].Feature, found[i].PSI)
+	}
+	if more := len(found) - len(texts); more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
+	}
+	return orNone(texts)
+}
+
+func contributors(all []schemas.Contributor) string {
+	texts := make([]string, len(all))
+	for i, c := range all {
+		texts[i] = fmt.Sprintf("%s (PSI %.2f)", c.Feature, c.PSI)
+	}
+	return orNone(texts)
+}
+
+func orNone(texts []string) string {
+	if len(texts) == 0 {
+		return "–"
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/consumer/dataset"
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/producer"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// decidedStream is a broker with decisions of the last ten minutes on n
+// applications: of the population, and from the middle on with low limits. The
+// outcomes of the last ten are known.
+func decidedStream(t *testing.T, n int) (broker string) {
+	broker = brokerWithTopics(t)
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	require.NoError(t, err)
+	defer client.Close()
+	population, err := producer.ShippedPopulation()
+	require.NoError(t, err)
+	topics := schemas.NewTopics("credit")
+	began := time.Now().Add(-10 * time.Minute)
+	var records []*kgo.Record
+	for f := range producer.Applicants(population, 7, n) {
+		i := len(records)
+		p := schemas.Prediction{
+			ApplicationID: fmt.Sprintf("A-%04d", i), DecidedAt: schemas.At(began.Add(time.Duration(i) * time.Millisecond)), Channel: schemas.ChannelStream,
+			DefaultProbability: 0.125, Decision: schemas.Approve, ModelVersion: "2026-11-23.1", Engine: "native", Route: schemas.RouteChampion,
+			RouteRevision: -1, PolicyVersion: "7d83fed4", Features: *f,
+		}
+		p.AppliedAt = p.DecidedAt
+		if i >= n/2 {
+			p.Features[0] = 10_000
+		}
+		records = append(records, &kgo.Record{Topic: topics.Predictions, Key: []byte(p.ApplicationID), Value: schemas.AppendPrediction(nil, &p)})
+	}
+	for i := n - 10; i < n; i++ {
+		o := schemas.Outcome{ApplicationID: fmt.Sprintf("A-%04d", i), Defaulted: uint8(i % 2), ObservedAt: schemas.At(time.Now())}
+		records = append(records, &kgo.Record{Topic: topics.Outcomes, Key: []byte(o.ApplicationID), Value: schemas.AppendOutcome(nil, &o)})
+	}
+	require.NoError(t, client.ProduceSync(t.Context(), records...).FirstErr())
+	return broker
+}
+
+func TestDriftReportOfAStretch(t *testing.T) {
+	broker := decidedStream(t, 3000)
+	page, figures := filepath.Join(t.TempDir(), "report.html"), filepath.Join(t.TempDir(), "status.json")
+	code, out, errs := creditstream(t, "drift", "report", "--brokers", broker, "--from", "start", "--model", "shipped", "--out", page, "--status", figures)
+	require.Zero(t, code, errs)
+	require.Empty(t, out)
+	require.Contains(t, errs, "act: 3000 decisions from 1970-01-01T00:00:00Z to ")
+	require.Contains(t, errs, "against 2026-11-23.1; 0 in 0 panes, 3000 counted from predictions (there are no panes of it)")
+	text, err := os.ReadFile(page)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "20,000 … 29,999:")
+	var status drift.Status
+	text, err = os.ReadFile(figures)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &status))
+	require.EqualValues(t, 3000, status.Decisions)
+	features := status.Windows[0].Features
+	require.Equal(t, "limit_bal", features[0].Feature)
+	require.Equal(t, drift.Act, features[0].State)
+	for _, f := range features[1:] {
+		require.Less(t, f.PSI, features[0].PSI/3, f.Feature)
+	}
+
+	code, out, errs = creditstream(t, "drift", "report", "--brokers", broker, "--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z", "--model", "shipped", "--out", "-")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "No alert fires")
+	require.Contains(t, errs, "quiet: 0 decisions")
+}
+
+func TestDriftReportRefusesWhatMakesNoSense(t *testing.T) {
+	broker := brokerWithTopics(t)
+	f := func(want string, args ...string) {
+		t.Helper()
+		code, _, errs := creditstream(t, append([]string{"drift", "report", "--brokers", broker, "--out", ""}, args...)...)
+		require.NotZero(t, code)
+		require.Contains(t, errs, want)
+	}
+	f("--from is needed")
+	f(`--from "yesterday": expected start or an RFC 3339 time`, "--from", "yesterday")
+	f(`--to "now": expected an RFC 3339 time`, "--from", "start", "--to", "now")
+	f("expected a time before --to", "--from", "2026-01-02T00:00:00Z", "--to", "2026-01-01T00:00:00Z")
+	f("--model says whose reference", "--from", "start")
+	f("nowhere", "--from", "start", "--model", "nowhere")
+	f("--source", "--from", "start", "--source", "tea leaves")
+}
+
+func TestDriftCurrentIsTheLastInputs(t *testing.T) {
+	broker := decidedStream(t, 200)
+	path := filepath.Join(t.TempDir(), "current.csv")
+	code, out, errs := creditstream(t, "drift", "current", "--brokers", broker, "--last", "50", "--out", path)
+	require.Zero(t, code, errs)
+	require.Empty(t, out)
+	require.Contains(t, errs, "50 inputs, 10 with an outcome")
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	defer func() { _ = file.Close() }()
+	rows, err := csv.NewReader(file).ReadAll()
+	require.NoError(t, err)
+	require.Equal(t, dataset.Columns(), rows[0])
+	require.Len(t, rows, 51)
+	require.Equal(t, "A-0150", rows[1][0])
+	require.Empty(t, rows[1][len(rows[1])-1])
+	require.Equal(t, "A-0199", rows[50][0])
+	require.Equal(t, "1", rows[50][len(rows[50])-1])
+
+	code, out, errs = creditstream(t, "drift", "current", "--brokers", broker, "--last", "500")
+	require.Zero(t, code, errs)
+	require.Equal(t, 201, strings.Count(out, "\n"))
+	require.Contains(t, errs, "the log holds no more than these")
+	code, _, errs = creditstream(t, "drift", "current", "--brokers", broker, "--last", "0")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "--last 0: expected 1 … 1000000")
+}
+
+func TestDriftStatusIsTheNewest(t *testing.T) {
+	broker := brokerWithTopics(t)
+	code, _, errs := creditstream(t, "drift", "status", "--brokers", broker)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "no drift status yet: is `creditstream drift` running?")
+
+	status := drift.Status{
+		EvaluatedAt: schemas.At(time.Unix(1_764_000_000, 0)), State: drift.Act, Decisions: 1234, ModelVersions: []string{"v1", "v2"},
+		Reference: drift.ReferenceInfo{ModelVersion: "v1", Rows: 24025},
+		Windows: []drift.WindowStatus{{Name: "1000", State: drift.Act, Decisions: 1003, Rates: drift.RateStatus{Approve: 0.6}, Features: []drift.FeatureStatus{
+			{Feature: "age", State: drift.Quiet, PSI: 0.9}, {Feature: "pay_0", State: drift.Watch, PSI: 0.11}, {Feature: "limit_bal", State: drift.Act, PSI: 0.31},
+		}, Score: drift.FeatureStatus{Feature: "score", State: drift.Quiet}}},
+		Alerts: []drift.AlertStatus{{Alert: schemas.Alert{Alert: "drift/limit_bal", State: schemas.AlertFiring, Statistic: "evidence", Value: 7.5, Threshold: 3, Contributors: []schemas.Contributor{{Feature: "limit_bal", PSI: 0.31}}}}},
+	}
+	value, err := json.Marshal(status)
+	require.NoError(t, err)
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "credit.drift.status", Value: value}).FirstErr())
+
+	code, out, errs := creditstream(t, "drift", "status", "--brokers", broker, "--json")
+	require.Zero(t, code, errs)
+	require.Equal(t, string(value)+"\n", out)
+	code, out, errs = creditstream(t, "drift", "status", "--brokers", broker)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "act as of 2025-11-24T16:00:00Z, 1234 decisions of v1, v2\n")
+	require.Regexp(t, `1000 +act +1003 +60\.0 % .*limit_bal 0\.31, pay_0 0\.11\n`, out)
+	require.Regexp(t, `drift/limit_bal +firing .*evidence +7\.5 +3 +limit_bal \(PSI 0\.31\)`, out)
+}
+
+func TestWebhookFlagsThatAreRefused(t *testing.T) {
+	f := func(want string, args ...string) {
+		t.Helper()
+		code, _, errs := creditstream(t, append([]string{"demo"}, args...)...)
+		require.NotZero(t, code)
+		require.Contains(t, errs, want)
+		require.NotContains(t, errs, "pa55")
+	}
+	f("expected http://HOST:PORT", "--alert-webhook", "alerts:9093")
+	f("no user and password", "--alert-webhook", "http://me:pa55@alerts:9093")
+	f("mean nothing without --alert-webhook", "--alert-webhook-ca", "ca.pem")
+	f("would show in the process list", "--alert-webhook", "https://alerts", "--alert-webhook-token", "pa55")
+	f("not encrypted", "--alert-webhook", "http://alerts:9093", "--alert-webhook-ca", "ca.pem")
+	t.Setenv("CREDITSTREAM_ALERT_WEBHOOK_TOKEN", "pa55")
+	f("would get the token in the clear", "--alert-webhook", "http://alerts:9093")
+}
+
+// The evaluator runs in another process, if at all: the API reads the topic.
+func TestTheAPIShowsTheNewestDriftStatus(t *testing.T) {
+	w := startAPI(t)
+	var code int
+	var body string
+	require.Eventually(t, func() bool { // 503 until the topic has been read
+		code, body, _ = w.get("/drift")
+		return code == http.StatusNotFound
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Contains(t, body, "creditstream drift")
+	status := drift.Status{EvaluatedAt: schemas.At(time.Unix(1_764_000_000, 0)), State: drift.Quiet, Decisions: 7}
+	value, err := json.Marshal(status)
+	require.NoError(t, err)
+	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: "t.drift.status", Value: value}).FirstErr())
+	require.Eventually(t, func() bool {
+		code, body, _ = w.get("/drift")
+		return code == http.StatusOK
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Equal(t, string(value), body)
+	code, body, header := w.get("/drift/report")
+	require.Equal(t, http.StatusOK, code)
+	require.Contains(t, header.Get("Content-Type"), "text/html")
+	require.Contains(t, body, "No decisions were counted")
+	require.Zero(t, w.stop())
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/creditstream/creditstream/internal/lifecycle"
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// judges judge the demo's decisions and tell alerts on standard error and, where
+// one is named, an Alertmanager. They wait less than where a stream is looked at
+// once a day: what happens is to be seen while somebody looks.
+func (c *demoCmd) judges(p *process, d *demo, live func() *release.LiveSet) ([]lifecycle.Component, error) {
+	flags := evaluatorFlags{Windows: "1000,10000,1m,10m", Quiet: 30 * time.Second, BlockTime: time.Second, MinFiring: 5 * time.Second}
+	quiet := *p
+	quiet.log = newLogger(p.stderr, max(p.logLevel, slog.LevelError), p.logFormat) // it warns of alerts, which are told in a line of their own
+	return flags.evaluator(&quiet, evaluatorParts{
+		kafka: d.kafka.config(p, "drift-evaluator"), prefix: demoPrefix, live: live, webhook: &c.webhookFlags, notifier: alertLines{p.stderr}, reg: d.reg,
+	})
+}
+
+// alertLines tell alerts on a terminal.
+type alertLines struct {
+	to io.Writer
+}
+
+// Notify is part of evaluate.Notifier: a line for what fires, one for what is over.
+func (l alertLines) Notify(alerts []schemas.Alert) {
+	var firing, over []string
+	for i := range alerts {
+		if a := &alerts[i]; a.State == schemas.AlertFiring {
+			firing = append(firing, alertText(a))
+		} else {
+			over = append(over, a.Alert)
+		}
+	}
+	if len(firing) > 0 {
+		say(l.to, "alert", "firing: "+strings.Join(firing, ", "))
+	}
+	if len(over) > 0 {
+		say(l.to, "alert", "over: "+strings.Join(over, ", "))
+	}
+}
+
+// alertText names an alert and, where it is about a feature, how far that moved.
+func alertText(a *schemas.Alert) string {
+	for _, c := range a.Contributors {
+		if strings.HasSuffix(a.Alert, "/"+c.Feature) {
+			return fmt.Sprintf("%s (PSI %.2f)", a.Alert, c.PSI)
+		}
+	}
+	return a.Alert
+}

@@ -1,0 +1,238 @@
+package aggregate
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+func shippedReference(t testing.TB) *model.Reference {
+	_, r, err := model.ReadManifest(shipped.Bundle)
+	require.NoError(t, err)
+	return r
+}
+
+// anyReference has the shipped one's features and other bins.
+func anyReference(t testing.TB, r *rand.Rand) *model.Reference {
+	ref := shippedReference(t)
+	for i := range ref.Features {
+		f, rule := &ref.Features[i], &schemas.FeatureRules[i]
+		f.Edges = nil
+		for range r.IntN(300) {
+			// Some outside the contract's range, some between whole numbers.
+			f.Edges = append(f.Edges, math.Round(4*(float64(rule.Min)-5+r.Float64()*(float64(rule.Max-rule.Min)+10)))/4)
+		}
+		slices.Sort(f.Edges)
+		f.Edges = slices.Compact(f.Edges)
+		f.Counts = make([]int64, len(f.Edges)+1)
+	}
+	return ref
+}
+
+// anyFeatures are within the contract, beyond it, at the edges of bins, or missing.
+func anyFeatures(r *rand.Rand, ref *model.Reference) (f schemas.Features) {
+	for i := range f {
+		rule, edges := &schemas.FeatureRules[i], ref.Features[i].Edges
+		switch n := r.IntN(12); {
+		case n == 0:
+			f[i] = schemas.Missing
+		case n == 1:
+			f[i] = int32(r.Uint32())
+		case n == 2 && len(edges) > 0:
+			f[i] = int32(edges[r.IntN(len(edges))]) + r.Int32N(3) - 1
+		case n == 3:
+			f[i] = []int32{rule.Min, rule.Max, rule.Min - 1, rule.Max + 1}[r.IntN(4)]
+		default:
+			f[i] = rule.Min + r.Int32N(rule.Max-rule.Min+1)
+		}
+	}
+	return f
+}
+
+func anyDecision(r *rand.Rand, ref *model.Reference) *schemas.Prediction {
+	pick := func(words ...string) string { return words[r.IntN(len(words))] }
+	p := &schemas.Prediction{
+		DefaultProbability: r.Float32(), DefaultPrediction: uint8(r.IntN(2)), Decision: pick(schemas.Approve, schemas.Refer, schemas.Decline),
+		ModelVersion: pick("v1", "v2"), Route: pick(schemas.RouteChampion, schemas.RouteCanary), Channel: pick(schemas.ChannelStream, schemas.ChannelAPI),
+		Features: anyFeatures(r, ref),
+	}
+	if r.IntN(10) == 0 {
+		p.DefaultProbability = float32(r.IntN(2))
+	}
+	if r.IntN(3) == 0 {
+		p.Shadow = &schemas.Shadow{ModelVersion: pick("s1", "s2"), DefaultProbability: r.Float32(), Decision: pick(schemas.Approve, schemas.Decline)}
+	}
+	return p
+}
+
+// Every value is counted in the bin that the reference says, whatever the bins.
+func TestCountersCountOverTheReferencesBins(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	for range 20 {
+		ref := anyReference(t, r)
+		counter, want := NewCounter(NewBins(ref)), model.NewReferenceCounter(ref)
+		for range 2000 {
+			p := anyDecision(r, ref)
+			counter.Add(p)
+			want.Add(&p.Features, 0)
+		}
+		var pane drift.Pane
+		counter.Fill(&pane)
+		require.Equal(t, ref.Digest(), pane.Reference)
+		require.Equal(t, int64(2000), pane.Decisions)
+		for i, f := range want.Reference().Features {
+			require.Equal(t, drift.FeatureCounts{Bins: f.Counts, Missing: f.Missing, OutOfRange: f.OutOfRange}, pane.Features[i], f.Name)
+		}
+		value, err := drift.AppendPane(nil, &pane)
+		require.NoError(t, err)
+		again, err := drift.DecodePane(value)
+		require.NoError(t, err)
+		require.Equal(t, &pane, again)
+	}
+}
+
+// byHand counts the slow way.
+func byHand(all []*schemas.Prediction) (groups map[[2]string]drift.Decided, versions map[[4]string]*drift.VersionCounts) {
+	groups, versions = map[[2]string]drift.Decided{}, map[[4]string]*drift.VersionCounts{}
+	count := func(d *drift.Decided, decision string) {
+		switch decision {
+		case schemas.Approve:
+			d.Approve++
+		case schemas.Refer:
+			d.Refer++
+		case schemas.Decline:
+			d.Decline++
+		}
+	}
+	for _, p := range all {
+		for _, i := range []int{schemas.FeatureSex, schemas.FeatureEducation, schemas.FeatureMarriage, schemas.FeatureAge} {
+			rule, v := schemas.FeatureRules[i], p.Features[i]
+			key := [2]string{rule.Name, "out_of_range"}
+			if v == schemas.Missing || v >= rule.Min && v <= rule.Max {
+				key[1] = schemas.Group(i, v)
+			}
+			d := groups[key]
+			count(&d, p.Decision)
+			groups[key] = d
+		}
+		key := [4]string{p.ModelVersion, p.Route, p.Channel}
+		if p.Shadow != nil {
+			key[3] = p.Shadow.ModelVersion
+		}
+		v := versions[key]
+		if v == nil {
+			v = &drift.VersionCounts{ModelVersion: key[0], Route: key[1], Channel: key[2], ShadowVersion: key[3], Scores: map[int32]int64{}}
+			versions[key] = v
+		}
+		count(&v.Decided, p.Decision)
+		v.Defaults += int64(p.DefaultPrediction)
+		v.Probabilities += float64(p.DefaultProbability)
+		v.Scores[drift.ScoreBin(float64(p.DefaultProbability))]++
+		if s := p.Shadow; s != nil {
+			if v.ShadowScores == nil {
+				v.ShadowScores = map[int32]int64{}
+			}
+			v.ShadowScores[drift.ScoreBin(float64(s.DefaultProbability))]++
+			if s.Decision != p.Decision {
+				v.ShadowFlips++
+			}
+		}
+	}
+	return groups, versions
+}
+
+func TestCountersCountByGroupAndByVersion(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	ref := shippedReference(t)
+	counter := NewCounter(NewBins(ref))
+	for range 3 { // used again, it has forgotten everything
+		counter.Reset(counter.bins)
+		var all []*schemas.Prediction
+		for range 3000 {
+			p := anyDecision(r, ref)
+			all = append(all, p)
+			counter.Add(p)
+		}
+		var pane drift.Pane
+		counter.Fill(&pane)
+		groups, versions := byHand(all)
+		got := map[[2]string]drift.Decided{}
+		for _, g := range pane.Groups {
+			got[[2]string{g.Attribute, g.Group}] = g.Decided
+		}
+		require.Equal(t, groups, got)
+		require.Len(t, pane.Versions, len(versions))
+		for _, v := range pane.Versions {
+			require.Equal(t, *versions[[4]string{v.ModelVersion, v.Route, v.Channel, v.ShadowVersion}], v)
+		}
+	}
+}
+
+func TestAnEmptyCounterFillsNothing(t *testing.T) {
+	var pane drift.Pane
+	NewCounter(NewBins(shippedReference(t))).Fill(&pane)
+	assert.Equal(t, drift.Pane{}, pane)
+}
+
+func TestOutcomesAreCountedByVersionAndScore(t *testing.T) {
+	var c outcomeCounter
+	c.reset()
+	c.add(Claimed{Matched, 0.25, "v1"}, true)
+	c.add(Claimed{Matched, 0.25, "v1"}, false)
+	c.add(Claimed{Matched, 0, "v1"}, true) // certain, and wrong
+	c.add(Claimed{Matched, 0.9, "v2"}, true)
+	c.add(Claimed{Repeated, 0.9, "v2"}, true)
+	c.add(Claimed{State: Unknown}, true)
+	var p drift.Pane
+	c.fill(&p)
+	require.Equal(t, []int64{6, 4, 1, 1}, []int64{p.Read, p.Matched, p.NoMatch, p.Repeated})
+	require.Len(t, p.Outcomes, 3)
+	require.Equal(t, drift.OutcomeCounts{ModelVersion: "v1", Score: drift.FirstScore, Loans: 1, Defaulted: 1, Squares: 1, LogLoss: -math.Log(certain)}, p.Outcomes[0])
+	half := p.Outcomes[1]
+	require.InDelta(t, -math.Log(0.25)-math.Log(0.75), half.LogLoss, 1e-12)
+	half.LogLoss = 0
+	require.Equal(t, drift.OutcomeCounts{ModelVersion: "v1", Score: drift.ScoreBin(0.25), Loans: 2, Defaulted: 1, Probabilities: 0.5, Squares: 0.75*0.75 + 0.25*0.25}, half)
+	require.Equal(t, "v2", p.Outcomes[2].ModelVersion)
+	value, err := drift.AppendPane(nil, &p)
+	require.NoError(t, err)
+	_, err = drift.DecodePane(value)
+	require.NoError(t, err)
+}
+
+func FuzzBins(f *testing.F) {
+	ref := shippedReference(f)
+	f.Add(uint8(0), int32(200_000), 1.5, 20.0)
+	f.Add(uint8(4), int32(math.MinInt32), -1e12, 1e12)
+	f.Fuzz(func(t *testing.T, feature uint8, v int32, low, high float64) {
+		i := int(feature) % schemas.NumFeatures
+		if !(low < high) || math.IsInf(low, 0) || math.IsInf(high, 0) {
+			return // no reference has such
+		}
+		d := &ref.Features[i].Distribution
+		was := *d
+		defer func() { *d = was }()
+		*d = model.Distribution{Edges: []float64{low, high}, Counts: make([]int64, 3)}
+		b := NewBins(ref)
+		got := b.features[i].slot(v) - b.features[i].first
+		want := d.Bin(float64(v))
+		if rule := schemas.FeatureRules[i]; v == schemas.Missing {
+			want = 3
+		} else if v < rule.Min || v > rule.Max {
+			want = 4
+		}
+		require.Equal(t, want, got, "%s %d in %v", schemas.FeatureRules[i].Name, v, d.Edges)
+	})
+}

@@ -1,0 +1,229 @@
+package aggregate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/member"
+)
+
+// Decisions knows what was decided about applications, as far as it has read the
+// log of predictions. An error with a method Permanent that says true ends the
+// process; any other is tried again.
+type Decisions interface {
+	// Claim joins outcomes with decisions; of one decision only the first outcome
+	// that claims it, and that one as often as it does.
+	Claim(ctx context.Context, claims []Claim) ([]Claimed, error)
+	// Passed says whether all of a log of predictions below the partitions' ends is
+	// known.
+	Passed(ctx context.Context, log Log, ends map[int32]int64) (bool, error)
+}
+
+// Log tells the logs of one name apart: a topic that was deleted and made again is
+// another.
+type Log [16]byte
+
+// Claim is an outcome that looks for its decision.
+type Claim struct {
+	ApplicationID string
+	Outcome       string // which one: log/partition/offset
+}
+
+// ClaimState is what became of a claim.
+type ClaimState int
+
+// States of a claim.
+const (
+	Unknown  ClaimState = iota // no decision is known
+	Matched                    // the first outcome of its decision
+	Repeated                   // another outcome was first
+)
+
+// Claimed is the answer to a claim, and when it matched what was decided.
+type Claimed struct {
+	State        ClaimState
+	Probability  float64
+	ModelVersion string
+}
+
+const (
+	// Between one look at whether the decisions have caught up and the next.
+	firstJoinPause = 20 * time.Millisecond
+	lastJoinPause  = time.Second
+)
+
+// joiner joins outcomes with decisions, however long that takes.
+type joiner struct {
+	parent *Aggregator
+	client *kgo.Client
+}
+
+// join answers claims. One that finds no decision is held until everything that
+// the log of predictions holds by now is known.
+func (j *joiner) join(ctx context.Context, claims []Claim) ([]Claimed, error) {
+	answers, err := j.claim(ctx, claims)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		log  Log
+		ends map[int32]int64
+	)
+	for {
+		var left []int
+		for i, a := range answers {
+			if a.State == Unknown {
+				left = append(left, i)
+			}
+		}
+		j.parent.metrics.held.Set(float64(len(left)))
+		if len(left) == 0 {
+			return answers, nil
+		}
+		if ends == nil {
+			err := j.patiently(ctx, func(ctx context.Context) (bool, error) {
+				log, ends, err = j.ends(ctx)
+				return err == nil, err
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+		if err := j.await(ctx, log, ends); err != nil {
+			return nil, err
+		}
+		again := make([]Claim, len(left))
+		for k, i := range left {
+			again[k] = claims[i]
+		}
+		found, err := j.claim(ctx, again)
+		if err != nil {
+			return nil, err
+		}
+		for k, i := range left {
+			answers[i] = found[k]
+		}
+		// Emptied between one look and the other, the decisions would seem unknown.
+		known := false
+		err = j.patiently(ctx, func(ctx context.Context) (_ bool, err error) {
+			known, err = j.parent.config.Decisions.Passed(ctx, log, ends)
+			return err == nil, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			j.parent.metrics.held.Set(0)
+			return answers, nil
+		}
+	}
+}
+
+func (j *joiner) claim(ctx context.Context, claims []Claim) (answers []Claimed, err error) {
+	err = j.patiently(ctx, func(ctx context.Context) (_ bool, err error) {
+		answers, err = j.parent.config.Decisions.Claim(ctx, claims)
+		return err == nil, err
+	})
+	return answers, err
+}
+
+// await waits until the decisions below the ends are known.
+func (j *joiner) await(ctx context.Context, log Log, ends map[int32]int64) error {
+	return j.patiently(ctx, func(ctx context.Context) (bool, error) {
+		return j.parent.config.Decisions.Passed(ctx, log, ends)
+	})
+}
+
+// ends is where the log of predictions ends now, open transactions included: what
+// they hold may have been decided before an outcome was told.
+func (j *joiner) ends(ctx context.Context) (Log, map[int32]int64, error) {
+	adm, topic := kadm.NewClient(j.client), j.parent.config.Topics.Predictions
+	id, err := logOf(ctx, adm, topic)
+	if err != nil {
+		return Log{}, nil, err
+	}
+	listed, err := kafka.Listed(adm.ListEndOffsets(ctx, topic))
+	if err != nil {
+		return Log{}, nil, err
+	}
+	ends := map[int32]int64{}
+	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
+	return id, ends, nil
+}
+
+func logOf(ctx context.Context, adm *kadm.Client, topic string) (Log, error) {
+	topics, err := adm.ListTopics(ctx, topic)
+	if err == nil {
+		err = topics[topic].Err
+	}
+	if err != nil {
+		return Log{}, fmt.Errorf("looking for topic %s: %w", topic, err)
+	}
+	return Log(topics[topic].ID), nil
+}
+
+// outcomeName names an outcome by where it stands.
+func outcomeName(log Log, r *kgo.Record) string {
+	b := fmt.Appendf(nil, "%x", log[:4])
+	b = strconv.AppendInt(append(b, '/'), int64(r.Partition), 10)
+	return string(strconv.AppendInt(append(b, '/'), r.Offset, 10))
+}
+
+// errBehind is what outcomes wait for when nothing is wrong.
+var errBehind = errors.New("outcomes wait until the view has caught up with the predictions")
+
+// permanentError is an error that trying again does not change.
+type permanentError interface {
+	error
+	Permanent() bool
+}
+
+// patiently tries until it is done, the error is permanent or ctx ends. It says
+// what outcomes wait for meanwhile.
+func (j *joiner) patiently(ctx context.Context, try func(context.Context) (done bool, err error)) error {
+	defer j.wait(nil)
+	failed := false
+	for pause := firstJoinPause; ; pause = min(2*pause, lastJoinPause) {
+		done, err := try(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			if refused, ok := errors.AsType[permanentError](err); ok && refused.Permanent() {
+				return member.Permanent(err, "joining outcomes with decisions")
+			}
+			if why := j.parent.needs().Resolve(ctx, err); why != nil {
+				return why
+			}
+			j.parent.metrics.joinErrors.Inc()
+			if !failed {
+				j.parent.config.Log.Warn("outcomes can not be joined with decisions, trying again until they can", "error", err)
+			}
+			failed = true
+			j.wait(fmt.Errorf("outcomes wait: %w", err))
+		case done:
+			if failed {
+				j.parent.config.Log.Info("outcomes can be joined with decisions again")
+			}
+			return nil
+		default:
+			j.wait(errBehind)
+		}
+		if !member.Sleep(ctx, pause) {
+			return ctx.Err()
+		}
+	}
+}
+
+func (j *joiner) wait(why error) {
+	j.parent.mu.Lock()
+	defer j.parent.mu.Unlock()
+	j.parent.waits = why
+}

@@ -1,0 +1,35 @@
+package aggregate
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	decisions   prometheus.Counter
+	outcomes    *prometheus.CounterVec
+	malformed   *prometheus.CounterVec
+	panes       prometheus.Counter
+	aborts      prometheus.Counter
+	batch       prometheus.Histogram
+	held        prometheus.Gauge
+	joinErrors  prometheus.Counter
+	lag         *prometheus.GaugeVec
+	unreachable *prometheus.GaugeVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	f := promauto.With(r)
+	return &metrics{
+		decisions:   f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_decisions_total", Help: "Decisions in committed panes."}),
+		outcomes:    f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_drift_outcomes_total", Help: "Outcomes in committed panes: matched, unmatched or duplicate."}, []string{"result"}),
+		malformed:   f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_drift_malformed_total", Help: "Records that are no prediction or outcome, left out."}, []string{"topic"}),
+		panes:       f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_panes_total", Help: "Committed panes."}),
+		aborts:      f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_aborts_total", Help: "Aborted transactions; their records are counted again."}),
+		batch:       f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_drift_batch_size", Help: "Records per transaction.", Buckets: prometheus.ExponentialBuckets(1, 4, 11)}),
+		held:        f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_drift_held_outcomes", Help: "Outcomes of unknown decisions that wait until the view has caught up."}),
+		joinErrors:  f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_join_errors_total", Help: "Failed attempts to join outcomes with decisions; each is made again."}),
+		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_lag", Help: "Committed records of a partition that this process owns and has not counted yet."}, []string{"topic", "partition"}),
+		unreachable: f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_unreachable_offsets", Help: "Offsets of an owned partition outside the log; the partition is stopped."}, []string{"topic", "partition"}),
+	}
+}

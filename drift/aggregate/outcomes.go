@@ -1,0 +1,105 @@
+package aggregate
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+const (
+	// What one transaction joins at most.
+	maxOutcomes = 5_000
+	// What the client keeps at most while joining waits.
+	outcomesBuffer = 4 << 20
+)
+
+// outcomes is a session that counts what became of loans. While joining waits it
+// polls nothing, and the partitions wait with it.
+type outcomes struct {
+	session
+	panes *panes
+
+	known  []known
+	broken []*kgo.Record
+	claims []Claim
+}
+
+// known is an outcome on its way through the join.
+type known struct {
+	record    *kgo.Record
+	defaulted bool
+}
+
+func newOutcomes(a *Aggregator, id string) *outcomes {
+	topic := a.config.Topics.Outcomes
+	return &outcomes{
+		session: newSession(a, id, topic, a.outcomes, kgo.FetchMaxBytes(outcomesBuffer), kgo.FetchMaxPartitionBytes(outcomesBuffer/8)),
+		panes:   newPanes(topic, a.config.Bucket),
+	}
+}
+
+func (s *outcomes) run(ctx context.Context) error { return s.member.Run(ctx, s.turn) }
+
+// turn joins what comes until a commit is due, and commits.
+func (s *outcomes) turn(ctx context.Context, sess *kgo.GroupTransactSession) (committed bool, err error) {
+	s.panes.reset()
+	s.known, s.broken, s.claims = s.known[:0], s.broken[:0], s.claims[:0]
+	records, err := s.gather(ctx, sess, func(r *kgo.Record) (enough bool, err error) {
+		return len(s.known) >= maxOutcomes, s.take(ctx, r)
+	})
+	if err == nil && records > 0 {
+		err = s.join(ctx, sess.Client())
+	}
+	if ctx.Err() != nil {
+		return false, nil // not committed: the next owner joins them again, by the same claims
+	}
+	if err != nil || records == 0 {
+		return false, err
+	}
+	return s.commit(ctx, sess, records, s.panes.all())
+}
+
+// take reads one record.
+func (s *outcomes) take(ctx context.Context, r *kgo.Record) error {
+	var o schemas.Outcome
+	if err := s.parent.config.Codec.DecodeOutcome(ctx, r.Value, &o); err != nil {
+		left, err := s.malformed(r, err)
+		if left {
+			s.broken = append(s.broken, r)
+		}
+		return err
+	}
+	s.known = append(s.known, known{r, o.Defaulted == 1})
+	s.claims = append(s.claims, Claim{ApplicationID: o.ApplicationID})
+	return nil
+}
+
+// join counts what was taken.
+func (s *outcomes) join(ctx context.Context, client *kgo.Client) error {
+	j := joiner{s.parent, client}
+	var log Log
+	err := j.patiently(ctx, func(ctx context.Context) (_ bool, err error) {
+		log, err = logOf(ctx, kadm.NewClient(client), s.topic)
+		return err == nil, err
+	})
+	if err != nil {
+		return err
+	}
+	for i := range s.claims {
+		s.claims[i].Outcome = outcomeName(log, s.known[i].record)
+	}
+	answers, err := j.join(ctx, s.claims)
+	if err != nil {
+		return err
+	}
+	for i, k := range s.known {
+		s.panes.at(k.record, schemas.At(k.record.Timestamp), nil).outcomes.add(answers[i], k.defaulted)
+	}
+	for _, r := range s.broken {
+		s.panes.at(r, schemas.At(r.Timestamp), nil).malformed++
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package aggregate
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// maxDecisions is what one transaction counts at most: as much is counted again
+// where it is aborted.
+const maxDecisions = 500_000
+
+// predictions is a session that counts decisions.
+type predictions struct {
+	session
+	panes    *panes
+	champion *model.Model // whose reference's bins are counted over
+	bins     *Bins
+
+	prediction schemas.Prediction
+}
+
+func newPredictions(a *Aggregator, id string) *predictions {
+	topic := a.config.Topics.Predictions
+	return &predictions{
+		session: newSession(a, id, topic, a.predictions), panes: newPanes(topic, a.config.Bucket),
+	}
+}
+
+func (s *predictions) run(ctx context.Context) error { return s.member.Run(ctx, s.turn) }
+
+// turn counts what comes until a commit is due, and commits.
+func (s *predictions) turn(ctx context.Context, sess *kgo.GroupTransactSession) (committed bool, err error) {
+	s.panes.reset()
+	n := 0
+	records, err := s.gather(ctx, sess, func(r *kgo.Record) (enough bool, err error) {
+		n++
+		return n >= maxDecisions || s.panes.full(), s.add(ctx, r)
+	})
+	if ctx.Err() != nil {
+		return false, nil // what was counted is not committed: the next owner counts it again
+	}
+	if err != nil || records == 0 {
+		return false, err
+	}
+	return s.commit(ctx, sess, records, s.panes.all())
+}
+
+// add counts one record. It waits while its schema cannot be had; the error is
+// then ctx's.
+func (s *predictions) add(ctx context.Context, r *kgo.Record) error {
+	// The champion may change between one record and the next.
+	if live := s.parent.config.Live(); live.Champion != s.champion {
+		s.champion = live.Champion
+		if b := NewBins(live.Champion.Reference); s.bins == nil || b.Reference != s.bins.Reference {
+			s.bins = b
+		}
+	}
+	p := &s.prediction
+	if err := s.parent.config.Codec.DecodeDecision(ctx, r.Value, p); err != nil {
+		left, err := s.malformed(r, err)
+		if left {
+			s.panes.at(r, schemas.At(r.Timestamp), s.bins).malformed++
+		}
+		return err
+	}
+	s.panes.at(r, p.DecidedAt, s.bins).decisions.Add(p)
+	return nil
+}

@@ -1,0 +1,145 @@
+package aggregate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
+)
+
+const (
+	// What one poll hands over at most.
+	maxPoll = 20_000
+	// Panes that are refused for good end the process; so many attempts show that
+	// it is for good.
+	maxRefusals = 5
+)
+
+// session is a member of the group that commits what it has counted.
+type session struct {
+	parent   *Aggregator
+	member   *member.Member
+	topic    string
+	log      *slog.Logger
+	refusals int // of panes, one after another
+}
+
+func newSession(a *Aggregator, id, topic string, reach *member.Reach, options ...kgo.Opt) session {
+	c := a.config
+	return session{
+		parent: a, topic: topic, log: c.Log.With("transactional_id", id),
+		member: member.New(member.Config{
+			Kafka: c.Kafka, Group: c.Group, ID: id, Topic: topic, Protocol: c.Protocol, Static: c.Static,
+			Reach: reach, Log: c.Log, Resolve: a.needs().Resolve, Options: options,
+		}),
+	}
+}
+
+// gather polls until it is time to commit: a while after the first record that has
+// come, or when each says that there is enough. It waits for the first record.
+func (s *session) gather(ctx context.Context, sess *kgo.GroupTransactSession, each func(*kgo.Record) (enough bool, err error)) (records int, err error) {
+	now, due, enough := s.parent.config.Now, time.Time{}, false
+	for {
+		poll, cancel := ctx, context.CancelFunc(func() {})
+		if records > 0 {
+			poll, cancel = context.WithTimeout(ctx, due.Sub(now()))
+		}
+		fetches := sess.PollRecords(poll, maxPoll)
+		cancel()
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		if err := s.member.Polled(ctx, sess.Client(), fetches); err != nil {
+			return 0, err
+		}
+		for iter := fetches.RecordIter(); !iter.Done(); {
+			full, err := each(iter.Next())
+			if err != nil {
+				return 0, err
+			}
+			enough = enough || full
+		}
+		if records == 0 {
+			due = now().Add(s.parent.config.interval)
+		}
+		records += fetches.NumRecords()
+		if records == 0 || enough || !now().Before(due) {
+			return records, nil
+		}
+	}
+}
+
+// commit writes panes and ends their transaction.
+func (s *session) commit(ctx context.Context, sess *kgo.GroupTransactSession, records int, all []*drift.Pane) (committed bool, err error) {
+	c, m := s.parent.config, s.parent.metrics
+	out := make([]*kgo.Record, 0, len(all))
+	for _, p := range all {
+		value, err := drift.AppendPane(nil, p)
+		if err != nil {
+			return false, member.Permanent(err, "writing a pane of %s/%d from %d", p.Topic, p.Partition, p.From)
+		}
+		out = append(out, &kgo.Record{Topic: c.Topics.DriftPanes, Value: value})
+	}
+	committed, cause, err := s.member.Commit(ctx, sess, c.Now, func(ctx context.Context, promise func() func(*kgo.Record, error)) {
+		for _, r := range out {
+			sess.Produce(ctx, r, promise())
+		}
+	})
+	if err != nil {
+		return false, fmt.Errorf("counting %d records of %s: %w", records, s.topic, err)
+	}
+	if !committed {
+		m.aborts.Inc()
+		if cause == nil {
+			return false, nil // the group rebalanced
+		}
+		return false, s.failed(ctx, cause)
+	}
+	s.refusals = 0
+	m.batch.Observe(float64(records))
+	m.panes.Add(float64(len(all)))
+	for _, p := range all {
+		m.decisions.Add(float64(p.Decisions))
+		m.outcomes.WithLabelValues("matched").Add(float64(p.Matched))
+		m.outcomes.WithLabelValues("unmatched").Add(float64(p.NoMatch))
+		m.outcomes.WithLabelValues("duplicate").Add(float64(p.Repeated))
+		m.malformed.WithLabelValues(p.Topic).Add(float64(p.Malformed))
+	}
+	return true, nil
+}
+
+// failed learns from an aborted transaction: it must not fail the same way for
+// ever.
+func (s *session) failed(ctx context.Context, cause error) error {
+	if why := s.parent.needs().Resolve(ctx, cause); why != nil {
+		return why
+	}
+	if member.IsRecords(cause) {
+		if s.refusals++; s.refusals == maxRefusals {
+			return member.Permanent(cause, "panes can not be written to %s", s.parent.config.Topics.DriftPanes)
+		}
+	}
+	s.log.Warn("transaction aborted, counting its records again", "error", cause)
+	return nil
+}
+
+// malformed says whether a decoding error is the record's own, which is then left
+// out and counted. Any other error is ctx's, or ends the process.
+func (s *session) malformed(r *kgo.Record, err error) (bool, error) {
+	if errors.Is(err, wire.ErrNoRegistry) {
+		return false, member.Permanent(err, "reading %s/%d/%d", r.Topic, r.Partition, r.Offset)
+	}
+	if !wire.IsBroken(err) {
+		return false, err
+	}
+	s.log.Error("left out: not what belongs on the topic", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "error", schemas.WithoutValues(err))
+	return true, nil
+}

@@ -1,0 +1,111 @@
+package evaluate
+
+import (
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/sequential"
+	"github.com/creditstream/creditstream/drift/statistic"
+	"github.com/creditstream/creditstream/model"
+)
+
+// scoreName is what the score is called among the features, decisionsName what the
+// rates of decisions are.
+const (
+	scoreName     = "score"
+	decisionsName = "decisions"
+)
+
+// Compare is what one tally shows against the reference, judged by itself: its
+// evidence is that of one look at these decisions.
+func Compare(name string, t *Tally, c *Champion) drift.WindowStatus {
+	w := drift.WindowStatus{Name: name, From: t.From, To: t.To, Decisions: t.Decisions, State: drift.Quiet, Features: []drift.FeatureStatus{}}
+	for i := range c.Reference.Features {
+		f := &c.Reference.Features[i]
+		s := distances(f.Name, &f.Distribution, f.Missing, f.OutOfRange, t.Features[i])
+		sayOnce(&s, featureCells(f), t.Features[i])
+		w.Features = append(w.Features, s)
+		w.State = worse(w.State, s.State)
+	}
+	scores := &c.Reference.Scores
+	w.Score = distances(scoreName, scores, 0, 0, withOutside(t.Scores, 0, 0))
+	sayOnce(&w.Score, scoreCells(scores), t.Scores)
+	w.Rates = rates(t)
+	cells := decisionCells(scores, c.Policy)
+	evidence, psi := cells.Compare(decided(t))
+	w.Rates.Evidence, w.Rates.Threshold, w.Rates.State = evidence, sequential.Act, stateOf(evidence, psi)
+	w.Groups = fairness(t.Groups)
+	for _, g := range w.Groups {
+		w.State = worse(w.State, g.State)
+	}
+	w.State = worse(worse(w.State, w.Score.State), w.Rates.State)
+	return w
+}
+
+// sayOnce sets evidence and state of a feature as one look at these bins has them.
+func sayOnce(s *drift.FeatureStatus, cells *sequential.Cells, bins []int64) {
+	evidence, psi := cells.Compare(cells.Sum(bins))
+	s.Evidence, s.Threshold, s.State = evidence, sequential.Act, stateOf(evidence, psi)
+}
+
+// stateOf is what evidence and PSI, less its noise, amount to at one look.
+func stateOf(evidence, psi float64) string {
+	switch {
+	case psi < sequential.Floor || evidence < sequential.Watch:
+		return drift.Quiet
+	case evidence < sequential.Act:
+		return drift.Watch
+	}
+	return drift.Act
+}
+
+// distances are the figures that do not decide. bins are a feature's, then missing,
+// then out of range: PSI, Jensen-Shannon distance and chi-square take those two for
+// bins as well, the others need an order and look at values alone.
+func distances(name string, r *model.Distribution, missing, outOfRange int64, bins []int64) drift.FeatureStatus {
+	values := bins[:len(bins)-2]
+	reference := withOutside(r.Counts, missing, outOfRange)
+	n := statistic.Sum(bins)
+	s := drift.FeatureStatus{
+		Feature:       name,
+		State:         drift.Quiet,
+		PSI:           statistic.PSI(reference, bins),
+		JensenShannon: statistic.JensenShannon(reference, bins),
+		KS:            statistic.KS(r.Counts, values),
+		Wasserstein:   statistic.Wasserstein(statistic.Representatives(r.Edges), r.Counts, values),
+		Missing:       statistic.Share(bins[len(bins)-2], n),
+		OutOfRange:    statistic.Share(bins[len(bins)-1], n),
+		Reference:     r.Counts,
+		Current:       values,
+	}
+	s.ChiSquare, _, s.ChiSquareP = statistic.ChiSquare(reference, bins)
+	return s
+}
+
+// rates are the champion's shares of decisions.
+func rates(t *Tally) drift.RateStatus {
+	n := t.Decided.Total()
+	r := drift.RateStatus{
+		State: drift.Quiet, Approve: statistic.Share(t.Decided.Approve, n),
+		Refer: statistic.Share(t.Decided.Refer, n), Decline: statistic.Share(t.Decided.Decline, n),
+	}
+	if n > 0 {
+		r.DefaultExpected = t.Probabilities / float64(n)
+	}
+	return r
+}
+
+// decided are the champion's decisions in the order of decisionCells.
+func decided(t *Tally) []int64 {
+	counts := make([]int64, 3)
+	counts[approved], counts[referred], counts[declined] = t.Decided.Approve, t.Decided.Refer, t.Decided.Decline
+	return counts
+}
+
+// worse is the worse of two states.
+func worse(a, b string) string {
+	for _, s := range []string{drift.Act, drift.Watch} {
+		if a == s || b == s {
+			return s
+		}
+	}
+	return drift.Quiet
+}

@@ -1,0 +1,192 @@
+package evaluate
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+const (
+	// Group is the consumer group whose members take turns: of the single partition
+	// of panes there is one owner.
+	Group = "drift-evaluator"
+
+	sessionTimeout = 10 * time.Second
+	// An evaluator that hangs must not be able to commit after another took over.
+	transactionTimeout = 8 * time.Second
+	endTimeout         = 15 * time.Second
+	fetchWait          = 500 * time.Millisecond
+	leaveTimeout       = 3 * time.Second
+	firstPause         = 100 * time.Millisecond
+	maxPause           = 5 * time.Second
+	// maxPoll is how many panes are folded before the clock is looked at.
+	maxPoll = 2000
+)
+
+// Defaults of Config.
+const (
+	DefaultTick      = time.Second
+	DefaultEvery     = 10 * time.Second
+	DefaultQuiet     = 5 * time.Minute
+	DefaultBlockTime = 5 * time.Second
+	DefaultMinFiring = time.Minute
+)
+
+// Notifier is told of alerts once they are in the log. When an evaluator takes over,
+// it is told again of those that fire and of those resolved lately: the one before
+// may not have come to it. It must not wait for anybody.
+type Notifier interface {
+	Notify(alerts []schemas.Alert)
+}
+
+// Config is what an Evaluator needs. Durations that are 0 take their default.
+type Config struct {
+	Kafka     kafka.Config
+	Topics    schemas.Topics
+	Windows   []Window
+	Tick      time.Duration // between evaluations while something changes
+	Every     time.Duration // between status records while nothing does
+	Quiet     time.Duration // without a decision, after which that is an alert
+	BlockTime time.Duration // that a block of decisions takes at least
+	MinFiring time.Duration // that a drift alert lasts at least
+	// LeavePerformance shows how scores fare and tells nobody: where outcomes are
+	// known not to follow the model, as a synthetic population's need not.
+	LeavePerformance bool
+	Champion         func() *Champion // nil result: nothing serves yet; once it is not nil it stays so
+	Notifier         Notifier         // nil: nobody is told
+	Log              *slog.Logger
+	Registerer       prometheus.Registerer
+	Now              func() time.Time // nil: time.Now
+}
+
+// Evaluator is the component. Any number may run; one works, the others wait for
+// its session to end.
+type Evaluator struct {
+	config  Config
+	limits  limits
+	metrics *metrics
+
+	mu  sync.Mutex // guards why
+	why error      // why it is not ready
+}
+
+// New returns an Evaluator that is not running yet.
+func New(c Config) (*Evaluator, error) {
+	if len(c.Windows) == 0 {
+		return nil, errors.New("the evaluator needs at least one window")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	for _, d := range []struct {
+		value    *time.Duration
+		standard time.Duration
+	}{
+		{&c.Tick, DefaultTick}, {&c.Every, DefaultEvery}, {&c.Quiet, DefaultQuiet},
+		{&c.BlockTime, DefaultBlockTime}, {&c.MinFiring, DefaultMinFiring},
+	} {
+		if *d.value == 0 {
+			*d.value = d.standard
+		}
+	}
+	return &Evaluator{
+		config: c, limits: limits{blockTime: c.BlockTime, minFiring: c.MinFiring, quiet: c.Quiet, leavePerformance: c.LeavePerformance},
+		metrics: newMetrics(c.Registerer), why: errors.New("starting"),
+	}, nil
+}
+
+// Name is part of lifecycle.Component.
+func (*Evaluator) Name() string { return "drift-evaluator" }
+
+// Ready is nil when the evaluator works, or waits for the one that does.
+func (e *Evaluator) Ready() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.why
+}
+
+func (e *Evaluator) note(why error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.why = why
+}
+
+// Run evaluates until ctx ends.
+func (e *Evaluator) Run(ctx context.Context) error {
+	log, pause := e.config.Log, firstPause
+	for ctx.Err() == nil {
+		worked, err := e.attempt(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case isPermanent(err):
+			e.note(err)
+			return err
+		}
+		if worked {
+			pause = firstPause
+		}
+		e.note(err)
+		log.Warn("the drift evaluator starts again", "error", err, "in", pause)
+		sleep(ctx, pause)
+		pause = min(2*pause, maxPause)
+	}
+	return nil
+}
+
+// attempt works with one client until ctx ends or an error asks for another. worked
+// says whether it wrote a status.
+func (e *Evaluator) attempt(ctx context.Context) (worked bool, err error) {
+	if err := e.require(ctx); err != nil {
+		return false, e.config.Kafka.Explain(err)
+	}
+	for e.config.Champion() == nil {
+		e.note(errors.New("no model serves: release one and route to it"))
+		if !sleep(ctx, 50*time.Millisecond) {
+			return false, ctx.Err()
+		}
+	}
+	worked, err = e.work(ctx)
+	return worked, e.config.Kafka.Explain(err)
+}
+
+// require asks for the topics and what may be done with them.
+func (e *Evaluator) require(ctx context.Context) error {
+	client, err := e.config.Kafka.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	t := e.config.Topics
+	return kafka.RequireAccess(ctx, kadm.NewClient(client),
+		kafka.Reads(t.DriftPanes, t.DriftStatus), kafka.Writes(t.DriftStatus, t.DriftAlerts))
+}
+
+// isPermanent says whether trying again would not help.
+func isPermanent(err error) bool {
+	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
+	_, denied := errors.AsType[*kafka.AccessError](err)
+	return missing || denied || kafka.Refused(err)
+}
+
+// sleep waits, and says false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+func (e *Evaluator) transactionalID() string { return e.config.Kafka.Prefix + "-" + Group }

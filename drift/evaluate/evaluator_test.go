@@ -1,0 +1,375 @@
+package evaluate
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// world is an embedded broker with the topics.
+type world struct {
+	t      *testing.T
+	broker *local.Kafka
+	config kafka.Config
+	topics schemas.Topics
+	client *kgo.Client // writes panes in transactions, as the aggregator does
+}
+
+func newWorld(t *testing.T) *world {
+	broker, err := local.StartKafka("", kfake.SleepOutOfOrder())
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	w := &world{t: t, broker: broker, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}}
+	w.client, err = kgo.NewClient(append(w.config.Options(), kgo.TransactionalID("aggregator"))...)
+	require.NoError(t, err)
+	t.Cleanup(w.client.Close)
+	var specs []kafka.TopicSpec
+	for _, topic := range schemas.Catalogue("t") {
+		specs = append(specs, kafka.TopicSpec{Name: topic.Name, Partitions: min(2, topic.Partitions), Replication: 1, Configs: topic.Configs})
+	}
+	_, err = kafka.CreateTopics(t.Context(), kadm.NewClient(w.client), specs)
+	require.NoError(t, err)
+	return w
+}
+
+// write puts panes on their topic, all in one transaction.
+func (w *world) write(panes ...*drift.Pane) {
+	require.NoError(w.t, w.client.BeginTransaction())
+	for _, p := range panes {
+		value, err := drift.AppendPane(nil, p)
+		require.NoError(w.t, err)
+		require.NoError(w.t, w.client.ProduceSync(w.t.Context(), &kgo.Record{Topic: w.topics.DriftPanes, Value: value}).FirstErr())
+	}
+	require.NoError(w.t, w.client.EndTransaction(w.t.Context(), kgo.TryCommit))
+}
+
+func (w *world) evaluator(change ...func(*Config)) *Evaluator {
+	champion := shippedChampion(w.t)
+	windows, err := ParseWindows(DefaultWindows)
+	require.NoError(w.t, err)
+	c := Config{
+		Kafka: w.config, Topics: w.topics, Windows: windows, Tick: 10 * time.Millisecond, BlockTime: time.Nanosecond, MinFiring: time.Nanosecond,
+		Champion: func() *Champion { return champion }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	e, err := New(c)
+	require.NoError(w.t, err)
+	return e
+}
+
+// run runs an evaluator; stop ends it as SIGTERM would and returns its error.
+func run(e *Evaluator) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	return func() error { cancel(); return <-done }
+}
+
+// committed are the committed records of a topic so far.
+func (w *world) committed(topic string) (records []*kgo.Record) {
+	adm := kadm.NewClient(w.client)
+	ends, err := kafka.Listed(adm.ListCommittedOffsets(w.t.Context(), topic))
+	require.NoError(w.t, err)
+	spans := kafka.Spans{topic: {0: {To: ends[topic][0].Offset}}}
+	require.NoError(w.t, w.config.ReadCommitted(w.t.Context(), spans, kafka.Sink{Each: func(r *kgo.Record) error {
+		records = append(records, r)
+		return nil
+	}}))
+	return records
+}
+
+// told are the alerts on the topic, as "state name".
+func (w *world) told() (told []string) {
+	for _, r := range w.committed(w.topics.DriftAlerts) {
+		var a schemas.Alert
+		require.NoError(w.t, schemas.DecodeAlert(r.Value, &a))
+		require.Equal(w.t, a.Alert, string(r.Key))
+		told = append(told, a.State+" "+a.Alert)
+	}
+	return told
+}
+
+// newest is the last status on the topic, nil without one.
+func (w *world) newest() *drift.Status {
+	records := w.committed(w.topics.DriftStatus)
+	if len(records) == 0 {
+		return nil
+	}
+	s := &drift.Status{}
+	require.NoError(w.t, json.Unmarshal(records[len(records)-1].Value, s))
+	return s
+}
+
+// evaluated waits until a status says that so many decisions were folded.
+func (w *world) evaluated(decisions int64) *drift.Status {
+	var s *drift.Status
+	require.Eventually(w.t, func() bool {
+		s = w.newest()
+		return s != nil && s.Decisions >= decisions
+	}, time.Minute, 5*time.Millisecond)
+	require.Equal(w.t, decisions, s.Decisions)
+	return s
+}
+
+// alone is what one evaluator that is never disturbed tells of panes.
+func alone(t *testing.T, panes []*drift.Pane) (told []string, decisions int64) {
+	b := newBench(t, 1)
+	for _, p := range panes {
+		b.fold(p)
+	}
+	return b.told, b.judge.decisions
+}
+
+func TestStatusAndAlertsComeFromPanes(t *testing.T) {
+	w := newWorld(t)
+	panes := story(t, 30)
+	whole, decisions := alone(t, panes)
+	require.NotEmpty(t, whole)
+	heard := &ear{}
+	e := w.evaluator(func(c *Config) { c.Notifier = heard })
+	stop := run(e)
+	for chunk := range slices.Chunk(panes, 20) {
+		w.write(chunk...)
+	}
+	s := w.evaluated(decisions)
+	require.NoError(t, stop())
+	require.Equal(t, whole, w.told())
+	require.Equal(t, whole, heard.told())
+	require.Len(t, s.Windows, 4)
+	require.Equal(t, shippedChampion(t).Digest, s.Reference.Digest)
+	committed, err := kadm.NewClient(w.client).FetchOffsetsForTopics(t.Context(), Group, w.topics.DriftPanes)
+	require.NoError(t, err)
+	require.Positive(t, committed[w.topics.DriftPanes][0].At)
+}
+
+// ear is a Notifier.
+type ear struct {
+	mu    sync.Mutex // guards heard
+	heard []string
+}
+
+func (e *ear) Notify(alerts []schemas.Alert) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, a := range alerts {
+		e.heard = append(e.heard, a.State+" "+a.Alert)
+	}
+}
+
+func (e *ear) told() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.heard)
+}
+
+// Whoever takes the transactional id over while an evaluator works cuts it off at
+// any point, as kill -9 does: what it has begun is aborted.
+func TestNoAlertIsToldTwiceOrForgottenWhenEvaluatorsDie(t *testing.T) {
+	w := newWorld(t)
+	panes := story(t, 31)
+	whole, decisions := alone(t, panes)
+	heard := &ear{}
+	stop := run(w.evaluator(func(c *Config) { c.Notifier = heard }))
+	rng := rand.New(rand.NewPCG(31, 31))
+	written := int64(0)
+	for chunk := range slices.Chunk(panes, 6) {
+		w.write(chunk...)
+		for _, p := range chunk {
+			written += p.Decisions
+		}
+		if rng.IntN(2) == 0 { // or in the middle of what was just written
+			w.evaluated(written)
+		}
+		usurper, err := kgo.NewClient(append(w.config.Options(), kgo.TransactionalID("t-"+Group))...)
+		require.NoError(t, err)
+		_, _, err = usurper.ProducerID(t.Context())
+		require.NoError(t, err)
+		usurper.Close()
+	}
+	s := w.evaluated(decisions)
+	require.NoError(t, stop())
+	require.Equal(t, whole, w.told())
+	require.InDelta(t, 10_100, s.Windows[1].Decisions, 100, "windows are whole again")
+	for _, a := range whole {
+		require.Contains(t, heard.told(), a, "whoever is to be told hears of it, if not once only")
+	}
+}
+
+func TestStoppedAndStartedAgainNothingIsToldTwice(t *testing.T) {
+	w := newWorld(t)
+	panes := story(t, 32)
+	whole, decisions := alone(t, panes)
+	for chunk := range slices.Chunk(panes, len(panes)/5+1) {
+		stop := run(w.evaluator())
+		w.write(chunk[:len(chunk)/2]...)
+		w.write(chunk[len(chunk)/2:]...)
+		last := chunk[len(chunk)-1]
+		require.Eventually(t, func() bool {
+			s := w.newest()
+			return s != nil && (s.LastDecision >= last.Bucket || s.Decisions == decisions || s.Outcomes.Read > 0 && last.Decisions == 0)
+		}, time.Minute, 5*time.Millisecond)
+		require.NoError(t, stop())
+	}
+	stop := run(w.evaluator())
+	w.evaluated(decisions)
+	require.NoError(t, stop())
+	require.Equal(t, whole, w.told())
+}
+
+// A commit that fails now and then aborts its transaction; what was not written is
+// written again.
+func TestAFailedTransactionIsWrittenAgain(t *testing.T) {
+	w := newWorld(t)
+	panes := story(t, 33)
+	whole, decisions := alone(t, panes)
+	var n, refused atomic.Int64
+	w.broker.Cluster().ControlKey(int16(kmsg.TxnOffsetCommit), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		if n.Add(1)%3 != 0 {
+			return nil, nil, false
+		}
+		refused.Add(1)
+		r := request.(*kmsg.TxnOffsetCommitRequest)
+		response := r.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+		for _, topic := range r.Topics {
+			one := kmsg.NewTxnOffsetCommitResponseTopic()
+			one.Topic, one.TopicID = topic.Topic, topic.TopicID
+			for _, p := range topic.Partitions {
+				partition := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+				partition.Partition, partition.ErrorCode = p.Partition, kerr.RebalanceInProgress.Code
+				one.Partitions = append(one.Partitions, partition)
+			}
+			response.Topics = append(response.Topics, one)
+		}
+		return response, nil, true
+	})
+	stop := run(w.evaluator())
+	written := int64(0)
+	for chunk := range slices.Chunk(panes, 20) {
+		w.write(chunk...)
+		for _, p := range chunk {
+			written += p.Decisions
+		}
+		w.evaluated(written)
+	}
+	require.Equal(t, decisions, written)
+	require.NoError(t, stop())
+	require.Equal(t, whole, w.told())
+	require.Positive(t, refused.Load())
+}
+
+func TestOneWorksAndTheOtherTakesOver(t *testing.T) {
+	w := newWorld(t)
+	panes := story(t, 34)
+	whole, decisions := alone(t, panes)
+	one, two := w.evaluator(), w.evaluator()
+	stopOne := run(one)
+	w.write(panes[:100]...)
+	require.Eventually(t, func() bool { s := w.newest(); return s != nil && s.Decisions > 0 }, time.Minute, 5*time.Millisecond)
+	stopTwo := run(two)
+	require.Eventually(t, func() bool { return one.Ready() == nil && two.Ready() == nil }, time.Minute, 5*time.Millisecond)
+	w.write(panes[100:150]...)
+	require.NoError(t, stopOne())
+	w.write(panes[150:]...)
+	w.evaluated(decisions)
+	require.NoError(t, stopTwo())
+	require.Equal(t, whole, w.told())
+}
+
+func TestSilenceIsToldAndTakenBack(t *testing.T) {
+	w := newWorld(t)
+	city := newCity(shippedChampion(t), 40)
+	var ahead atomic.Int64
+	e := w.evaluator(func(c *Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	stop := run(e)
+	w.write(city.pane(10))
+	w.evaluated(10)
+	require.Empty(t, w.told())
+	ahead.Store(int64(6 * time.Minute))
+	require.Eventually(t, func() bool { return slices.Equal(w.told(), []string{"firing no-decisions"}) }, time.Minute, 5*time.Millisecond)
+	require.Equal(t, drift.Act, w.newest().State)
+	w.write(city.pane(10))
+	require.Eventually(t, func() bool { return len(w.told()) > 1 }, time.Minute, 5*time.Millisecond)
+	require.Equal(t, []string{"firing no-decisions", "resolved no-decisions"}, w.told()[:2])
+	require.NoError(t, stop())
+}
+
+func TestAnotherChampionIsAnnounced(t *testing.T) {
+	w := newWorld(t)
+	city := newCity(shippedChampion(t), 41)
+	next := shippedChampion(t)
+	next.ModelVersion, next.Digest = "next", "sha256:next"
+	var champion atomic.Pointer[Champion]
+	champion.Store(shippedChampion(t))
+	stop := run(w.evaluator(func(c *Config) { c.Champion = champion.Load }))
+	city.move("pay_0", 3)
+	w.write(city.pane(500), city.pane(500))
+	w.evaluated(1000)
+	require.Equal(t, []string{"firing drift/pay_0"}, w.told())
+	champion.Store(next)
+	require.Eventually(t, func() bool { return w.newest().Reference.ModelVersion == "next" }, time.Minute, 5*time.Millisecond)
+	require.Equal(t, []string{"firing drift/pay_0", "resolved drift/pay_0"}, w.told())
+	require.Zero(t, w.newest().Windows[0].Decisions)
+	city.champion = next
+	w.write(city.pane(300))
+	require.Equal(t, int64(300), w.evaluated(1300).Windows[0].Decisions)
+	require.NoError(t, stop())
+}
+
+func TestWithoutAModelItWaits(t *testing.T) {
+	w := newWorld(t)
+	var champion atomic.Pointer[Champion]
+	e := w.evaluator(func(c *Config) { c.Champion = champion.Load })
+	stop := run(e)
+	require.Eventually(t, func() bool {
+		err := e.Ready()
+		return err != nil && err.Error() == "no model serves: release one and route to it"
+	}, time.Minute, 5*time.Millisecond)
+	champion.Store(shippedChampion(t))
+	require.Eventually(t, func() bool { return e.Ready() == nil && w.newest() != nil }, time.Minute, 5*time.Millisecond)
+	require.NoError(t, stop())
+}
+
+func TestAPaneThatIsNoneIsCountedAndSkipped(t *testing.T) {
+	w := newWorld(t)
+	city := newCity(shippedChampion(t), 42)
+	e := w.evaluator()
+	stop := run(e)
+	require.NoError(t, w.client.BeginTransaction())
+	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.DriftPanes, Value: []byte("{")}).FirstErr())
+	require.NoError(t, w.client.EndTransaction(t.Context(), kgo.TryCommit))
+	w.write(city.pane(10))
+	w.evaluated(10)
+	require.NoError(t, stop())
+}
+
+func TestAMissingTopicEndsIt(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	w := &world{t: t, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t"}}
+	require.ErrorContains(t, w.evaluator().Run(t.Context()), "creditstream topics apply")
+}

@@ -1,0 +1,307 @@
+package evaluate
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/sequential"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// mostVersions is how many versions' outcomes are kept: those with the newest.
+const mostVersions = 8
+
+// limits are what a judge waits for.
+type limits struct {
+	blockTime time.Duration // that a block takes at least, by when its panes were appended
+	minFiring time.Duration // that a drift alert lasts at least, by when was decided
+	quiet     time.Duration // without a decision, after which that is an alert
+
+	leavePerformance bool // to the status: no alert
+}
+
+// judge folds panes in the order of the log into what fires and resolves. The
+// same panes give the same alerts, wherever it stopped and went on meanwhile.
+type judge struct {
+	limits   limits
+	champion *Champion
+	tests    []*stream // the features in order, then the score, then the decisions
+	past     []blockSpan
+	block    *Tally            // not yet full
+	opened   schemas.Timestamp // when the block's first pane was appended
+
+	performance map[string]*performance // by model version
+	alerts      alerts
+
+	next                               int64             // offset behind the last pane folded
+	decisions                          int64             // folded in all
+	newest                             schemas.Timestamp // bucket of the newest decision, 0: none
+	seen                               schemas.Timestamp // when a decision was last appended, or began to be waited for
+	read, matched, unmatched, repeated int64             // outcomes
+}
+
+// stream is one thing that is tested.
+type stream struct {
+	name    string
+	test    sequential.Test
+	reading sequential.Reading
+}
+
+// blockSpan is when a block was, and its decisions by protected group.
+type blockSpan struct {
+	From      schemas.Timestamp        `json:"from"`
+	To        schemas.Timestamp        `json:"to"`
+	Decisions int64                    `json:"decisions"`
+	Groups    map[string]drift.Decided `json:"groups,omitempty"`
+}
+
+func newJudge(l limits, c *Champion) *judge {
+	j := &judge{limits: l, performance: map[string]*performance{}, alerts: alerts{}}
+	j.begin(c)
+	return j
+}
+
+// begin compares with a champion's reference from now on, from nothing.
+func (j *judge) begin(c *Champion) {
+	j.champion, j.block, j.tests, j.past = c, NewTally(c.Reference), nil, nil
+	names, cells := Cells(c)
+	for i, name := range names {
+		j.tests = append(j.tests, &stream{name: name, test: sequential.Test{Cells: cells[i]}})
+	}
+}
+
+// serve takes up a champion. Another reference begins anew whatever is compared
+// with it, another policy what it decides; alerts that were about the old one are
+// taken back.
+func (j *judge) serve(c *Champion, now schemas.Timestamp) (told []schemas.Alert) {
+	before := j.champion
+	switch {
+	case before.Digest != c.Digest || before.ModelVersion != c.ModelVersion:
+		told = j.takeBack("drift/", now)
+		j.begin(c)
+	case before.Policy.Version != c.Policy.Version:
+		if a := j.alerts.resolve(driftAlert(decisionsName), now); a != nil {
+			told = append(told, *a)
+		}
+		j.champion = c
+		last := len(j.tests) - 1
+		j.tests[last] = &stream{name: decisionsName, test: sequential.Test{Cells: decisionCells(&c.Reference.Scores, c.Policy)}}
+		j.block.Decided = drift.Decided{}
+	}
+	return told
+}
+
+// takeBack resolves every alert whose name begins so.
+func (j *judge) takeBack(prefix string, now schemas.Timestamp) (told []schemas.Alert) {
+	for _, name := range slices.Sorted(maps.Keys(j.alerts)) {
+		if strings.HasPrefix(name, prefix) {
+			if a := j.alerts.resolve(name, now); a != nil {
+				told = append(told, *a)
+			}
+		}
+	}
+	return told
+}
+
+// fold counts one pane that was appended then and returns the alerts it changes.
+// known is false where the pane is of another reference.
+func (j *judge) fold(p *drift.Pane, offset int64, appended, now schemas.Timestamp) (told []schemas.Alert, known bool) {
+	j.next, known = offset+1, true
+	if p.Decisions > 0 {
+		j.seen = max(j.seen, appended)
+		j.newest = max(j.newest, p.Bucket)
+		j.decisions += p.Decisions
+		if a := j.alerts.resolve(noDecisions, now); a != nil {
+			told = append(told, *a)
+		}
+		if j.block.Decisions == 0 {
+			j.opened = appended
+		}
+		known = j.block.Add(p, j.champion)
+		if j.block.Decisions >= sequential.BlockSize && appended-j.opened >= micros(j.limits.blockTime) {
+			told = append(told, j.closeBlock(now)...)
+		}
+	}
+	j.read += p.Read
+	j.matched += p.Matched
+	j.unmatched += p.NoMatch
+	j.repeated += p.Repeated
+	return append(told, j.foldOutcomes(p, now)...), known
+}
+
+// closeBlock looks at everything that is tested.
+func (j *judge) closeBlock(now schemas.Timestamp) (told []schemas.Alert) {
+	b := j.block
+	j.block = NewTally(j.champion.Reference)
+	j.past = keepLast(append(j.past, blockSpan{b.From, b.To, b.Decisions, b.Groups}), sequential.Blocks)
+	for i, s := range j.tests {
+		bins := decided(b)
+		switch {
+		case i < len(b.Features):
+			bins = b.Features[i]
+		case s.name == scoreName:
+			bins = b.Scores
+		}
+		s.reading = s.test.Add(bins)
+	}
+	for _, s := range j.tests {
+		figures := j.figures(driftAlert(s.name), now)
+		figures.Statistic, figures.Value, figures.Threshold = "evidence", s.reading.Evidence, sequential.Act
+		figures.Window = windowOf("blocks", j.past[len(j.past)-s.reading.Back:])
+		figures.Contributors = j.contributors(s)
+		figures.ModelVersions = b.versions()
+		over := func(told *schemas.Alert) bool { return b.To-told.Window.To >= micros(j.limits.minFiring) }
+		a := j.alerts.look(figures, s.reading.Evidence >= sequential.Act, s.reading.Gone, over)
+		if a == nil {
+			continue
+		}
+		told = append(told, *a)
+		if a.State == schemas.AlertResolved { // what was counted during it must not be told again
+			s.test.Forget()
+			s.reading = s.test.Read()
+		}
+	}
+	return append(told, j.lookAtGroups(b.versions(), now)...)
+}
+
+// contributors are the features that have moved most, the one in question first.
+func (j *judge) contributors(of *stream) []schemas.Contributor {
+	list := []schemas.Contributor{}
+	for _, s := range j.tests[:len(j.champion.Reference.Features)] {
+		if s.reading.PSI >= sequential.Floor && s.reading.Evidence >= sequential.Watch {
+			list = append(list, schemas.Contributor{Feature: s.name, PSI: s.reading.PSI})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b schemas.Contributor) int {
+		if (a.Feature == of.name) != (b.Feature == of.name) {
+			if a.Feature == of.name {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(b.PSI, a.PSI)
+	})
+	return list[:min(len(list), mostContributors)]
+}
+
+// lookAtGroups judges fairness over the blocks that are kept.
+func (j *judge) lookAtGroups(versions []string, now schemas.Timestamp) (told []schemas.Alert) {
+	sum := map[string]drift.Decided{}
+	for _, b := range j.past {
+		for g, d := range b.Groups {
+			sum[g] = plus(sum[g], d)
+		}
+	}
+	there := map[string]bool{}
+	for _, g := range fairness(sum) {
+		name := fairnessAlert(groupName(g.Attribute, g.Group))
+		there[name] = true
+		figures := j.figures(name, now)
+		figures.Statistic, figures.Value, figures.Threshold = "approval_ratio", g.Ratio, fourFifths
+		figures.Window = windowOf("blocks", j.past)
+		figures.ModelVersions = versions
+		always := func(*schemas.Alert) bool { return true }
+		if a := j.alerts.look(figures, g.State == drift.Act, g.State == drift.Quiet, always); a != nil {
+			told = append(told, *a)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(j.alerts)) { // a group that does not come any more
+		if strings.HasPrefix(name, "fairness/") && !there[name] {
+			if a := j.alerts.resolve(name, now); a != nil {
+				told = append(told, *a)
+			}
+		}
+	}
+	return told
+}
+
+// foldOutcomes counts what became of loans.
+func (j *judge) foldOutcomes(p *drift.Pane, now schemas.Timestamp) (told []schemas.Alert) {
+	full := map[string]bool{}
+	for i := range p.Outcomes {
+		o := &p.Outcomes[i]
+		of := j.performance[o.ModelVersion]
+		if of == nil {
+			of = &performance{}
+			j.performance[o.ModelVersion] = of
+		}
+		if of.add(o, p.Bucket, p.Bucket+schemas.Timestamp(p.Width*1e6)) {
+			full[o.ModelVersion] = true
+		}
+	}
+	for _, version := range slices.Sorted(maps.Keys(full)) {
+		r := j.performance[version].look()
+		figures := j.figures(performanceAlert(version), now)
+		figures.Statistic, figures.Value, figures.Threshold, figures.Window = r.statistic, r.value, r.threshold, r.window
+		figures.ModelVersions = []string{version}
+		figures.Contributors = j.contributors(&stream{})
+		if before := j.alerts[figures.Alert]; r.statistic == "" && before != nil { // nothing is off any more
+			figures.Statistic, figures.Value, figures.Threshold, figures.Window = before.Statistic, before.Value, before.Threshold, before.Window
+		}
+		always := func(*schemas.Alert) bool { return true }
+		if a := j.alerts.look(figures, r.evidence >= performanceAct && !j.limits.leavePerformance, r.gone, always); a != nil {
+			told = append(told, *a)
+			if a.State == schemas.AlertResolved {
+				j.performance[version].Past, j.performance[version].reading = nil, performanceReading{gone: true}
+			}
+		}
+	}
+	for len(j.performance) > mostVersions {
+		oldest := slices.MinFunc(slices.Collect(maps.Keys(j.performance)), func(a, b string) int {
+			return cmp.Or(cmp.Compare(j.performance[a].Latest, j.performance[b].Latest), cmp.Compare(a, b))
+		})
+		delete(j.performance, oldest)
+		if a := j.alerts.resolve(performanceAlert(oldest), now); a != nil {
+			told = append(told, *a)
+		}
+	}
+	return told
+}
+
+// silence tells when nothing has been decided for too long. It is asked when every
+// pane there is has been folded.
+func (j *judge) silence(now schemas.Timestamp) *schemas.Alert {
+	if j.seen == 0 {
+		j.seen = now
+	}
+	if now-j.seen < micros(j.limits.quiet) || j.alerts.firing(noDecisions) {
+		return nil
+	}
+	figures := j.figures(noDecisions, now)
+	figures.Reference = ""
+	figures.Statistic, figures.Threshold = "seconds_without_decisions", j.limits.quiet.Seconds()
+	figures.Value = (time.Duration(now-j.seen) * time.Microsecond).Seconds()
+	figures.Window = schemas.AlertWindow{Name: "silence", From: j.seen, To: now}
+	return j.alerts.tell(figures, schemas.AlertFiring)
+}
+
+// figures are what every alert says.
+func (j *judge) figures(name string, now schemas.Timestamp) schemas.Alert {
+	return schemas.Alert{
+		Alert: name, EvaluatedAt: now, Reference: j.champion.Digest, Runbook: runbook,
+		Contributors: []schemas.Contributor{}, ModelVersions: []string{},
+	}
+}
+
+// windowOf is the stretch of some blocks.
+func windowOf(name string, spans []blockSpan) schemas.AlertWindow {
+	w := schemas.AlertWindow{Name: name}
+	for i, s := range spans {
+		if i == 0 {
+			w.From, w.To = s.From, s.To
+		}
+		w.From, w.To = min(w.From, s.From), max(w.To, s.To)
+		w.Decisions += s.Decisions
+	}
+	return w
+}
+
+func keepLast[T any](list []T, n int) []T {
+	return slices.Delete(list, 0, max(0, len(list)-n))
+}
+
+func micros(d time.Duration) schemas.Timestamp { return schemas.Timestamp(d.Microseconds()) }

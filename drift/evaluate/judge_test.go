@@ -1,0 +1,388 @@
+package evaluate
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/sequential"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+func TestAShiftFiresItsFeatureAndResolves(t *testing.T) {
+	b := newBench(t, 1)
+	b.blocks(20)
+	require.Empty(t, b.told)
+	require.Equal(t, drift.Quiet, b.status().State)
+	b.city.move("limit_bal", 2)
+	b.blocks(4)
+	require.Equal(t, []string{"firing drift/limit_bal"}, b.told)
+	a := b.all[0]
+	require.Equal(t, "evidence", a.Statistic)
+	require.GreaterOrEqual(t, a.Value, a.Threshold)
+	require.Equal(t, "limit_bal", a.Contributors[0].Feature)
+	require.Equal(t, []string{b.judge.champion.ModelVersion}, a.ModelVersions)
+	require.Equal(t, b.judge.champion.Digest, a.Reference)
+	require.Equal(t, "docs/runbook.md#drift", a.Runbook)
+	require.Equal(t, int64(0), a.Window.Decisions%500)
+	s := b.status()
+	require.Equal(t, drift.Act, s.State)
+	require.Equal(t, drift.Act, s.Windows[0].Features[0].State)
+	require.Equal(t, drift.Quiet, s.Windows[0].Features[5].State)
+	b.city.move("limit_bal", 0)
+	b.blocks(12)
+	require.Equal(t, []string{"firing drift/limit_bal", "resolved drift/limit_bal"}, b.told)
+	b.blocks(30)
+	require.Len(t, b.told, 2, "what was counted during the shift is not told again")
+}
+
+func TestAnAlertLastsAWhile(t *testing.T) {
+	b := newBench(t, 2)
+	b.judge.limits.minFiring = 60 * time.Second // sixty panes
+	b.city.move("age", 3)
+	b.blocks(2)
+	b.city.move("age", 0)
+	b.blocks(9)
+	require.Equal(t, []string{"firing drift/age"}, b.told)
+	b.blocks(4)
+	require.Equal(t, []string{"firing drift/age", "resolved drift/age"}, b.told)
+}
+
+func TestABlockTakesItsTime(t *testing.T) {
+	b := newBench(t, 2)
+	b.judge.limits.blockTime = 10 * time.Second
+	for range 10 {
+		b.fold(b.city.pane(1000))
+	}
+	require.Empty(t, b.judge.past)
+	b.fold(b.city.pane(1000))
+	require.Len(t, b.judge.past, 1)
+	require.Equal(t, int64(11_000), b.judge.past[0].Decisions)
+}
+
+func TestMissingValuesFireTheirFeature(t *testing.T) {
+	b := newBench(t, 3)
+	for range 10 {
+		p := b.city.pane(100)
+		for range 5 { // a twentieth at least
+			for i := range p.Features[4].Bins {
+				if p.Features[4].Bins[i] > 0 {
+					p.Features[4].Bins[i]--
+					p.Features[4].Missing++
+					break
+				}
+			}
+		}
+		b.fold(p)
+	}
+	require.Equal(t, []string{"firing drift/age"}, b.told)
+	require.InDelta(t, 0.05, b.status().Windows[0].Features[4].Missing, 0.001)
+}
+
+func TestScoresAndDecisionsAreComparedWithTheReference(t *testing.T) {
+	b := newBench(t, 4)
+	b.city.scores = sums(b.city.champion.Reference.Scores.Counts, 4)
+	b.blocks(3)
+	require.ElementsMatch(t, []string{"firing drift/score", "firing drift/decisions"}, b.told)
+}
+
+func TestAnotherPolicyIsComparedWithWhatItDecides(t *testing.T) {
+	b := newBench(t, 5)
+	b.blocks(3)
+	text := "threshold: 0.5\napprove_below: 0.10\ndecline_from: 0.30\nmax_missing: 3\npoints: {base: 600, base_odds: 50, pdo: 20}\n"
+	policy, err := schemas.ParsePolicy(text)
+	require.NoError(t, err)
+	c := *b.judge.champion
+	c.Policy = policy
+	b.city.champion = &c
+	b.hear(b.judge.serve(&c, b.city.at))
+	b.blocks(10)
+	require.Empty(t, b.told)
+	c.Policy = b.judge.champion.Policy
+	old := shippedChampion(t)
+	b.city.champion = old // decides by the policy before
+	b.blocks(3)
+	require.Equal(t, []string{"firing drift/decisions"}, b.told)
+	b.hear(b.judge.serve(old, b.city.at))
+	require.Equal(t, []string{"firing drift/decisions", "resolved drift/decisions"}, b.told)
+}
+
+func TestAnotherChampionBeginsAnew(t *testing.T) {
+	b := newBench(t, 6)
+	b.city.move("pay_0", 3)
+	b.blocks(3)
+	require.Equal(t, []string{"firing drift/pay_0"}, b.told)
+	c := shippedChampion(t)
+	c.ModelVersion, c.Digest = "next", "sha256:next"
+	b.hear(b.judge.serve(c, b.city.at))
+	require.Equal(t, []string{"firing drift/pay_0", "resolved drift/pay_0"}, b.told)
+	told, known := b.judge.fold(b.city.pane(1000), b.n, b.city.at, b.city.at)
+	require.False(t, known, "counted over the reference before")
+	require.Empty(t, told)
+	require.Zero(t, b.judge.block.Decisions)
+	require.Equal(t, int64(2500), b.judge.decisions)
+}
+
+func TestSilenceIsToldOnce(t *testing.T) {
+	b := newBench(t, 7)
+	b.blocks(1)
+	last := b.city.at
+	require.Nil(t, b.judge.silence(last+micros(4*time.Minute)))
+	a := b.judge.silence(last + micros(5*time.Minute))
+	require.NotNil(t, a)
+	require.Equal(t, "no-decisions", a.Alert)
+	require.Equal(t, 300.0, a.Value)
+	require.Nil(t, b.judge.silence(last+micros(9*time.Minute)))
+	b.city.at = last + micros(10*time.Minute)
+	b.blocks(1)
+	require.Equal(t, []string{"resolved no-decisions"}, b.told)
+}
+
+func TestAGroupApprovedTooSeldomFires(t *testing.T) {
+	b := newBench(t, 8)
+	b.blocks(10)
+	require.Empty(t, b.told)
+	b.city.lower = 0.5
+	b.blocks(20)
+	require.Contains(t, b.told, "firing fairness/sex/2")
+	require.NotContains(t, b.told, "firing fairness/sex/1")
+	s := b.status()
+	group := s.Windows[1].Groups[1]
+	require.Equal(t, "2", group.Group)
+	require.Less(t, group.Upper, fourFifths)
+	require.Equal(t, drift.Act, group.State)
+	b.city.lower = 0
+	b.blocks(20)
+	require.Contains(t, b.told, "resolved fairness/sex/2")
+}
+
+func TestOutcomesThatAreAsPromisedAreQuiet(t *testing.T) {
+	b := newBench(t, 9)
+	for range 400 {
+		b.fold(b.city.loans(100, func(p float64) float64 { return p }))
+	}
+	require.Empty(t, b.told)
+	s := b.status()
+	require.Equal(t, drift.Quiet, s.State)
+	v := s.Outcomes.Versions[0]
+	require.Equal(t, int64(loanBlocks*loanBlock), v.Loans)
+	require.InDelta(t, v.Expected, v.Observed, 0.02)
+	require.Less(t, v.Lower, v.Observed)
+	require.Greater(t, v.AUC, 0.65)
+	require.Less(t, v.ECE, 0.03)
+	require.InDelta(t, bandCount, len(v.Bands), 3)
+	require.Equal(t, int64(40_000), s.Outcomes.Matched)
+	total := int64(0)
+	for i, band := range v.Bands {
+		total += band.Loans
+		require.Less(t, band.From, band.To)
+		require.LessOrEqual(t, band.Lower, band.Upper)
+		if i > 0 {
+			require.GreaterOrEqual(t, band.From, v.Bands[i-1].To)
+		}
+	}
+	require.Equal(t, v.Loans, total)
+}
+
+func TestScoresThatNoLongerRankFire(t *testing.T) {
+	b := newBench(t, 10)
+	name := performanceAlert(b.judge.champion.ModelVersion)
+	for range 50 {
+		b.fold(b.city.loans(100, func(p float64) float64 { return p }))
+	}
+	require.Empty(t, b.told)
+	for range 80 { // everybody defaults alike, as often as promised on the whole
+		b.fold(b.city.loans(100, func(float64) float64 { return 0.14 }))
+	}
+	require.Equal(t, []string{"firing " + name}, b.told)
+	require.Equal(t, "auc", b.all[0].Statistic)
+	require.Less(t, b.all[0].Value, b.all[0].Threshold)
+	for range 100 {
+		b.fold(b.city.loans(100, func(p float64) float64 { return p }))
+	}
+	require.Equal(t, []string{"firing " + name, "resolved " + name}, b.told)
+}
+
+func TestMoreDefaultsThanPromisedFire(t *testing.T) {
+	b := newBench(t, 11)
+	for range 40 {
+		b.fold(b.city.loans(100, func(p float64) float64 { return min(1, 1.5*p) }))
+	}
+	require.Equal(t, []string{"firing " + performanceAlert(b.judge.champion.ModelVersion)}, b.told)
+	require.Equal(t, "default_rate", b.all[0].Statistic)
+	require.Greater(t, b.all[0].Value, b.all[0].Threshold)
+}
+
+func TestPerformanceMayBeLeftToTheStatus(t *testing.T) {
+	b := newBench(t, 11)
+	b.judge.limits.leavePerformance = true
+	for range 40 {
+		b.fold(b.city.loans(100, func(p float64) float64 { return min(1, 1.5*p) }))
+	}
+	require.Empty(t, b.told)
+	require.Equal(t, drift.Watch, b.status().Outcomes.Versions[0].State)
+}
+
+func TestOldVersionsAreForgotten(t *testing.T) {
+	b := newBench(t, 12)
+	for i := range mostVersions + 3 {
+		p := b.city.loans(10, func(p float64) float64 { return p })
+		for k := range p.Outcomes {
+			p.Outcomes[k].ModelVersion = string(rune('a' + i))
+		}
+		b.fold(p)
+	}
+	require.Len(t, b.judge.performance, mostVersions)
+	require.NotContains(t, b.judge.performance, "a")
+	require.Contains(t, b.judge.performance, string(rune('a'+mostVersions+2)))
+}
+
+// story is a stretch of stream in which something happens of every kind.
+func story(t *testing.T, seed uint64) []*drift.Pane {
+	c := newCity(shippedChampion(t), seed)
+	var panes []*drift.Pane
+	add := func(blocks int) {
+		for range 5 * blocks {
+			panes = append(panes, c.pane(100))
+		}
+		panes = append(panes, c.loans(600, func(p float64) float64 { return min(1, 1.8*p) }))
+	}
+	add(4)
+	c.move("pay_0", 3)
+	add(4)
+	c.move("pay_0", 0)
+	c.lower = 0.6
+	add(14)
+	c.move("limit_bal", -3)
+	add(3)
+	c.move("limit_bal", 0)
+	c.lower = 0
+	add(18)
+	return panes
+}
+
+// Wherever an evaluator stops, what it has told and what the next one tells are
+// what one alone tells.
+func TestStoppingAnywhereChangesNothing(t *testing.T) {
+	panes := story(t, 20)
+	tell := func(stop func(i int) bool) (told []string) {
+		c := shippedChampion(t)
+		j := newJudge(testLimits, c)
+		now := noon
+		for i, p := range panes {
+			now += 1e6
+			alerts, _ := j.fold(p, int64(i), now, now)
+			for _, a := range alerts {
+				told = append(told, a.State+" "+a.Alert)
+			}
+			if !stop(i) {
+				continue
+			}
+			status := j.status(nil, now)
+			text, err := json.Marshal(status)
+			require.NoError(t, err)
+			header, err := j.snapshot(0).pack()
+			require.NoError(t, err)
+			var kept drift.Status
+			require.NoError(t, json.Unmarshal(text, &kept))
+			state, err := unpack(header)
+			require.NoError(t, err)
+			require.Equal(t, int64(i+1), state.Next)
+			var back []schemas.Alert
+			j, back = resume(testLimits, shippedChampion(t), state, kept.Alerts, now)
+			require.Empty(t, back)
+			require.Equal(t, status, j.status(nil, now), "what was known is known")
+		}
+		return told
+	}
+	whole := tell(func(int) bool { return false })
+	for _, a := range []string{"drift/pay_0", "drift/limit_bal", "fairness/sex/2"} {
+		require.Contains(t, whole, "firing "+a)
+		require.Contains(t, whole, "resolved "+a)
+	}
+	require.Contains(t, whole, "firing "+performanceAlert(shippedChampion(t).ModelVersion))
+	require.Equal(t, whole, tell(func(int) bool { return true }))
+	rng := rand.New(rand.NewPCG(5, 5))
+	require.Equal(t, whole, tell(func(int) bool { return rng.IntN(7) == 0 }))
+}
+
+func TestResumingUnderAnotherChampionTakesBackWhatWasAboutTheOld(t *testing.T) {
+	b := newBench(t, 21)
+	b.city.move("pay_0", 3)
+	b.blocks(3)
+	state := b.judge.snapshot(0)
+	c := shippedChampion(t)
+	c.Digest = "sha256:next"
+	j, back := resume(testLimits, c, state, b.status().Alerts, b.city.at)
+	require.Len(t, back, 1)
+	require.Equal(t, "drift/pay_0", back[0].Alert)
+	require.Equal(t, schemas.AlertResolved, back[0].State)
+	require.Empty(t, j.past)
+	require.False(t, j.alerts.firing("drift/pay_0"))
+}
+
+func TestAStateThatIsNoneIsRefused(t *testing.T) {
+	_, err := unpack([]byte("nonsense"))
+	require.ErrorContains(t, err, "evaluator state")
+}
+
+func FuzzState(f *testing.F) {
+	b := newBench(&testing.T{}, 1)
+	b.blocks(2)
+	header, err := b.judge.snapshot(3).pack()
+	require.NoError(f, err)
+	f.Add(header)
+	f.Fuzz(func(t *testing.T, header []byte) {
+		state, err := unpack(header)
+		if err != nil {
+			return
+		}
+		j, _ := resume(testLimits, shippedChampion(t), state, nil, noon)
+		j.closeBlock(noon)
+		j.status(nil, noon)
+	})
+}
+
+func TestEvaluationsAreOfWhatIsThere(t *testing.T) {
+	b := newBench(t, 22)
+	b.blocks(30)
+	s := b.status()
+	require.Equal(t, int64(15_000), s.Decisions)
+	require.Equal(t, []string{b.judge.champion.ModelVersion}, s.ModelVersions)
+	names := []string{}
+	for _, w := range s.Windows {
+		names = append(names, w.Name)
+		require.Len(t, w.Features, schemas.NumFeatures)
+		require.InDelta(t, 1, w.Rates.Approve+w.Rates.Refer+w.Rates.Decline, 1e-12)
+		require.InDelta(t, 0.22, w.Rates.DefaultExpected, 0.03)
+		require.Equal(t, float64(sequential.Act), w.Features[0].Threshold)
+	}
+	require.Equal(t, []string{"1000", "10000", "1h", "24h"}, names)
+	require.Equal(t, int64(1000), s.Windows[0].Decisions)
+	require.Equal(t, int64(10_000), s.Windows[1].Decisions)
+	require.Equal(t, int64(15_000), s.Windows[2].Decisions)
+}
+
+func BenchmarkEvaluate(b *testing.B) {
+	bench := newBench(&testing.T{}, 1)
+	bench.blocks(60)
+	b.ReportAllocs()
+	for b.Loop() {
+		bench.status()
+	}
+}
+
+func BenchmarkBlock(b *testing.B) {
+	bench := newBench(&testing.T{}, 1)
+	bench.blocks(20)
+	block := bench.city.pane(500)
+	b.ReportAllocs()
+	for b.Loop() {
+		bench.judge.block.Add(block, bench.judge.champion)
+		bench.judge.closeBlock(noon)
+	}
+}

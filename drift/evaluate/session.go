@@ -1,0 +1,291 @@
+package evaluate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// session is one membership of the group.
+type session struct {
+	parent *Evaluator
+	group  *kgo.GroupTransactSession
+	adm    *kadm.Client
+
+	mu     sync.Mutex // guards what follows: the group's callbacks set it
+	tenure *tenure    // nil: another evaluator works
+	lost   bool       // the panes were owned, and are not any more
+}
+
+// open joins the group. ctx bounds every request of the client.
+func (e *Evaluator) open(ctx context.Context) (*session, error) {
+	s := &session{parent: e}
+	// The group may be joined before the client is returned.
+	returned := make(chan struct{})
+	defer close(returned)
+	gone := func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+		if len(partitions) > 0 {
+			s.lose()
+		}
+	}
+	group, err := kgo.NewGroupTransactSession(append(e.config.Kafka.Options(),
+		kgo.WithContext(ctx),
+		kgo.ConsumerGroup(Group),
+		kgo.ConsumeTopics(e.config.Topics.DriftPanes),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // without the last one's marker the end is never reached
+		kgo.FetchMaxWait(fetchWait),
+		kgo.SessionTimeout(sessionTimeout),
+		kgo.HeartbeatInterval(sessionTimeout/10),
+		kgo.RebalanceTimeout(sessionTimeout),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, o map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+			<-returned
+			return s.assigned(ctx, o)
+		}),
+		kgo.OnPartitionsRevoked(gone),
+		kgo.OnPartitionsLost(gone),
+		// One id for all: whoever takes over ends what the one before left open,
+		// and shuts it out.
+		kgo.TransactionalID(e.transactionalID()),
+		kgo.TransactionTimeout(transactionTimeout),
+		kgo.ProducerLinger(0),
+		kgo.ProducerBatchMaxBytes(1<<20),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("the Kafka client refuses its settings: %w", err)
+	}
+	s.group, s.adm = group, kadm.NewClient(group.Client())
+	return s, nil
+}
+
+func (s *session) lose() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = s.lost || s.tenure != nil
+}
+
+// owned is the tenure, nil while another evaluator works.
+func (s *session) owned() (t *tenure, lost bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tenure, s.lost
+}
+
+// assigned begins a tenure and says where its panes begin. A second one within a
+// session would meet records polled for the first.
+func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	topic := s.parent.config.Topics.DriftPanes
+	if _, ours := offsets[topic]; !ours {
+		return offsets, nil
+	}
+	if t, _ := s.owned(); t != nil {
+		s.lose()
+		return offsets, nil
+	}
+	if _, _, err := s.group.Client().ProducerID(ctx); err != nil {
+		return nil, fmt.Errorf("taking transactional id %s: %w", s.parent.transactionalID(), err)
+	}
+	t, err := s.parent.takeOver(ctx, s.adm)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tenure = t
+	offsets[topic][0] = kgo.NewOffset().At(t.next)
+	return offsets, nil
+}
+
+// leave hands the panes over at once.
+func (s *session) leave(cut context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := s.group.Client().LeaveGroupContext(ctx); err != nil && !errors.Is(err, kerr.UnknownMemberID) {
+		s.parent.config.Log.Warn("could not leave the group", "group", Group, "error", err)
+		cut()
+	}
+	s.group.Close()
+	cut()
+}
+
+// worked says whether this session wrote a status.
+func (s *session) worked() bool {
+	t, _ := s.owned()
+	return t != nil && !t.written.IsZero()
+}
+
+var errLost = errors.New("another evaluator has taken over")
+
+// work is a member of the group until ctx ends. worked says whether it wrote a
+// status.
+func (e *Evaluator) work(ctx context.Context) (worked bool, err error) {
+	// SIGTERM must not reach the client: it finishes the transaction begun.
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	s, err := e.open(requests)
+	if err != nil {
+		cut()
+		return false, err
+	}
+	defer s.leave(cut)
+	defer e.metrics.forget()
+	due := time.Now()
+	for {
+		poll, cancel := context.WithDeadline(ctx, due)
+		fetches := s.group.PollRecords(poll, maxPoll)
+		cancel()
+		if ctx.Err() != nil {
+			return s.worked(), nil
+		}
+		if err := failed(fetches); err != nil {
+			return s.worked(), err
+		}
+		t, lost := s.owned()
+		if lost {
+			return s.worked(), errLost
+		}
+		if t != nil {
+			fetches.EachRecord(func(r *kgo.Record) { e.fold(t, r) })
+		}
+		if time.Now().Before(due) {
+			continue
+		}
+		due = time.Now().Add(e.config.Tick)
+		if err := s.tick(ctx, t); err != nil {
+			return s.worked(), err
+		}
+	}
+}
+
+// failed is the first error of a poll that the client does not get over by itself.
+func failed(fetches kgo.Fetches) error {
+	for _, f := range fetches.Errors() {
+		_, session := errors.AsType[*kgo.ErrGroupSession](f.Err)
+		if errors.Is(f.Err, context.DeadlineExceeded) || kerr.IsRetriable(f.Err) || session && !isPermanent(f.Err) {
+			continue
+		}
+		return fmt.Errorf("reading %s/%d: %w", f.Topic, f.Partition, f.Err)
+	}
+	return nil
+}
+
+// tick evaluates, unless there is nothing new.
+func (s *session) tick(ctx context.Context, t *tenure) error {
+	e := s.parent
+	switch {
+	case t == nil:
+		if _, generation := s.group.Client().GroupMetadata(); generation < 0 {
+			e.note(fmt.Errorf("not a member of group %s yet", Group))
+		} else {
+			e.note(nil) // it waits for the one that works
+		}
+		return nil
+	case t.rebuilding():
+		e.note(fmt.Errorf("reading the panes of its windows again, %d left", t.judge.next-t.next))
+		return nil
+	}
+	e.serve(t)
+	if err := e.quiet(ctx, t, s.adm); err != nil {
+		return fmt.Errorf("looking for the end of the panes: %w", err)
+	}
+	if !t.changed && e.config.Now().Sub(t.written) < e.config.Every {
+		return nil
+	}
+	return s.write(ctx, t)
+}
+
+// write evaluates and puts status, alerts and offsets into one transaction.
+func (s *session) write(ctx context.Context, t *tenure) error {
+	e := s.parent
+	began := time.Now()
+	now := e.config.Now()
+	status := t.judge.status(t.views, schemas.At(now))
+	e.metrics.evaluation.Observe(time.Since(began).Seconds())
+	records, err := e.records(t, status)
+	if err != nil {
+		return err
+	}
+	// SIGTERM ends the evaluating, never a transaction.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	if err := s.group.Begin(); err != nil {
+		return err
+	}
+	promise := kgo.AbortingFirstErrPromise(s.group.Client())
+	for _, r := range records {
+		s.group.Produce(ctx, r, promise.Promise())
+	}
+	if err := s.group.Client().Flush(ctx); err != nil {
+		return fmt.Errorf("producing: %w", err)
+	}
+	cause := promise.Err()
+	committed, err := s.group.End(ctx, kgo.TransactionEndTry(cause == nil))
+	if err = errors.Join(cause, err); err != nil {
+		return fmt.Errorf("writing the status: %w", err)
+	}
+	if !committed { // the group rebalanced: it is known at the next tick whether this one still owns the panes
+		e.metrics.aborts.Inc()
+		return nil
+	}
+	told, before := t.told, []schemas.Alert(nil)
+	if t.written.IsZero() { // what the owner before wrote last may not have reached whoever is told
+		before = earlier(status, told)
+	}
+	t.told, t.changed, t.written = nil, false, now
+	e.metrics.show(status)
+	e.note(nil)
+	e.tell(told, before)
+	return nil
+}
+
+// earlier are the alerts of a status that are not among those told.
+func earlier(status *drift.Status, told []schemas.Alert) (before []schemas.Alert) {
+	for _, a := range status.Alerts {
+		if !slices.ContainsFunc(told, func(t schemas.Alert) bool { return t.Alert == a.Alert.Alert }) {
+			before = append(before, a.Alert)
+		}
+	}
+	return before
+}
+
+// tell says what is in the log now, and again what was there before.
+func (e *Evaluator) tell(told, before []schemas.Alert) {
+	for _, a := range told {
+		e.metrics.told.WithLabelValues(a.State).Inc()
+		e.config.Log.Warn("drift alert", "alert", a.Alert, "state", a.State, "statistic", a.Statistic, "value", a.Value, "threshold", a.Threshold)
+	}
+	if all := append(before, told...); e.config.Notifier != nil && len(all) > 0 {
+		e.config.Notifier.Notify(all)
+	}
+}
+
+// records are a status with the state to go on from, and the alerts not yet told.
+func (e *Evaluator) records(t *tenure, status *drift.Status) ([]*kgo.Record, error) {
+	value, err := json.Marshal(status)
+	if err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	state, err := t.judge.snapshot(t.oldest()).pack()
+	if err != nil {
+		return nil, err
+	}
+	records := []*kgo.Record{{Topic: e.config.Topics.DriftStatus, Value: value, Headers: []kgo.RecordHeader{{Key: headerState, Value: state}}}}
+	for i := range t.told {
+		a := &t.told[i]
+		records = append(records, &kgo.Record{Topic: e.config.Topics.DriftAlerts, Key: []byte(a.Alert), Value: schemas.AppendAlert(nil, a)})
+	}
+	return records, nil
+}

@@ -1,0 +1,134 @@
+package evaluate
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/sequential"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// headerState is the header of a status record that holds what a judge needs to go
+// on from there; its alerts are in the status itself.
+const headerState = "evaluator-state"
+
+// mostState bounds what a header unpacks to.
+const mostState = 16 << 20
+
+// snapshot is a judge between two panes.
+type snapshot struct {
+	Next   int64 `json:"next"`   // offset of the first pane that it has not folded
+	Oldest int64 `json:"oldest"` // offset of the first pane that a window needs
+
+	Reference    string                  `json:"reference"`
+	ModelVersion string                  `json:"model_version"`
+	Policy       string                  `json:"policy"`
+	Block        *Tally                  `json:"block"`
+	Opened       schemas.Timestamp       `json:"opened"`
+	Tests        map[string][][]int64    `json:"tests"` // cells of each block that is looked back at
+	Past         []blockSpan             `json:"past"`
+	Performance  map[string]*performance `json:"performance"`
+
+	Newest    schemas.Timestamp `json:"newest"`
+	Seen      schemas.Timestamp `json:"seen"`
+	Decisions int64             `json:"decisions"`
+	Read      int64             `json:"read"`
+	Matched   int64             `json:"matched"`
+	Unmatched int64             `json:"unmatched"`
+	Repeated  int64             `json:"repeated"`
+}
+
+// snapshot is what the judge would go on from.
+func (j *judge) snapshot(oldest int64) *snapshot {
+	s := &snapshot{
+		Next: j.next, Oldest: oldest,
+		Reference: j.champion.Digest, ModelVersion: j.champion.ModelVersion, Policy: j.champion.Policy.Version,
+		Block: j.block, Opened: j.opened, Tests: map[string][][]int64{}, Past: j.past, Performance: j.performance,
+		Newest: j.newest, Seen: j.seen, Decisions: j.decisions,
+		Read: j.read, Matched: j.matched, Unmatched: j.unmatched, Repeated: j.repeated,
+	}
+	for _, t := range j.tests {
+		s.Tests[t.name] = t.test.Past
+	}
+	return s
+}
+
+// resume is a judge that goes on from a snapshot and the alerts told by then. What
+// was compared with another reference than the champion's begins anew: serve says
+// what that takes back.
+func resume(l limits, c *Champion, s *snapshot, told []drift.AlertStatus, now schemas.Timestamp) (*judge, []schemas.Alert) {
+	j := newJudge(l, c)
+	j.next, j.newest, j.seen, j.decisions = s.Next, s.Newest, s.Seen, s.Decisions
+	j.read, j.matched, j.unmatched, j.repeated = s.Read, s.Matched, s.Unmatched, s.Repeated
+	for i := range told {
+		j.alerts[told[i].Alert.Alert] = &told[i]
+	}
+	for version, p := range s.Performance {
+		j.performance[version] = p
+		p.look()
+	}
+	if s.Reference != c.Digest || s.ModelVersion != c.ModelVersion || s.Block == nil || !s.Block.fits(c.Reference) {
+		return j, j.takeBack("drift/", now)
+	}
+	j.block, j.opened, j.past = s.Block.clone(c.Reference), s.Opened, s.Past
+	var back []schemas.Alert
+	for _, t := range j.tests {
+		if t.name == decisionsName && s.Policy != c.Policy.Version {
+			j.block.Decided = drift.Decided{}
+			if a := j.alerts.resolve(driftAlert(decisionsName), now); a != nil {
+				back = append(back, *a)
+			}
+			continue
+		}
+		if past := s.Tests[t.name]; t.test.Cells.Fit(past) && len(past) <= sequential.Blocks && len(past) <= len(s.Past) {
+			t.test.Past = past
+		}
+		t.reading = t.test.Read()
+	}
+	return j, back
+}
+
+// pack is the snapshot as it stands in the header.
+func (s *snapshot) pack() ([]byte, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("evaluator state: %w", err)
+	}
+	var out bytes.Buffer
+	w, err := flate.NewWriter(&out, flate.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(text); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// unpack reads what pack wrote.
+func unpack(header []byte) (*snapshot, error) {
+	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(header)), mostState+1))
+	if err != nil {
+		return nil, fmt.Errorf("evaluator state: %w", err)
+	}
+	if len(text) > mostState {
+		return nil, fmt.Errorf("evaluator state: unpacks to more than %d bytes", mostState)
+	}
+	s := &snapshot{}
+	if err := json.Unmarshal(text, s); err != nil {
+		return nil, fmt.Errorf("evaluator state: %w", err)
+	}
+	for version, p := range s.Performance {
+		if p == nil {
+			return nil, fmt.Errorf("evaluator state: performance of %s is null", version)
+		}
+	}
+	return s, nil
+}

@@ -1,0 +1,80 @@
+package evaluate
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/sequential"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// status is everything that is known at this moment.
+func (j *judge) status(views []*view, now schemas.Timestamp) *drift.Status {
+	s := &drift.Status{
+		EvaluatedAt: now, State: drift.Quiet,
+		Reference:    drift.ReferenceInfo{Digest: j.champion.Digest, ModelVersion: j.champion.ModelVersion, Rows: j.champion.Reference.Rows},
+		LastDecision: j.newest, Decisions: j.decisions, Windows: []drift.WindowStatus{},
+		Outcomes: drift.OutcomeStatus{
+			Read: j.read, Matched: j.matched, Unmatched: j.unmatched, Duplicate: j.repeated, Versions: []drift.PerformanceStatus{},
+		},
+	}
+	versions := map[string]bool{}
+	for _, v := range views {
+		t := v.sum(now)
+		w := Compare(v.Name, t, j.champion)
+		j.decide(&w)
+		s.Windows = append(s.Windows, w)
+		s.State = worse(s.State, w.State)
+		for version := range t.Versions {
+			versions[version] = true
+		}
+	}
+	s.ModelVersions = slices.AppendSeq([]string{}, maps.Keys(versions))
+	slices.Sort(s.ModelVersions)
+	for _, version := range slices.Sorted(maps.Keys(j.performance)) {
+		p := j.performance[version].status(version, j.alerts.firing(performanceAlert(version)))
+		s.Outcomes.Versions = append(s.Outcomes.Versions, p)
+		s.State = worse(s.State, p.State)
+	}
+	s.Alerts = j.alerts.list(now)
+	for _, a := range s.Alerts {
+		if a.State == schemas.AlertFiring {
+			s.State = drift.Act
+		}
+	}
+	return s
+}
+
+// decide puts what the tests say in place of what one look at the window says: it
+// is the same in every window, whose own figures are beside it.
+func (j *judge) decide(w *drift.WindowStatus) {
+	w.State = drift.Quiet
+	said := func(t *stream) (state string, evidence float64) {
+		switch {
+		case j.alerts.firing(driftAlert(t.name)):
+			state = drift.Act
+		case t.reading.Evidence >= sequential.Watch:
+			state = drift.Watch
+		default:
+			state = drift.Quiet
+		}
+		w.State = worse(w.State, state)
+		return state, t.reading.Evidence
+	}
+	n := len(w.Features)
+	for i := range w.Features {
+		w.Features[i].State, w.Features[i].Evidence = said(j.tests[i])
+	}
+	w.Score.State, w.Score.Evidence = said(j.tests[n])
+	w.Rates.State, w.Rates.Evidence = said(j.tests[n+1])
+	for i, g := range w.Groups {
+		switch {
+		case j.alerts.firing(fairnessAlert(groupName(g.Attribute, g.Group))):
+			w.Groups[i].State = drift.Act
+		case g.State == drift.Act:
+			w.Groups[i].State = drift.Watch // in this window, not in the blocks that are judged
+		}
+		w.State = worse(w.State, w.Groups[i].State)
+	}
+}

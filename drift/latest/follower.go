@@ -1,0 +1,130 @@
+package latest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// ErrNone says that nothing has been evaluated yet.
+var ErrNone = errors.New("no drift status yet: is `creditstream drift` running?")
+
+var errReading = errors.New("the drift status has not been read yet")
+
+// Pauses after a failure.
+const firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
+
+// Follower knows the newest status for as long as it runs. It is a
+// lifecycle.Component that fails nothing: who serves decisions does so without it.
+type Follower struct {
+	kafka  kafka.Config
+	topics schemas.Topics
+	log    *slog.Logger
+
+	mu     sync.Mutex // guards what follows
+	newest *Record
+	err    error // why there is none
+}
+
+// NewFollower returns a Follower that is not running yet.
+func NewFollower(c kafka.Config, topics schemas.Topics, log *slog.Logger) *Follower {
+	return &Follower{kafka: c, topics: topics, log: log, err: errReading}
+}
+
+// Newest is the newest status. Without one the error is ErrNone, or says why it
+// cannot be known; one that was known stays while the topic is away.
+func (f *Follower) Newest() (*Record, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.newest == nil {
+		return nil, f.err
+	}
+	return f.newest, nil
+}
+
+func (f *Follower) set(r *Record, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r != nil {
+		f.newest = r
+	}
+	f.err = err
+}
+
+// Name is part of lifecycle.Component.
+func (*Follower) Name() string { return "drift-status" }
+
+// Ready is part of lifecycle.Component.
+func (*Follower) Ready() error { return nil }
+
+// Run is part of lifecycle.Component.
+func (f *Follower) Run(ctx context.Context) error {
+	pause := firstPause
+	for warned := false; ctx.Err() == nil; {
+		read, err := f.follow(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		err = f.kafka.Explain(err)
+		f.set(nil, err)
+		if read {
+			pause, warned = firstPause, false
+		}
+		if !warned {
+			f.log.Warn("the drift status cannot be read; trying again", "error", err)
+			warned = true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, longestPause)
+	}
+	return nil
+}
+
+// follow reads from the newest status on until something fails.
+func (f *Follower) follow(ctx context.Context) (read bool, err error) {
+	newest, next, err := Read(ctx, f.kafka, f.topics)
+	if err != nil {
+		return false, err
+	}
+	f.set(newest, ErrNone)
+	client, err := kgo.NewClient(append(f.kafka.Options(),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{f.topics.DriftStatus: {partition: kgo.NewOffset().At(next)}}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	)...)
+	if err != nil {
+		return true, err
+	}
+	defer client.Close()
+	for {
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil {
+			return true, nil
+		}
+		for _, e := range fetches.Errors() {
+			if !kerr.IsRetriable(e.Err) {
+				return true, fmt.Errorf("reading %s: %w", f.topics.DriftStatus, e.Err)
+			}
+		}
+		var last *kgo.Record
+		fetches.EachRecord(func(r *kgo.Record) { last = r })
+		if last == nil {
+			continue
+		}
+		if one, err := decode(last.Value); err == nil { // what is no status is passed over
+			f.set(one, nil)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+// Package latest finds what the evaluator of drift said last.
+package latest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// Record is a status as it stands on its topic. It is not to be changed.
+type Record struct {
+	Status drift.Status
+	JSON   []byte
+}
+
+// decode reads a record's value.
+func decode(value []byte) (*Record, error) {
+	r := &Record{JSON: bytes.Clone(value)}
+	if err := json.Unmarshal(r.JSON, &r.Status); err != nil {
+		return nil, fmt.Errorf("drift status: %w", err)
+	}
+	return r, nil
+}
+
+// partition is the only one of the topic.
+const partition = 0
+
+// firstLook is how many offsets before the end are looked at first: a status and
+// its transaction's marker take two.
+const firstLook = 8
+
+// Read is the newest committed status, nil where there is none. next is the offset
+// behind what was read.
+func Read(ctx context.Context, c kafka.Config, topics schemas.Topics) (newest *Record, next int64, err error) {
+	client, err := c.Connect(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer client.Close()
+	adm, topic := kadm.NewClient(client), topics.DriftStatus
+	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(topic)); err != nil {
+		return nil, 0, c.Explain(err)
+	}
+	starts, err := kafka.Listed(adm.ListStartOffsets(ctx, topic))
+	if err != nil {
+		return nil, 0, err
+	}
+	ends, err := kafka.Listed(adm.ListCommittedOffsets(ctx, topic))
+	if err != nil {
+		return nil, 0, err
+	}
+	start, end := starts[topic][partition].Offset, ends[topic][partition].Offset
+	// Backwards, until there is one: markers and aborted records hand out nothing.
+	for to, look := end, int64(firstLook); newest == nil && to > start; look *= 4 {
+		from := max(start, to-look)
+		err := c.Quiet().ReadCommitted(ctx, kafka.Spans{topic: {partition: {From: from, To: to}}}, kafka.Sink{Each: func(r *kgo.Record) error {
+			if one, err := decode(r.Value); err == nil { // what is no status is passed over
+				newest = one
+			}
+			return nil
+		}})
+		if err != nil {
+			return nil, 0, c.Explain(err)
+		}
+		to = from
+	}
+	return newest, end, nil
+}

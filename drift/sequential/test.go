@@ -1,0 +1,104 @@
+// Package sequential decides whether a stream has left its reference: one test,
+// looked at after every block of decisions, whose false alarms are a setting and
+// not a consequence of how often one looks (docs/decisions).
+package sequential
+
+import (
+	"github.com/creditstream/creditstream/drift/statistic"
+)
+
+const (
+	// BlockSize is the least number of decisions in a block.
+	BlockSize = 500
+	// Blocks is how many are looked back at.
+	Blocks = 16
+	// recent is how many an end of drift is told from.
+	recent = 4
+)
+
+// The setting that make bench-drift measures.
+const (
+	// Act is the evidence from which a shift is one: -log10 of the probability that
+	// a difference as large comes of chance, for one feature at one look.
+	Act = 8
+	// Watch is the evidence from which a shift is worth a look.
+	Watch = 4
+	// Floor is the least PSI that counts, less its noise: with enough decisions any
+	// difference is beyond doubt, also one that does not matter.
+	Floor = 0.02
+	// Calm is how many blocks in a row must look like the reference before a shift
+	// is over.
+	Calm = 3
+)
+
+// Reading is what a Test says after a block.
+type Reading struct {
+	// Evidence is the most that the last 1, 2, 4, 8 or 16 blocks have, of those
+	// whose PSI is Floor or more; 0 where none has.
+	Evidence float64
+	// PSI is that of the blocks with the most evidence, less its noise; of all that
+	// are looked back at where there is none.
+	PSI float64
+	// Back is how many blocks those are.
+	Back int
+	// Gone says that the last blocks no longer tell of a shift.
+	Gone bool
+}
+
+// Test compares the last blocks of a stream with its reference.
+type Test struct {
+	Cells *Cells
+	Past  [][]int64 // cells of each block, the newest last
+}
+
+// Add looks at one more block, counted in the reference's bins.
+func (t *Test) Add(bins []int64) Reading {
+	if len(t.Past) == Blocks {
+		copy(t.Past, t.Past[1:])
+		t.Past = t.Past[:Blocks-1]
+	}
+	t.Past = append(t.Past, t.Cells.Sum(bins))
+	return t.Read()
+}
+
+// Read looks at what there is.
+func (t *Test) Read() Reading {
+	r := Reading{Gone: true}
+	sum := make([]int64, len(t.Cells.reference))
+	for back := 1; back <= len(t.Past); back++ {
+		for i, n := range t.Past[len(t.Past)-back] {
+			sum[i] += n
+		}
+		if back&(back-1) != 0 {
+			continue
+		}
+		evidence, psi := t.Cells.Compare(sum)
+		if psi >= Floor && evidence > r.Evidence {
+			r.Evidence, r.PSI, r.Back = evidence, psi, back
+		}
+		if r.Evidence == 0 {
+			r.PSI, r.Back = psi, back
+		}
+		// Half the floor: what hovers around it must not fire again and again.
+		if back <= recent && psi >= Floor/2 && evidence >= Watch {
+			r.Gone = false
+		}
+	}
+	return r
+}
+
+// Compare looks at counts in the test's cells as if nothing had been looked at
+// before: evidence, and PSI less its noise, from 0.
+func (c *Cells) Compare(current []int64) (evidence, psi float64) {
+	reference := c.closest(current)
+	g, df := statistic.G(reference, current)
+	if df == 0 {
+		return 0, 0
+	}
+	noise := statistic.PSINoise(df+1, statistic.Sum(reference), statistic.Sum(current))
+	return statistic.Evidence(g, df), max(0, statistic.PSI(reference, current)-noise)
+}
+
+// Forget begins anew, as after a shift that is over: what was counted during it
+// must not be told again.
+func (t *Test) Forget() { t.Past = nil }

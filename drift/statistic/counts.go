@@ -1,0 +1,44 @@
+// Package statistic has the figures that drift and performance are told in, as
+// pure functions of counts in bins. SciPy and NumPy say the same of the same bins
+// (testdata, written by python -m credit_retrain drift-fixtures).
+package statistic
+
+// Count is what bins hold: how often a value came, or the sum of the weights of
+// those that did.
+type Count interface{ ~int64 | ~float64 }
+
+// Sum is what all bins hold together.
+func Sum[T Count](bins []T) (n T) {
+	for _, c := range bins {
+		n += c
+	}
+	return n
+}
+
+// Share is part / whole, 0 of nothing.
+func Share(part, whole int64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
+
+// Representatives are the values that stand for bins with these edges (see
+// model.Distribution): the middle of a bin between two edges; of the two open
+// ones, as far beyond their edge as the next one's middle is on its other side.
+// One edge alone has half a unit on either side.
+func Representatives(edges []float64) []float64 {
+	at := make([]float64, len(edges)+1)
+	for i := 1; i < len(edges); i++ {
+		at[i] = (edges[i-1] + edges[i]) / 2
+	}
+	switch n := len(edges); n {
+	case 0:
+	case 1:
+		at[0], at[1] = edges[0]-0.5, edges[0]+0.5
+	default:
+		at[0] = 2*edges[0] - at[1]
+		at[n] = 2*edges[n-1] - at[n-1]
+	}
+	return at
+}

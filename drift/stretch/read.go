@@ -1,0 +1,135 @@
+package stretch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
+)
+
+// panePartition is the only one of the panes topic.
+const panePartition = 0
+
+// locate fixes which offsets are read.
+func (r *reading) locate(ctx context.Context) error {
+	client, err := r.Kafka.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	adm := kadm.NewClient(client)
+	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(r.Topics.Predictions, r.Topics.DriftPanes)); err != nil {
+		return r.Kafka.Explain(err)
+	}
+	if r.predictions, err = spans(ctx, adm, r.Topics.Predictions, r.From, r.To); err != nil {
+		return err
+	}
+	// A pane is appended after what it counts, however far its counting is behind.
+	panes, err := spans(ctx, adm, r.Topics.DriftPanes, r.From, time.Time{})
+	if err != nil {
+		return err
+	}
+	r.paneSpan = panes[panePartition]
+	return nil
+}
+
+// spans are the offsets of what was appended in a stretch of time, and a little
+// more; without an end, up to the last committed.
+func spans(ctx context.Context, adm *kadm.Client, topic string, from, to time.Time) (map[int32]kafka.Span, error) {
+	begins, err := kafka.Listed(adm.ListOffsetsAfterMilli(ctx, max(0, from.Add(-clockSkew).UnixMilli()), topic))
+	if err != nil {
+		return nil, err
+	}
+	ends, err := kafka.Listed(adm.ListCommittedOffsets(ctx, topic))
+	if err != nil {
+		return nil, err
+	}
+	until := ends
+	if !to.IsZero() {
+		if until, err = kafka.Listed(adm.ListOffsetsAfterMilli(ctx, to.Add(clockSkew).UnixMilli(), topic)); err != nil {
+			return nil, err
+		}
+	}
+	found := map[int32]kafka.Span{}
+	for partition, end := range ends[topic] {
+		s := kafka.Span{From: begins[topic][partition].Offset, To: min(until[topic][partition].Offset, end.Offset)}
+		if s.From < s.To {
+			found[partition] = s
+		}
+	}
+	return found, nil
+}
+
+// readPanes adds up every pane that may be of the stretch.
+func (r *reading) readPanes(ctx context.Context) error {
+	topic := r.Topics.DriftPanes
+	return r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: {panePartition: r.paneSpan}}, kafka.Sink{Each: func(record *kgo.Record) error {
+		p, err := drift.DecodePane(record.Value)
+		if err != nil {
+			return fmt.Errorf("reading %s offset %d: %w", topic, record.Offset, err)
+		}
+		r.panes.add(p)
+		return nil
+	}})
+}
+
+// count counts the decisions of the stretch in these offsets of predictions.
+func (r *reading) count(ctx context.Context, rest map[int32][]kafka.Span) error {
+	counter := aggregate.NewCounter(aggregate.NewBins(r.Champion.Reference))
+	from, to := schemas.At(r.counted.From), schemas.At(r.counted.To)
+	var (
+		p           schemas.Prediction
+		first, last schemas.Timestamp
+	)
+	each := func(record *kgo.Record) error {
+		if err := r.Codec.DecodeDecision(ctx, record.Value, &p); err != nil {
+			if !wire.IsBroken(err) || errors.Is(err, wire.ErrNoRegistry) {
+				return fmt.Errorf("reading %s/%d offset %d: %w", record.Topic, record.Partition, record.Offset, err)
+			}
+			r.counted.LeftOut++
+			return nil
+		}
+		if p.DecidedAt < from || p.DecidedAt >= to {
+			return nil
+		}
+		if first == 0 {
+			first = p.DecidedAt
+		}
+		first, last = min(first, p.DecidedAt), max(last, p.DecidedAt)
+		counter.Add(&p)
+		return nil
+	}
+	// The parts of a partition one after another; partitions at once.
+	for round := 0; ; round++ {
+		at := map[int32]kafka.Span{}
+		for partition, parts := range rest {
+			if round < len(parts) {
+				at[partition] = parts[round]
+			}
+		}
+		if len(at) == 0 {
+			break
+		}
+		if err := r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{r.Topics.Predictions: at}, kafka.Sink{Each: each}); err != nil {
+			return r.Kafka.Explain(err)
+		}
+	}
+	r.counted.Predictions = counter.Decisions()
+	if r.counted.Predictions == 0 {
+		return nil
+	}
+	pane := &drift.Pane{Topic: r.Topics.Predictions, Bucket: first, Width: int64(last-first)/1e6 + 1}
+	counter.Fill(pane)
+	r.tally.Add(pane, r.Champion)
+	r.last = max(r.last, last)
+	return nil
+}

@@ -1,0 +1,118 @@
+// Package stretch evaluates any stretch of time that the log still holds: from the
+// panes that were counted of it, and from the predictions themselves where there
+// are none.
+package stretch
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
+)
+
+// Where counts are taken from.
+const (
+	Auto        = "auto"        // panes where they serve, predictions for the rest
+	Predictions = "predictions" // predictions alone
+)
+
+// clockSkew is how far the clocks of scorers and brokers may be apart, and how long
+// a decision may be on its way to the log: records are found by when the broker
+// appended them and selected by when was decided.
+const clockSkew = 10 * time.Minute
+
+// Config says what is evaluated.
+type Config struct {
+	Kafka    kafka.Config
+	Topics   schemas.Topics
+	Codec    *wire.Codec // nil: JSON only
+	From, To time.Time   // decided at From or later, and before To
+	Champion *evaluate.Champion
+	Source   string
+	Now      time.Time
+}
+
+// Counted says where the figures come from.
+type Counted struct {
+	From, To    time.Time `json:"-"`           // the stretch; whole buckets where panes were counted
+	Panes       int64     `json:"panes"`       // that were added up
+	FromPanes   int64     `json:"from_panes"`  // decisions in them
+	Predictions int64     `json:"predictions"` // decisions counted from predictions
+	LeftOut     int64     `json:"left_out"`    // records that are no predictions
+	Why         string    `json:"why"`         // panes did not serve; empty: they did, or were not asked for
+}
+
+// Evaluate compares a stretch with the champion's reference. Its status has one
+// window, named "stretch", and no alerts: nobody watched.
+func Evaluate(ctx context.Context, c Config) (*drift.Status, *Counted, error) {
+	r := &reading{Config: c, counted: &Counted{From: c.From, To: c.To}, panes: newPaneSum(&c), tally: evaluate.NewTally(c.Champion.Reference)}
+	if err := r.locate(ctx); err != nil {
+		return nil, nil, err
+	}
+	covered := map[int32]kafka.Span{}
+	if c.Source != Predictions {
+		if err := r.readPanes(ctx); err != nil {
+			return nil, nil, err
+		}
+		covered = r.takePanes()
+	}
+	if err := r.count(ctx, uncovered(r.predictions, covered)); err != nil {
+		return nil, nil, err
+	}
+	return r.status(), r.counted, nil
+}
+
+// reading is one evaluation under way.
+type reading struct {
+	Config
+	counted     *Counted
+	predictions map[int32]kafka.Span // that may hold decisions of the stretch
+	paneSpan    kafka.Span
+	panes       *paneSum
+	tally       *evaluate.Tally
+	last        schemas.Timestamp // decision seen; of panes, the bucket's start
+}
+
+// takePanes takes over what the panes hold, unless they do not serve, and returns
+// which offsets that covers.
+func (r *reading) takePanes() (covered map[int32]kafka.Span) {
+	if r.counted.Why = r.panes.unfit(); r.counted.Why != "" {
+		return nil
+	}
+	r.tally, r.last = r.panes.tally, r.panes.last
+	r.counted.Panes, r.counted.FromPanes = r.panes.added, r.panes.tally.Decisions
+	// A pane is in the stretch as a whole: so are decisions that are counted beside.
+	bucket := time.Duration(r.panes.width) * time.Second
+	r.counted.From = r.From.Truncate(bucket)
+	if to := r.To.Truncate(bucket); to.Before(r.To) {
+		r.counted.To = to.Add(bucket)
+	}
+	return r.panes.covered
+}
+
+// status is what was counted, as an evaluation shows it.
+func (r *reading) status() *drift.Status {
+	w := evaluate.Compare("stretch", r.tally, r.Champion)
+	w.From, w.To = schemas.At(r.counted.From), schemas.At(r.counted.To)
+	s := &drift.Status{
+		EvaluatedAt: schemas.At(r.Now), State: w.State, LastDecision: r.last, Decisions: r.tally.Decisions,
+		Reference:     drift.ReferenceInfo{Digest: r.Champion.Digest, ModelVersion: r.Champion.ModelVersion, Rows: r.Champion.Reference.Rows},
+		ModelVersions: []string{}, Windows: []drift.WindowStatus{w}, Alerts: []drift.AlertStatus{},
+		Outcomes: drift.OutcomeStatus{Versions: []drift.PerformanceStatus{}},
+	}
+	for version := range r.tally.Versions {
+		s.ModelVersions = append(s.ModelVersions, version)
+	}
+	slices.Sort(s.ModelVersions)
+	if r.counted.Panes > 0 {
+		s.Outcomes = r.panes.outcomes
+		s.Outcomes.Versions = evaluate.Performances(slices.Collect(maps.Values(r.panes.loans)))
+	}
+	return s
+}

@@ -1,0 +1,222 @@
+package stretch
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/producer"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+const prefix = "credit"
+
+var (
+	topics = schemas.NewTopics(prefix)
+	// midnight begins every test's stream: a decision a second and partition.
+	midnight = time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
+)
+
+// world is an embedded broker whose records were appended when they were decided.
+type world struct {
+	t        *testing.T
+	kafka    kafka.Config
+	client   *kgo.Client
+	champion *evaluate.Champion
+	records  map[int32][]schemas.Prediction
+}
+
+func newWorld(t *testing.T) *world {
+	k, err := local.StartKafka("")
+	require.NoError(t, err)
+	t.Cleanup(k.Close)
+	w := &world{t: t, kafka: kafka.Config{Brokers: []string{k.Addr()}, Prefix: prefix, ClientID: "test"}, records: map[int32][]schemas.Prediction{}}
+	w.client, err = kgo.NewClient(append(w.kafka.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	require.NoError(t, err)
+	t.Cleanup(w.client.Close)
+	_, err = kafka.CreateTopics(t.Context(), kadm.NewClient(w.client), []kafka.TopicSpec{
+		{Name: topics.Predictions, Partitions: 2, Replication: 1}, {Name: topics.DriftPanes, Partitions: 1, Replication: 1},
+	})
+	require.NoError(t, err)
+	manifest, reference, err := model.ReadManifest(shipped.Bundle)
+	require.NoError(t, err)
+	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
+	require.NoError(t, err)
+	w.champion = &evaluate.Champion{ModelVersion: manifest.Version, Digest: reference.Digest(), Reference: reference, Policy: policy}
+	return w
+}
+
+func (w *world) produce(r *kgo.Record) {
+	require.NoError(w.t, w.client.ProduceSync(w.t.Context(), r).FirstErr())
+}
+
+// decide writes n decisions, a second apart, to each of both partitions.
+func (w *world) decide(n int) {
+	population, err := producer.ShippedPopulation()
+	require.NoError(w.t, err)
+	var batch []*kgo.Record
+	i := 0
+	for f := range producer.Applicants(population, 1, 2*n) {
+		at := midnight.Add(time.Duration(i/2) * time.Second)
+		p := schemas.Prediction{
+			ApplicationID: "A", AppliedAt: schemas.At(at), DecidedAt: schemas.At(at), Channel: schemas.ChannelStream, DefaultProbability: 0.1 + float32(i%7)/10,
+			Decision: []string{schemas.Approve, schemas.Refer, schemas.Decline}[i%3], ModelVersion: w.champion.ModelVersion, Engine: model.EngineNative,
+			Route: schemas.RouteChampion, PolicyVersion: w.champion.Policy.Version, Features: *f,
+		}
+		partition := int32(i % 2)
+		w.records[partition] = append(w.records[partition], p)
+		batch = append(batch, &kgo.Record{Topic: topics.Predictions, Partition: partition, Timestamp: at, Value: schemas.AppendPrediction(nil, &p)})
+		i++
+	}
+	require.NoError(w.t, w.client.ProduceSync(w.t.Context(), batch...).FirstErr())
+}
+
+// count writes the panes, of a minute each, of a partition's offsets, as the
+// aggregator does, and says how many.
+func (w *world) count(partition int32, from, to int, change ...func(*drift.Pane)) (panes int64) {
+	counter := aggregate.NewCounter(aggregate.NewBins(w.champion.Reference))
+	const perBucket = 60
+	for at := from; at < to; {
+		end := min(to, (at/perBucket+1)*perBucket)
+		counter.Reset(aggregate.NewBins(w.champion.Reference))
+		for i := at; i < end; i++ {
+			counter.Add(&w.records[partition][i])
+		}
+		p := &drift.Pane{Topic: topics.Predictions, Partition: partition, From: int64(at), To: int64(end), Bucket: schemas.At(midnight.Add(time.Duration(at/perBucket) * time.Minute)), Width: 60}
+		counter.Fill(p)
+		for _, f := range change {
+			f(p)
+		}
+		w.pane(p)
+		panes++
+		at = end
+	}
+	return panes
+}
+
+func (w *world) pane(p *drift.Pane) {
+	value, err := drift.AppendPane(nil, p)
+	require.NoError(w.t, err)
+	w.produce(&kgo.Record{Topic: topics.DriftPanes, Timestamp: p.Bucket.Time().Add(time.Duration(p.Width) * time.Second), Value: value})
+}
+
+// evaluate looks at the decisions from one second on until another.
+func (w *world) evaluate(from, to int, source string) (*drift.Status, *Counted) {
+	w.t.Helper()
+	status, counted, err := Evaluate(w.t.Context(), Config{
+		Kafka: w.kafka, Topics: topics, From: midnight.Add(time.Duration(from) * time.Second), To: midnight.Add(time.Duration(to) * time.Second),
+		Champion: w.champion, Source: source, Now: midnight.Add(24 * time.Hour),
+	})
+	require.NoError(w.t, err)
+	return status, counted
+}
+
+func TestAStretchIsCountedFromPredictionsWhereThereAreNoPanes(t *testing.T) {
+	w := newWorld(t)
+	w.decide(1200)
+	w.produce(&kgo.Record{Topic: topics.Predictions, Timestamp: midnight.Add(time.Minute), Value: []byte("nonsense")})
+	status, counted := w.evaluate(100, 700, Auto)
+	require.EqualValues(t, 1200, status.Decisions)
+	require.Equal(t, "there are no panes of it", counted.Why)
+	require.EqualValues(t, 1200, counted.Predictions)
+	require.EqualValues(t, 1, counted.LeftOut)
+	window := status.Windows[0]
+	require.Equal(t, schemas.At(midnight.Add(100*time.Second)), window.From)
+	require.Equal(t, schemas.At(midnight.Add(700*time.Second)), window.To)
+	require.Equal(t, []string{w.champion.ModelVersion}, status.ModelVersions)
+	require.Equal(t, schemas.At(midnight.Add(699*time.Second)), status.LastDecision)
+	require.InDelta(t, 1.0/3, window.Rates.Approve, 0.01)
+	for _, f := range window.Features {
+		total := int64(0)
+		for _, n := range f.Current {
+			total += n
+		}
+		require.EqualValues(t, 1200, total, f.Feature)
+	}
+	status, _ = w.evaluate(5000, 6000, Auto)
+	require.Zero(t, status.Decisions)
+	require.Equal(t, drift.Quiet, status.State)
+}
+
+func TestPanesAndPredictionsAddUpToTheSame(t *testing.T) {
+	w := newWorld(t)
+	w.decide(1800)
+	// Partition 0 whole; of partition 1 the counting began late and is behind.
+	panes := w.count(0, 0, 1800) + w.count(1, 700, 1500)
+	want, none := w.evaluate(600, 1200, Predictions)
+	require.EqualValues(t, 1200, want.Decisions)
+	require.Zero(t, none.Panes)
+	got, counted := w.evaluate(600, 1200, Auto)
+	require.Empty(t, counted.Why)
+	require.Equal(t, want.Windows, got.Windows)
+	require.Less(t, counted.Panes, panes)
+	require.EqualValues(t, 600+500, counted.FromPanes, "what has panes is not counted again")
+	require.EqualValues(t, 100, counted.Predictions)
+
+	// In the middle of a bucket: the whole bucket belongs to it, whatever is counted.
+	got, counted = w.evaluate(610, 1190, Auto)
+	require.Equal(t, midnight.Add(600*time.Second), counted.From)
+	require.Equal(t, midnight.Add(1200*time.Second), counted.To)
+	require.Equal(t, want.Windows, got.Windows)
+}
+
+func TestPanesThatDoNotServeAreLeftAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		write func(w *world)
+		why   string
+	}{
+		"another reference": {func(w *world) { w.count(0, 0, 900, func(p *drift.Pane) { p.Reference = "sha256:other" }) }, "another reference"},
+		"counted twice":     {func(w *world) { w.count(0, 0, 900); w.count(0, 0, 900) }, "twice"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.decide(900)
+			want, _ := w.evaluate(0, 900, Predictions)
+			c.write(w)
+			got, counted := w.evaluate(0, 900, Auto)
+			require.Contains(t, counted.Why, c.why)
+			require.Zero(t, counted.Panes)
+			require.Equal(t, want.Windows, got.Windows)
+		})
+	}
+}
+
+func TestOutcomesAreThoseThatPanesHold(t *testing.T) {
+	w := newWorld(t)
+	w.decide(600)
+	w.count(0, 0, 600)
+	w.count(1, 0, 600)
+	outcomes := func(minute int, loans, defaulted int64) {
+		w.pane(&drift.Pane{
+			Topic: topics.Outcomes, Bucket: schemas.At(midnight.Add(time.Duration(minute) * time.Minute)), Width: 60, To: 1,
+			Read: loans + 2, Matched: loans, NoMatch: 1, Repeated: 1,
+			Outcomes: []drift.OutcomeCounts{{ModelVersion: "v", Score: -15, Loans: loans, Defaulted: defaulted, Probabilities: 0.2 * float64(loans)}},
+		})
+	}
+	outcomes(1, 100, 20)
+	outcomes(2, 100, 30)
+	outcomes(9, 100, 90) // behind the stretch
+	status, _ := w.evaluate(0, 300, Auto)
+	o := status.Outcomes
+	require.EqualValues(t, 204, o.Read)
+	require.EqualValues(t, 200, o.Matched)
+	require.Len(t, o.Versions, 1)
+	require.EqualValues(t, 200, o.Versions[0].Loans)
+	require.InDelta(t, 0.25, o.Versions[0].Observed, 1e-9)
+}
+
+func TestWhatIsUncovered(t *testing.T) {
+	spans := map[int32]kafka.Span{0: {From: 10, To: 20}, 1: {From: 0, To: 5}, 2: {From: 10, To: 20}, 3: {From: 10, To: 20}}
+	rest := uncovered(spans, map[int32]kafka.Span{0: {From: 12, To: 15}, 2: {From: 0, To: 30}, 3: {From: 20, To: 25}})
+	require.Equal(t, map[int32][]kafka.Span{0: {{From: 10, To: 12}, {From: 15, To: 20}}, 1: {{From: 0, To: 5}}, 3: {{From: 10, To: 20}}}, rest)
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/lifecycle"
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// evaluatorFlags say over what drift is judged, and what its alerts wait for.
+type evaluatorFlags struct {
+	Windows   string        `help:"What statistics are shown over: numbers of decisions and times up to 24h." default:"1000,10000,1h,24h" placeholder:"LIST" group:"Alerts"`
+	Quiet     time.Duration `help:"How long nothing may be decided before that is an alert." default:"5m" placeholder:"DURATION" group:"Alerts"`
+	BlockTime time.Duration `help:"How long a block of decisions, what evidence is taken from, takes at least." default:"5s" placeholder:"DURATION" group:"Alerts"`
+	MinFiring time.Duration `help:"How long a drift alert lasts at least." default:"1m" placeholder:"DURATION" group:"Alerts"`
+}
+
+// evaluatorParts are what an evaluator shares with other components of the process.
+type evaluatorParts struct {
+	kafka    kafka.Config
+	prefix   string
+	live     func() *release.LiveSet
+	webhook  *webhookFlags
+	notifier evaluate.Notifier // told beside the webhook; nil: none
+	reg      prometheus.Registerer
+}
+
+// evaluator is the evaluator and, where an Alertmanager is to be told, what tells it.
+func (f *evaluatorFlags) evaluator(p *process, parts evaluatorParts) (all []lifecycle.Component, err error) {
+	windows, err := evaluate.ParseWindows(f.Windows)
+	if err != nil {
+		return nil, fmt.Errorf("--windows: %w", err)
+	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{{"quiet", f.Quiet}, {"block-time", f.BlockTime}, {"min-firing", f.MinFiring}} {
+		if d.value < time.Second {
+			return nil, fmt.Errorf("--%s %s: expected at least 1s", d.flag, d.value)
+		}
+	}
+	var told notifiers
+	if parts.notifier != nil {
+		told = append(told, parts.notifier)
+	}
+	hook, err := parts.webhook.notifier(p, parts.prefix, parts.reg)
+	if err != nil {
+		return nil, err
+	}
+	if hook != nil {
+		all, told = append(all, hook), append(told, hook)
+	}
+	judge, err := evaluate.New(evaluate.Config{
+		Kafka: parts.kafka, Topics: schemas.NewTopics(parts.prefix), Windows: windows, Quiet: f.Quiet, BlockTime: f.BlockTime, MinFiring: f.MinFiring,
+		Champion: driftChampion(parts.live), Notifier: told, Log: p.log, Registerer: parts.reg,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return append(all, judge), nil
+}
+
+// notifiers tell each of several.
+type notifiers []evaluate.Notifier
+
+// Notify is part of evaluate.Notifier.
+func (n notifiers) Notify(alerts []schemas.Alert) {
+	for _, one := range n {
+		one.Notify(alerts)
+	}
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/creditstream/creditstream/internal/member"
+)
+
+// memberFlags say how a process takes part in its consumer group.
+type memberFlags struct {
+	instanceFlags
+	Sessions      int    `help:"Transactional sessions of this process; several overlap one's commit with another's work." default:"2" placeholder:"N"`
+	GroupProtocol string `help:"Group protocol: ${enum}. consumer (KIP-848, Kafka 4) takes its timeouts from the broker's group configuration; see topics apply." enum:"classic,consumer" default:"classic"`
+	Static        bool   `help:"Static group membership, classic only: a restart within the session timeout moves no partition, but SIGTERM hands none over before that timeout."`
+}
+
+// maxSessions is more than any process has cores for.
+const maxSessions = 64
+
+// checkMember refuses what cannot work, and finds a name for the replica where
+// none is set.
+func (f *memberFlags) checkMember() (err error) {
+	switch {
+	case f.Sessions < 1 || f.Sessions > maxSessions:
+		return fmt.Errorf("--sessions %d: expected 1 … %d", f.Sessions, maxSessions)
+	case f.Static && f.GroupProtocol != member.ProtocolClassic:
+		return errors.New("--static needs --group-protocol classic: with consumer a killed member's id stays taken until its session expires")
+	}
+	f.Instance, err = f.instance()
+	return err
+}

@@ -1,0 +1,311 @@
+// Package member is a member of a consumer group whose output and whose offsets
+// are in one transaction: what it reads is answered exactly once.
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+)
+
+const (
+	// SessionTimeout is how long the group waits for a member that is silent.
+	SessionTimeout = 10 * time.Second
+	// All wait for the slowest member of a rebalance; a minute, the client's
+	// default, would be a minute without answers.
+	rebalanceTimeout = SessionTimeout
+	// TransactionTimeout is below the session's: a member that hangs must not be
+	// able to commit after its partitions moved.
+	TransactionTimeout = 8 * time.Second
+	// EndTimeout is what one transaction's produce and end may take, whatever
+	// SIGTERM says.
+	EndTimeout = 15 * time.Second
+	// How long a fetch waits for something to read. It does not delay what arrives,
+	// but a partition just taken over waits for the fetch that is out.
+	fetchWait = 500 * time.Millisecond
+	// What handing the partitions over may take at the end.
+	leaveTimeout = 3 * time.Second
+	// Between one client and the next.
+	firstPause = 100 * time.Millisecond
+	maxPause   = 5 * time.Second
+)
+
+// Group protocols.
+const (
+	ProtocolClassic  = "classic"
+	ProtocolConsumer = "consumer" // KIP-848: the broker assigns, its group configuration rules the timeouts
+)
+
+// Config is what a member needs.
+type Config struct {
+	Kafka      kafka.Config
+	Group      string
+	ID         string // transactional id: no other's in the cluster, and the same after a restart
+	Topic      string // that is read
+	Protocol   string // ProtocolClassic or ProtocolConsumer
+	Static     bool   // static membership, ProtocolClassic only
+	Reach      *Reach // where the topic's partitions are read from
+	Log        *slog.Logger
+	EndTimeout time.Duration // 0: EndTimeout
+	Options    []kgo.Opt     // the client's, beyond what every member has
+	// Resolve says why an error ends the process, nil when a new client may help.
+	Resolve func(ctx context.Context, err error) error
+}
+
+// Member is one member of the group with transactions of its own.
+type Member struct {
+	config Config
+	client atomic.Pointer[kgo.Client]
+}
+
+// New returns a Member that is not running yet.
+func New(c Config) *Member {
+	if c.EndTimeout == 0 {
+		c.EndTimeout = EndTimeout
+	}
+	return &Member{config: c}
+}
+
+// Client is the client at work, nil while there is none.
+func (m *Member) Client() *kgo.Client { return m.client.Load() }
+
+// Ready says whether it is a member by now.
+func (m *Member) Ready() error {
+	client := m.client.Load()
+	if client == nil {
+		return errors.New("not connected to Kafka")
+	}
+	if _, generation := client.GroupMetadata(); generation < 0 {
+		return fmt.Errorf("not a member of group %s yet", m.config.Group)
+	}
+	return nil
+}
+
+// Turn polls, works and commits once. It says whether it committed anything. An
+// error is one that only a new client gets over, or none.
+type Turn func(ctx context.Context, sess *kgo.GroupTransactSession) (committed bool, err error)
+
+// Run takes turns with one client after another until ctx ends or nothing would
+// help.
+func (m *Member) Run(ctx context.Context, turn Turn) error {
+	log := m.config.Log.With("transactional_id", m.config.ID)
+	pause := firstPause
+	for ctx.Err() == nil {
+		worked, err := m.work(ctx, turn)
+		if err == nil {
+			return nil
+		}
+		if why := m.config.Resolve(ctx, err); why != nil {
+			return why
+		}
+		if ctx.Err() != nil {
+			log.Warn("the last transaction was not committed: its records are read by the next owner", "error", err)
+			break
+		}
+		if worked {
+			pause = firstPause
+		}
+		log.Warn("starting again with a new client", "error", err, "in", pause)
+		Sleep(ctx, pause)
+		pause = min(2*pause, maxPause)
+	}
+	return nil
+}
+
+// Sleep waits, and says false when ctx ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// open connects and stores the client, whose requests all end with ctx.
+func (m *Member) open(ctx context.Context) (*kgo.GroupTransactSession, error) {
+	c := m.config
+	// The group may be joined before the client is returned.
+	var client *kgo.Client
+	returned := make(chan struct{})
+	defer close(returned)
+	opts := append(c.Kafka.Options(),
+		kgo.WithContext(ctx),
+		kgo.ConsumerGroup(c.Group),
+		kgo.ConsumeTopics(c.Topic),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.SessionTimeout(SessionTimeout),
+		kgo.HeartbeatInterval(SessionTimeout/10),
+		kgo.RebalanceTimeout(rebalanceTimeout),
+		kgo.FetchMaxWait(fetchWait),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtCommitted()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, o map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+			<-returned
+			return c.Reach.Adjust(ctx, client, o)
+		}),
+		kgo.TransactionalID(c.ID),
+		kgo.TransactionTimeout(TransactionTimeout),
+	)
+	switch c.Protocol {
+	case ProtocolConsumer:
+		// The client takes the broker's side of the bargain only with a balancer
+		// that the broker has too.
+		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
+	case ProtocolClassic:
+		opts = append(opts, kgo.Balancers(kgo.CooperativeStickyBalancer()))
+	}
+	if c.Static {
+		opts = append(opts, kgo.InstanceID(c.ID))
+	}
+	sess, err := kgo.NewGroupTransactSession(append(opts, c.Options...)...)
+	if err != nil {
+		return nil, Permanent(err, "the Kafka client refuses its settings") // nothing was asked of the network yet
+	}
+	client = sess.Client()
+	m.client.Store(client)
+	return sess, nil
+}
+
+// leave hands the partitions to the other members, which would otherwise wait
+// for the session's timeout, and closes the client. In the middle of a rebalance
+// both would wait for its slowest member: after a while the client's requests are
+// cut short.
+func (m *Member) leave(sess *kgo.GroupTransactSession, cut context.CancelFunc) {
+	m.client.Store(nil)
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := sess.Client().LeaveGroupContext(ctx); err != nil && !errors.Is(err, kerr.UnknownMemberID) {
+		m.config.Log.Warn("could not leave the group", "transactional_id", m.config.ID, "error", err)
+		cut()
+	}
+	sess.Close()
+	cut()
+}
+
+// work takes turns with one client. worked says whether one committed anything.
+func (m *Member) work(ctx context.Context, turn Turn) (worked bool, err error) {
+	// SIGTERM must not reach the client: it finishes the transaction begun.
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	sess, err := m.open(requests)
+	if err != nil {
+		cut()
+		return false, err
+	}
+	defer m.leave(sess, cut)
+	if err := m.take(ctx, sess.Client()); err != nil {
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		return false, fmt.Errorf("taking transactional id %s: %w", m.config.ID, err)
+	}
+	for ctx.Err() == nil {
+		committed, err := turn(ctx, sess)
+		if err != nil {
+			return worked, err
+		}
+		worked = worked || committed
+	}
+	return worked, nil
+}
+
+// take makes this process the holder of the transactional id before there is
+// anything to write: what a predecessor left open is aborted at once, and a
+// holder that still runs is fenced.
+func (m *Member) take(ctx context.Context, client *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, m.config.EndTimeout)
+	defer cancel()
+	_, _, err := client.ProducerID(ctx)
+	return err
+}
+
+// Polled is what the errors of a poll ask for: nil, the client goes on.
+func (m *Member) Polled(ctx context.Context, client *kgo.Client, fetches kgo.Fetches) error {
+	for _, e := range fetches.Errors() {
+		if err := m.polled(ctx, client, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Member) polled(ctx context.Context, client *kgo.Client, e kgo.FetchError) error {
+	loss, lost := errors.AsType[*kgo.ErrDataLoss](e.Err)
+	switch {
+	case e.Topic == "" && errors.Is(e.Err, context.DeadlineExceeded):
+		return nil // nothing came while the poll was to wait
+	case lost || errors.Is(e.Err, kerr.OffsetOutOfRange):
+		at := int64(-1)
+		if lost {
+			at = loss.ConsumedTo
+		}
+		return m.config.Reach.fellOut(ctx, client, e.Partition, at)
+	case passes(e.Err):
+		if why := m.config.Resolve(ctx, e.Err); why != nil {
+			return why
+		}
+		m.config.Log.Warn("reading "+m.config.Topic, "transactional_id", m.config.ID, "error", e.Err)
+		return nil
+	}
+	return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+}
+
+// Commit writes what produce hands to the client, each record with a promise of
+// its own, and ends the transaction, all within EndTimeout and whatever becomes of
+// ctx. cause is the first produce that failed: the transaction is then aborted, for
+// its offsets would otherwise be committed without it. Where neither is said the
+// group rebalanced, and what was polled is polled again by its owner.
+func (m *Member) Commit(ctx context.Context, sess *kgo.GroupTransactSession, now func() time.Time, produce func(ctx context.Context, promise func() func(*kgo.Record, error))) (committed bool, cause, err error) {
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.EndTimeout)
+	defer cancel()
+	began := now()
+	committed, cause, err = commit(end, sess, produce)
+	if end.Err() != nil && !committed {
+		return false, nil, Permanent(both(cause, err), "a transaction did not end within %s; the broker aborts it", m.config.EndTimeout)
+	}
+	if took := now().Sub(began); took > TransactionTimeout && (IsFenced(err) || IsFenced(cause)) {
+		return false, nil, &lateError{took, both(cause, err)}
+	}
+	if err != nil {
+		return false, nil, both(cause, err)
+	}
+	return committed, cause, nil
+}
+
+func commit(ctx context.Context, sess *kgo.GroupTransactSession, produce func(ctx context.Context, promise func() func(*kgo.Record, error))) (committed bool, cause, err error) {
+	if err := sess.Begin(); err != nil {
+		return false, nil, err
+	}
+	failed := kgo.AbortingFirstErrPromise(sess.Client())
+	produce(ctx, failed.Promise)
+	if err := sess.Client().Flush(ctx); err != nil {
+		return false, nil, fmt.Errorf("producing: %w", err)
+	}
+	cause = failed.Err()
+	committed, err = sess.End(ctx, kgo.TransactionEndTry(cause == nil))
+	return committed, cause, err
+}
+
+// RequireProtocol fails where the cluster cannot do what a group protocol takes.
+func RequireProtocol(ctx context.Context, adm *kadm.Client, protocol string) error {
+	if protocol != ProtocolConsumer {
+		return nil
+	}
+	// The client would quietly use the classic protocol instead.
+	has, err := kafka.ServerSideGroups(ctx, adm)
+	if err == nil && !has {
+		err = Permanent(nil, "group protocol %s takes Kafka 4; set --group-protocol %s", ProtocolConsumer, ProtocolClassic)
+	}
+	return err
+}

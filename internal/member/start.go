@@ -1,0 +1,122 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// From is where a group that has never committed begins. The zero value leaves it
+// to the component.
+type From struct {
+	Start bool
+	End   bool
+	Time  time.Time
+}
+
+// ParseFrom reads start, end, an RFC 3339 time or nothing.
+func ParseFrom(text string) (From, error) {
+	switch text {
+	case "":
+		return From{}, nil
+	case "start":
+		return From{Start: true}, nil
+	case "end":
+		return From{End: true}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return From{}, fmt.Errorf("--from %q: expected start, end or an RFC 3339 time", text)
+	}
+	return From{Time: t}, nil
+}
+
+// Offsets are those of a topic's partitions, by when the log took their records.
+func (f From) Offsets(ctx context.Context, adm *kadm.Client, topic string) (listed kadm.ListedOffsets, err error) {
+	switch {
+	case f.Start:
+		listed, err = adm.ListStartOffsets(ctx, topic)
+	case f.End:
+		listed, err = adm.ListCommittedOffsets(ctx, topic)
+	default:
+		listed, err = adm.ListOffsetsAfterMilli(ctx, f.Time.UnixMilli(), topic)
+	}
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking where to begin: %w", err)
+	}
+	return listed, nil
+}
+
+// Patiently tries until it succeeds, fatal says that it never will, or ctx ends;
+// note is told what is missing meanwhile.
+func Patiently(ctx context.Context, log *slog.Logger, try func(context.Context) error, fatal func(error) error, note func(error)) error {
+	pause := firstPause
+	for ctx.Err() == nil {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		if why := fatal(err); why != nil {
+			return why
+		}
+		note(err)
+		log.Warn("cannot start yet", "error", err, "in", pause)
+		Sleep(ctx, pause)
+		pause = min(2*pause, maxPause)
+	}
+	return nil
+}
+
+// hasCommits says whether a group has committed an offset of a topic.
+func hasCommits(ctx context.Context, adm *kadm.Client, group, topic string) (bool, error) {
+	committed, err := adm.FetchOffsetsForTopics(ctx, group, topic)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return false, fmt.Errorf("reading the offsets of group %s: %w", group, err)
+	}
+	for _, o := range committed[topic] {
+		if o.Err == nil && o.At >= 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Begin commits a starting offset for every partition of a topic of which the
+// group has none: from then on nothing is read again or skipped in silence.
+func Begin(ctx context.Context, adm *kadm.Client, group, topic string, beginning func(context.Context) (kadm.ListedOffsets, error)) error {
+	if has, err := hasCommits(ctx, adm, group, topic); err != nil || has {
+		return err
+	}
+	listed, err := beginning(ctx)
+	if err != nil {
+		return err
+	}
+	// Looking back may have taken long, and another replica may have begun. Past
+	// this line only one that begins, works and leaves again within the time of
+	// one request could be overwritten.
+	if has, err := hasCommits(ctx, adm, group, topic); err != nil || has {
+		return err
+	}
+	err = adm.CommitAllOffsets(ctx, group, listed.Offsets())
+	if !IsOneOf(err, kerr.UnknownMemberID, kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.StaleMemberEpoch) {
+		if err != nil {
+			err = fmt.Errorf("committing where to begin: %w", err)
+		}
+		return err
+	}
+	// The group has members, and only a member may commit: another replica, which
+	// committed for all before it joined.
+	has, err := hasCommits(ctx, adm, group, topic)
+	if err == nil && !has {
+		return Permanent(nil, "group %q has members but no committed offsets of %s: it is used by something else; choose another --group", group, topic)
+	}
+	return err
+}

@@ -1,0 +1,106 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// retryPause is between attempts to read the topic.
+const retryPause = time.Second
+
+// Follower knows what all replicas are doing. It is a lifecycle.Component that is
+// always ready: nothing that is decided depends on it.
+type Follower struct {
+	kafka  kafka.Config
+	topics schemas.Topics
+	log    *slog.Logger
+	now    func() time.Time
+
+	mu    sync.Mutex // guards what follows
+	board *Board     // nil until the topic was read
+	why   error      // why it is not read
+}
+
+// NewFollower has read nothing yet. now is nil for time.Now.
+func NewFollower(c kafka.Config, topics schemas.Topics, log *slog.Logger, now func() time.Time) *Follower {
+	if now == nil {
+		now = time.Now
+	}
+	return &Follower{kafka: c, topics: topics, log: log, now: now, why: errors.New("not read yet")}
+}
+
+// Name is part of lifecycle.Component.
+func (*Follower) Name() string { return "replicas" }
+
+// Ready is part of lifecycle.Component.
+func (*Follower) Ready() error { return nil }
+
+// Pending says why nobody can be told what replicas are doing; nil when they can.
+func (f *Follower) Pending() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.why
+}
+
+// Replicas are the live replicas and those that ended without a word. The error
+// says why that is not known.
+func (f *Follower) Replicas() ([]Summary, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.why != nil {
+		return nil, f.why
+	}
+	return f.board.Summarise(f.now()), nil
+}
+
+// Run follows the topic until ctx ends.
+func (f *Follower) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := f.kafka.Explain(f.follow(ctx))
+		if ctx.Err() == nil {
+			f.note(err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryPause):
+		}
+	}
+	return nil
+}
+
+// note keeps why the topic is not read, and tells when that is news.
+func (f *Follower) note(err error) {
+	f.mu.Lock()
+	before := f.why
+	f.why = err
+	f.mu.Unlock()
+	if before == nil || before.Error() != err.Error() {
+		f.log.Warn("what replicas are doing is not known, trying on", "error", err)
+	}
+}
+
+// follow reads with one client until that fails.
+func (f *Follower) follow(ctx context.Context) error {
+	l, err := OpenLog(ctx, f.kafka, f.topics, f.now)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if err := l.ReadToEnd(ctx); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.board, f.why = l.Board, nil
+	f.mu.Unlock()
+	for {
+		if err := l.Follow(ctx, time.Minute); err != nil {
+			return err
+		}
+	}
+}

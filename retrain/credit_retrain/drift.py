@@ -1,0 +1,277 @@
+"""The daily check: Evidently's presets on the last inputs against the training data.
+
+It looks once a day at rows, by Evidently's default tests and limits. creditstream's own evaluator looks all
+the time at counts in bins and rests its alerts on a sequential test; docs/drift.md says where the two agree.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+from credit_retrain import export
+from credit_retrain.contract import FEATURES, LABEL, NAMES
+from credit_retrain.dataset import DatasetError
+from credit_retrain.reference import kind
+
+PROBABILITY = "default_probability"
+CODES = [name for name in NAMES if kind(name) == "code"]
+DRIFT_SHARE = 0.5
+"""Share of drifted columns from which the whole table counts as drifted: Evidently's default."""
+FEWEST_LABELS = 200
+"""Fewer loans than these, or fewer than thirty of either kind, say nothing on concept drift."""
+FEWEST_OF_A_KIND = 30
+SIGNIFICANCE = 0.01
+"""Probability of calling concept drift where there is none."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Inputs, what was predicted of them and, where it is known, what became of the loans.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        The contract's features, NaN where missing; `default_probability` and `default` where there are any.
+    """
+
+    frame: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def scored(self) -> bool:
+        """Whether every row has a probability."""
+        return PROBABILITY in self.frame and bool(self.frame[PROBABILITY].notna().all())
+
+    def labelled(self) -> pd.DataFrame:
+        """Return the rows whose outcome is known."""
+        if LABEL not in self.frame:
+            return self.frame.iloc[:0]
+        return self.frame[self.frame[LABEL].notna()]
+
+
+def read(path: Path) -> Table:
+    """Read a CSV in the contract's columns: train.csv, or what `creditstream drift current` writes.
+
+    Values outside the contract's ranges stay: finding those is what the check is for.
+
+    Raises
+    ------
+    DatasetError
+        When a column is missing or a value is no number, naming it.
+    """
+    frame = pd.read_csv(path)
+    missing = [name for name in NAMES if name not in frame.columns]
+    if missing:
+        raise DatasetError(f"{path}: no column {', '.join(missing)}")
+    if frame.empty:
+        raise DatasetError(f"{path}: no rows")
+    known = [*NAMES, *(name for name in (PROBABILITY, LABEL) if name in frame.columns)]
+    numbers: dict[str, pd.Series[float]] = {}
+    for name in known:
+        values = pd.to_numeric(frame[name], errors="coerce").astype(float)
+        for row in np.flatnonzero((values.isna() & frame[name].notna()).to_numpy())[:1]:
+            raise DatasetError(
+                f"{path} row {row + 2}: {name} {frame[name].iloc[row]!r}: must be a number or empty"
+            )
+        numbers[name] = values
+    return Table(pd.DataFrame(numbers))
+
+
+def score(table: Table, bundle: bytes) -> Table:
+    """Return the table with the probabilities that a bundle's model gives its rows."""
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+        model = onnx.load_from_string(archive.read("model.onnx"))
+    frame = table.frame.copy()
+    frame[PROBABILITY] = export.run(model, frame[NAMES].to_numpy(np.float64))
+    return Table(frame)
+
+
+def check(
+    reference: Table, current: Table, share: float = DRIFT_SHARE
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Compare the tables.
+
+    Returns
+    -------
+    status : dict
+        What drift_status.json holds.
+    pages : dict of str
+        Evidently's reports as HTML, by the name of the file: drift_report.html and, where enough outcomes
+        are known, concept_report.html.
+    """
+    os.environ["DO_NOT_TRACK"] = "1"  # its user interface would tell of its use
+    import evidently
+    from evidently.presets import ClassificationPreset, DataDriftPreset
+
+    columns = [*NAMES, *([PROBABILITY] if reference.scored and current.scored else [])]
+    drift = _run(
+        [DataDriftPreset(columns=columns, drift_share=share)],
+        reference.frame[columns],
+        current.frame[columns],
+        categorical_columns=CODES,
+        numerical_columns=[name for name in columns if name not in CODES],
+    )
+    status: dict[str, Any] = {
+        "tool": f"evidently {evidently.__version__}",
+        "reference": {"rows": len(reference)},
+        "current": {"rows": len(current), "labelled": len(current.labelled())},
+        "data_drift": _data_drift(drift.dict(), reference, current, share),
+        "concept_drift": concept_drift(reference, current),
+    }
+    pages = {"drift_report.html": drift.get_html_str(as_iframe=False)}
+    if status["concept_drift"] is not None:
+        quality = _run(
+            [ClassificationPreset()],
+            _labels(comparable(reference, current)),
+            _labels(current.labelled()),
+            classification=[
+                evidently.BinaryClassification(
+                    target=LABEL, prediction_labels=None, prediction_probas=PROBABILITY, pos_label=1
+                )
+            ],
+        )
+        pages["concept_report.html"] = quality.get_html_str(as_iframe=False)
+    return status, pages
+
+
+def _run(metrics: list[Any], reference: pd.DataFrame, current: pd.DataFrame, **definition: Any) -> Any:
+    import evidently
+
+    sets = [
+        evidently.Dataset.from_pandas(frame, data_definition=evidently.DataDefinition(**definition))
+        for frame in (current, reference)
+    ]
+    return evidently.Report(metrics).run(*sets)
+
+
+def _labels(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[[LABEL, PROBABILITY]].astype({LABEL: int}).reset_index(drop=True)
+
+
+def _data_drift(report: dict[str, Any], reference: Table, current: Table, share: float) -> dict[str, Any]:
+    columns = []
+    for metric in report["metrics"]:
+        config = metric["config"]
+        if not config["type"].endswith("ValueDrift"):
+            continue
+        name, value = config["column"], float(metric["value"])
+        limit = float(config["threshold"])
+        method = str(config["method"])
+        columns.append(
+            {
+                "column": name,
+                "method": method,
+                "score": value,
+                "threshold": limit,
+                # Distances grow with drift, probabilities fall.
+                "drifted": value < limit if method.endswith("p_value") else value >= limit,
+                "missing_reference": float(reference.frame[name].isna().mean()),
+                "missing_current": float(current.frame[name].isna().mean()),
+                "out_of_range_current": _out_of_range(name, current),
+            }
+        )
+    drifted = sum(bool(c["drifted"]) for c in columns)
+    return {
+        "drifted": drifted >= share * len(columns),
+        "drifted_columns": drifted,
+        "drifted_share": drifted / len(columns),
+        "drifted_share_limit": share,
+        "columns": sorted(columns, key=lambda c: (not c["drifted"], c["column"])),
+    }
+
+
+def _out_of_range(name: str, table: Table) -> float:
+    for feature in FEATURES:
+        if feature.name == name:
+            values = table.frame[name]
+            return float(((values < feature.minimum) | (values > feature.maximum)).mean())
+    return 0.0
+
+
+def comparable(reference: Table, current: Table) -> pd.DataFrame:
+    """Return the labelled rows of the reference that could have been granted as the current ones were.
+
+    Only granted loans have outcomes, and those have the lower scores: among them any model ranks worse than
+    among all. So the reference is cut at the highest probability of a current loan.
+    """
+    rows = reference.labelled()
+    return rows[rows[PROBABILITY] <= current.labelled()[PROBABILITY].max()]
+
+
+def concept_drift(reference: Table, current: Table) -> dict[str, Any] | None:
+    """Ask whether the same scores still mean the same risk.
+
+    Two tests on the loans whose outcome is known, at half of SIGNIFICANCE each: the number of defaults
+    against the sum of the probabilities (normal approximation, two-sided), and the AUC against the
+    reference's (Hanley and McNeil, 1982, one-sided).
+
+    Returns
+    -------
+    dict or None
+        None where too few outcomes are known, or either table has no probabilities.
+    """
+    if not (reference.scored and current.scored) or 0 in (len(reference.labelled()), len(current.labelled())):
+        return None
+    if not _enough(current.labelled()) or not _enough(comparable(reference, current)):
+        return None
+    before, now = _figures(comparable(reference, current)), _figures(current.labelled())
+    p = current.labelled()[PROBABILITY].to_numpy()
+    off = (now["default_rate"] - now["expected_rate"]) * len(p) / math.sqrt(float((p * (1 - p)).sum()))
+    fall = (before["auc"] - now["auc"]) / math.hypot(before["auc_standard_error"], now["auc_standard_error"])
+    p_rate, p_auc = math.erfc(abs(off) / math.sqrt(2)), math.erfc(fall / math.sqrt(2)) / 2
+    return {
+        "drifted": min(p_rate, p_auc) < SIGNIFICANCE / 2,
+        "significance": SIGNIFICANCE,
+        "p_default_rate": p_rate,
+        "p_auc": p_auc,
+        "reference": before,
+        "current": now,
+    }
+
+
+def _enough(loans: pd.DataFrame) -> bool:
+    defaults = int(loans[LABEL].sum())
+    return len(loans) >= FEWEST_LABELS and min(defaults, len(loans) - defaults) >= FEWEST_OF_A_KIND
+
+
+def _figures(loans: pd.DataFrame) -> dict[str, float]:
+    y, p = loans[LABEL].to_numpy(np.int64), loans[PROBABILITY].to_numpy(np.float64)
+    auc = float(roc_auc_score(y, p))
+    return {
+        "loans": len(y),
+        "default_rate": float(y.mean()),
+        "expected_rate": float(p.mean()),
+        "auc": auc,
+        "auc_standard_error": _auc_error(auc, int(y.sum()), int(len(y) - y.sum())),
+        "brier": float(brier_score_loss(y, p)),
+        "log_loss": float(log_loss(y, p)),
+    }
+
+
+def _auc_error(auc: float, bads: int, goods: int) -> float:
+    q1, q2 = auc / (2 - auc), 2 * auc * auc / (1 + auc)
+    variance = auc * (1 - auc) + (bads - 1) * (q1 - auc * auc) + (goods - 1) * (q2 - auc * auc)
+    return math.sqrt(variance / (bads * goods))
+
+
+def write(out: Path, status: dict[str, Any], pages: dict[str, str]) -> None:
+    """Write drift_status.json and the reports."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, page in pages.items():
+        (out / name).write_text(page, encoding="utf-8")
+    text = json.dumps(status, indent=1) + "\n"
+    (out / "drift_status.json").write_text(text, encoding="utf-8")

@@ -1,0 +1,163 @@
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial.distance import jensenshannon
+
+from credit_retrain import drift
+from credit_retrain.__main__ import SHIPPED, main
+from credit_retrain.contract import NAMES
+from credit_retrain.dataset import LABEL, DatasetError, split
+
+
+@pytest.fixture(scope="module")
+def tables(uci):
+    """6,000 of the training rows, and 4,000 of the hold-out: drawn from the same population."""
+    training, holdout = split(uci)
+    bundle = SHIPPED.read_bytes()
+    reference, current = (
+        training.frame().sample(6000, random_state=1),
+        holdout.frame().sample(4000, random_state=1),
+    )
+    return drift.score(drift.Table(reference), bundle), drift.score(drift.Table(current), bundle)
+
+
+@pytest.fixture(scope="module")
+def moved(tables):
+    """The same current rows in trouble: later payments, lower limits, more defaults."""
+    frame = tables[1].frame.copy()
+    rng = np.random.default_rng(3)
+    for name in ("pay_0", "pay_2", "pay_3"):
+        frame[name] = np.clip(frame[name] + rng.integers(0, 3, len(frame)), -2, 9)
+    frame.loc[rng.random(len(frame)) < 0.1, "limit_bal"] = np.nan
+    frame.loc[rng.random(len(frame)) < 0.3, LABEL] = 1
+    return drift.Table(frame)
+
+
+@pytest.fixture(scope="module")
+def trouble(tables, moved):
+    """What is said of the rows in trouble."""
+    return drift.check(tables[0], moved)[0]
+
+
+def column(status, name):
+    return next(c for c in status["data_drift"]["columns"] if c["column"] == name)
+
+
+def test_the_same_population_is_quiet(tables):
+    status, pages = drift.check(*tables)
+    assert not status["data_drift"]["drifted"]
+    assert status["data_drift"]["drifted_columns"] == 0
+    assert len(status["data_drift"]["columns"]) == len(NAMES) + 1
+    assert not status["concept_drift"]["drifted"]
+    assert status["concept_drift"]["current"]["loans"] == 4000
+    assert set(pages) == {"drift_report.html", "concept_report.html"}
+
+
+def test_a_population_in_trouble_is_seen(trouble):
+    status = trouble
+    drifted = {c["column"] for c in status["data_drift"]["columns"] if c["drifted"]}
+    assert {"pay_0", "pay_2", "pay_3"} <= drifted
+    assert "age" not in drifted
+    assert 0.05 < column(status, "limit_bal")["missing_current"] < 0.15
+    assert status["concept_drift"]["drifted"]
+    assert status["concept_drift"]["current"]["default_rate"] > 0.4
+
+
+def by_value(table, name):
+    """Counts over the values there are, as creditstream's bins of codes and payment status are."""
+    values = table.frame[name].dropna()
+    return values.value_counts()
+
+
+def both(reference, current, name):
+    a, b = by_value(reference, name), by_value(current, name)
+    at = sorted(set(a.index) | set(b.index))
+    return np.array(at), a.reindex(at, fill_value=0).to_numpy(), b.reindex(at, fill_value=0).to_numpy()
+
+
+def test_evidently_agrees_on_bins_of_single_values(tables, moved, trouble):
+    """Of codes and payment status creditstream's bins are the values themselves: nothing is lost by counting.
+
+    The Jensen-Shannon distance is the same but for its base, which is e in Evidently and 2 in creditstream;
+    the normalised Wasserstein distance is the same.
+    """
+    reference, status = tables[0], trouble
+    for name in ("sex", "education", "marriage"):
+        _, a, b = both(reference, moved, name)
+        found = column(status, name)
+        assert "Jensen" in found["method"]
+        assert found["score"] / np.sqrt(np.log(2)) == pytest.approx(jensenshannon(a, b, base=2), abs=1e-9)
+    for name in ("pay_0", "pay_2", "pay_3", "pay_6"):
+        at, a, b = both(reference, moved, name)
+        p, q = a / a.sum(), b / b.sum()
+        deviation = np.sqrt((p * (at - (p * at).sum()) ** 2).sum())
+        distance = (np.abs(np.cumsum(p - q))[:-1] * np.diff(at)).sum() / deviation
+        assert "Wasserstein" in column(status, name)["method"]
+        assert column(status, name)["score"] == pytest.approx(distance, abs=1e-9)
+
+
+def test_labels_of_few_loans_say_nothing(tables):
+    reference, current = tables
+    frame = current.frame.copy()
+    frame.loc[frame.index[150:], LABEL] = np.nan
+    assert drift.concept_drift(reference, drift.Table(frame)) is None
+    assert drift.concept_drift(reference, drift.Table(frame.drop(columns=LABEL))) is None
+    assert drift.concept_drift(reference, drift.Table(current.frame.drop(columns=drift.PROBABILITY))) is None
+
+
+def test_granted_loans_are_compared_with_rows_that_could_have_been_granted(tables):
+    """Only the safe half has outcomes: ranking is worse among them, and that is no drift."""
+    reference, current = tables
+    frame = current.frame.copy()
+    frame.loc[frame[drift.PROBABILITY] > 0.2, LABEL] = np.nan
+    granted = drift.Table(frame)
+    found = drift.concept_drift(reference, granted)
+    everything = drift.concept_drift(reference, current)
+    assert found["reference"]["auc"] < everything["reference"]["auc"] - 0.05
+    assert not found["drifted"]
+
+
+def test_the_command_writes_reports_that_load_nothing(tables, tmp_path, monkeypatch):
+    reference, current = (t.frame.head(1500) for t in tables)
+    reference.drop(columns=drift.PROBABILITY).to_csv(tmp_path / "train.csv", index=False)
+    current.assign(application_id="A-1").to_csv(tmp_path / "current.csv", index=False)
+    monkeypatch.delenv("DO_NOT_TRACK", raising=False)
+    out = tmp_path / "out"
+    arguments = ["--reference", str(tmp_path / "train.csv"), "--current", str(tmp_path / "current.csv")]
+    assert main(["drift", *arguments, "--out", str(out)]) == 0
+    assert os.environ["DO_NOT_TRACK"] == "1"
+    status = json.loads((out / "drift_status.json").read_text())
+    assert status["tool"].startswith("evidently 0.7")
+    assert status["reference"]["rows"] == 1500
+    for name in ("drift_report.html", "concept_report.html"):
+        page = (out / name).read_text()
+        assert "limit_bal" in page or name.startswith("concept")
+        assert '<script src="http' not in page
+
+
+@pytest.mark.parametrize(
+    ("change", "want"),
+    [
+        (lambda f: f.drop(columns="age"), "no column age"),
+        (lambda f: f.iloc[:0], "no rows"),
+        (lambda f: f.astype({"age": object}).assign(age=["x", *f["age"][1:]]), "row 2: age 'x'"),
+    ],
+)
+def test_what_is_no_table_is_named(tables, tmp_path, change, want):
+    change(tables[1].frame.head(5)).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DatasetError, match=want):
+        drift.read(tmp_path / "t.csv")
+
+
+def test_missing_values_and_wild_ones_are_read(tmp_path):
+    frame = pd.DataFrame([[1] * len(NAMES), [None] * len(NAMES)], columns=NAMES)
+    frame.loc[0, "age"] = 9999
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    table = drift.read(tmp_path / "t.csv")
+    assert len(table) == 2
+    assert not table.scored
+    assert table.frame["age"].tolist()[0] == 9999
+    assert table.frame["age"].isna().tolist() == [False, True]
