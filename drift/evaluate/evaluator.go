@@ -41,7 +41,7 @@ const (
 )
 
 // Notifier is told of alerts once they are in the log. When an evaluator takes over,
-// it is told again of those that fire and of those resolved lately: the one before
+// it is told again of those that fire and of those just resolved: the one before
 // may not have come to it. It must not wait for anybody.
 type Notifier interface {
 	Notify(alerts []schemas.Alert)
@@ -121,10 +121,10 @@ func (e *Evaluator) Run(ctx context.Context) error {
 	log, pause := e.config.Log, firstPause
 	for ctx.Err() == nil {
 		worked, err := e.attempt(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case isPermanent(err):
+		if ctx.Err() != nil {
+			break
+		}
+		if isPermanent(err) {
 			e.note(err)
 			return err
 		}
