@@ -26,6 +26,8 @@ type population struct {
 	policy   *schemas.Policy
 	features []schemas.Features
 	bins     [][streams]uint8
+
+	probabilities []float32
 }
 
 // readPopulation reads the dataset and scores every row with the shipped model.
@@ -43,13 +45,14 @@ func readPopulation(path string, bundle []byte) (*population, error) {
 		return nil, err
 	}
 	row, result := make([]float32, model.NumInputs), make([]model.Result, 1)
-	p.bins = make([][streams]uint8, len(p.features))
+	p.bins, p.probabilities = make([][streams]uint8, len(p.features)), make([]float32, len(p.features))
 	for i := range p.features {
 		f := &p.features[i]
 		f.Row(row)
 		if err := m.Evaluate(row, result); err != nil {
 			return nil, err
 		}
+		p.probabilities[i] = result[0].Probability
 		at := &p.bins[i]
 		for k := range m.Reference.Features {
 			at[k] = uint8(m.Reference.Features[k].Bin(float64(f[k])))

@@ -88,3 +88,10 @@ func TestDelaysCountWhatWasMissed(t *testing.T) {
 	require.Equal(t, 3.0, d.Median)
 	require.Equal(t, 2, d.Missed)
 }
+
+func TestEveryDecisionIsCounted(t *testing.T) {
+	took, err := count(dataset(t, 500), 10_001)
+	require.NoError(t, err)
+	require.Equal(t, 10_001, took.Rows)
+	require.Positive(t, took.MiB)
+}

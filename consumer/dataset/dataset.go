@@ -22,15 +22,9 @@ import (
 // defaulted, and 0, not.
 const Unknown int8 = -1
 
-const (
-	// idsAtOnce bounds how many applications are remembered at a time: a map made for
-	// so many has room for a third more, and does not grow.
-	idsAtOnce = 3 << 20
-	// clockSkew is how far the clocks of scorers and brokers may be apart, and how
-	// long a decision may be on its way to the log: predictions are found by when the
-	// broker appended them and selected by when they were decided.
-	clockSkew = 10 * time.Minute
-)
+// idsAtOnce bounds how many applications are remembered at a time: a map made for
+// so many has room for a third more, and does not grow.
+const idsAtOnce = 3 << 20
 
 // Config says what is read.
 type Config struct {

@@ -103,7 +103,7 @@ func At(ctx context.Context, c Config, partition int32, offset int64) (*Found, e
 		return nil, fmt.Errorf("%s: the partition holds offsets from %d up to %d, excluded", at, start.Offset, end.Offset)
 	}
 	var found *Found
-	err = s.Kafka.ReadCommitted(ctx, s.span(partition, offset, offset+1), kafka.Sink{Each: func(r *kgo.Record) (err error) {
+	err = s.Kafka.Quiet().ReadCommitted(ctx, s.span(partition, offset, offset+1), kafka.Sink{Each: func(r *kgo.Record) (err error) {
 		found, err = s.read(ctx, r)
 		return err
 	}})
@@ -126,7 +126,7 @@ func open(ctx context.Context, c Config) (s *searcher, free func(), err error) {
 	}()
 	s = &searcher{Config: c, admin: kadm.NewClient(client)}
 	if err := kafka.RequireAccess(ctx, s.admin, kafka.Reads(c.Topics.Predictions)); err != nil {
-		return nil, nil, err
+		return nil, nil, c.Kafka.Explain(err)
 	}
 	if s.starts, err = kafka.Listed(s.admin.ListStartOffsets(ctx, c.Topics.Predictions)); err != nil {
 		return nil, nil, err
@@ -163,7 +163,7 @@ func (s *searcher) search(ctx context.Context, partition int32, id string, newes
 	for to := end; to > start; chunk = min(2*chunk, maxChunk) {
 		from := max(start, to-chunk)
 		var here []Found
-		err := s.Kafka.ReadCommitted(ctx, s.span(partition, from, to), kafka.Sink{Each: func(r *kgo.Record) error {
+		err := s.Kafka.Quiet().ReadCommitted(ctx, s.span(partition, from, to), kafka.Sink{Each: func(r *kgo.Record) error {
 			if !bytes.Equal(r.Key, key) {
 				return nil
 			}

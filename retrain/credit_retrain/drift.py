@@ -21,8 +21,8 @@ import pandas as pd
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from credit_retrain import export
-from credit_retrain.contract import FEATURES, NAMES
-from credit_retrain.dataset import LABEL, DatasetError
+from credit_retrain.contract import FEATURES, LABEL, NAMES
+from credit_retrain.dataset import DatasetError
 from credit_retrain.reference import kind
 
 PROBABILITY = "default_probability"
