@@ -34,6 +34,7 @@ const (
 // Defaults of Config.
 const (
 	DefaultTick      = time.Second
+	DefaultBetween   = 5 * time.Second
 	DefaultEvery     = 10 * time.Second
 	DefaultQuiet     = 5 * time.Minute
 	DefaultBlockTime = 5 * time.Second
@@ -52,8 +53,9 @@ type Config struct {
 	Kafka      kafka.Config
 	Topics     schemas.Topics
 	Windows    []Window
-	Tick       time.Duration    // between evaluations while something changes
-	Every      time.Duration    // between status records while nothing does
+	Tick       time.Duration    // between looks at what has changed: how late an alert may be
+	Between    time.Duration    // between status records while decisions come in and no alert changes
+	Every      time.Duration    // between status records while nothing comes in
 	Quiet      time.Duration    // without a decision, after which that is an alert
 	BlockTime  time.Duration    // that a block of decisions takes at least
 	MinFiring  time.Duration    // that a drift alert lasts at least
@@ -87,7 +89,7 @@ func New(c Config) (*Evaluator, error) {
 		value    *time.Duration
 		standard time.Duration
 	}{
-		{&c.Tick, DefaultTick}, {&c.Every, DefaultEvery}, {&c.Quiet, DefaultQuiet},
+		{&c.Tick, DefaultTick}, {&c.Between, DefaultBetween}, {&c.Every, DefaultEvery}, {&c.Quiet, DefaultQuiet},
 		{&c.BlockTime, DefaultBlockTime}, {&c.MinFiring, DefaultMinFiring},
 	} {
 		if *d.value == 0 {

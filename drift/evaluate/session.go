@@ -201,10 +201,11 @@ func (s *session) tick(ctx context.Context, t *tenure) error {
 	if err := e.quiet(ctx, t, s.adm); err != nil {
 		return fmt.Errorf("looking for the end of the panes: %w", err)
 	}
-	if !t.changed && e.config.Now().Sub(t.written) < e.config.Every {
-		return nil
+	quiet := e.config.Now().Sub(t.written)
+	if len(t.told) > 0 || t.changed && quiet >= e.config.Between || quiet >= e.config.Every {
+		return s.write(ctx, t)
 	}
-	return s.write(ctx, t)
+	return nil
 }
 
 // write evaluates and puts status, alerts and offsets into one transaction.
