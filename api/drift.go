@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/report"
@@ -90,13 +91,14 @@ type driftSummary struct {
 	EvaluatedAt *schemas.Timestamp `json:"evaluated_at"` // null: nothing has been evaluated yet
 	State       string             `json:"state"`        // none while nothing has, unknown while that cannot be read
 	Alerts      []schemas.Alert    `json:"alerts"`       // firing, and those resolved lately
+	Watched     []string           `json:"watched"`      // names of alerts that do not fire and are worth a look
 }
 
 // driftAlerts is GET /drift/alerts. That there is nothing yet, or that it cannot be
 // read now, is an answer here and no problem: whoever asks again and again would
 // only make noise.
 func (s *Server) driftAlerts(w http.ResponseWriter, _ *http.Request, _ string) *problem {
-	summary := driftSummary{State: "none", Alerts: []schemas.Alert{}}
+	summary := driftSummary{State: "none", Alerts: []schemas.Alert{}, Watched: []string{}}
 	status, _, p := s.newestDrift()
 	if p != nil {
 		summary.State = "unknown"
@@ -106,6 +108,7 @@ func (s *Server) driftAlerts(w http.ResponseWriter, _ *http.Request, _ string) *
 		for i := range status.Alerts {
 			summary.Alerts = append(summary.Alerts, wireAlert(status.Alerts[i].Alert))
 		}
+		summary.Watched = watched(status)
 	}
 	document, err := json.Marshal(summary)
 	if err != nil {
@@ -114,6 +117,34 @@ func (s *Server) driftAlerts(w http.ResponseWriter, _ *http.Request, _ string) *
 	}
 	writeJSON(w, document)
 	return nil
+}
+
+// watched are the names that alerts would have on what is not quiet in some window
+// and does not fire.
+func watched(s *drift.Status) []string {
+	found := []string{}
+	note := func(state, name string) {
+		firing := func(a drift.AlertStatus) bool { return a.Alert.Alert == name && a.State == schemas.AlertFiring }
+		if state != drift.Quiet && !slices.Contains(found, name) && !slices.ContainsFunc(s.Alerts, firing) {
+			found = append(found, name)
+		}
+	}
+	for i := range s.Windows {
+		w := &s.Windows[i]
+		for k := range w.Features {
+			note(w.Features[k].State, "drift/"+w.Features[k].Feature)
+		}
+		note(w.Score.State, "drift/score")
+		note(w.Rates.State, "drift/decisions")
+		for _, g := range w.Groups {
+			note(g.State, "fairness/"+g.Attribute+"/"+g.Group)
+		}
+	}
+	for i := range s.Outcomes.Versions {
+		note(s.Outcomes.Versions[i].State, "performance/"+s.Outcomes.Versions[i].ModelVersion)
+	}
+	slices.Sort(found)
+	return found
 }
 
 // wireAlert is an alert as the contract has it: empty lists and no null.

@@ -70,6 +70,11 @@ func TestTheDriftStatusIsHandedOnAsItIs(t *testing.T) {
 	require.Equal(t, schemas.AlertResolved, alerts.Alerts[1].State)
 	require.NotContains(t, text, "calm", "the evaluator's memory is its own")
 	require.NotContains(t, text, "null")
+	require.Contains(t, text, `"watched":["fairness/sex/2"]`)
+
+	status.Windows[0].Features[0].State, status.Windows[0].Features[5].State, status.Outcomes.Versions[0].State = drift.Act, drift.Watch, drift.Watch
+	text = w.get("/drift/alerts").Body.String()
+	require.Contains(t, text, `"watched":["drift/pay_0","fairness/sex/2","performance/`, "what fires is among the alerts")
 }
 
 func TestTheDriftReportIsAPageOfItsOwn(t *testing.T) {
@@ -102,7 +107,7 @@ func TestNoDriftStatus(t *testing.T) {
 		p := w.problem(w.get(path), http.StatusNotFound, "no-drift")
 		require.Contains(t, p.Detail, "creditstream drift")
 	}
-	require.JSONEq(t, `{"evaluated_at": null, "state": "none", "alerts": []}`, w.get("/drift/alerts").Body.String())
+	require.JSONEq(t, `{"evaluated_at": null, "state": "none", "alerts": [], "watched": []}`, w.get("/drift/alerts").Body.String())
 
 	w = newWorld(t, func(c *Config) { c.Drift = &fakeDrift{err: errors.New("broker 10.1.2.3 is away")} })
 	for _, path := range []string{"/drift", "/drift/report"} {
@@ -110,7 +115,7 @@ func TestNoDriftStatus(t *testing.T) {
 		w.problem(rec, http.StatusServiceUnavailable, "drift")
 		require.NotContains(t, rec.Body.String(), "10.1.2.3")
 	}
-	require.JSONEq(t, `{"evaluated_at": null, "state": "unknown", "alerts": []}`, w.get("/drift/alerts").Body.String())
+	require.JSONEq(t, `{"evaluated_at": null, "state": "unknown", "alerts": [], "watched": []}`, w.get("/drift/alerts").Body.String())
 
 	w = newWorld(t)
 	w.problem(w.get("/drift"), http.StatusServiceUnavailable, "no-drift-here")

@@ -93,6 +93,7 @@ func driftComponents() object {
 			"evaluated_at": described("null: nothing has been evaluated yet.", object{"type": []string{"string", "null"}, "format": "date-time"}),
 			"state":        object{"type": "string", "enum": []string{drift.Quiet, drift.Watch, drift.Act, "none", "unknown"}, "description": "none: nothing has been evaluated yet; unknown: that cannot be read now"},
 			"alerts":       list(ref("DriftAlert")),
+			"watched":      list(text("name of an alert that does not fire and is worth a look")),
 		}),
 	}
 }

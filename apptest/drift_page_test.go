@@ -44,6 +44,7 @@ func TestThePageShowsDrift(t *testing.T) {
 	b.waitFor(isLive + ` && document.querySelector("#scenario").value === "steady"`)
 	b.eventually(`/quiet|watch/.test(` + driftIs + `)`)
 	require.Empty(t, b.text("#alerts"))
+	b.screenshot("drift-quiet")
 	b.clean()
 
 	b.choose("#scenario", "recession")

@@ -399,7 +399,8 @@ async function showDrift() {
     $("drift-state").className = "badge " + d.state;
     const text = sign ? sign + " " + d.state : d.state === "none" ? "not looked at yet" : "not known";
     if ($("drift-state").textContent !== text) $("drift-state").textContent = text;
-    $("drift-at").textContent = d.evaluated_at ? "as of " + clock(new Date(d.evaluated_at)) : "";
+    const watched = d.watched.slice(0, 4).join(", ") + (d.watched.length > 4 ? ` and ${d.watched.length - 4} more` : "");
+    $("drift-at").textContent = (watched ? "worth a look: " + watched + "; " : "") + (d.evaluated_at ? "as of " + clock(new Date(d.evaluated_at)) : "");
     $("alerts").replaceChildren(...d.alerts.map(alertItem));
   } catch {
     // The stream says that the server is away.
