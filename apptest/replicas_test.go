@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -129,4 +130,32 @@ func TestSeveralComponentsRunInOneProcess(t *testing.T) {
 	require.Nil(t, d.Replicas[2].Models)
 	all.terminate()
 	require.Empty(t, g.replicas())
+}
+
+// The scorer is another process than the rest of a demo: the topic tells of both.
+func TestADemoSaysWhatEachOfItsPartsDoes(t *testing.T) {
+	d := start(t, "demo", "demo", "--data-dir", t.TempDir(), "--api-listen", "127.0.0.1:0")
+	page := regexp.MustCompile(`page +(http://\S+)`)
+	until(t, time.Minute, "the demo says where its page is", func() bool { return d.hasEnded() || page.Match(d.stderr.bytes()) })
+	require.False(t, d.hasEnded())
+	home := string(page.FindSubmatch(d.stderr.bytes())[1])
+	working := map[string]bool{}
+	until(t, time.Minute, "all its parts work", func() bool {
+		response, err := http.Get(home + "/replicas")
+		if err != nil {
+			return false
+		}
+		defer func() { _ = response.Body.Close() }()
+		var s replicasShown
+		if response.StatusCode != http.StatusOK || json.NewDecoder(response.Body).Decode(&s) != nil {
+			return false
+		}
+		clear(working)
+		for _, r := range s.Replicas {
+			require.Equal(t, "demo", r.Instance)
+			working[r.Component] = r.Live && r.Ready && (r.Records > 0 || r.Component == "api")
+		}
+		return len(working) == 5 && working["score"] && working["api"] && working["view"] && working["drift"] && working["produce"]
+	})
+	d.terminate()
 }

@@ -1,5 +1,5 @@
 // Package shipped holds the bundle that is inside the binary: trained from the
-// UCI credit card default data by `make train`.
+// UCI credit card default data by `make ship`.
 package shipped
 
 import _ "embed" // the bundle

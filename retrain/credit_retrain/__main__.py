@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from credit_retrain import (
+    artefacts,
     bundle,
     check,
     data_report,
@@ -21,34 +22,29 @@ from credit_retrain import (
     population,
     sources,
     thresholds,
-    train,
 )
+from credit_retrain import commands as model_commands
+from credit_retrain.commands import ROOT, SHIPPED, report, source
+from credit_retrain.native import NativeError
+from credit_retrain.tracking import TrackingError
 
-ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ROOT / "model" / "shipped" / "credit-default.bundle"
-
-
-def _report(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _rows(arguments: argparse.Namespace) -> dataset.Dataset:
-    """Return the rows to train on: those that `prepare` wrote, or what the sources hold."""
-    if arguments.prepared:
-        return make_dataset.read(Path(arguments.prepared)).data()
-    return _source(arguments).data
-
-
-def _source(arguments: argparse.Namespace) -> sources.Source:
-    return sources.choose(
-        arguments.data, arguments.dataset, arguments.export, arguments.min_labelled, _report
-    )
+PROBLEMS = (
+    dataset.DatasetError,
+    fetch.FetchError,
+    check.CheckError,
+    artefacts.BundleError,
+    NativeError,
+    TrackingError,
+    ValueError,
+    OSError,
+)
+"""What is told in a line, without a trace."""
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
     current = Path(arguments.current) if arguments.current else None
     out = Path(arguments.out)
-    facts = make_dataset.make(_source(arguments), out, current)
+    facts = make_dataset.make(source(arguments), out, current)
     for name in ("train", "test"):
         print(f"{out / name}.csv: {facts[name]['rows']} rows, {facts[name]['digest']}")
     print(f"{out / 'current.csv'}: {facts['current']['rows']} rows, {facts['current']['origin']}")
@@ -56,31 +52,26 @@ def _prepare(arguments: argparse.Namespace) -> int:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    report = data_report.examine(Path(arguments.prepared))
-    written = data_report.write(report, Path(arguments.out))
-    for c in report.checks:
+    found = data_report.examine(Path(arguments.prepared))
+    written = data_report.write(found, Path(arguments.out))
+    for c in found.checks:
         if not c.passed:
             print(f"{'FAIL' if c.gating else 'note'}  {c.name}: {c.figure}")
-    verdict = "the data may be trained on" if report.passed() else "the data must not be trained on"
-    print(f"{verdict}: {len(report.checks)} checks, {' and '.join(str(path) for path in written)}")
-    return 0 if report.passed() else 1
+    verdict = "the data may be trained on" if found.passed() else "the data must not be trained on"
+    print(f"{verdict}: {len(found.checks)} checks, {' and '.join(str(path) for path in written)}")
+    return 0 if found.passed() else 1
 
 
-def _train(arguments: argparse.Namespace) -> int:
-    data = _rows(arguments)
-    trained = train.train_bundle(data, arguments.version, arguments.created_at, arguments.seed, _report)
-    bundle.write(Path(arguments.out), trained.content)
-    print(
-        f"{arguments.out}: version {arguments.version}, {len(trained.content)} bytes, "
-        f"hold-out AUC {trained.metrics.auc:.4f}"
-    )
+def _export(arguments: argparse.Namespace) -> int:
+    for path in artefacts.write(Path(arguments.bundle).read_bytes(), Path(arguments.out)):
+        print(path)
     return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
     path = Path(arguments.bundle)
     data = dataset.read(dataset.locate(arguments.dataset))
-    check.check(path.read_bytes(), data, _report)
+    check.check(path.read_bytes(), data, report)
     print(f"{path}: training again gives the same bytes")
     return 0
 
@@ -113,9 +104,9 @@ def _drift_fixtures(arguments: argparse.Namespace) -> int:
 def _fetch(arguments: argparse.Namespace) -> int:
     if os.environ.get("DATASET"):
         path = fetch.take(dataset.locate(None), Path(arguments.out))
-        _report(f"taken from {os.environ['DATASET']}, nothing is fetched")
+        report(f"taken from {os.environ['DATASET']}, nothing is fetched")
     else:
-        path = fetch.fetch(Path(arguments.out), arguments.url, _report)
+        path = fetch.fetch(Path(arguments.out), arguments.url, report)
     rows = dataset.read(path)
     known = "the UCI data" if rows.digest() == dataset.CANONICAL_DIGEST else "not the UCI data"
     print(f"{path}: {len(rows)} rows, {known}")
@@ -182,17 +173,11 @@ def parser() -> argparse.ArgumentParser:
         help="where to write validation.json and validation.md (default: %(default)s)",
     )
     p.set_defaults(function=_validate)
-    p = command(
-        "train", "Train a model and write its bundle.", _train, ROOT / "dist" / "credit-default.bundle"
-    )
-    sources.add_arguments(p)
-    p.add_argument("--prepared", metavar="FOLDER", help="train on what `prepare` wrote, instead of --data")
-    p.add_argument("--version", default="2026-11-23.1", help="of the model (default: %(default)s)")
-    p.add_argument(
-        "--created-at",
-        default="2026-11-23T00:00:00Z",
-        help="RFC 3339; given, so that the same training gives the same bytes (default: %(default)s)",
-    )
+    model_commands.add(commands)
+    p = commands.add_parser("export", help="Check a bundle and write its files one by one.")
+    p.add_argument("--bundle", default=str(SHIPPED), help="to take apart (default: %(default)s)")
+    p.add_argument("--out", required=True, metavar="FOLDER", help="where to write")
+    p.set_defaults(function=_export)
     p = commands.add_parser("check", help="Train again and compare with a bundle, byte by byte.")
     p.add_argument("--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
     p.add_argument(
@@ -229,7 +214,8 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--url", default=fetch.SOURCE, help="where from (default: %(default)s)")
     p = commands.add_parser(
-        "drift", help="Compare the last inputs with the training data (Evidently): reports and drift_status.json."
+        "drift",
+        help="Compare the last inputs with the training data (Evidently): reports and drift_status.json.",
     )
     p.add_argument("--reference", required=True, help="CSV in the contract's columns, as train.csv")
     p.add_argument("--current", required=True, help="CSV that `creditstream drift current` writes")
@@ -252,7 +238,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     try:
         return int(chosen.function(chosen))
-    except (dataset.DatasetError, fetch.FetchError, check.CheckError, ValueError, OSError) as error:
+    except PROBLEMS as error:
         print(f"credit_retrain {chosen.command}: {error}", file=sys.stderr)
         return 1
 

@@ -44,6 +44,25 @@ def pack(manifest: dict[str, Any], files: dict[str, bytes]) -> bytes:
     return out.getvalue()
 
 
+def unpack(content: bytes) -> dict[str, bytes]:
+    """Return a bundle's files by name.
+
+    Raises
+    ------
+    ValueError
+        When the bytes are no bundle.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"no model bundle (a zip archive with manifest.json): {error}") from error
+    absent = [name for name in ["manifest.json", *_ORDER] if name not in files]
+    if absent:
+        raise ValueError(f"no model bundle: {', '.join(absent)} is not there")
+    return files
+
+
 def write(path: Path, content: bytes) -> None:
     """Replace a file as a whole."""
     path.parent.mkdir(parents=True, exist_ok=True)

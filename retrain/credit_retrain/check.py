@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from typing import Any
 
-from credit_retrain import train
+from credit_retrain import bundle, train
 from credit_retrain.dataset import Dataset
 
 
@@ -23,32 +21,27 @@ def check(shipped: bytes, data: Dataset, report: train.Report) -> None:
     CheckError
         When a byte differs; it names the files, and the facts of the manifest, that do.
     """
-    manifest = json.loads(_files(shipped)["manifest.json"])
+    manifest = json.loads(bundle.unpack(shipped)["manifest.json"])
     trained = train.train_bundle(
         data, manifest["version"], manifest["created_at"], manifest["training"]["seed"], report
     )
     if trained.content == shipped:
         return
     raise CheckError(
-        "training again gives another bundle (run `make train` and look at what changed):\n  "
+        "training again gives another bundle (run `make ship` and look at what changed):\n  "
         + "\n  ".join(differences(shipped, trained.content))
     )
 
 
 def differences(was: bytes, now: bytes) -> list[str]:
     """List the files that differ, and the values of the manifest that do."""
-    old, new = _files(was), _files(now)
+    old, new = bundle.unpack(was), bundle.unpack(now)
     out = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     facts_old, facts_new = (_flat(json.loads(files["manifest.json"])) for files in (old, new))
     for key in sorted(facts_old.keys() | facts_new.keys()):
         if facts_old.get(key) != facts_new.get(key):
             out.append(f"manifest {key}: was {facts_old.get(key)!r}, is {facts_new.get(key)!r}")
     return out or ["the archive around equal files"]
-
-
-def _files(bundle: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def _flat(node: Any, path: str = "") -> dict[str, object]:

@@ -21,8 +21,8 @@ import pandas as pd
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from credit_retrain import export
-from credit_retrain.contract import FEATURES, NAMES
-from credit_retrain.dataset import LABEL, DatasetError
+from credit_retrain.contract import FEATURES, LABEL, NAMES
+from credit_retrain.dataset import DatasetError
 from credit_retrain.reference import kind
 
 PROBABILITY = "default_probability"
@@ -84,7 +84,9 @@ def read(path: Path) -> Table:
     for name in known:
         values = pd.to_numeric(frame[name], errors="coerce").astype(float)
         for row in np.flatnonzero((values.isna() & frame[name].notna()).to_numpy())[:1]:
-            raise DatasetError(f"{path} row {row + 2}: {name} {frame[name].iloc[row]!r}: must be a number or empty")
+            raise DatasetError(
+                f"{path} row {row + 2}: {name} {frame[name].iloc[row]!r}: must be a number or empty"
+            )
         numbers[name] = values
     return Table(pd.DataFrame(numbers))
 
@@ -98,7 +100,9 @@ def score(table: Table, bundle: bytes) -> Table:
     return Table(frame)
 
 
-def check(reference: Table, current: Table, share: float = DRIFT_SHARE) -> tuple[dict[str, Any], dict[str, str]]:
+def check(
+    reference: Table, current: Table, share: float = DRIFT_SHARE
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Compare the tables.
 
     Returns
@@ -155,7 +159,8 @@ def _run(metrics: list[Any], reference: pd.DataFrame, current: pd.DataFrame, **d
 
 
 def _labels(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[[LABEL, PROBABILITY]].astype({LABEL: int}).reset_index(drop=True)
+    labels: pd.DataFrame = frame[[LABEL, PROBABILITY]].astype({LABEL: int}).reset_index(drop=True)
+    return labels
 
 
 def _data_drift(report: dict[str, Any], reference: Table, current: Table, share: float) -> dict[str, Any]:
@@ -205,7 +210,8 @@ def comparable(reference: Table, current: Table) -> pd.DataFrame:
     among all. So the reference is cut at the highest probability of a current loan.
     """
     rows = reference.labelled()
-    return rows[rows[PROBABILITY] <= current.labelled()[PROBABILITY].max()]
+    granted: pd.DataFrame = rows[rows[PROBABILITY] <= current.labelled()[PROBABILITY].max()]
+    return granted
 
 
 def concept_drift(reference: Table, current: Table) -> dict[str, Any] | None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
-
-Doubles = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
+from credit_retrain import fairness, figures
+from credit_retrain.dataset import Dataset
+from credit_retrain.figures import Doubles, Labels
 
 
 @dataclass(frozen=True)
@@ -37,17 +35,8 @@ class Metrics:
         return out
 
 
-def expected_calibration_error(defaulted: Labels, probability: Doubles, bins: int = 15) -> float:
-    """Mean distance of predicted and observed default rate over bins of equal numbers of rows."""
-    order = np.argsort(probability, kind="stable")
-    error = 0.0
-    for part in np.array_split(order, bins):
-        error += len(part) / len(order) * abs(probability[part].mean() - defaulted[part].mean())
-    return float(error)
-
-
 def evaluate(defaulted: Labels, probability: Doubles, seed: int, resamples: int = 500) -> Metrics:
-    """Compute every figure.
+    """Compute the figures that every manifest has.
 
     Parameters
     ----------
@@ -55,23 +44,54 @@ def evaluate(defaulted: Labels, probability: Doubles, seed: int, resamples: int 
     probability : ndarray, shape (n,)
         Probability of default.
     """
-    rng = np.random.default_rng(seed)
-    auc = float(roc_auc_score(defaulted, probability))
-    draws: list[float] = []
-    while len(draws) < resamples:
-        rows = rng.integers(0, len(defaulted), len(defaulted))
-        if 0 < defaulted[rows].sum() < len(rows):
-            draws.append(float(roc_auc_score(defaulted[rows], probability[rows])))
-    low, high = np.percentile(draws, [2.5, 97.5])
-    false_positive, true_positive, _ = roc_curve(defaulted, probability)
+    of = figures.intervals(defaulted, probability, seed, {"auc": figures.auc}, resamples)
+    auc = figures.auc(defaulted, probability)
     return Metrics(
         rows=len(defaulted),
         default_rate=float(defaulted.mean()),
         auc=auc,
-        auc_interval=(float(low), float(high)),
+        auc_interval=of["auc"],
         gini=2 * auc - 1,
-        ks=float(np.max(true_positive - false_positive)),
-        brier=float(brier_score_loss(defaulted, probability)),
-        log_loss=float(log_loss(defaulted, probability)),
-        ece=expected_calibration_error(defaulted, probability),
+        ks=figures.ks(defaulted, probability),
+        brier=figures.brier(defaulted, probability),
+        log_loss=figures.cross_entropy(defaulted, probability),
+        ece=figures.ece(defaulted, probability),
     )
+
+
+def full(
+    test: Dataset, probability: Doubles, seed: int, resamples: int = figures.RESAMPLES
+) -> dict[str, Any]:
+    """Compute everything that is said of a model on the hold-out.
+
+    Parameters
+    ----------
+    test : Dataset
+        Rows the model has not seen.
+    probability : ndarray, shape (n,)
+        Its probability of default for them.
+
+    Returns
+    -------
+    dict
+        `figures` (each with `value` and `interval`), `calibration`, `lift`, `fairness`.
+    """
+    defaulted = test.defaulted
+    of = figures.intervals(defaulted, probability, seed, figures.ALL, resamples)
+    mean, percentile = figures.ece_by_chance(probability, seed)
+    return {
+        "rows": len(test),
+        "default_rate": round(float(defaulted.mean()), 5),
+        "mean_probability": round(float(probability.mean()), 5),
+        "figures": {
+            name: {
+                "value": round(figure(defaulted, probability), 5),
+                "interval": [round(v, 5) for v in of[name]],
+            }
+            for name, figure in figures.ALL.items()
+        },
+        "ece_by_chance": {"mean": round(mean, 5), "percentile_95": round(percentile, 5)},
+        "calibration": figures.calibration(defaulted, probability),
+        "lift": figures.lift(defaulted, probability),
+        "fairness": fairness.assess(test, probability, seed, resamples),
+    }

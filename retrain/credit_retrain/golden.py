@@ -11,9 +11,13 @@ from sklearn.pipeline import Pipeline
 
 from credit_retrain.contract import FEATURES, NAMES
 from credit_retrain.dataset import Dataset
+from credit_retrain.features import TREE_INPUTS
 from credit_retrain.pipeline import tree_inputs
 
 Doubles = npt.NDArray[np.float64]
+
+INPUTS = [name for name, _ in TREE_INPUTS]
+"""What contributions are given for, in their order."""
 
 
 class Explainer:

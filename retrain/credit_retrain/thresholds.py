@@ -8,9 +8,7 @@ the threshold, and those next to it.
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -73,11 +71,10 @@ def pipeline_of(shipped: bytes, train: Dataset) -> Pipeline:
     ValueError
         When its graph is not the bundle's, byte by byte.
     """
-    with zipfile.ZipFile(io.BytesIO(shipped)) as archive:
-        training = json.loads(archive.read("manifest.json"))["training"]
-        graph = archive.read("model.onnx")
+    files = bundle.unpack(shipped)
+    training = json.loads(files["manifest.json"])["training"]
     pipeline = build(training["parameters"], training["seed"]).fit(train.features, train.defaulted)
-    if to_onnx(pipeline).SerializeToString(deterministic=True) != graph:
+    if to_onnx(pipeline).SerializeToString(deterministic=True) != files["model.onnx"]:
         raise ValueError("training again gives another graph than the bundle's; see `make check-train`")
     return pipeline
 

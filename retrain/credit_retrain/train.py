@@ -1,4 +1,4 @@
-"""From the raw file to a bundle."""
+"""From rows and parameters to a bundle."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import Pipeline
 
@@ -34,6 +35,27 @@ CANDIDATES: list[dict[str, Any]] = [
 SHARED: dict[str, Any] = {"subsample": 0.7, "max_features": 0.3, "min_samples_leaf": 50}
 
 Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A pipeline fitted to the training rows, and its graph, which gives the same probabilities.
+
+    Attributes
+    ----------
+    train, test : Dataset
+        The rows it was fitted to, and the hold-out.
+    graph : onnx.ModelProto
+    parameters : dict
+        Of the trees.
+    """
+
+    pipeline: Pipeline
+    train: Dataset
+    test: Dataset
+    graph: onnx.ModelProto
+    parameters: dict[str, Any]
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -73,25 +95,14 @@ def with_missing(rows: npt.NDArray[np.float64], share: float, seed: int) -> npt.
     return out
 
 
-def train_bundle(
-    data: Dataset,
-    version: str,
-    created_at: str,
-    seed: int,
-    report: Report,
-    candidates: list[dict[str, Any]] | None = None,
-) -> Trained:
-    """Choose, fit, export, compare the engines, evaluate on the hold-out, pack.
+def fit(train: Dataset, test: Dataset, parameters: dict[str, Any], seed: int, report: Report) -> Fitted:
+    """Fit, export, and compare scikit-learn with ONNX Runtime.
 
     Raises
     ------
     ValueError
-        When scikit-learn and ONNX Runtime disagree.
+        When they disagree.
     """
-    train, test = split(data)
-    report(f"{len(train)} training rows, {len(test)} held out by content hash")
-    report("choosing parameters on the training rows")
-    parameters, _ = choose(train, seed, report, candidates)
     report(f"fitting {parameters}")
     pipeline = build(parameters, seed).fit(train.features, train.defaulted)
 
@@ -105,54 +116,96 @@ def train_bundle(
     report(f"  largest difference {worst:.1e}")
     if worst > TOLERANCE:
         raise ValueError(f"scikit-learn and ONNX Runtime differ by {worst:.1e}, more than {TOLERANCE:.0e}")
+    return Fitted(pipeline, train, test, graph, parameters, seed)
 
-    report("explaining golden rows with the shap library")
-    train_probability = pipeline.predict_proba(train.features)[:, 1]
-    explainer = golden.Explainer(pipeline)
-    golden_rows = golden.build(pipeline, explainer, golden.rows(train, train_probability, seed))
 
-    metrics = evaluate(test.defaulted, pipeline.predict_proba(test.features)[:, 1], seed)
-    report(
-        f"hold-out: AUC {metrics.auc:.4f} ({metrics.auc_interval[0]:.4f} to {metrics.auc_interval[1]:.4f}), "
-        f"KS {metrics.ks:.3f}, Brier {metrics.brier:.4f}, ECE {metrics.ece:.4f}"
-    )
-    manifest = {
+def describe(
+    fitted: Fitted,
+    data: Dataset,
+    version: str,
+    created_at: str,
+    metrics: dict[str, Any],
+    training: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the manifest, but for the files' digests.
+
+    Parameters
+    ----------
+    data : Dataset
+        All rows, the hold-out among them.
+    training : dict, optional
+        More facts about the training.
+    """
+    return {
         "format": bundle.FORMAT,
         "version": version,
         "created_at": created_at,
         "inputs": NAMES,
         "used_inputs": USED,
         "algorithm": "sklearn.ensemble.GradientBoostingClassifier",
-        "expected_value": explainer.expected_value,
+        "expected_value": golden.Explainer(fitted.pipeline).expected_value,
         "tree_inputs": [{"name": name, "group": group} for name, group in TREE_INPUTS],
         "groups": [{"code": code, "text": text} for code, text in GROUP_TEXTS.items()],
         "training": {
             "dataset": data.source,
             "dataset_digest": data.digest(),
-            "train_digest": train.digest(),
-            "test_digest": test.digest(),
-            "train_rows": len(train),
-            "test_rows": len(test),
-            "seed": seed,
-            "parameters": parameters,
+            "train_digest": fitted.train.digest(),
+            "test_digest": fitted.test.digest(),
+            "train_rows": len(fitted.train),
+            "test_rows": len(fitted.test),
+            "seed": fitted.seed,
+            "parameters": fitted.parameters,
             "libraries": {
                 # Without the patch level, which changes nothing and differs between machines.
                 "python": ".".join(platform.python_version_tuple()[:2]),
                 **{name: installed(name) for name in ("scikit-learn", "skl2onnx", "onnx", "numpy", "shap")},
             },
+            **(training or {}),
         },
-        "metrics": {"test": metrics.to_dict()},
+        "metrics": metrics,
         "forced": None,
     }
-    content = bundle.pack(
+
+
+def pack(fitted: Fitted, manifest: dict[str, Any], text: str) -> bytes:
+    """Return the bundle of a fitted pipeline: its graph, reference, golden rows and card."""
+    probability = fitted.pipeline.predict_proba(fitted.train.features)[:, 1]
+    explainer = golden.Explainer(fitted.pipeline)
+    rows = golden.rows(fitted.train, probability, fitted.seed)
+    log_odds = fitted.pipeline.decision_function(fitted.train.features)
+    return bundle.pack(
         manifest,
         {
-            "model.onnx": graph.SerializeToString(deterministic=True),
-            "reference.json": bundle.to_json(
-                reference.build(train, pipeline.decision_function(train.features))
-            ),
-            "golden.json": bundle.to_json(golden_rows),
-            "card.md": card.write(manifest).encode(),
+            "model.onnx": fitted.graph.SerializeToString(deterministic=True),
+            "reference.json": bundle.to_json(reference.build(fitted.train, log_odds)),
+            "golden.json": bundle.to_json(golden.build(fitted.pipeline, explainer, rows)),
+            "card.md": text.encode(),
         },
     )
-    return Trained(pipeline, metrics, train, content)
+
+
+def train_bundle(
+    data: Dataset,
+    version: str,
+    created_at: str,
+    seed: int,
+    report: Report,
+    candidates: list[dict[str, Any]] | None = None,
+) -> Trained:
+    """Train as the shipped bundle is trained: a short list of candidates, the smallest good one.
+
+    The same rows, version, date and seed give the same bytes.
+    """
+    train, test = split(data)
+    report(f"{len(train)} training rows, {len(test)} held out by content hash")
+    report("choosing parameters on the training rows")
+    parameters, _ = choose(train, seed, report, candidates)
+    fitted = fit(train, test, parameters, seed, report)
+    metrics = evaluate(test.defaulted, fitted.pipeline.predict_proba(test.features)[:, 1], seed)
+    report(
+        f"hold-out: AUC {metrics.auc:.4f} ({metrics.auc_interval[0]:.4f} to {metrics.auc_interval[1]:.4f}), "
+        f"KS {metrics.ks:.3f}, Brier {metrics.brier:.4f}, ECE {metrics.ece:.4f}"
+    )
+    manifest = describe(fitted, data, version, created_at, {"test": metrics.to_dict()})
+    report("explaining golden rows with the shap library")
+    return Trained(fitted.pipeline, metrics, train, pack(fitted, manifest, card.write(manifest)))

@@ -34,7 +34,7 @@ def test_a_bundle_that_training_does_not_give_is_refused(small, uci, monkeypatch
     monkeypatch.setattr(train, "CANDIDATES", SMALL)
     few = dataset.Dataset(uci.features[:2000], uci.defaulted[:2000])
     check.check(small(), few, lambda _: None)
-    files = check._files(small())
+    files = bundle.unpack(small())
     manifest = json.loads(files.pop("manifest.json"))
     manifest.pop("files")
     files["card.md"] += b"edited"

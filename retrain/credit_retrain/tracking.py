@@ -1,0 +1,323 @@
+"""MLflow: where people compare candidates. Serving does without it.
+
+Runs, metrics and the registered model go to SQLite below data/ unless ``MLFLOW_TRACKING_URI``
+names a server. The registered model's aliases say what the newest route says; the route is the
+truth (docs/decisions/0004).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from credit_retrain.gates import Bundle
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from credit_retrain.candidate import Made
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "credit_default"
+EXPERIMENT = "credit_default"
+MODEL = "model"
+"""Where a run keeps its model: the ONNX graph as MLflow has it, and the bundle."""
+VERSION_TAG, DIGEST_TAG = "creditstream.version", "creditstream.bundle"
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+Report = Callable[[str], None]
+
+
+class TrackingError(Exception):
+    """MLflow does not hold what was asked for, or holds something else."""
+
+
+def connect(folder: Path | None = None) -> MlflowClient:
+    """Return a client of the tracking server and the registry.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where SQLite and the artefacts go when ``MLFLOW_TRACKING_URI`` names no server; data/ by
+        default.
+    """
+    # Nothing about a training goes to anyone but the server named here.
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["DO_NOT_TRACK"] = "true"
+    from mlflow import MlflowClient
+
+    uri = _address(folder)
+    return MlflowClient(uri, uri)
+
+
+def _address(folder: Path | None) -> str:
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if uri:
+        return uri
+    folder = folder or ROOT / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+
+
+def _experiment(client: MlflowClient, folder: Path | None) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    if os.environ.get("MLFLOW_TRACKING_URI"):  # the server says where artefacts go
+        return str(client.create_experiment(EXPERIMENT))
+    location = ((folder or ROOT / "data") / "mlruns").resolve().as_uri()
+    return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+
+
+def log(made: Made, report: Report, folder: Path | None = None) -> str:
+    """Record a candidate as a run and as a version of the registered model.
+
+    One that passed its gates, or was forced, becomes the challenger.
+
+    Returns
+    -------
+    str
+        The registered model's version number.
+    """
+    client = connect(folder)
+    training = made.manifest["training"]
+    version = str(made.manifest["version"])
+    tags = {
+        VERSION_TAG: version,
+        "dataset.digest": training["dataset_digest"],
+        "train.digest": training["train_digest"],
+        "test.digest": training["test_digest"],
+        "gates": "passed" if all(g.passed for g in made.gates) else "forced" if made.released else "failed",
+    }
+    run = client.create_run(_experiment(client, folder), run_name=version, tags=tags)
+    run_id = run.info.run_id
+    try:
+        _figures(client, run_id, made)
+        with tempfile.TemporaryDirectory() as scratch:
+            model = Path(scratch) / MODEL
+            _model(made, model)
+            client.log_artifacts(run_id, str(model), MODEL)
+        for path in sorted(made.folder.iterdir()):
+            if path.suffix in {".md", ".json", ".png"}:
+                client.log_artifact(run_id, str(path))
+        client.set_terminated(run_id, "FINISHED")
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    if not client.search_registered_models(f"name='{NAME}'"):
+        client.create_registered_model(NAME, description="Probability of default on the next payment.")
+    digest = hashlib.sha256(made.file.read_bytes()).hexdigest()
+    registered = client.create_model_version(
+        NAME,
+        f"{run.info.artifact_uri}/{MODEL}",
+        run_id,
+        tags={VERSION_TAG: version, DIGEST_TAG: f"sha256:{digest}", "gates": tags["gates"]},
+        description=f"Model {version}, AUC {made.manifest['metrics']['test']['auc']:.4f} on the hold-out.",
+    )
+    if made.released:
+        client.set_registered_model_alias(NAME, CHALLENGER, registered.version)
+    report(
+        f"MLflow: run {run_id}, {NAME} version {registered.version}"
+        + (f", {CHALLENGER}" if made.released else ", no alias: a gate failed")
+    )
+    return str(registered.version)
+
+
+def _figures(client: MlflowClient, run_id: str, made: Made) -> None:
+    """Log parameters, metrics, and the curves as metrics with steps."""
+    from mlflow.entities import Dataset as Entity
+    from mlflow.entities import DatasetInput, InputTag, Metric, Param
+
+    training, metrics = made.manifest["training"], made.metrics
+    parameters = {**training["parameters"], "seed": training["seed"], "searched": training["searched"]}
+    now = int(time.time() * 1000)
+    values: dict[str, float] = {
+        "repeated.mean_auc": metrics["repeated"]["mean_auc"],
+        "repeated.pooled_ece": metrics["repeated"]["pooled_ece"],
+    }
+    for name, figure in metrics["test"]["figures"].items():
+        low, high = figure["interval"]
+        values |= {f"test.{name}": figure["value"], f"test.{name}.low": low, f"test.{name}.high": high}
+    for model, other in metrics["comparison"].items():
+        values[f"{model}.auc"] = other["auc"]
+    for attribute, found in metrics["test"]["fairness"].items():
+        for key in ("lowest_approval_ratio", "largest_opportunity_difference"):
+            if found[key] is not None:
+                values[f"fairness.{attribute}.{key}"] = found[key]["value"]
+    points = [Metric(name, value, now, 0) for name, value in values.items()]
+    points += [
+        Metric(f"search.{key}", candidate[key], now, step)
+        for step, candidate in enumerate(metrics["search"]["candidates"])
+        for key in ("auc", "standard_error")
+    ]
+    points += [Metric("repeated.auc", auc, now, seed) for seed, auc in enumerate(metrics["repeated"]["auc"])]
+    points += [
+        Metric(f"lift.{key}", row[key], now, row["part"])
+        for row in metrics["test"]["lift"]
+        for key in ("default_rate", "lift", "caught")
+    ]
+    points += [
+        Metric(f"calibration.{key}", row[key], now, step)
+        for step, row in enumerate(metrics["test"]["calibration"])
+        for key in ("predicted", "observed")
+    ]
+    client.log_batch(run_id, points, [Param(name, str(value)) for name, value in parameters.items()])
+    for part in ("train", "test"):
+        # MLflow keeps 36 characters of a digest; the whole one is among the run's tags.
+        digest = training[f"{part}_digest"].removeprefix("sha256:")[:32]
+        source = json.dumps({"dataset": training["dataset"], "digest": training["dataset_digest"]})
+        profile = json.dumps({"num_rows": training[f"{part}_rows"]})
+        entity = Entity(f"{EXPERIMENT}.{part}", digest, "local", source, profile=profile)
+        client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", part)])])
+
+
+def _model(made: Made, folder: Path) -> None:
+    """Write the graph as an MLflow model, with the bundle beside it."""
+    import mlflow.onnx
+    import numpy as np
+    import onnx
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    opened = Bundle(made.file.read_bytes())
+    libraries = opened.manifest["training"]["libraries"]
+    inputs = len(opened.manifest["inputs"])
+    mlflow.onnx.save_model(
+        onnx.load_from_string(opened.files["model.onnx"]),
+        str(folder),
+        save_as_external_data=False,
+        # Named, or MLflow would look for them by running the model in a process of its own.
+        pip_requirements=[f"onnx=={libraries['onnx']}", "onnxruntime"],
+        signature=ModelSignature(
+            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, inputs), "features")]),
+            outputs=Schema(
+                [
+                    TensorSpec(np.dtype(np.int64), (-1,), "label"),
+                    TensorSpec(np.dtype(np.float32), (-1, 2), "probabilities"),
+                ]
+            ),
+        ),
+    )
+    shutil.copyfile(made.file, folder / f"{made.manifest['version']}.bundle")
+
+
+@dataclass(frozen=True)
+class Moved:
+    """An alias and what became of it: the registered version it names now, None where it names none."""
+
+    alias: str
+    version: str | None
+    told: str
+
+
+def mirror(history: list[dict[str, Any]], folder: Path | None = None) -> list[Moved]:
+    """Set the aliases to what the newest route says.
+
+    The champion is the route's. The challenger is its canary, else its shadow; where it has
+    neither, a challenger that was routed before is one no longer, and one that was not stays:
+    it waits for its release.
+
+    Parameters
+    ----------
+    history : list of dict
+        What ``creditstream model history --json`` prints, oldest first.
+
+    Raises
+    ------
+    TrackingError
+        When there is no route.
+    """
+    if not history:
+        raise TrackingError("there is no route yet: `creditstream model history --json` printed none")
+    client = connect(folder)
+    by_version = registered(client)
+    route = history[-1]
+    canary = route.get("canary")
+    tested = canary["model_version"] if canary else route.get("shadow")
+    out = [_point(client, by_version, CHAMPION, route["champion"])]
+    if tested is not None:
+        return [*out, _point(client, by_version, CHALLENGER, tested)]
+    current = _aliases(client).get(CHALLENGER)
+    name = next((v for v, number in by_version.items() if number == current), None)
+    if current is None:
+        return [*out, Moved(CHALLENGER, None, "none: the route has neither canary nor shadow")]
+    if name is not None and name not in _routed(history):
+        return [*out, Moved(CHALLENGER, current, f"stays {name}: no route has named it yet")]
+    client.delete_registered_model_alias(NAME, CHALLENGER)
+    return [*out, Moved(CHALLENGER, None, f"no longer {name}: the route has neither canary nor shadow")]
+
+
+def _point(client: MlflowClient, by_version: dict[str, str], alias: str, version: str) -> Moved:
+    number = by_version.get(version)
+    if number is not None:
+        client.set_registered_model_alias(NAME, alias, number)
+        return Moved(alias, number, f"{version}, {NAME} version {number}")
+    if alias in _aliases(client):  # one that names another version would be a lie
+        client.delete_registered_model_alias(NAME, alias)
+    return Moved(alias, None, f"{version} is not registered here")
+
+
+def _routed(history: list[dict[str, Any]]) -> set[str]:
+    out = set()
+    for route in history:
+        out |= {route["champion"], route.get("shadow")}
+        if route.get("canary"):
+            out.add(route["canary"]["model_version"])
+    return out
+
+
+def registered(client: MlflowClient) -> dict[str, str]:
+    """Return the registered version numbers by model version; of one registered twice the newest."""
+    out: dict[str, str] = {}
+    for found in sorted(client.search_model_versions(f"name='{NAME}'"), key=lambda v: int(v.version)):
+        if VERSION_TAG in found.tags:
+            out[found.tags[VERSION_TAG]] = str(found.version)
+    return out
+
+
+def _aliases(client: MlflowClient) -> dict[str, str]:
+    if not client.search_registered_models(f"name='{NAME}'"):
+        return {}
+    return {alias: str(v) for alias, v in client.get_registered_model(NAME).aliases.items()}
+
+
+def fetch(uri: str, folder: Path | None = None) -> bytes:
+    """Return the bundle of a registered model, as ``models:/credit_default@challenger`` names it.
+
+    Raises
+    ------
+    TrackingError
+        When there is none, or its bytes are not those that were registered.
+    """
+    client = connect(folder)
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    name, at, alias = uri.removeprefix("models:/").partition("@")
+    try:
+        if at:
+            version = client.get_model_version_by_alias(name, alias)
+        else:
+            name, _, number = name.partition("/")
+            version = client.get_model_version(name, number)
+        with tempfile.TemporaryDirectory() as scratch:
+            source = client.get_model_version_download_uri(name, version.version)
+            local = download_artifacts(source, dst_path=scratch, tracking_uri=_address(folder))
+            found = sorted(Path(local).glob("*.bundle"))
+            if len(found) != 1:
+                raise TrackingError(f"{uri} holds {len(found)} bundles, expected one")
+            content = found[0].read_bytes()
+    except MlflowException as error:
+        raise TrackingError(f"{uri}: {error.message}") from error
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    if version.tags.get(DIGEST_TAG) != digest:
+        raise TrackingError(f"{uri} holds {digest}, registered was {version.tags.get(DIGEST_TAG)}")
+    return content

@@ -1,0 +1,287 @@
+"""MLflow for real: SQLite in a folder, and a server on a free port."""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from credit_retrain import gates, tracking
+from credit_retrain.__main__ import main
+from credit_retrain.candidate import Made
+from credit_retrain.gates import Bundle, Gate
+from credit_retrain.native import Binary
+from credit_retrain.tracking import TrackingError
+
+
+@pytest.fixture
+def sqlite(trained, monkeypatch):
+    """The registry that the training by the command line wrote to."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(tracking, "ROOT", trained)
+    return tracking.connect()
+
+
+@pytest.fixture(scope="module")
+def made(trained):
+    """The candidate, read back from its folder."""
+    folder = trained / "dist" / "t.1"
+    opened = Bundle((folder / "t.1.bundle").read_bytes())
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    verdicts = [Gate(**g) for g in metrics["gates"]]
+    return Made(folder, folder / "t.1.bundle", True, opened.manifest, metrics, verdicts, {})
+
+
+def as_version(made, tmp_path, version):
+    """The same model under another version."""
+
+    manifest = json.loads(json.dumps(made.manifest))
+    manifest.pop("files")
+    manifest["version"] = version
+    opened = Bundle(made.file.read_bytes())
+    files = {name: content for name, content in opened.files.items() if name != "manifest.json"}
+    folder = tmp_path / version
+    folder.mkdir()
+    file = folder / f"{version}.bundle"
+    file.write_bytes(gates.bundle.pack(manifest, files))
+    return Made(folder, file, True, manifest, made.metrics, made.gates, {})
+
+
+def route(champion, canary=None, shadow=None):
+    canary = {"model_version": canary, "share": 0.1} if canary else None
+    return {"revision": 0, "champion": champion, "canary": canary, "shadow": shadow}
+
+
+def aliases(client):
+    return dict(client.get_registered_model(tracking.NAME).aliases)
+
+
+def test_a_training_is_a_run_with_its_parameters_metrics_and_files(sqlite, made):
+    version = sqlite.get_model_version(tracking.NAME, "1")
+    run = sqlite.get_run(version.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["max_depth"] == "2"
+    assert run.data.metrics["test.auc"] == made.metrics["test"]["figures"]["auc"]["value"]
+    assert run.data.tags["dataset.digest"] == made.manifest["training"]["dataset_digest"]
+    assert run.data.tags["gates"] == "passed"
+    assert {i.dataset.name for i in run.inputs.dataset_inputs} == {
+        "credit_default.train",
+        "credit_default.test",
+    }
+    curve = sqlite.get_metric_history(version.run_id, "lift.default_rate")
+    assert [p.value for p in sorted(curve, key=lambda p: p.step)] == [
+        row["default_rate"] for row in made.metrics["test"]["lift"]
+    ]
+    kept = {f.path for f in sqlite.list_artifacts(version.run_id)}
+    assert {"model", "model_card.md", "metrics.json", "roc.png", "shap.png"} <= kept
+
+
+def test_what_passed_its_gates_is_the_challenger(sqlite):
+    assert aliases(sqlite) == {"challenger": 1} or aliases(sqlite) == {"challenger": "1"}
+
+
+def test_the_registered_model_is_one_that_mlflow_runs(sqlite, made, uci, trained, monkeypatch):
+    import mlflow.onnx
+    import onnxruntime
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{trained / 'data' / 'mlflow.db'}")
+    graph = mlflow.onnx.load_model("models:/credit_default@challenger")
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    rows = uci.features[:50].astype(np.float32)
+    got = session.run(["probabilities"], {"features": rows})[0][:, 1]
+    want = Bundle(made.file.read_bytes()).score(type(uci)(uci.features[:50], uci.defaulted[:50]))
+    np.testing.assert_array_equal(got, want.astype(np.float32))
+
+
+def test_the_bundle_comes_back_as_it_was(sqlite, made, tmp_path):
+    out = tmp_path / "fetched.bundle"
+    assert main(["fetch-model", "models:/credit_default@challenger", "--out", str(out)]) == 0
+    assert out.read_bytes() == made.file.read_bytes()
+    assert main(["fetch-model", "models:/credit_default/1", "--out", str(out)]) == 0
+
+
+def test_what_is_not_registered_is_named(sqlite, tmp_path, capsys):
+    for uri in ("models:/credit_default@nobody", "models:/credit_default/99"):
+        assert main(["fetch-model", uri, "--out", str(tmp_path / "x")]) == 1
+        assert uri in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_nothing_is_left_outside_the_folder(sqlite, trained):
+    experiment = sqlite.get_experiment_by_name(tracking.EXPERIMENT)
+    assert experiment.artifact_location == (trained / "data" / "mlruns").as_uri()
+    assert not Path("mlruns").exists()
+
+
+def test_other_bytes_than_were_registered_are_refused(sqlite):
+    digest = sqlite.get_model_version(tracking.NAME, "1").tags[tracking.DIGEST_TAG]
+    sqlite.set_model_version_tag(tracking.NAME, "1", tracking.DIGEST_TAG, "sha256:other")
+    try:
+        with pytest.raises(TrackingError, match="registered was sha256:other"):
+            tracking.fetch("models:/credit_default@challenger")
+    finally:
+        sqlite.set_model_version_tag(tracking.NAME, "1", tracking.DIGEST_TAG, digest)
+
+
+@pytest.fixture
+def registry(monkeypatch, made, tmp_path):
+    """A registry of its own with versions v1, v2 and v3."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for version in ("v1", "v2", "v3"):
+        tracking.log(as_version(made, tmp_path, version), lambda _: None, tmp_path)
+    return tmp_path
+
+
+def told(folder):
+    return {alias: str(number) for alias, number in aliases(tracking.connect(folder)).items()}
+
+
+def test_aliases_move_with_the_route(registry):
+    assert told(registry) == {"challenger": "3"}
+    history = [route("v1")]
+    tracking.mirror(history, registry)
+    assert told(registry) == {"champion": "1", "challenger": "3"}, "v3 waits for its release"
+    history.append(route("v1", canary="v2", shadow="v3"))
+    tracking.mirror(history, registry)
+    assert told(registry) == {"champion": "1", "challenger": "2"}
+    history.append(route("v1", shadow="v3"))
+    tracking.mirror(history, registry)
+    assert told(registry) == {"champion": "1", "challenger": "3"}
+    history.append(route("v3"))
+    tracking.mirror(history, registry)
+    assert told(registry) == {"champion": "3"}, "what was promoted is no challenger"
+    moved = tracking.mirror([*history, route("elsewhere")], registry)
+    assert told(registry) == {}, "an alias does not lie about a champion that is not registered"
+    assert [m.told for m in moved] == [
+        "elsewhere is not registered here",
+        "none: the route has neither canary nor shadow",
+    ]
+
+
+def test_a_history_that_is_none_is_refused(registry, tmp_path, capsys, monkeypatch):
+    with pytest.raises(TrackingError, match="no route yet"):
+        tracking.mirror([], registry)
+    file = tmp_path / "history.json"
+    file.write_text('{"revision": 1}')
+    assert main(["aliases", "--route", str(file)]) == 1
+    assert "creditstream model history --json" in capsys.readouterr().err
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def wait_for(condition, process, output, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, output.read_text()
+        assert time.monotonic() < deadline, output.read_text()
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """An MLflow server that serves its artefacts, in a process group of its own."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    output = tmp_path / "server.txt"
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "mlflow",
+                "server",
+                "--backend-store-uri",
+                f"sqlite:///{tmp_path / 'server.db'}",
+                "--artifacts-destination",
+                str(tmp_path / "artifacts"),
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--workers",
+                "1",
+            ],
+            stdout=file,
+            stderr=file,
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "DO_NOT_TRACK": "true",
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            },
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: answers(url + "/health"), process, output)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """A Kafka with topics and a route: the demo's."""
+    binary = Binary.locate(None)
+    output = tmp_path / "demo.txt"
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [str(binary.path), "demo", "--in-process", "--rate", "1", "--api-listen", "127.0.0.1:0"],
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        wait_for(lambda: re.search(r"Kafka +[\d.:]+,", output.read_text()), process, output)
+        yield re.search(r"Kafka +([\d.:]+),", output.read_text()).group(1)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def test_released_from_a_server_to_kafka_and_mirrored_back(server, demo, made, capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, "ROOT", Path("/nowhere"))  # nothing but the server is asked
+    number = tracking.log(made, lambda _: None)
+    kafka = ["--brokers", demo]
+    assert main(["release", "models:/credit_default@challenger", "--", *kafka]) == 0
+    digest = hashlib.sha256(made.file.read_bytes()).hexdigest()
+    assert f"released model t.1 (sha256:{digest}" in capfd.readouterr().out
+    binary = Binary.locate(None)
+
+    def history():
+        return json.loads(binary.run(["model", "history", "--json", *kafka]))
+
+    def serve(*what):
+        revision = str(history()[-1]["revision"])
+        binary.run(["model", "route", *kafka, *what, "--expect", revision, "--why", "tried"])
+        file = tmp_path / "history.json"
+        file.write_text(json.dumps(history()))
+        assert main(["aliases", "--route", str(file)]) == 0
+
+    champion = history()[-1]["champion"]
+    serve("--champion", champion, "--canary", "t.1=10%")
+    out = capfd.readouterr().out
+    assert f"champion: {champion} is not registered here" in out
+    assert f"challenger: t.1, credit_default version {number}" in out
+    serve("--champion", "t.1")
+    assert {a: str(v) for a, v in aliases(tracking.connect()).items()} == {"champion": number}
