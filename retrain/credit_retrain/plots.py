@@ -84,7 +84,7 @@ def _calibration(axes: Axes, defaulted: Labels, probability: Doubles) -> None:
 
 
 def _scores(axes: Axes, defaulted: Labels, log_odds: Doubles) -> None:
-    edges = np.linspace(float(log_odds.min()), float(log_odds.max()), 50)
+    edges = np.linspace(float(log_odds.min()), float(log_odds.max()), 50).tolist()
     for label, color, name in ((0, _BLUE, "paid"), (1, _RED, "defaulted")):
         axes.hist(log_odds[defaulted == label], edges, density=True, alpha=0.55, color=color, label=name)
     axes.set_xlabel("log-odds of default")
