@@ -4,10 +4,11 @@ GO ?= go
 DATASET ?=
 VENV := .venv
 BENCH_VENV := .venv-bench
+DVC_VENV := .venv-dvc
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-plot fuzz lint generate python test-python data prepare validate train release ship check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release ship check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -142,13 +143,26 @@ test-python: python build ## Run the Python tests
 	cd retrain && ../$(VENV)/bin/python -m pytest -q
 
 data: python ## Download the UCI dataset into data/raw (or take DATASET=FILE)
-	cd retrain && ../$(VENV)/bin/python -m credit_retrain fetch
+	DATASET="$(DATASET)" PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain fetch
 
 prepare: python ## Write data/processed: training rows, hold-out, newest inputs; ARGS='--data both --export FILE'
 	DATASET="$(DATASET)" PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain prepare $(ARGS)
 
 validate: prepare ## Say whether they may be trained on; the report is kept in data/reports
 	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain validate
+
+$(DVC_VENV)/.installed: retrain/requirements/dvc.txt
+	@command -v uv >/dev/null || { echo "make repro needs uv: pip install uv" >&2; exit 1; }
+	test -d $(DVC_VENV) || uv venv $(DVC_VENV)
+	VIRTUAL_ENV=$(DVC_VENV) uv pip sync --require-hashes retrain/requirements/dvc.txt
+	@touch $@
+
+# dvc keeps locks and indexes in /var/tmp unless it is told otherwise.
+repro: python build $(DVC_VENV)/.installed ## Run the stages of dvc.yaml that something changed for (make data first); ARGS=train, ARGS=--dry
+	DVC_SITE_CACHE_DIR=$(CURDIR)/.dvc/tmp/site $(DVC_VENV)/bin/dvc repro $(ARGS)
+
+test-repro: python build $(DVC_VENV)/.installed ## Show on copies that a second run runs nothing, and a changed parameter only what reads it; takes DATASET
+	@DATASET="$(DATASET)" retrain/test-repro.sh
 
 train: validate build ## Search, train, judge and record a candidate in dist/VERSION, with its card; SEARCH='--search' searches long
 	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain train --prepared data/processed $(SEARCH)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from credit_retrain import (
+    artefacts,
     bundle,
     check,
     data_report,
@@ -31,6 +32,7 @@ PROBLEMS = (
     dataset.DatasetError,
     fetch.FetchError,
     check.CheckError,
+    artefacts.BundleError,
     NativeError,
     TrackingError,
     ValueError,
@@ -58,6 +60,12 @@ def _validate(arguments: argparse.Namespace) -> int:
     verdict = "the data may be trained on" if found.passed() else "the data must not be trained on"
     print(f"{verdict}: {len(found.checks)} checks, {' and '.join(str(path) for path in written)}")
     return 0 if found.passed() else 1
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    for path in artefacts.write(Path(arguments.bundle).read_bytes(), Path(arguments.out)):
+        print(path)
+    return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -166,6 +174,10 @@ def parser() -> argparse.ArgumentParser:
     )
     p.set_defaults(function=_validate)
     model_commands.add(commands)
+    p = commands.add_parser("export", help="Check a bundle and write its files one by one.")
+    p.add_argument("--bundle", default=str(SHIPPED), help="to take apart (default: %(default)s)")
+    p.add_argument("--out", required=True, metavar="FOLDER", help="where to write")
+    p.set_defaults(function=_export)
     p = commands.add_parser("check", help="Train again and compare with a bundle, byte by byte.")
     p.add_argument("--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
     p.add_argument(

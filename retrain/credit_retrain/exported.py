@@ -14,6 +14,7 @@ import pandas as pd
 from credit_retrain import reference, validation
 from credit_retrain.contract import FEATURES, LABEL, NAMES
 from credit_retrain.dataset import Dataset, DatasetError, numbers
+from credit_retrain.figures import psi
 
 CHUNK = 200_000
 """Rows that are text in memory at a time; as text they take ten times the room."""
@@ -129,16 +130,6 @@ def read(path: Path) -> Exported:
         raise DatasetError(f"{path}: there is no decision in it")
     frame = pd.concat(parts, ignore_index=True)
     return Exported(_once(frame), len(frame))
-
-
-def psi(expected: npt.NDArray[np.int64], observed: npt.NDArray[np.int64]) -> float:
-    """Compute the population stability index of counts over the same bins, shape (bins,).
-
-    Half a row is added to every bin, so that an empty one gives a finite figure.
-    """
-    p = (expected + 0.5) / (expected + 0.5).sum()
-    q = (observed + 0.5) / (observed + 0.5).sum()
-    return float(((q - p) * np.log(q / p)).sum())
 
 
 def lines(facts: dict[str, Any]) -> list[str]:

@@ -95,12 +95,6 @@ def test_psi_is_nought_for_all_and_large_where_the_granted_differ(tmp_path, fram
     assert set(everybody.values()) == {0.0}
 
 
-def test_psi_is_the_sum_of_differences_times_log_ratios():
-    p, q = np.array([10.5, 30.5, 60.5]) / 101.5, np.array([20.5, 20.5, 60.5]) / 101.5
-    want = sum((b - a) * np.log(b / a) for a, b in zip(p, q, strict=True))
-    assert exported.psi(np.array([10, 30, 60]), np.array([20, 20, 60])) == pytest.approx(want)
-
-
 def test_the_lines_tell_share_and_bias(tmp_path, frame):
     told = exported.lines(read(tmp_path / "export.csv", frame).facts())
     assert "400 rows, 400 applications (0 repeated" in told[0]

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ STAGES = PIPELINE["stages"]
 ENTRIES = {
     "prepare": ["make_dataset", "sources"],
     "validate": ["data_report"],
+    "train": ["candidate", "make_dataset"],
+    "evaluate": ["evaluate", "gates", "make_dataset"],
+    "export": ["artefacts"],
 }
 """Modules that a stage's command calls; the others are what these import."""
 
@@ -58,16 +62,21 @@ def test_a_stage_names_the_modules_it_imports(stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_what_it_reads_and_the_stage_that_writes_it(stage):
     command = STAGES[stage]["cmd"]
-    known = set(STAGES[stage]["deps"]) | set(STAGES[stage]["outs"])
+    metrics = [path for entry in STAGES[stage].get("metrics", []) for path in entry]
+    known = {*STAGES[stage]["deps"], *STAGES[stage].get("outs", []), *metrics}
     for path in re.findall(r"(?:data|dist)/[\w./-]+", command):
         assert any(path == k or path.startswith(f"{k}/") or k.startswith(f"{path}/") for k in known), path
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_is_a_command_that_exists(stage):
-    import shlex
-
-    words = shlex.split(STAGES[stage]["cmd"].replace("${python} ", "").replace("${", "").replace("}", ""))
-    words = ["1" if w in {"data.min_labelled", "train.seed"} else w for w in words]
-    words = ["uci" if w == "data.source" else w for w in words]
+    known = {
+        "data.min_labelled": "1",
+        "train.seed": "1",
+        "train.n_iter": "1",
+        "train.flags": "",
+        "data.source": "uci",
+    }
+    command = STAGES[stage]["cmd"].split(" >")[0].replace("${python} ", "")
+    words = shlex.split(re.sub(r"\$\{(.*?)\}", lambda m: known.get(m[1], m[1]), command))
     assert command_line.parser().parse_args(words).command == words[0] == stage
