@@ -84,8 +84,7 @@ def make(data: Dataset, plan: Plan, report: Report) -> Made:
     chosen, searched = search.search(rows, plan.seed, plan.n_iter, plan.n_jobs, report, plan.space)
     best = max(searched, key=lambda c: c.auc)
     report(
-        f"  taken: AUC {chosen.auc:.4f}, the smallest within {best.standard_error:.4f} of the best, "
-        f"{best.auc:.4f}"
+        f"  taken: AUC {chosen.auc:.4f}, the smallest within one standard error of the best, {best.auc:.4f}"
     )
     report(f"repeating on {len(repeated.SEEDS)} stratified splits of the training rows")
     again = repeated.repeat(rows, chosen.parameters, plan.seed, plan.n_jobs)
@@ -110,10 +109,9 @@ def make(data: Dataset, plan: Plan, report: Report) -> Made:
         "created_at": plan.created_at,
         "dataset_digest": data.digest(),
         "search": {
-            "candidates": [asdict(c) for c in searched],
+            "candidates": [{**asdict(c), "auc": c.auc, "standard_error": c.standard_error} for c in searched],
             "chosen": chosen.parameters,
             "best_auc": best.auc,
-            "standard_error": best.standard_error,
         },
         "repeated": again.to_dict(),
         "test": found,

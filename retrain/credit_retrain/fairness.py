@@ -128,13 +128,16 @@ def assess(test: Dataset, probability: Doubles, seed: int, resamples: int = RESA
 def _rate(weights: Doubles, members: npt.NDArray[np.bool_], approved: npt.NDArray[np.bool_]) -> Doubles:
     """Return the share of members approved, by line of weights; NaN where there are none."""
     of, hit = weights @ members, weights @ (members & approved)
-    return np.divide(hit, of, out=np.full(len(of), np.nan), where=of > 0)
+    out = np.full(len(of), np.nan)
+    np.divide(hit, of, out=out, where=of > 0)
+    return out
 
 
 def _ratio(rates: Doubles, best: Doubles) -> Doubles:
     """Return the ratio of two rates; where nobody is approved, all are treated alike."""
     out = np.where((rates == 0) & (best == 0), 1.0, np.nan)
-    return np.divide(rates, best, out=out, where=best > 0)
+    np.divide(rates, best, out=out, where=best > 0)
+    return out
 
 
 def _figure(lines: Doubles) -> dict[str, Any] | None:

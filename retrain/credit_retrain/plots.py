@@ -84,7 +84,7 @@ def _calibration(axes: Axes, defaulted: Labels, probability: Doubles) -> None:
 
 
 def _scores(axes: Axes, defaulted: Labels, log_odds: Doubles) -> None:
-    edges = np.linspace(float(log_odds.min()), float(log_odds.max()), 50)
+    edges = np.linspace(float(log_odds.min()), float(log_odds.max()), 50).tolist()
     for label, color, name in ((0, _BLUE, "paid"), (1, _RED, "defaulted")):
         axes.hist(log_odds[defaulted == label], edges, density=True, alpha=0.55, color=color, label=name)
     axes.set_xlabel("log-odds of default")
@@ -101,7 +101,7 @@ def _shap(figure: Figure, axes: Axes, pipeline: Pipeline, test: Dataset, seed: i
     order = np.argsort(np.abs(contributions).mean(axis=0))[-SHAP_INPUTS:]
     points = None
     for height, i in enumerate(order):
-        rank = np.argsort(np.argsort(values[:, i], kind="stable"), kind="stable") / len(rows)
+        rank = np.argsort(np.argsort(values[:, i], kind="stable"), kind="stable") / (len(rows) - 1)
         jitter = rng.uniform(-0.3, 0.3, len(rows))
         points = axes.scatter(
             contributions[:, i], height + jitter, c=rank, cmap="coolwarm", s=3, linewidths=0, alpha=0.7

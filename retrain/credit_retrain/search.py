@@ -36,18 +36,25 @@ class Candidate:
 
     Attributes
     ----------
-    auc : float
-        Mean over the folds.
-    standard_error : float
-        Of that mean.
+    folds : list of float
+        AUC on each fold, the same folds for every candidate.
     seconds : float
         To fit one fold, on average.
     """
 
     parameters: dict[str, Any]
-    auc: float
-    standard_error: float
+    folds: list[float]
     seconds: float
+
+    @property
+    def auc(self) -> float:
+        """The mean over the folds."""
+        return float(np.mean(self.folds))
+
+    @property
+    def standard_error(self) -> float:
+        """Of that mean."""
+        return _error(self.folds)
 
     def size(self) -> tuple[int, int]:
         """Return what makes a model slow and hard to explain: its depth, then its number of leaves."""
@@ -56,13 +63,19 @@ class Candidate:
         ]
 
 
+def _error(folds: list[float]) -> float:
+    return float(np.std(folds, ddof=1) / np.sqrt(len(folds)))
+
+
 def smallest_good(candidates: list[Candidate]) -> Candidate:
     """Take the smallest candidate whose AUC is within one standard error of the best.
 
-    Of equally small ones the better.
+    The error is that of the difference, fold by fold: what makes a fold hard is hard for both,
+    and their own errors would let a model pass that is worse on every fold. Of equally small
+    ones the better.
     """
     best = max(candidates, key=lambda c: c.auc)
-    good = [c for c in candidates if c.auc >= best.auc - best.standard_error]
+    good = [c for c in candidates if best.auc - c.auc <= _error(np.subtract(best.folds, c.folds).tolist())]
     return min(good, key=lambda c: (c.size(), -c.auc))
 
 
@@ -89,17 +102,10 @@ class _Told(RandomizedSearchCV):  # type: ignore[misc]
 
 
 def _candidates(results: dict[str, Any]) -> list[Candidate]:
-    deviations = np.asarray(
-        [
-            np.std([results[f"split{k}_test_score"][i] for k in range(FOLDS)], ddof=1)
-            for i in range(len(results["params"]))
-        ]
-    )
     return [
         Candidate(
             {name.removeprefix("trees__"): value for name, value in parameters.items()},
-            float(results["mean_test_score"][i]),
-            float(deviations[i] / np.sqrt(FOLDS)),
+            [float(results[f"split{k}_test_score"][i]) for k in range(FOLDS)],
             float(results["mean_fit_time"][i]),
         )
         for i, parameters in enumerate(results["params"])

@@ -9,19 +9,32 @@ from credit_retrain.search import Candidate
 TINY = {**search.SPACE, "max_depth": [1, 2], "n_estimators": [3, 6]}
 
 
-def of(depth, trees, auc, error=0.004):
-    return Candidate({"max_depth": depth, "n_estimators": trees}, auc, error, 1.0)
+HARD = np.array([0.01, -0.01, 0.005, -0.005, 0.0])
+"""How hard the folds are, for every candidate alike."""
+
+
+def of(depth, trees, auc, noise=(0, 0, 0, 0, 0)):
+    folds = (auc + HARD + np.array(noise)).tolist()
+    return Candidate({"max_depth": depth, "n_estimators": trees}, folds, 1.0)
 
 
 def test_the_smallest_within_one_standard_error_of_the_best_is_taken():
-    best, shallow, poor = of(4, 300, 0.790), of(2, 100, 0.787), of(2, 60, 0.785)
+    uneven = np.array([0.004, -0.004, 0.002, -0.002, 0])
+    best, shallow, poor = of(4, 300, 0.790), of(2, 100, 0.789, uneven), of(2, 60, 0.785, uneven)
     assert search.smallest_good([best, poor, shallow]) is shallow
     assert search.smallest_good([best, poor]) is best
 
 
+def test_one_that_is_worse_on_every_fold_is_not_taken():
+    best, worse = of(4, 300, 0.790), of(2, 60, 0.789)
+    assert best.standard_error > 0.003, "its own error would let the other pass"
+    assert search.smallest_good([best, worse]) is best
+
+
 def test_depth_counts_before_trees_and_the_better_of_equals_wins():
+    uneven = (0.004, -0.004, 0.002, -0.002, 0)
     assert search.smallest_good([of(3, 60, 0.79), of(2, 300, 0.79)]).parameters["max_depth"] == 2
-    assert search.smallest_good([of(2, 100, 0.789), of(2, 100, 0.79)]).auc == 0.79
+    assert search.smallest_good([of(2, 100, 0.7895, uneven), of(2, 100, 0.79)]).auc == pytest.approx(0.79)
 
 
 @pytest.fixture(scope="module")

@@ -185,7 +185,7 @@ def answers(url):
         return False
 
 
-def wait_for(condition, process, output, seconds=90):
+def wait_for(condition, process, output, seconds=300):
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, output.read_text()
