@@ -137,15 +137,15 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 		follow := tail.NewFeed(tail.FeedConfig{Kafka: parts.kafka.config(p, "feed"), Topics: schemas.NewTopics(parts.kafka.Prefix), Codec: parts.codec, Log: p.log})
 		all, feed = append(all, follow), pageFeed{follow}
 	}
-	replicas := replica.NewFollower(parts.kafka.config(p, "replicas"), schemas.NewTopics(parts.kafka.Prefix), p.log, time.Now)
-	all = append(all, replicas)
 	status := latest.NewFollower(parts.kafka.config(p, "drift-status"), schemas.NewTopics(parts.kafka.Prefix), p.log)
 	all = append(all, status)
+	replicas := replica.NewFollower(parts.kafka.config(p, "replicas"), schemas.NewTopics(parts.kafka.Prefix), p.log, time.Now)
+	all = append(all, replicas)
 	watch := &redisWatch{client: client, log: p.log}
 	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, Publish: f.PublishTimeout}
 	server, err := api.New(api.Config{
 		Listener: listener, TLS: encrypted, Live: parts.live, Publisher: predictionPublisher{writer, parts.codec}, Lookup: view.NewStore(client),
-		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: feed, Replicas: replicas, Latencies: parts.latency, Drift: driftFeed{status}, Demo: parts.demo, Keys: keys, Limits: limits,
+		Idempotency: idempotency.NewStore(client, limits.Lease(), api.AnswerKept), Feed: feed, Drift: driftFeed{status}, Demo: parts.demo, Replicas: replicas, Latencies: parts.latency, Keys: keys, Limits: limits,
 		// Without keys, being on this machine is what lets a caller in (check).
 		LocalOnly: keys == nil && !f.NoAuth,
 		Metrics:   promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.process.ready, Pending: parts.process.pending,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -47,7 +48,7 @@ type datasetExportCmd struct {
 
 	Labelled bool   `help:"Only applications whose outcome is known."`
 	Out      string `help:"CSV file to write, whole or not at all; - is the standard output." default:"-" placeholder:"FILE|-"`
-	JSON     bool   `help:"Print the counts as JSON (to stderr)." name:"json"`
+	JSON     bool   `help:"Print the counts as one JSON object: to stdout, or to stderr where the rows go to stdout." name:"json"`
 }
 
 // Help is the second half of dataset export --help.
@@ -56,7 +57,7 @@ func (datasetExportCmd) Help() string {
 
 Counts follow on stderr, by decision: outcomes are known only of loans that were granted, which is a bias to reckon with.
 
-The predictions of the stretch are read twice and its outcomes once, in parts of four million applications: never more than about 300 MB are taken. The file holds applicants' data: only its owner may read it.
+The predictions of the stretch are read twice and its outcomes once, in parts of three million applications: never more than about 400 MB are taken. The file holds applicants' data: only its owner may read it.
 
 Examples:
   creditstream dataset export --from 2026-01-01T00:00:00Z --to 2026-07-01T00:00:00Z --labelled --out export.csv`
@@ -71,6 +72,7 @@ func (c *datasetExportCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	defer frugal()()
 	var counts *dataset.Counts
 	write := func(to io.Writer) error {
 		w, err := dataset.NewWriter(to)
@@ -97,10 +99,24 @@ func (c *datasetExportCmd) Run(p *process) error {
 		return err
 	}
 	if c.JSON {
-		return printJSON(p.stderr, counts)
+		to := p.stdout
+		if c.Out == "-" {
+			to = p.stderr
+		}
+		return printJSON(to, counts)
 	}
 	printCounts(p.stderr, counts, c.Labelled)
 	return nil
+}
+
+// joinedGarbage is how much garbage a command that remembers applications may hold,
+// in percent of what it uses: memory before speed.
+const joinedGarbage = 30
+
+// frugal keeps garbage low until what it returns is called.
+func frugal() (restore func()) {
+	before := debug.SetGCPercent(joinedGarbage)
+	return func() { debug.SetGCPercent(before) }
 }
 
 // joined says which predictions and outcomes are read.

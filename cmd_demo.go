@@ -52,7 +52,7 @@ func (c *demoCmd) Run(p *process) error {
 	if c.APIListen != "" && !onLoopback(c.APIListen) {
 		return fmt.Errorf("--api-listen %s can be reached from other machines, and the demo asks for no key: choose a loopback address", c.APIListen)
 	}
-	if err := c.webhookFlags.check(); err != nil {
+	if err := c.checkWebhook(); err != nil {
 		return err
 	}
 	c.InProcess = c.InProcess || c.Exit

@@ -201,3 +201,20 @@ func TestTheAPIShowsTheNewestDriftStatus(t *testing.T) {
 	require.Contains(t, body, "No decisions were counted")
 	require.Zero(t, w.stop())
 }
+
+func TestDriftRefusesWhatMakesNoSense(t *testing.T) {
+	broker := brokerWithTopics(t)
+	f := func(want string, args ...string) {
+		t.Helper()
+		for _, command := range [][]string{{"drift"}, {"drift", "run"}, {"run", "drift"}} {
+			code, _, errs := creditstream(t, append(append(command, "--brokers", broker), args...)...)
+			require.NotZero(t, code)
+			require.Contains(t, errs, want)
+		}
+	}
+	f("--bucket 1.5s: expected whole seconds", "--bucket", "1.5s")
+	f(`--windows: window "tuesday"`, "--windows", "1000,tuesday")
+	f("--silence 1ms: expected at least 1s", "--silence", "1ms")
+	f("--min-firing 0s: expected at least 1s", "--min-firing", "0s")
+	f("expected http://HOST:PORT", "--alert-webhook", "alerts:9093")
+}

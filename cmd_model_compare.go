@@ -160,6 +160,7 @@ func (c *modelCompareCmd) fromStream(p *process, to *compare.Comparer) error {
 	if err != nil {
 		return err
 	}
+	defer frugal()()
 	var row compare.Row
 	_, err = dataset.Read(p.ctx, config, func(prediction *schemas.Prediction, defaulted int8) error {
 		row = compare.Row{ID: prediction.ApplicationID, Features: prediction.Features, Defaulted: defaulted}

@@ -142,6 +142,7 @@ func (c *modelJudgeCmd) judge(p *process, route *release.Revision) (*judged, err
 	if err != nil {
 		return nil, err
 	}
+	defer frugal()()
 	if out.Read, err = dataset.Read(p.ctx, config, tally.Add); err != nil {
 		return nil, err
 	}

@@ -149,9 +149,9 @@ func TestWaitTakesADurationOrNone(t *testing.T) {
 }
 
 func TestRunRefusesWhatItDoesNotKnow(t *testing.T) {
-	code, _, errs := creditstream(t, "run", "score", "drift")
+	code, _, errs := creditstream(t, "run", "score", "produce")
 	require.Equal(t, 1, code)
-	require.Contains(t, errs, "run drift: expected score, view, api")
+	require.Contains(t, errs, "run produce: expected score, view, api, drift")
 	code, _, errs = creditstream(t, "run", "score", "score")
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "run score: named twice")

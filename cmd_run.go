@@ -9,7 +9,7 @@ import (
 )
 
 type runCmd struct {
-	Components []string `arg:"" help:"What to run: score, view, api." placeholder:"COMPONENT"`
+	Components []string `arg:"" help:"What to run: score, view, api, drift." placeholder:"COMPONENT"`
 
 	kafkaFlags
 	redisFlags
@@ -19,16 +19,19 @@ type runCmd struct {
 	scoreFlags
 	viewFlags
 	apiFlags
+	driftFlags
 
-	ViewGroup string `help:"Consumer group of the view." default:"view" placeholder:"NAME"`
+	ViewGroup  string `help:"Consumer group of the view." default:"view" placeholder:"NAME"`
+	DriftGroup string `help:"Consumer group of drift." default:"drift" placeholder:"NAME"`
+	DriftFrom  string `help:"Where a group of drift without commits begins (default: a day ago)." placeholder:"start|end|TIME"`
 }
 
 // Help is the second half of `run --help`.
 func (runCmd) Help() string {
-	return `Runs several components in one process, with the flags they have alone; only the view's group has a name of its own. They share one set of models, one /metrics and one readiness: the process is ready when all of them are, and the first that fails ends it.
+	return `Runs several components in one process, with the flags they have alone; only the groups of the view and of drift have names of their own. They share one set of models, one /metrics and one readiness: the process is ready when all of them are, and the first that fails ends it.
 
 Examples:
-  creditstream run score view api --model shipped
+  creditstream run score view api drift --model shipped
   creditstream run score view --listen :9000 --sessions 1`
 }
 
@@ -45,6 +48,9 @@ func (c *runCmd) runnables() []runnable {
 		{scoreName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.addScorer(s, c.modelFlags, c.memberFlags) }},
 		{viewName, nil, func(s *services) error { return c.addView(s, c.redisFlags, c.ViewGroup) }},
 		{apiName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.addAPI(s, c.redisFlags, c.modelFlags) }},
+		{driftName, nil, func(s *services) error {
+			return c.addDrift(s, c.redisFlags, c.modelFlags, c.memberFlags, c.DriftGroup, c.DriftFrom)
+		}},
 	}
 }
 

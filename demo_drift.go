@@ -16,7 +16,7 @@ import (
 // one is named, an Alertmanager. They wait less than where a stream is looked at
 // once a day: what happens is to be seen while somebody looks.
 func (c *demoCmd) judges(p *process, d *demo, live func() *release.LiveSet) ([]lifecycle.Component, error) {
-	flags := evaluatorFlags{Windows: "1000,10000,1m,10m", Quiet: 30 * time.Second, BlockTime: time.Second, MinFiring: 5 * time.Second}
+	flags := evaluatorFlags{Windows: "1000,10000,1m,10m", Silence: 30 * time.Second, BlockTime: time.Second, MinFiring: 5 * time.Second}
 	quiet := *p
 	quiet.log = newLogger(p.stderr, max(p.logLevel, slog.LevelError), p.logFormat) // it warns of alerts, which are told in a line of their own
 	return flags.evaluator(&quiet, evaluatorParts{

@@ -16,7 +16,7 @@ import (
 // evaluatorFlags say over what drift is judged, and what its alerts wait for.
 type evaluatorFlags struct {
 	Windows   string        `help:"What statistics are shown over: numbers of decisions and times up to 24h." default:"1000,10000,1h,24h" placeholder:"LIST" group:"Alerts"`
-	Quiet     time.Duration `help:"How long nothing may be decided before that is an alert." default:"5m" placeholder:"DURATION" group:"Alerts"`
+	Silence   time.Duration `help:"How long nothing may be decided before that is an alert." default:"5m" placeholder:"DURATION" group:"Alerts"`
 	BlockTime time.Duration `help:"How long a block of decisions, what evidence is taken from, takes at least." default:"5s" placeholder:"DURATION" group:"Alerts"`
 	MinFiring time.Duration `help:"How long a drift alert lasts at least." default:"1m" placeholder:"DURATION" group:"Alerts"`
 }
@@ -40,7 +40,7 @@ func (f *evaluatorFlags) evaluator(p *process, parts evaluatorParts) (all []life
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
-	}{{"quiet", f.Quiet}, {"block-time", f.BlockTime}, {"min-firing", f.MinFiring}} {
+	}{{"silence", f.Silence}, {"block-time", f.BlockTime}, {"min-firing", f.MinFiring}} {
 		if d.value < time.Second {
 			return nil, fmt.Errorf("--%s %s: expected at least 1s", d.flag, d.value)
 		}
@@ -57,7 +57,7 @@ func (f *evaluatorFlags) evaluator(p *process, parts evaluatorParts) (all []life
 		all, told = append(all, hook), append(told, hook)
 	}
 	judge, err := evaluate.New(evaluate.Config{
-		Kafka: parts.kafka, Topics: schemas.NewTopics(parts.prefix), Windows: windows, Quiet: f.Quiet, BlockTime: f.BlockTime, MinFiring: f.MinFiring,
+		Kafka: parts.kafka, Topics: schemas.NewTopics(parts.prefix), Windows: windows, Quiet: f.Silence, BlockTime: f.BlockTime, MinFiring: f.MinFiring,
 		Champion: driftChampion(parts.live), Notifier: told, Log: p.log, Registerer: parts.reg,
 	})
 	if err != nil {

@@ -21,8 +21,8 @@ type webhookFlags struct {
 	AlertWebhookCA        string `help:"Authorities that sign its certificate, PEM (default: the system's); read again when it changes." name:"alert-webhook-ca" type:"path" placeholder:"FILE" group:"Alerts"`
 }
 
-// check refuses what cannot work and what is not safe.
-func (f *webhookFlags) check() error {
+// checkWebhook refuses what cannot work and what is not safe.
+func (f *webhookFlags) checkWebhook() error {
 	token := f.AlertWebhookToken != "" || f.AlertWebhookTokenFile != ""
 	if f.AlertWebhook == "" {
 		if token || f.AlertWebhookCA != "" {

@@ -29,7 +29,7 @@ type cli struct {
 	Demo    demoCmd     `cmd:"" help:"Everything in one place, nothing to install: applications decided before your eyes."`
 	Model   modelCmd    `cmd:"" help:"Bundles and routes: look, verify, score a file, release, route, roll back."`
 	API     apiCmd      `cmd:"" name:"api" help:"Answer over HTTP: decisions, look-ups, a page and documentation."`
-	Several runCmd      `cmd:"" name:"run" help:"Run several of score, view and api in one process."`
+	Several runCmd      `cmd:"" name:"run" help:"Run several of score, view, api and drift in one process."`
 	Produce produceCmd  `cmd:"" help:"Emit applications and their outcomes: a CSV file replayed, or a synthetic population."`
 	Score   scoreCmd    `cmd:"" help:"Score applications exactly once: predictions, dead letters and offsets in one transaction."`
 	Topics  topicsCmd   `cmd:"" help:"The topics, as the catalogue says."`

@@ -112,16 +112,6 @@ func (s *services) serve(listen string) error {
 	return reporting(reporter, func() error { return serveComponents(s.p, listen, s.reg, s.all...) })
 }
 
-// serveReported runs one component that is made of parts until the process is told to
-// stop, and reports on it.
-func serveReported(p *process, k kafkaFlags, listen string, reg *prometheus.Registry, r replica.Component, instance string, parts ...lifecycle.Component) error {
-	reporter, err := newReporter(p, k, reg, reportOn(r, instance, parts...))
-	if err != nil {
-		return err
-	}
-	return reporting(reporter, func() error { return serveComponents(p, listen, reg, parts...) })
-}
-
 // serving is what is reported of a component that serves what models do.
 func serving(r replica.Component, models *release.Follower) replica.Component {
 	r.Models = func() *schemas.ReplicaModels { return servedModels(models) }

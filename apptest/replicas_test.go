@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -104,14 +105,14 @@ func TestARefusedBundleIsReportedByEveryReplicaWhileTheOldOneServes(t *testing.T
 func TestSeveralComponentsRunInOneProcess(t *testing.T) {
 	g := newStage(t, embedded(t))
 	at := freeAddress(t)
-	all := service(t, "all", g.with("run", "score", "view", "api", "--model", "shipped", "--group", g.prefix, "--view-group", g.prefix+"-view",
+	all := service(t, "all", g.with("run", "score", "view", "api", "drift", "--model", "shipped", "--group", g.prefix, "--view-group", g.prefix+"-view", "--drift-group", g.prefix+"-drift",
 		"--redis", g.servers.redis, "--api-listen", at, "--instance", "here")...).ready()
 	g.emit(200)
 	g.exact()
 	answer, ok := predict("http://"+at+"/predict", "asked", 1)
 	require.True(t, ok, string(answer))
 	var d replicasShown
-	until(t, time.Minute, "all three say what they did", func() bool {
+	until(t, time.Minute, "all four say what they did", func() bool {
 		response, err := http.Get("http://" + at + "/replicas")
 		require.NoError(t, err)
 		defer func() { _ = response.Body.Close() }()
@@ -121,12 +122,40 @@ func TestSeveralComponentsRunInOneProcess(t *testing.T) {
 				return false
 			}
 		}
-		return len(d.Replicas) == 3
+		return len(d.Replicas) == 4
 	})
-	require.Equal(t, "score api view", d.Replicas[0].Component+" "+d.Replicas[1].Component+" "+d.Replicas[2].Component)
+	require.Equal(t, "score api view drift", d.Replicas[0].Component+" "+d.Replicas[1].Component+" "+d.Replicas[2].Component+" "+d.Replicas[3].Component)
 	require.NotNil(t, d.Replicas[0].Models)
 	require.NotNil(t, d.Replicas[1].Models)
 	require.Nil(t, d.Replicas[2].Models)
 	all.terminate()
 	require.Empty(t, g.replicas())
+}
+
+// The scorer is another process than the rest of a demo: the topic tells of both.
+func TestADemoSaysWhatEachOfItsPartsDoes(t *testing.T) {
+	d := start(t, "demo", "demo", "--data-dir", t.TempDir(), "--api-listen", "127.0.0.1:0")
+	page := regexp.MustCompile(`page +(http://\S+)`)
+	until(t, time.Minute, "the demo says where its page is", func() bool { return d.hasEnded() || page.Match(d.stderr.bytes()) })
+	require.False(t, d.hasEnded())
+	home := string(page.FindSubmatch(d.stderr.bytes())[1])
+	working := map[string]bool{}
+	until(t, time.Minute, "all its parts work", func() bool {
+		response, err := http.Get(home + "/replicas")
+		if err != nil {
+			return false
+		}
+		defer func() { _ = response.Body.Close() }()
+		var s replicasShown
+		if response.StatusCode != http.StatusOK || json.NewDecoder(response.Body).Decode(&s) != nil {
+			return false
+		}
+		clear(working)
+		for _, r := range s.Replicas {
+			require.Equal(t, "demo", r.Instance)
+			working[r.Component] = r.Live && r.Ready && (r.Records > 0 || r.Component == "api")
+		}
+		return len(working) == 5 && working["score"] && working["api"] && working["view"] && working["drift"] && working["produce"]
+	})
+	d.terminate()
 }

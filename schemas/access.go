@@ -76,7 +76,7 @@ func Principals(prefix, group string) []Principal {
 			},
 			read(n.Applications, n.DLQ), write(n.Applications, n.DLQ),
 			[]Grant{{ResourceTransactional, prefix + "-dlq-replay", false, []string{Write}}})},
-		{"reader", "looks and judges (tail, verify, dlq list, explain, dataset, drift report, replicas)", all(
+		{"reader", "looks and judges (tail, verify, dlq list, explain, dataset, model compare, model judge, drift report, replicas)", all(
 			read(n.Applications, n.Predictions, n.DLQ, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
 			[]Grant{{ResourceGroup, group, false, []string{Describe}}})},
 	}

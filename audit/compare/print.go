@@ -33,7 +33,7 @@ func (c *Comparison) Print(to io.Writer) error {
 	}
 
 	w = tabwriter.NewWriter(to, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "\nA \\ B\t")
+	fmt.Fprintf(w, "\nA \\ B\t")
 	for _, b := range decisions() {
 		fmt.Fprintf(w, "%s\t", b)
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/creditstream/creditstream/audit/statistic"
+	binned "github.com/creditstream/creditstream/drift/statistic"
 )
 
 // Canary judges the canary against the champion: two arms that different applicants
@@ -14,13 +15,15 @@ func (t *Tally) Canary(version string, l Limits) *Judgement {
 	j := &Judgement{Role: "canary", ModelVersion: version, N: b.n, ChampionN: a.n}
 	j.Checks = []Check{
 		errorCheck(a, b, l),
-		approvalCheck(statistic.ShareGain(a.approved, a.n, b.approved, b.n), rate(a.approved, a.n), rate(b.approved, b.n), l),
+		approvalCheck(statistic.ShareGain(a.approved, a.n, b.approved, b.n), binned.Share(a.approved, a.n), binned.Share(b.approved, b.n), l),
 		psiCheck(&a.scores, &b.scores, true, l),
 		latencyCheck(a, b, l),
 		armsAUC(a, b, l),
 	}
 	if a.n > 0 && b.n > 0 {
 		j.Latency = &[2]Latency{a.percentiles(), b.percentiles()}
+	} else {
+		j.skip("there are decisions of one of the two at most")
 	}
 	j.conclude(min(a.n, b.n), l)
 	return j
@@ -33,12 +36,24 @@ func (t *Tally) Shadow(version string, l Limits) *Judgement {
 	j := &Judgement{Role: "shadow", ModelVersion: version, N: s.n, ChampionN: s.n}
 	j.Checks = []Check{
 		upTo("flips", statistic.Share(s.flips, s.n), l.MaxFlips, fmt.Sprintf("%d of %d would be decided otherwise", s.flips, s.n)),
-		approvalCheck(s.change.Interval(), rate(s.approved[0], s.n), rate(s.approved[1], s.n), l),
+		approvalCheck(s.change.Interval(), binned.Share(s.approved[0], s.n), binned.Share(s.approved[1], s.n), l),
 		psiCheck(&s.champion, &s.shadow, false, l),
 		pairsAUC(s, l),
 	}
+	if s.n == 0 {
+		j.skip("there are no decisions")
+	}
 	j.conclude(s.n, l)
 	return j
+}
+
+// skip judges nothing but errors, which need no decisions of both.
+func (j *Judgement) skip(why string) {
+	for i := range j.Checks {
+		if c := &j.Checks[i]; c.Name != errorsName {
+			*c = Check{Name: c.Name, Limit: c.Limit, Result: Skipped, Says: why}
+		}
+	}
 }
 
 // conclude is the verdict. Scoring errors weigh at once; anything else once there
@@ -89,13 +104,6 @@ func within(name string, i statistic.Interval, limit float64, says string) Check
 	return c
 }
 
-func rate(k, n int64) float64 {
-	if n == 0 {
-		return 0
-	}
-	return float64(k) / float64(n)
-}
-
 const errorsName = "errors"
 
 // errorCheck: a limit that is not broken for certain is kept, for a candidate whose
@@ -106,7 +114,7 @@ func errorCheck(a, b *arm, l Limits) Check {
 	if c.Result == Unclear && i.Value <= l.MaxErrors {
 		c.Result = Pass
 	}
-	ra, rb := rate(a.errors, a.n+a.errors), rate(b.errors, b.n+b.errors)
+	ra, rb := binned.Share(a.errors, a.n+a.errors), binned.Share(b.errors, b.n+b.errors)
 	c.Champion, c.Subject = &ra, &rb
 	return c
 }
@@ -136,11 +144,8 @@ const slightLatency = 0.010
 // latencyCheck compares the 99th percentiles, as a ratio. Their intervals are those
 // of the order statistics around them.
 func latencyCheck(a, b *arm, l Limits) Check {
-	c := Check{Name: "latency", Limit: l.MaxLatency, Result: Skipped, Says: "there are decisions of one model only"}
-	if a.n == 0 || b.n == 0 {
-		return c
-	}
 	const q = 0.99
+	c := Check{Name: "latency", Limit: l.MaxLatency}
 	champion, lowA, highA := a.quantile(q)
 	candidate, lowB, highB := b.quantile(q)
 	c.Champion, c.Subject = &champion, &candidate
@@ -161,11 +166,10 @@ func latencyCheck(a, b *arm, l Limits) Check {
 
 // quantile is a quantile of the latency and its 95 % interval.
 func (a *arm) quantile(q float64) (at, low, high float64) {
-	const z95 = 1.96
-	spread := z95 * math.Sqrt(q*(1-q)/float64(a.n))
+	spread := binned.Normal95 * math.Sqrt(q*(1-q)/float64(a.n))
 	value := func(q float64) float64 {
 		v, err := a.latency.GetValueAtQuantile(min(1, max(0, q)))
-		if err != nil { // an empty sketch; there are n values in it
+		if err != nil { // nothing was decided: see skip
 			return 0
 		}
 		return v

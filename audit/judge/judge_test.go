@@ -177,8 +177,18 @@ func TestAJudgementIsReadable(t *testing.T) {
 }
 
 func TestNothingIsHeld(t *testing.T) {
+	f := func(j *Judgement) {
+		t.Helper()
+		require.Equal(t, Hold, j.Verdict)
+		require.Nil(t, j.Latency)
+		for _, c := range j.Checks {
+			require.Equal(t, c.Name != errorsName, c.Result == Skipped, c.Name)
+		}
+	}
 	tally, err := NewTally()
 	require.NoError(t, err)
-	require.Equal(t, Hold, tally.Canary("v2", limits()).Verdict)
-	require.Equal(t, Hold, tally.Shadow("v2", limits()).Verdict)
+	f(tally.Canary("v2", limits()))
+	f(tally.Shadow("v2", limits()))
+	f(newStream(t).add(schemas.RouteChampion, 5000, madeUp{}, nil).tally.Canary("v2", limits()))
+	f(newStream(t).add(schemas.RouteCanary, 5000, madeUp{}, nil).tally.Canary("v2", limits()))
 }

@@ -3,10 +3,14 @@
 // scores are apart.
 package statistic
 
-import "math"
+import (
+	"math"
+
+	binned "github.com/creditstream/creditstream/drift/statistic"
+)
 
 // z95 bounds 95 % of a normal distribution, two-sided.
-const z95 = 1.959963984540054
+const z95 = binned.Normal95
 
 // Interval is a figure and its 95 % interval.
 type Interval struct {

@@ -1,6 +1,12 @@
 package statistic
 
-import "math"
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mathext"
+
+	binned "github.com/creditstream/creditstream/drift/statistic"
+)
 
 // Scores are counted in bins of log-odds, fine enough that what is read off them
 // differs from the scores' own figures by less than is shown.
@@ -28,19 +34,7 @@ func (s *Scores) Add(probability float32) {
 func (s *Scores) N() int64 { return s.n }
 
 // KS is the largest distance between two distribution functions.
-func (s *Scores) KS(other *Scores) float64 {
-	if s.n == 0 || other.n == 0 {
-		return 0
-	}
-	var a, b int64
-	largest := 0.0
-	for i := range s.counts {
-		a += s.counts[i]
-		b += other.counts[i]
-		largest = max(largest, math.Abs(float64(a)/float64(s.n)-float64(b)/float64(other.n)))
-	}
-	return largest
-}
+func (s *Scores) KS(other *Scores) float64 { return binned.KS(s.counts[:], other.counts[:]) }
 
 // psiBins is how many bins a stability index has, with as many of the base's scores
 // in each as can be.
@@ -74,28 +68,8 @@ func (s *Scores) Shift(other *Scores) Shift {
 	if a > 0 || b > 0 {
 		base, current = append(base, a), append(current, b)
 	}
-	return Shift{PSI(base, current), noise(len(base), s.n, other.n)}
+	return Shift{binned.PSI(base, current), noise(len(base), s.n, other.n)}
 }
-
-// PSI is the population stability index of counts over the same bins (Siddiqi,
-// Credit Risk Scorecards, 2006). Half a count is added to every bin, so that an
-// empty one has a share.
-func PSI(base, current []int64) float64 {
-	n, m := 0.0, 0.0
-	for i := range base {
-		n += float64(base[i]) + 0.5
-		m += float64(current[i]) + 0.5
-	}
-	sum := 0.0
-	for i := range base {
-		p, q := (float64(base[i])+0.5)/n, (float64(current[i])+0.5)/m
-		sum += (q - p) * math.Log(q/p)
-	}
-	return sum
-}
-
-// chiSquare95 are the 95 % quantiles of χ² with 1, 2, … degrees of freedom.
-var chiSquare95 = [psiBins - 1]float64{3.8415, 5.9915, 7.8147, 9.4877, 11.0705, 12.5916, 14.0671, 15.5073, 16.9190}
 
 // noise: without a shift a PSI of B bins is about (1/n + 1/m) χ² with B − 1 degrees of
 // freedom (B. Yurdakul, J. Naranjo, "Statistical properties of the population
@@ -104,5 +78,6 @@ func noise(bins int, n, m int64) float64 {
 	if bins < 2 {
 		return 0
 	}
-	return chiSquare95[bins-2] * (1/float64(n) + 1/float64(m))
+	chiSquare95 := 2 * mathext.GammaIncRegInv(float64(bins-1)/2, 0.95)
+	return chiSquare95 * (1/float64(n) + 1/float64(m))
 }

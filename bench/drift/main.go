@@ -41,13 +41,15 @@ type report struct {
 	Floor    float64         `json:"floor"`
 	Rules    []ruleFigures   `json:"rules"`
 	// Evidently runs fewer times, on the first windows of the same streams.
-	EvidentlyRuns int `json:"evidently_runs,omitempty"`
+	EvidentlyRuns int       `json:"evidently_runs,omitempty"`
+	Counted       []counted `json:"counted,omitempty"`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench-drift:", err)
 		os.Exit(1)
 	}
@@ -66,12 +68,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.Uint64Var(&s.Seed, "seed", 1, "of everything that is drawn")
 	workers := flags.Int("workers", runtime.NumCPU(), "runs at once; changes no figure")
 	python := flags.String("python", "", "Python with Evidently; empty: without it")
+	countRows := flags.Int("count", 1_000_000, "decisions to count beside Evidently; 0: none")
+	countOnly := flags.Int("count-only", 0, "count so many decisions, print what it took, and end")
 	evidentlyRuns := flags.Int("evidently-runs", 10, "runs with Evidently")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *dataset == "" {
 		return fmt.Errorf("set DATASET or -data to UCI_Credit_Card.csv (make data fetches it)")
+	}
+	if *countOnly > 0 {
+		took, err := count(*dataset, *countOnly)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(stdout).Encode(took)
 	}
 	p, err := readPopulation(*dataset, shipped.Bundle)
 	if err != nil {
@@ -92,6 +103,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		figures.Rules = append(figures.Rules, one)
 	}
 	if *python != "" {
+		if err := save(*out, figures); err != nil { // Evidently takes its time
+			return err
+		}
 		fmt.Fprintln(stderr, "Evidently")
 		s.Runs = *evidentlyRuns
 		rules, err := p.evidently(ctx, s, *python, *dataset, stderr)
@@ -99,12 +113,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 		figures.Rules, figures.EvidentlyRuns = append(figures.Rules, rules...), *evidentlyRuns
+		if *countRows > 0 {
+			if figures.Counted, err = countBeside(ctx, *dataset, *python, *countRows, stderr); err != nil {
+				return err
+			}
+		}
 	}
 	show(stdout, figures)
-	if *out == "" {
+	return save(*out, figures)
+}
+
+func save(path string, figures report) error {
+	if path == "" {
 		return nil
 	}
-	return measure.Save(*out, figures)
+	return measure.Save(path, figures)
 }
 
 // feature is the index of a feature by its name.
@@ -132,6 +155,15 @@ func show(w io.Writer, r report) {
 			cells = append(cells, measure.Number(d.Median))
 		}
 		t.Add(cells...)
+	}
+	t.Write(w)
+	if len(r.Counted) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	t = measure.Table{Header: []string{"decisions compared with the reference", "decisions", "seconds", "CPU seconds", "peak MiB"}}
+	for _, c := range r.Counted {
+		t.Add(c.What, measure.Number(float64(c.Rows)), measure.Number(c.Seconds), measure.Number(c.CPU), measure.Number(float64(c.MiB)))
 	}
 	t.Write(w)
 }

@@ -26,6 +26,8 @@ type population struct {
 	policy   *schemas.Policy
 	features []schemas.Features
 	bins     [][streams]uint8
+
+	probabilities []float32
 }
 
 // readPopulation reads the dataset and scores every row with the shipped model.
@@ -43,13 +45,14 @@ func readPopulation(path string, bundle []byte) (*population, error) {
 		return nil, err
 	}
 	row, result := make([]float32, model.NumInputs), make([]model.Result, 1)
-	p.bins = make([][streams]uint8, len(p.features))
+	p.bins, p.probabilities = make([][streams]uint8, len(p.features)), make([]float32, len(p.features))
 	for i := range p.features {
 		f := &p.features[i]
 		f.Row(row)
 		if err := m.Evaluate(row, result); err != nil {
 			return nil, err
 		}
+		p.probabilities[i] = result[0].Probability
 		at := &p.bins[i]
 		for k := range m.Reference.Features {
 			at[k] = uint8(m.Reference.Features[k].Bin(float64(f[k])))
@@ -170,18 +173,15 @@ func (p *population) shifted(feature int, psi float64) *sampler {
 	}
 	moved := func(theta float64) (weights []float64, psi float64) {
 		weights = make([]float64, size)
-		sum := 0.0
+		shares, sum := make([]float64, size), 0.0
 		for b, share := range base {
 			weights[b] = math.Exp(theta * float64(b) / float64(size))
 			sum += weights[b] * share
 		}
 		for b, share := range base {
-			weights[b] /= sum
-			if share > 0 {
-				psi += (share*weights[b] - share) * math.Log(weights[b])
-			}
+			shares[b] = weights[b] * share / sum
 		}
-		return weights, psi
+		return weights, psiOfShares(base, shares)
 	}
 	low, high := 0.0, 50.0
 	for range 100 {
@@ -199,6 +199,17 @@ func (p *population) shifted(feature int, psi float64) *sampler {
 		s.sums[i] = sum
 	}
 	return s
+}
+
+// psiOfShares is the population stability index of two distributions that are known
+// exactly.
+func psiOfShares(base, moved []float64) (psi float64) {
+	for b, share := range base {
+		if share > 0 {
+			psi += (moved[b] - share) * math.Log(moved[b]/share)
+		}
+	}
+	return psi
 }
 
 // window draws n rows and counts them. rows, unless nil, takes which they were.

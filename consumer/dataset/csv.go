@@ -53,8 +53,9 @@ func (w *Writer) Write(p *schemas.Prediction, defaulted int8) error {
 	if b = append(b, ','); defaulted != Unknown {
 		b = strconv.AppendInt(b, int64(defaulted), 10)
 	}
-	w.row = append(b, '\n')
-	_, err := w.to.Write(w.row)
+	b = append(b, '\n')
+	w.row = b
+	_, err := w.to.Write(b)
 	return err
 }
 

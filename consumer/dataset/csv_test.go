@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,7 +22,7 @@ func FuzzARowIsReadBack(f *testing.F) {
 	f.Add(" ;'\u00a0ü\\.", int32(-9), int32(3), uint8(0))
 	path := filepath.Join(f.TempDir(), strconv.Itoa(os.Getpid())+".csv")
 	f.Fuzz(func(t *testing.T, id string, seed, step int32, missing uint8) {
-		if !schemas.ValidApplicationID([]byte(id)) {
+		if !utf8.ValidString(id) || !schemas.ValidApplicationID([]byte(id)) {
 			return
 		}
 		p := schemas.Prediction{ApplicationID: id, AppliedAt: 1, DecidedAt: 2, ModelVersion: "v1", DefaultProbability: 0.5, Decision: schemas.Refer}

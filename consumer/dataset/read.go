@@ -40,46 +40,17 @@ func (r *run) locate(ctx context.Context) error {
 	defer client.Close()
 	adm := kadm.NewClient(client)
 	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(r.Topics.Predictions, r.Topics.Outcomes)); err != nil {
-		return err
+		return r.Kafka.Explain(err)
 	}
-	if r.predictions, err = spans(ctx, adm, r.Topics.Predictions, r.From, r.To); err != nil {
+	if r.predictions, err = kafka.Appended(ctx, adm, r.Topics.Predictions, r.From, r.To); err != nil {
 		return err
 	}
 	// An outcome is told after the decision, however long.
-	if r.outcomes, err = spans(ctx, adm, r.Topics.Outcomes, r.From, time.Time{}); err != nil {
+	if r.outcomes, err = kafka.Appended(ctx, adm, r.Topics.Outcomes, r.From, time.Time{}); err != nil {
 		return err
 	}
 	r.counts.Parts = offsets(r.predictions)/r.idsAtOnce + 1
 	return nil
-}
-
-// spans are the offsets of what was appended in a stretch of time, and a little more.
-func spans(ctx context.Context, adm *kadm.Client, topic string, from, to time.Time) (map[int32]kafka.Span, error) {
-	begins, err := kafka.Listed(adm.ListStartOffsets(ctx, topic))
-	if err == nil && !from.IsZero() {
-		begins, err = kafka.Listed(adm.ListOffsetsAfterMilli(ctx, from.Add(-clockSkew).UnixMilli(), topic))
-	}
-	if err != nil {
-		return nil, err
-	}
-	committed, err := kafka.Listed(adm.ListCommittedOffsets(ctx, topic))
-	if err != nil {
-		return nil, err
-	}
-	ends := committed
-	if !to.IsZero() {
-		if ends, err = kafka.Listed(adm.ListOffsetsAfterMilli(ctx, to.Add(clockSkew).UnixMilli(), topic)); err != nil {
-			return nil, err
-		}
-	}
-	found := map[int32]kafka.Span{}
-	for partition, c := range committed[topic] {
-		s := kafka.Span{From: begins[topic][partition].Offset, To: min(ends[topic][partition].Offset, c.Offset)}
-		if s.From < s.To {
-			found[partition] = s
-		}
-	}
-	return found, nil
 }
 
 // offsets is how many offsets there are in all.
@@ -97,7 +68,7 @@ func (r *run) read(ctx context.Context, topic string, spans map[int32]kafka.Span
 	for _, partition := range slices.Sorted(maps.Keys(spans)) {
 		s := spans[partition]
 		last := s.From
-		err := r.Kafka.ReadCommitted(ctx, kafka.Spans{topic: {partition: s}}, kafka.Sink{Each: func(record *kgo.Record) error {
+		err := r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: {partition: s}}, kafka.Sink{Each: func(record *kgo.Record) error {
 			if r.Progress != nil && record.Offset-last >= progressInterval {
 				r.Progress(r.done+record.Offset-s.From, of)
 				last = record.Offset

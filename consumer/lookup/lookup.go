@@ -24,7 +24,7 @@ type Config struct {
 	Kafka    kafka.Config
 	Topics   schemas.Topics
 	Codec    *wire.Codec // nil: JSON only
-	Progress io.Writer   // told how far a long search has come
+	Progress io.Writer   // told how far a long search has come; nil: nobody is
 
 	chunk int64 // offsets of the first stretch; 0: firstChunk
 }
@@ -103,7 +103,7 @@ func At(ctx context.Context, c Config, partition int32, offset int64) (*Found, e
 		return nil, fmt.Errorf("%s: the partition holds offsets from %d up to %d, excluded", at, start.Offset, end.Offset)
 	}
 	var found *Found
-	err = s.Kafka.ReadCommitted(ctx, s.span(partition, offset, offset+1), kafka.Sink{Each: func(r *kgo.Record) (err error) {
+	err = s.Kafka.Quiet().ReadCommitted(ctx, s.span(partition, offset, offset+1), kafka.Sink{Each: func(r *kgo.Record) (err error) {
 		found, err = s.read(ctx, r)
 		return err
 	}})
@@ -126,7 +126,7 @@ func open(ctx context.Context, c Config) (s *searcher, free func(), err error) {
 	}()
 	s = &searcher{Config: c, admin: kadm.NewClient(client)}
 	if err := kafka.RequireAccess(ctx, s.admin, kafka.Reads(c.Topics.Predictions)); err != nil {
-		return nil, nil, err
+		return nil, nil, c.Kafka.Explain(err)
 	}
 	if s.starts, err = kafka.Listed(s.admin.ListStartOffsets(ctx, c.Topics.Predictions)); err != nil {
 		return nil, nil, err
@@ -163,7 +163,7 @@ func (s *searcher) search(ctx context.Context, partition int32, id string, newes
 	for to := end; to > start; chunk = min(2*chunk, maxChunk) {
 		from := max(start, to-chunk)
 		var here []Found
-		err := s.Kafka.ReadCommitted(ctx, s.span(partition, from, to), kafka.Sink{Each: func(r *kgo.Record) error {
+		err := s.Kafka.Quiet().ReadCommitted(ctx, s.span(partition, from, to), kafka.Sink{Each: func(r *kgo.Record) error {
 			if !bytes.Equal(r.Key, key) {
 				return nil
 			}
@@ -180,7 +180,7 @@ func (s *searcher) search(ctx context.Context, partition int32, id string, newes
 		if found = append(found, here...); newest && len(found) > 0 {
 			return found[:1], nil
 		}
-		if to = from; to > start {
+		if to = from; to > start && s.Progress != nil {
 			fmt.Fprintf(s.Progress, "%s/%d: %d of %d offsets looked through, %d decisions found\n", s.Topics.Predictions, partition, end-to, end-start, len(found))
 		}
 	}

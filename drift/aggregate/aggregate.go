@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -167,7 +168,7 @@ func (a *Aggregator) run(ctx context.Context) error {
 	joiners, workers = append(joiners, j.member), append(workers, j.run)
 	workers = append(workers, a.watch(a.predictions, a.config.Topics.Predictions, counters), a.watch(a.outcomes, a.config.Topics.Outcomes, joiners))
 	a.mu.Lock()
-	a.members = append(counters, joiners...)
+	a.members = slices.Concat(counters, joiners)
 	a.why = nil
 	a.mu.Unlock()
 	group, ctx := errgroup.WithContext(ctx)

@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -423,7 +424,7 @@ func TestWithoutAModelNothingIsRead(t *testing.T) {
 	w.emit(20)
 	served := w.live.Swap(nil)
 	a, _ := w.start("one")
-	require.Eventually(t, func() bool { return a.Ready() == errNoModel }, patience, tick)
+	require.Eventually(t, func() bool { return errors.Is(a.Ready(), errNoModel) }, patience, tick)
 	w.live.Store(served)
 	w.exact()
 	becomesReady(t, a)

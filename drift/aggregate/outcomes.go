@@ -12,8 +12,8 @@ import (
 const (
 	// What one transaction joins at most.
 	maxOutcomes = 5_000
-	// What the client keeps at most while joining waits.
-	outcomesBuffer = 4 << 20
+	// What the client keeps of each partition at most while joining waits.
+	outcomesBuffer = 128 << 10
 )
 
 // outcomes is a session that counts what became of loans. While joining waits it
@@ -36,7 +36,7 @@ type known struct {
 func newOutcomes(a *Aggregator, id string) *outcomes {
 	topic := a.config.Topics.Outcomes
 	return &outcomes{
-		session: newSession(a, id, topic, a.outcomes, kgo.FetchMaxBytes(outcomesBuffer), kgo.FetchMaxPartitionBytes(outcomesBuffer/8)),
+		session: newSession(a, id, topic, a.outcomes, kgo.FetchMaxPartitionBytes(outcomesBuffer)),
 		panes:   newPanes(topic, a.config.Bucket),
 	}
 }
@@ -54,7 +54,8 @@ func (s *outcomes) turn(ctx context.Context, sess *kgo.GroupTransactSession) (co
 		err = s.join(ctx, sess.Client())
 	}
 	if ctx.Err() != nil {
-		return false, nil // not committed: the next owner joins them again, by the same claims
+		// Not committed: the next owner joins them again, by the same claims.
+		return false, nil //nolint:nilerr // told to stop is not a failure
 	}
 	if err != nil || records == 0 {
 		return false, err

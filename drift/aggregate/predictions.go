@@ -9,9 +9,15 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// maxDecisions is what one transaction counts at most: as much is counted again
-// where it is aborted.
-const maxDecisions = 500_000
+const (
+	// What one transaction counts at most: as much is counted again where it is
+	// aborted.
+	maxDecisions = 500_000
+	// What the client fetches of each partition at once: memory is bounded by
+	// partition, not by answer, which an embedded broker may cut short of what it
+	// says of aborted transactions.
+	fetchBytes = 512 << 10
+)
 
 // predictions is a session that counts decisions.
 type predictions struct {
@@ -26,7 +32,7 @@ type predictions struct {
 func newPredictions(a *Aggregator, id string) *predictions {
 	topic := a.config.Topics.Predictions
 	return &predictions{
-		session: newSession(a, id, topic, a.predictions), panes: newPanes(topic, a.config.Bucket),
+		session: newSession(a, id, topic, a.predictions, kgo.FetchMaxPartitionBytes(fetchBytes)), panes: newPanes(topic, a.config.Bucket),
 	}
 }
 
@@ -41,7 +47,8 @@ func (s *predictions) turn(ctx context.Context, sess *kgo.GroupTransactSession) 
 		return n >= maxDecisions || s.panes.full(), s.add(ctx, r)
 	})
 	if ctx.Err() != nil {
-		return false, nil // what was counted is not committed: the next owner counts it again
+		// What was counted is not committed: the next owner counts it again.
+		return false, nil //nolint:nilerr // told to stop is not a failure
 	}
 	if err != nil || records == 0 {
 		return false, err

@@ -41,7 +41,7 @@ const (
 )
 
 // Notifier is told of alerts once they are in the log. When an evaluator takes over,
-// it is told again of those that fire and of those resolved lately: the one before
+// it is told again of those that fire and of those just resolved: the one before
 // may not have come to it. It must not wait for anybody.
 type Notifier interface {
 	Notify(alerts []schemas.Alert)
@@ -49,22 +49,19 @@ type Notifier interface {
 
 // Config is what an Evaluator needs. Durations that are 0 take their default.
 type Config struct {
-	Kafka     kafka.Config
-	Topics    schemas.Topics
-	Windows   []Window
-	Tick      time.Duration // between evaluations while something changes
-	Every     time.Duration // between status records while nothing does
-	Quiet     time.Duration // without a decision, after which that is an alert
-	BlockTime time.Duration // that a block of decisions takes at least
-	MinFiring time.Duration // that a drift alert lasts at least
-	// LeavePerformance shows how scores fare and tells nobody: where outcomes are
-	// known not to follow the model, as a synthetic population's need not.
-	LeavePerformance bool
-	Champion         func() *Champion // nil result: nothing serves yet; once it is not nil it stays so
-	Notifier         Notifier         // nil: nobody is told
-	Log              *slog.Logger
-	Registerer       prometheus.Registerer
-	Now              func() time.Time // nil: time.Now
+	Kafka      kafka.Config
+	Topics     schemas.Topics
+	Windows    []Window
+	Tick       time.Duration    // between evaluations while something changes
+	Every      time.Duration    // between status records while nothing does
+	Quiet      time.Duration    // without a decision, after which that is an alert
+	BlockTime  time.Duration    // that a block of decisions takes at least
+	MinFiring  time.Duration    // that a drift alert lasts at least
+	Champion   func() *Champion // nil result: nothing serves yet; once it is not nil it stays so
+	Notifier   Notifier         // nil: nobody is told
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time // nil: time.Now
 }
 
 // Evaluator is the component. Any number may run; one works, the others wait for
@@ -98,7 +95,7 @@ func New(c Config) (*Evaluator, error) {
 		}
 	}
 	return &Evaluator{
-		config: c, limits: limits{blockTime: c.BlockTime, minFiring: c.MinFiring, quiet: c.Quiet, leavePerformance: c.LeavePerformance},
+		config: c, limits: limits{blockTime: c.BlockTime, minFiring: c.MinFiring, quiet: c.Quiet},
 		metrics: newMetrics(c.Registerer), why: errors.New("starting"),
 	}, nil
 }
@@ -124,10 +121,10 @@ func (e *Evaluator) Run(ctx context.Context) error {
 	log, pause := e.config.Log, firstPause
 	for ctx.Err() == nil {
 		worked, err := e.attempt(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case isPermanent(err):
+		if ctx.Err() != nil {
+			break
+		}
+		if isPermanent(err) {
 			e.note(err)
 			return err
 		}

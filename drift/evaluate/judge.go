@@ -20,8 +20,6 @@ type limits struct {
 	blockTime time.Duration // that a block takes at least, by when its panes were appended
 	minFiring time.Duration // that a drift alert lasts at least, by when was decided
 	quiet     time.Duration // without a decision, after which that is an alert
-
-	leavePerformance bool // to the status: no alert
 }
 
 // judge folds panes in the order of the log into what fires and resolves. The
@@ -243,7 +241,7 @@ func (j *judge) foldOutcomes(p *drift.Pane, now schemas.Timestamp) (told []schem
 			figures.Statistic, figures.Value, figures.Threshold, figures.Window = before.Statistic, before.Value, before.Threshold, before.Window
 		}
 		always := func(*schemas.Alert) bool { return true }
-		if a := j.alerts.look(figures, r.evidence >= performanceAct && !j.limits.leavePerformance, r.gone, always); a != nil {
+		if a := j.alerts.look(figures, r.evidence >= performanceAct, r.gone, always); a != nil {
 			told = append(told, *a)
 			if a.State == schemas.AlertResolved {
 				j.performance[version].Past, j.performance[version].reading = nil, performanceReading{gone: true}

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"encoding/json"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -217,16 +218,6 @@ func TestMoreDefaultsThanPromisedFire(t *testing.T) {
 	require.Greater(t, b.all[0].Value, b.all[0].Threshold)
 }
 
-func TestPerformanceMayBeLeftToTheStatus(t *testing.T) {
-	b := newBench(t, 11)
-	b.judge.limits.leavePerformance = true
-	for range 40 {
-		b.fold(b.city.loans(100, func(p float64) float64 { return min(1, 1.5*p) }))
-	}
-	require.Empty(t, b.told)
-	require.Equal(t, drift.Watch, b.status().Outcomes.Versions[0].State)
-}
-
 func TestOldVersionsAreForgotten(t *testing.T) {
 	b := newBench(t, 12)
 	for i := range mostVersions + 3 {
@@ -369,7 +360,14 @@ func TestEvaluationsAreOfWhatIsThere(t *testing.T) {
 
 func BenchmarkEvaluate(b *testing.B) {
 	bench := newBench(&testing.T{}, 1)
-	bench.blocks(60)
+	for range timeSlots { // every slot of a day, then every slot of an hour
+		bench.fold(bench.city.pane(100))
+		bench.city.at += micros(24 * time.Hour / timeSlots)
+	}
+	for range timeSlots {
+		bench.fold(bench.city.pane(100))
+		bench.city.at += micros(time.Hour / timeSlots)
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		bench.status()
@@ -385,4 +383,25 @@ func BenchmarkBlock(b *testing.B) {
 		bench.judge.block.Add(block, bench.judge.champion)
 		bench.judge.closeBlock(noon)
 	}
+}
+
+// A record takes 1 MiB, header included.
+func TestAStatusFitsItsRecord(t *testing.T) {
+	b := newBench(t, 23)
+	b.blocks(40)
+	for i := range mostVersions {
+		for range 90 {
+			p := b.city.loans(100, func(p float64) float64 { return p })
+			for k := range p.Outcomes {
+				p.Outcomes[k].ModelVersion = strings.Repeat("v", 60) + string(rune('a'+i))
+			}
+			b.fold(p)
+		}
+	}
+	text, err := json.Marshal(b.status())
+	require.NoError(t, err)
+	header, err := b.judge.snapshot(0).pack()
+	require.NoError(t, err)
+	t.Logf("status %d bytes, state %d", len(text), len(header))
+	require.Less(t, len(text)+len(header), 512<<10)
 }

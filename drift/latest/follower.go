@@ -69,10 +69,10 @@ func (*Follower) Ready() error { return nil }
 // Run is part of lifecycle.Component.
 func (f *Follower) Run(ctx context.Context) error {
 	pause := firstPause
-	for warned := false; ctx.Err() == nil; {
+	for warned := false; ; {
 		read, err := f.follow(ctx)
 		if ctx.Err() != nil {
-			break
+			return nil //nolint:nilerr // told to stop is not a failure
 		}
 		err = f.kafka.Explain(err)
 		f.set(nil, err)
@@ -89,7 +89,6 @@ func (f *Follower) Run(ctx context.Context) error {
 		}
 		pause = min(2*pause, longestPause)
 	}
-	return nil
 }
 
 // follow reads from the newest status on until something fails.

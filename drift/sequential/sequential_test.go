@@ -137,7 +137,7 @@ const referenceRows = 24_000
 // A threshold that is too low fails here, one that is too high below. The real
 // figures, on whole rows and many more of them, are make bench-drift's.
 func TestNothingIsSeenWhereNothingHasChanged(t *testing.T) {
-	const runs, windows = 6, 250
+	const runs, windows = 4, 200
 	_, weights := weightsOf(t)
 	for run := range runs {
 		rng := rand.New(rand.NewPCG(7, uint64(run)))
@@ -157,7 +157,7 @@ func TestNothingIsSeenWhereNothingHasChanged(t *testing.T) {
 
 func TestAShiftIsSeenSoonAndSeenToEnd(t *testing.T) {
 	names, weights := weightsOf(t)
-	const runs = 15
+	const runs = 9
 	for _, c := range []struct {
 		psi float64
 		in  int

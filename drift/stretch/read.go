@@ -30,43 +30,16 @@ func (r *reading) locate(ctx context.Context) error {
 	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(r.Topics.Predictions, r.Topics.DriftPanes)); err != nil {
 		return r.Kafka.Explain(err)
 	}
-	if r.predictions, err = spans(ctx, adm, r.Topics.Predictions, r.From, r.To); err != nil {
+	if r.predictions, err = kafka.Appended(ctx, adm, r.Topics.Predictions, r.From, r.To); err != nil {
 		return err
 	}
 	// A pane is appended after what it counts, however far its counting is behind.
-	panes, err := spans(ctx, adm, r.Topics.DriftPanes, r.From, time.Time{})
+	panes, err := kafka.Appended(ctx, adm, r.Topics.DriftPanes, r.From, time.Time{})
 	if err != nil {
 		return err
 	}
 	r.paneSpan = panes[panePartition]
 	return nil
-}
-
-// spans are the offsets of what was appended in a stretch of time, and a little
-// more; without an end, up to the last committed.
-func spans(ctx context.Context, adm *kadm.Client, topic string, from, to time.Time) (map[int32]kafka.Span, error) {
-	begins, err := kafka.Listed(adm.ListOffsetsAfterMilli(ctx, max(0, from.Add(-clockSkew).UnixMilli()), topic))
-	if err != nil {
-		return nil, err
-	}
-	ends, err := kafka.Listed(adm.ListCommittedOffsets(ctx, topic))
-	if err != nil {
-		return nil, err
-	}
-	until := ends
-	if !to.IsZero() {
-		if until, err = kafka.Listed(adm.ListOffsetsAfterMilli(ctx, to.Add(clockSkew).UnixMilli(), topic)); err != nil {
-			return nil, err
-		}
-	}
-	found := map[int32]kafka.Span{}
-	for partition, end := range ends[topic] {
-		s := kafka.Span{From: begins[topic][partition].Offset, To: min(until[topic][partition].Offset, end.Offset)}
-		if s.From < s.To {
-			found[partition] = s
-		}
-	}
-	return found, nil
 }
 
 // readPanes adds up every pane that may be of the stretch.

@@ -22,11 +22,6 @@ const (
 	Predictions = "predictions" // predictions alone
 )
 
-// clockSkew is how far the clocks of scorers and brokers may be apart, and how long
-// a decision may be on its way to the log: records are found by when the broker
-// appended them and selected by when was decided.
-const clockSkew = 10 * time.Minute
-
 // Config says what is evaluated.
 type Config struct {
 	Kafka    kafka.Config

@@ -1,6 +1,7 @@
 package stretch
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -15,7 +16,6 @@ import (
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
-	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -62,21 +62,22 @@ func (w *world) produce(r *kgo.Record) {
 
 // decide writes n decisions, a second apart, to each of both partitions.
 func (w *world) decide(n int) {
-	population, err := producer.ShippedPopulation()
-	require.NoError(w.t, err)
+	random := rand.New(rand.NewPCG(1, 2))
 	var batch []*kgo.Record
-	i := 0
-	for f := range producer.Applicants(population, 1, 2*n) {
+	for i := range 2 * n {
+		var f schemas.Features
+		for k, rule := range schemas.FeatureRules {
+			f[k] = rule.Min + random.Int32N(rule.Max-rule.Min+1)
+		}
 		at := midnight.Add(time.Duration(i/2) * time.Second)
 		p := schemas.Prediction{
 			ApplicationID: "A", AppliedAt: schemas.At(at), DecidedAt: schemas.At(at), Channel: schemas.ChannelStream, DefaultProbability: 0.1 + float32(i%7)/10,
 			Decision: []string{schemas.Approve, schemas.Refer, schemas.Decline}[i%3], ModelVersion: w.champion.ModelVersion, Engine: model.EngineNative,
-			Route: schemas.RouteChampion, PolicyVersion: w.champion.Policy.Version, Features: *f,
+			Route: schemas.RouteChampion, PolicyVersion: w.champion.Policy.Version, Features: f,
 		}
 		partition := int32(i % 2)
 		w.records[partition] = append(w.records[partition], p)
 		batch = append(batch, &kgo.Record{Topic: topics.Predictions, Partition: partition, Timestamp: at, Value: schemas.AppendPrediction(nil, &p)})
-		i++
 	}
 	require.NoError(w.t, w.client.ProduceSync(w.t.Context(), batch...).FirstErr())
 }

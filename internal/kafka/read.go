@@ -30,16 +30,22 @@ type Sink struct {
 }
 
 // ReadCommitted hands every committed record of the spans to out, a partition's in
-// order and none twice. It waits for open transactions to end.
+// order and none twice. It waits for open transactions to end, and takes nobody's
+// word but their markers' for what became of them: see undecided.
 func (c Config) ReadCommitted(ctx context.Context, spans Spans, out Sink) error {
-	next := map[string]map[int32]int64{} // of partitions not yet read to their end
+	return c.readCommitted(ctx, spans, out)
+}
+
+func (c Config) readCommitted(ctx context.Context, spans Spans, out Sink, options ...kgo.Opt) error {
 	at := map[string]map[int32]kgo.Offset{}
+	reading := map[string]map[int32]*partitionReader{} // those not yet read to their end
 	left := 0
 	for topic, partitions := range spans {
-		next[topic], at[topic] = map[int32]int64{}, map[int32]kgo.Offset{}
+		at[topic], reading[topic] = map[int32]kgo.Offset{}, map[int32]*partitionReader{}
 		for partition, s := range partitions {
 			if s.From < s.To {
-				next[topic][partition], at[topic][partition] = s.From, kgo.NewOffset().At(s.From)
+				at[topic][partition] = kgo.NewOffset().At(s.From)
+				reading[topic][partition] = &partitionReader{next: s.From, to: s.To, out: out}
 				left++
 			}
 		}
@@ -47,24 +53,22 @@ func (c Config) ReadCommitted(ctx context.Context, spans Spans, out Sink) error 
 	if left == 0 {
 		return nil
 	}
-	client, err := kgo.NewClient(append(c.Options(),
+	client, err := kgo.NewClient(append(append(c.Options(),
 		kgo.ConsumePartitions(at),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // the last offset of a span is often a marker
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		// What is in memory is bounded by partition: an embedded broker that cuts an
-		// answer at FetchMaxBytes does not say which of its transactions were
-		// aborted, and their records would be taken for committed ones.
 		kgo.FetchMaxBytes(64<<20),
-		kgo.FetchMaxPartitionBytes(128<<10),
+		kgo.FetchMaxPartitionBytes(128<<10), // what is in memory is bounded by partition
 		kgo.MaxConcurrentFetches(1),
-	)...)
+	), options...)...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
+	admin := kadm.NewClient(client)
 	done := func(topic string, partition int32) {
-		delete(next[topic], partition)
+		delete(reading[topic], partition)
 		left--
 		client.RemoveConsumePartitions(map[string][]int32{topic: {partition}})
 	}
@@ -82,48 +86,68 @@ func (c Config) ReadCommitted(ctx context.Context, spans Spans, out Sink) error 
 		}
 		for iter := fetches.RecordIter(); !iter.Done(); {
 			r := iter.Next()
-			want, reading := next[r.Topic][r.Partition]
-			if !reading || r.Offset < want {
+			p := reading[r.Topic][r.Partition]
+			if p == nil || r.Offset < p.next {
 				continue
 			}
-			if r.Offset > want && out.Gap != nil { // or an aborted transaction was there
-				starts, err := Listed(kadm.NewClient(client).ListStartOffsets(ctx, r.Topic))
+			gap := false
+			if r.Offset > p.next && out.Gap != nil { // or an aborted transaction was there
+				starts, err := Listed(admin.ListStartOffsets(ctx, r.Topic))
 				if err != nil {
 					return err
 				}
-				if starts[r.Topic][r.Partition].Offset > want {
-					out.Gap(r.Topic, r.Partition)
-				}
+				gap = starts[r.Topic][r.Partition].Offset > p.next
 			}
-			to := spans[r.Topic][r.Partition].To
-			if r.Offset < to && !r.Attrs.IsControl() {
-				if err := out.Each(r); err != nil {
-					return err
-				}
+			if err := p.take(r, gap); err != nil {
+				return err
 			}
-			if r.Offset+1 < to {
-				next[r.Topic][r.Partition] = r.Offset + 1
-			} else {
+			if p.isDone() {
 				done(r.Topic, r.Partition)
 			}
 		}
 		if fetches.NumRecords() > 0 {
 			continue
 		}
-		for topic, partitions := range next {
-			starts, err := Listed(kadm.NewClient(client).ListStartOffsets(ctx, topic))
+		for topic, partitions := range reading {
+			starts, err := Listed(admin.ListStartOffsets(ctx, topic))
 			if err != nil {
 				return err
 			}
-			for partition := range partitions {
-				if starts[topic][partition].Offset >= spans[topic][partition].To {
-					done(topic, partition)
+			for partition, p := range partitions {
+				if starts[topic][partition].Offset < p.to {
+					continue
 				}
+				if err := p.giveUp(); err != nil {
+					return err
+				}
+				done(topic, partition)
 			}
 		}
 	}
 	return nil
 }
+
+// partitionReader is a partition that is being read.
+type partitionReader struct {
+	next, to int64 // offsets
+	out      Sink
+	undecided
+}
+
+// take takes the next record or marker. Past the span's end only markers count:
+// what is in the span may wait for them.
+func (p *partitionReader) take(r *kgo.Record, gap bool) error {
+	if r.Offset < p.to || r.Attrs.IsControl() {
+		p.add(r, gap)
+	}
+	p.next = r.Offset + 1
+	return p.undecided.take(false, p.out)
+}
+
+func (p *partitionReader) isDone() bool { return p.next >= p.to && len(p.records) == 0 }
+
+// giveUp takes what is left as it came: retention has removed the markers.
+func (p *partitionReader) giveUp() error { return p.undecided.take(true, p.out) }
 
 // Listed makes a failed partition an error of the whole answer.
 func Listed(o kadm.ListedOffsets, err error) (kadm.ListedOffsets, error) {

@@ -159,7 +159,8 @@ def _run(metrics: list[Any], reference: pd.DataFrame, current: pd.DataFrame, **d
 
 
 def _labels(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[[LABEL, PROBABILITY]].astype({LABEL: int}).reset_index(drop=True)
+    labels: pd.DataFrame = frame[[LABEL, PROBABILITY]].astype({LABEL: int}).reset_index(drop=True)
+    return labels
 
 
 def _data_drift(report: dict[str, Any], reference: Table, current: Table, share: float) -> dict[str, Any]:
@@ -209,7 +210,8 @@ def comparable(reference: Table, current: Table) -> pd.DataFrame:
     among all. So the reference is cut at the highest probability of a current loan.
     """
     rows = reference.labelled()
-    return rows[rows[PROBABILITY] <= current.labelled()[PROBABILITY].max()]
+    granted: pd.DataFrame = rows[rows[PROBABILITY] <= current.labelled()[PROBABILITY].max()]
+    return granted
 
 
 def concept_drift(reference: Table, current: Table) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from credit_retrain import bundle, contract, dataset, fixtures, population, thresholds
+from credit_retrain import bundle, contract, dataset, drift_fixtures, fixtures, population, thresholds
 from credit_retrain.pipeline import tree_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +52,11 @@ def around_shipped():
 
 def test_population(training):
     same(population.estimate(training, 42), json.loads((ROOT / "producer" / "population.json").read_text()))
+
+
+def test_fixtures_of_drift(tmp_path):
+    committed = ROOT / "drift" / "statistic" / "testdata" / "figures.json"
+    same(json.loads(drift_fixtures.write(tmp_path, 42).read_text()), json.loads(committed.read_text()))
 
 
 def test_fixtures_of_the_engine(training, tmp_path):

@@ -1,12 +1,12 @@
 import json
 import os
+import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.spatial.distance import jensenshannon
 
-from credit_retrain import drift
+from credit_retrain import drift, drift_fixtures
 from credit_retrain.__main__ import SHIPPED, main
 from credit_retrain.contract import NAMES
 from credit_retrain.dataset import LABEL, DatasetError, split
@@ -66,37 +66,49 @@ def test_a_population_in_trouble_is_seen(trouble):
     assert status["concept_drift"]["current"]["default_rate"] > 0.4
 
 
-def by_value(table, name):
-    """Counts over the values there are, as creditstream's bins of codes and payment status are."""
-    values = table.frame[name].dropna()
-    return values.value_counts()
+@pytest.fixture(scope="module")
+def own(tables, moved):
+    """creditstream's own figures of the same rows, in the bins of the shipped bundle.
+
+    They are computed as drift/statistic computes them, which the Go tests hold to these functions.
+    """
+    with zipfile.ZipFile(SHIPPED) as archive:
+        features = json.loads(archive.read("reference.json"))["features"]
+    figures = {}
+    for f in features:
+        edges = np.array(f["edges"], float)
+        counts = [
+            np.bincount(
+                np.searchsorted(edges, t.frame[f["name"]].dropna(), side="right"), minlength=len(edges) + 1
+            )
+            for t in (tables[0], moved)
+        ]
+        figures[f["name"]] = drift_fixtures._distances(edges, *counts)
+    return figures
 
 
-def both(reference, current, name):
-    a, b = by_value(reference, name), by_value(current, name)
-    at = sorted(set(a.index) | set(b.index))
-    return np.array(at), a.reindex(at, fill_value=0).to_numpy(), b.reindex(at, fill_value=0).to_numpy()
-
-
-def test_evidently_agrees_on_bins_of_single_values(tables, moved, trouble):
+def test_evidently_agrees_on_bins_of_single_values(own, trouble):
     """Of codes and payment status creditstream's bins are the values themselves: nothing is lost by counting.
 
     The Jensen-Shannon distance is the same but for its base, which is e in Evidently and 2 in creditstream;
     the normalised Wasserstein distance is the same.
     """
-    reference, status = tables[0], trouble
     for name in ("sex", "education", "marriage"):
-        _, a, b = both(reference, moved, name)
-        found = column(status, name)
+        found = column(trouble, name)
         assert "Jensen" in found["method"]
-        assert found["score"] / np.sqrt(np.log(2)) == pytest.approx(jensenshannon(a, b, base=2), abs=1e-9)
-    for name in ("pay_0", "pay_2", "pay_3", "pay_6"):
-        at, a, b = both(reference, moved, name)
-        p, q = a / a.sum(), b / b.sum()
-        deviation = np.sqrt((p * (at - (p * at).sum()) ** 2).sum())
-        distance = (np.abs(np.cumsum(p - q))[:-1] * np.diff(at)).sum() / deviation
-        assert "Wasserstein" in column(status, name)["method"]
-        assert column(status, name)["score"] == pytest.approx(distance, abs=1e-9)
+        assert found["score"] / np.sqrt(np.log(2)) == pytest.approx(own[name]["jensen_shannon"], abs=1e-9)
+    for name in ("pay_0", "pay_2", "pay_3", "pay_4", "pay_5", "pay_6"):
+        assert "Wasserstein" in column(trouble, name)["method"]
+        assert column(trouble, name)["score"] == pytest.approx(own[name]["wasserstein"], abs=1e-9)
+
+
+def test_evidently_sees_more_of_the_tails(own, trouble):
+    """Of amounts creditstream knows in which of some twenty bins a value lies, and not how far out."""
+    for name in ("age", "limit_bal", "bill_amt1", "pay_amt1", "pay_amt6"):
+        score, ours = column(trouble, name)["score"], own[name]["wasserstein"]
+        assert "Wasserstein" in column(trouble, name)["method"]
+        assert 0 < ours < score * 1.2
+        assert score - ours < 0.05
 
 
 def test_labels_of_few_loans_say_nothing(tables):

@@ -59,7 +59,7 @@ func (s *session) turn(ctx context.Context, sess *kgo.GroupTransactSession) (com
 	fetches := sess.PollRecords(ctx, s.limit)
 	if ctx.Err() != nil {
 		// What was polled is not committed: the next owner reads it again.
-		return false, nil
+		return false, nil //nolint:nilerr // told to stop is not a failure
 	}
 	if err := s.member.Polled(ctx, sess.Client(), fetches); err != nil || fetches.NumRecords() == 0 {
 		return false, err
@@ -77,7 +77,7 @@ func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, 
 	m, now := s.parent.metrics, s.parent.config.Now
 	decoding := now()
 	if s.batch.decode(ctx, s.parent.config.Topics, fetches, s.poison, now) != nil {
-		return false, nil // told to stop while a schema could not be had
+		return false, nil //nolint:nilerr // told to stop while a schema could not be had
 	}
 	decoded := now()
 	live := s.parent.config.Live() // one snapshot per transaction

@@ -1,0 +1,29 @@
+package view
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// latencies counts what it is told.
+type latencies struct{ n atomic.Int64 }
+
+func (l *latencies) Observe(_ time.Duration, n int) { l.n.Add(int64(n)) }
+
+// What was there before is not timed: it says how old the log is, not how fast the view.
+func TestLatenciesAreThoseOfPredictionsThatCame(t *testing.T) {
+	w := newWorld(t)
+	l := &latencies{}
+	w.config.Latencies = l
+	w.emit(0, 50, 1)
+	v, stop := w.start()
+	w.ready(v)
+	require.Zero(t, l.n.Load())
+	w.emit(50, 80, 1)
+	w.same()
+	stop()
+	require.Equal(t, int64(30), l.n.Load())
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// driftFlags say how decisions are counted and judged.
+type driftFlags struct {
+	evaluatorFlags
+	webhookFlags
+	Bucket time.Duration `help:"Length of the stretches of time that decisions are counted by, whole seconds." default:"1m" placeholder:"DURATION"`
+}
+
+// addDrift adds the aggregator and the evaluator.
+func (f *driftFlags) addDrift(s *services, r redisFlags, m modelFlags, as memberFlags, group, text string) error {
+	from, err := member.ParseFrom(text)
+	if err != nil {
+		return err
+	}
+	if err := as.checkMember(); err != nil {
+		return err
+	}
+	if f.Bucket < time.Second || f.Bucket%time.Second != 0 {
+		return fmt.Errorf("--bucket %s: expected whole seconds, at least 1s", f.Bucket)
+	}
+	if err := f.checkWebhook(); err != nil {
+		return err
+	}
+	models, err := s.follower(m)
+	if err != nil {
+		return err
+	}
+	client := r.client()
+	s.free(func() { _ = client.Close() }) // nothing is left to be written
+	counts, err := aggregate.New(aggregate.Config{
+		Kafka: s.kafka.config(s.p, "drift-"+s.instance), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Log: s.p.log,
+		Group: group, Instance: s.instance, Sessions: as.Sessions, Protocol: as.GroupProtocol, Static: as.Static, From: from,
+		Bucket: f.Bucket, Live: models.Live, Decisions: decided{view.NewStore(client)}, Registerer: s.reg,
+	})
+	if err != nil {
+		return err
+	}
+	judges, err := f.evaluator(s.p, evaluatorParts{
+		kafka: s.kafka.config(s.p, "drift-evaluator-"+s.instance), prefix: s.kafka.Prefix, live: models.Live, webhook: &f.webhookFlags, reg: s.reg,
+	})
+	if err != nil {
+		return err
+	}
+	s.add(driftReport(), false, append(judges, counts)...)
+	s.p.log.Info("counting and judging decisions and outcomes", "group", group, "instance", s.instance, "bucket", f.Bucket)
+	return nil
+}
