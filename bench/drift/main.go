@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	python := flags.String("python", "", "Python with Evidently; empty: without it")
 	countRows := flags.Int("count", 1_000_000, "decisions to count beside Evidently; 0: none")
 	countOnly := flags.Int("count-only", 0, "count so many decisions, print what it took, and end")
-	evidentlyRuns := flags.Int("evidently-runs", 10, "runs with Evidently")
+	evidentlyRuns := flags.Int("evidently-runs", 5, "runs with Evidently")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

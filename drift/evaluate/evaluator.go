@@ -124,7 +124,7 @@ func (e *Evaluator) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		worked, err := e.attempt(ctx)
 		if ctx.Err() != nil {
-			break
+			return nil //nolint:nilerr // told to stop is not a failure
 		}
 		if isPermanent(err) {
 			e.note(err)
