@@ -178,11 +178,16 @@ func TestADecisionIsMadeAgainFromTheLog(t *testing.T) {
 	l.fails(1, "expected PARTITION/OFFSET", "explain", "x", "--source", "7")
 	l.fails(1, "excluded", "explain", "x", "--source", "0/1000000")
 
-	// Somebody has altered the record; the model was withdrawn.
+	// Decided on an engine that this build lacks, somebody has altered the record, and
+	// the model was withdrawn.
 	client, err := kgo.NewClient(l.config.Options()...)
 	require.NoError(t, err)
 	defer client.Close()
 	altered := all[len(all)-1]
+	altered.ApplicationID, altered.Engine = "elsewhere", model.EngineONNX
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: l.topics.Predictions, Key: []byte("elsewhere"), Value: schemas.AppendPrediction(nil, &altered)}).FirstErr())
+	require.Zero(t, l.json(&e, "explain", "elsewhere"))
+	require.NotEqual(t, explain.Differs, e.Reproduction.Result)
 	altered.ApplicationID = "altered"
 	altered.Points++
 	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: l.topics.Predictions, Key: []byte("altered"), Value: schemas.AppendPrediction(nil, &altered)}).FirstErr())
@@ -243,10 +248,7 @@ func TestADatasetIsExportedAndComparedWithAgain(t *testing.T) {
 	const to = "2100-01-01T00:00:00Z"
 	file := filepath.Join(t.TempDir(), "export.csv")
 	var counts struct{ Rows, Labelled, Defaulted int }
-	code, out, errs := l.run("dataset", "export", "--from", "start", "--to", to, "--out", file, "--json")
-	require.Zero(t, code, errs)
-	require.Empty(t, out)
-	require.NoError(t, json.Unmarshal([]byte(errs), &counts), errs)
+	require.Zero(t, l.json(&counts, "dataset", "export", "--from", "start", "--to", to, "--out", file))
 	require.Equal(t, 400, counts.Rows)
 	require.Equal(t, approved, counts.Labelled)
 	text, err := os.ReadFile(file)
@@ -258,9 +260,11 @@ func TestADatasetIsExportedAndComparedWithAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, entries, 1, "nothing is left behind")
 
-	code, out, errs = l.run("dataset", "export", "--from", "start", "--to", to, "--labelled")
+	code, out, errs := l.run("dataset", "export", "--from", "start", "--to", to, "--labelled", "--json")
 	require.Zero(t, code, errs)
 	require.Equal(t, approved+1, strings.Count(out, "\n"))
+	require.NoError(t, json.Unmarshal([]byte(errs), &counts), errs)
+	_, _, errs = l.run("dataset", "export", "--from", "start", "--to", to, "--labelled")
 	require.Contains(t, errs, fmt.Sprintf("%d rows written; of 400 applications %d are labelled", approved, approved))
 	require.Contains(t, errs, "  approve: ")
 	l.fails(1, "--from and --to are needed", "dataset", "export")
@@ -275,6 +279,8 @@ func TestADatasetIsExportedAndComparedWithAgain(t *testing.T) {
 	require.EqualValues(t, approved, stream.Labelled)
 	require.Equal(t, stream.Matrix, exported.Matrix)
 	require.Equal(t, stream.FlipShare, exported.FlipShare)
+	require.InDelta(t, stream.AUC.Difference.Value, exported.AUC.Difference.Value, 1e-9)
+	require.InDelta(t, stream.AUC.Difference.Lower, exported.AUC.Difference.Lower, 1e-9)
 	require.Positive(t, stream.Flips)
 	require.NotEmpty(t, stream.Why)
 	require.Len(t, stream.Examples, 5)

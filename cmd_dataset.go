@@ -48,7 +48,7 @@ type datasetExportCmd struct {
 
 	Labelled bool   `help:"Only applications whose outcome is known."`
 	Out      string `help:"CSV file to write, whole or not at all; - is the standard output." default:"-" placeholder:"FILE|-"`
-	JSON     bool   `help:"Print the counts as JSON (to stderr)." name:"json"`
+	JSON     bool   `help:"Print the counts as one JSON object: to stdout, or to stderr where the rows go to stdout." name:"json"`
 }
 
 // Help is the second half of dataset export --help.
@@ -99,7 +99,11 @@ func (c *datasetExportCmd) Run(p *process) error {
 		return err
 	}
 	if c.JSON {
-		return printJSON(p.stderr, counts)
+		to := p.stdout
+		if c.Out == "-" {
+			to = p.stderr
+		}
+		return printJSON(to, counts)
 	}
 	printCounts(p.stderr, counts, c.Labelled)
 	return nil

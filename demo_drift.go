@@ -21,6 +21,7 @@ func (c *demoCmd) judges(p *process, d *demo, live func() *release.LiveSet) ([]l
 	quiet.log = newLogger(p.stderr, max(p.logLevel, slog.LevelError), p.logFormat) // it warns of alerts, which are told in a line of their own
 	return flags.evaluator(&quiet, evaluatorParts{
 		kafka: d.kafka.config(p, "drift-evaluator"), prefix: demoPrefix, live: live, webhook: &c.webhookFlags, notifier: alertLines{p.stderr}, reg: d.reg,
+		between: time.Second,
 	})
 }
 

@@ -29,6 +29,7 @@ type evaluatorParts struct {
 	webhook  *webhookFlags
 	notifier evaluate.Notifier // told beside the webhook; nil: none
 	reg      prometheus.Registerer
+	between  time.Duration // status records while decisions come in; 0: the evaluator's default
 }
 
 // evaluator is the evaluator and, where an Alertmanager is to be told, what tells it.
@@ -57,7 +58,7 @@ func (f *evaluatorFlags) evaluator(p *process, parts evaluatorParts) (all []life
 		all, told = append(all, hook), append(told, hook)
 	}
 	judge, err := evaluate.New(evaluate.Config{
-		Kafka: parts.kafka, Topics: schemas.NewTopics(parts.prefix), Windows: windows, Quiet: f.Silence, BlockTime: f.BlockTime, MinFiring: f.MinFiring,
+		Kafka: parts.kafka, Topics: schemas.NewTopics(parts.prefix), Windows: windows, Between: parts.between, Quiet: f.Silence, BlockTime: f.BlockTime, MinFiring: f.MinFiring,
 		Champion: driftChampion(parts.live), Notifier: told, Log: p.log, Registerer: parts.reg,
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -238,20 +239,47 @@ func ageBand(age int) string {
 	return "65+"
 }
 
+// counting is a test's own topics, with a scorer and a view at work.
+type counting struct {
+	t       *testing.T
+	servers servers
+	prefix  string
+	witness *witness
+	seen    *panesSeen
+}
+
+func newCounting(t *testing.T, s servers) *counting {
+	c := &counting{t: t, servers: s, prefix: fmt.Sprintf("apptest-%08x", rand.Uint32())}
+	run(t, c.with("topics", "apply", "--partitions", "4")...)
+	c.witness, c.seen = watch(t, s, c.prefix), watchPanes(t, s, c.prefix)
+	service(t, "scorer", c.with("score", "--model", "shipped", "--group", c.prefix)...)
+	service(t, "view", c.with("view", "--redis", s.redis)...)
+	return c
+}
+
+func (c *counting) with(args ...string) []string {
+	return append(args, "--brokers", c.servers.kafka, "--prefix", c.prefix)
+}
+
+// replica starts one that counts.
+func (c *counting) replica(instance string) *app {
+	return service(c.t, "drift-"+instance, c.with("drift", "--model", "shipped", "--redis", c.servers.redis, "--from", "start",
+		"--group", "drift-"+c.prefix, "--instance", instance, "--static")...)
+}
+
+// produce emits n applications, and tells the outcomes of those that are approved.
+func (c *counting) produce(n int, source ...string) *app {
+	return start(c.t, "produce", c.with(append([]string{"produce", "--json", "--count", fmt.Sprint(n), "--id-prefix", c.prefix + "-",
+		"--outcomes-after", "1s", "--outcomes-for", "approved"}, source...)...)...)
+}
+
 // countedOnce lets two replicas count decisions and outcomes while they are killed
 // again and again, and recounts.
 func countedOnce(t *testing.T, s servers, n, kills int, source ...string) {
-	prefix := fmt.Sprintf("apptest-%08x", rand.Uint32())
-	with := func(args ...string) []string { return append(args, "--brokers", s.kafka, "--prefix", prefix) }
-	run(t, with("topics", "apply", "--partitions", "4")...)
-	w, seen := watch(t, s, prefix), watchPanes(t, s, prefix)
-	service(t, "scorer", with("score", "--model", "shipped", "--group", prefix)...)
-	service(t, "view", with("view", "--redis", s.redis)...)
-	counter := func(instance string) *app {
-		return service(t, "drift-"+instance, with("drift", "--model", "shipped", "--redis", s.redis, "--from", "start", "--group", "drift-"+prefix, "--instance", instance, "--static")...)
-	}
-	replicas := map[string]*app{"one": counter("one").ready(), "two": counter("two").ready()}
-	p := start(t, "produce", with(append([]string{"produce", "--json", "--count", fmt.Sprint(n), "--id-prefix", prefix + "-", "--outcomes-after", "1s", "--outcomes-for", "approved"}, source...)...)...)
+	c := newCounting(t, s)
+	prefix, w, seen := c.prefix, c.witness, c.seen
+	replicas := map[string]*app{"one": c.replica("one").ready(), "two": c.replica("two").ready()}
+	p := c.produce(n, source...)
 	for k := range kills {
 		until(t, time.Minute, "it goes on", func() bool {
 			decisions, _ := seen.counted()
@@ -259,7 +287,7 @@ func countedOnce(t *testing.T, s servers, n, kills int, source ...string) {
 		})
 		instance := []string{"one", "two"}[k%2]
 		replicas[instance].kill()
-		replicas[instance] = counter(instance)
+		replicas[instance] = c.replica(instance)
 	}
 	p.wait(2 * time.Minute)
 	var emitted struct {
@@ -312,4 +340,30 @@ func tell(t *testing.T, client *kgo.Client, prefix, id string) {
 
 func TestDecisionsAreCountedOnceOnTheEmbeddedBroker(t *testing.T) {
 	countedOnce(t, embedded(t), 10_000, 4, "--seed", "7", "--rate", "2500")
+}
+
+// A Redis that is emptied while outcomes are joined makes none of them unmatched:
+// they wait until the view has filled it again.
+func TestOutcomesWaitForAnEmptiedRedis(t *testing.T) {
+	const n = 5_000
+	s := embedded(t)
+	c := newCounting(t, s)
+	replica := c.replica("one").ready()
+	p := c.produce(n, "--seed", "7", "--rate", "1500")
+	until(t, time.Minute, "outcomes are counted", func() bool { _, outcomes := c.seen.counted(); return outcomes > 200 })
+	client := redis.NewClient(&redis.Options{Addr: s.redis})
+	defer func() { _ = client.Close() }()
+	require.NoError(t, client.FlushAll(t.Context()).Err())
+	p.wait(time.Minute)
+	var emitted struct {
+		Outcomes int `json:"outcomes"`
+	}
+	p.answer(&emitted)
+	until(t, time.Minute, "everything is counted", func() bool {
+		decisions, outcomes := c.seen.counted()
+		return decisions >= n && outcomes >= emitted.Outcomes
+	})
+	replica.terminate()
+	all := c.seen.all(t, newClient(t, s), c.prefix)
+	require.Equal(t, []int{n, emitted.Outcomes, emitted.Outcomes, 0, 0}, []int{all.Decisions, all.Read, all.Matched, all.Unmatched, all.Duplicate})
 }

@@ -105,14 +105,14 @@ func TestARefusedBundleIsReportedByEveryReplicaWhileTheOldOneServes(t *testing.T
 func TestSeveralComponentsRunInOneProcess(t *testing.T) {
 	g := newStage(t, embedded(t))
 	at := freeAddress(t)
-	all := service(t, "all", g.with("run", "score", "view", "api", "--model", "shipped", "--group", g.prefix, "--view-group", g.prefix+"-view",
+	all := service(t, "all", g.with("run", "score", "view", "api", "drift", "--model", "shipped", "--group", g.prefix, "--view-group", g.prefix+"-view", "--drift-group", g.prefix+"-drift",
 		"--redis", g.servers.redis, "--api-listen", at, "--instance", "here")...).ready()
 	g.emit(200)
 	g.exact()
 	answer, ok := predict("http://"+at+"/predict", "asked", 1)
 	require.True(t, ok, string(answer))
 	var d replicasShown
-	until(t, time.Minute, "all three say what they did", func() bool {
+	until(t, time.Minute, "all four say what they did", func() bool {
 		response, err := http.Get("http://" + at + "/replicas")
 		require.NoError(t, err)
 		defer func() { _ = response.Body.Close() }()
@@ -122,9 +122,9 @@ func TestSeveralComponentsRunInOneProcess(t *testing.T) {
 				return false
 			}
 		}
-		return len(d.Replicas) == 3
+		return len(d.Replicas) == 4
 	})
-	require.Equal(t, "score api view", d.Replicas[0].Component+" "+d.Replicas[1].Component+" "+d.Replicas[2].Component)
+	require.Equal(t, "score api view drift", d.Replicas[0].Component+" "+d.Replicas[1].Component+" "+d.Replicas[2].Component+" "+d.Replicas[3].Component)
 	require.NotNil(t, d.Replicas[0].Models)
 	require.NotNil(t, d.Replicas[1].Models)
 	require.Nil(t, d.Replicas[2].Models)

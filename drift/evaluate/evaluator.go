@@ -34,6 +34,7 @@ const (
 // Defaults of Config.
 const (
 	DefaultTick      = time.Second
+	DefaultBetween   = 5 * time.Second
 	DefaultEvery     = 10 * time.Second
 	DefaultQuiet     = 5 * time.Minute
 	DefaultBlockTime = 5 * time.Second
@@ -41,7 +42,7 @@ const (
 )
 
 // Notifier is told of alerts once they are in the log. When an evaluator takes over,
-// it is told again of those that fire and of those resolved lately: the one before
+// it is told again of those that fire and of those just resolved: the one before
 // may not have come to it. It must not wait for anybody.
 type Notifier interface {
 	Notify(alerts []schemas.Alert)
@@ -52,8 +53,9 @@ type Config struct {
 	Kafka      kafka.Config
 	Topics     schemas.Topics
 	Windows    []Window
-	Tick       time.Duration    // between evaluations while something changes
-	Every      time.Duration    // between status records while nothing does
+	Tick       time.Duration    // between looks at what has changed: how late an alert may be
+	Between    time.Duration    // between status records while decisions come in and no alert changes
+	Every      time.Duration    // between status records while nothing comes in
 	Quiet      time.Duration    // without a decision, after which that is an alert
 	BlockTime  time.Duration    // that a block of decisions takes at least
 	MinFiring  time.Duration    // that a drift alert lasts at least
@@ -87,7 +89,7 @@ func New(c Config) (*Evaluator, error) {
 		value    *time.Duration
 		standard time.Duration
 	}{
-		{&c.Tick, DefaultTick}, {&c.Every, DefaultEvery}, {&c.Quiet, DefaultQuiet},
+		{&c.Tick, DefaultTick}, {&c.Between, DefaultBetween}, {&c.Every, DefaultEvery}, {&c.Quiet, DefaultQuiet},
 		{&c.BlockTime, DefaultBlockTime}, {&c.MinFiring, DefaultMinFiring},
 	} {
 		if *d.value == 0 {
@@ -121,10 +123,10 @@ func (e *Evaluator) Run(ctx context.Context) error {
 	log, pause := e.config.Log, firstPause
 	for ctx.Err() == nil {
 		worked, err := e.attempt(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case isPermanent(err):
+		if ctx.Err() != nil {
+			break
+		}
+		if isPermanent(err) {
 			e.note(err)
 			return err
 		}

@@ -67,7 +67,7 @@ func (w *world) evaluator(change ...func(*Config)) *Evaluator {
 	windows, err := ParseWindows(DefaultWindows)
 	require.NoError(w.t, err)
 	c := Config{
-		Kafka: w.config, Topics: w.topics, Windows: windows, Tick: 10 * time.Millisecond, BlockTime: time.Nanosecond, MinFiring: time.Nanosecond,
+		Kafka: w.config, Topics: w.topics, Windows: windows, Tick: 10 * time.Millisecond, Between: time.Nanosecond, BlockTime: time.Nanosecond, MinFiring: time.Nanosecond,
 		Champion: func() *Champion { return champion }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}
 	for _, f := range change {
@@ -336,6 +336,27 @@ func TestAnotherChampionIsAnnounced(t *testing.T) {
 	city.champion = next
 	w.write(city.pane(300))
 	require.Equal(t, int64(300), w.evaluated(1300).Windows[0].Decisions)
+	require.NoError(t, stop())
+}
+
+// A status takes tens of kilobytes: while nothing is told, not every tick has one.
+func TestStatusRecordsAreApartUnlessSomethingIsTold(t *testing.T) {
+	w := newWorld(t)
+	city := newCity(shippedChampion(t), 43)
+	var ahead atomic.Int64
+	stop := run(w.evaluator(func(c *Config) {
+		c.Between, c.Every = time.Minute, time.Hour
+		c.Now = func() time.Time { return time.Unix(2_000_000_000, ahead.Load()) }
+	}))
+	require.Eventually(t, func() bool { return w.newest() != nil }, time.Minute, 5*time.Millisecond)
+	w.write(city.pane(100), city.pane(100))
+	ahead.Store(int64(time.Minute))
+	w.evaluated(200)
+	require.Len(t, w.committed(w.topics.DriftStatus), 2)
+	city.move("pay_0", 3)
+	w.write(city.pane(1000)) // fires: that does not wait
+	w.evaluated(1200)
+	require.Equal(t, []string{"firing drift/pay_0"}, w.told())
 	require.NoError(t, stop())
 }
 

@@ -201,10 +201,11 @@ func (s *session) tick(ctx context.Context, t *tenure) error {
 	if err := e.quiet(ctx, t, s.adm); err != nil {
 		return fmt.Errorf("looking for the end of the panes: %w", err)
 	}
-	if !t.changed && e.config.Now().Sub(t.written) < e.config.Every {
-		return nil
+	quiet := e.config.Now().Sub(t.written)
+	if len(t.told) > 0 || t.changed && quiet >= e.config.Between || quiet >= e.config.Every {
+		return s.write(ctx, t)
 	}
-	return s.write(ctx, t)
+	return nil
 }
 
 // write evaluates and puts status, alerts and offsets into one transaction.
@@ -251,10 +252,17 @@ func (s *session) write(ctx context.Context, t *tenure) error {
 	return nil
 }
 
-// earlier are the alerts of a status that are not among those told.
+// justResolved is how long the owner before may have had to tell of an alert that
+// was over, and may not have come to it.
+const justResolved = time.Minute
+
+// earlier are the alerts of a status that fire or were just resolved, and are not
+// among those told.
 func earlier(status *drift.Status, told []schemas.Alert) (before []schemas.Alert) {
 	for _, a := range status.Alerts {
-		if !slices.ContainsFunc(told, func(t schemas.Alert) bool { return t.Alert == a.Alert.Alert }) {
+		again := slices.ContainsFunc(told, func(t schemas.Alert) bool { return t.Alert == a.Alert.Alert })
+		lately := status.EvaluatedAt-a.Since < micros(justResolved)
+		if !again && (a.State == schemas.AlertFiring || lately) {
 			before = append(before, a.Alert)
 		}
 	}
@@ -267,7 +275,7 @@ func (e *Evaluator) tell(told, before []schemas.Alert) {
 		e.metrics.told.WithLabelValues(a.State).Inc()
 		e.config.Log.Warn("drift alert", "alert", a.Alert, "state", a.State, "statistic", a.Statistic, "value", a.Value, "threshold", a.Threshold)
 	}
-	if all := append(before, told...); e.config.Notifier != nil && len(all) > 0 {
+	if all := slices.Concat(before, told); e.config.Notifier != nil && len(all) > 0 {
 		e.config.Notifier.Notify(all)
 	}
 }

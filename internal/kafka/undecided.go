@@ -95,9 +95,10 @@ func (u *undecided) take(all bool, out Sink) error {
 			return err
 		}
 	}
-	clear(u.records[:n])
-	if u.records = u.records[n:]; len(u.records) == 0 {
-		u.records = nil
+	if n > 0 {
+		left := copy(u.records, u.records[n:])
+		clear(u.records[left:]) // the records are large
+		u.records = u.records[:left]
 	}
 	return nil
 }
