@@ -66,6 +66,7 @@ func (c *demoCmd) Run(p *process) error {
 	}
 	if !c.Exit {
 		debug.SetGCPercent(demoGarbage)
+		debug.SetMemoryLimit(demoMemory)
 	}
 	status := &statusLine{w: p.stderr}
 	p = p.loggingTo(status)

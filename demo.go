@@ -45,6 +45,9 @@ const (
 	demoKeys = 20_000
 	// Garbage a demo may hold, in percent of what it uses: memory before speed.
 	demoGarbage = 50
+	// From how many bytes in all a demo collects garbage before it has as much: what it
+	// uses is below half of it, and a burst need not leave more behind.
+	demoMemory = 120 << 20
 	// demoStartTime bounds what making topics and releasing the model may take.
 	demoStartTime = 30 * time.Second
 )
