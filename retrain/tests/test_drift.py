@@ -18,8 +18,8 @@ def tables(uci):
     training, holdout = split(uci)
     bundle = SHIPPED.read_bytes()
     reference, current = (
-        training.frame().sample(6000, random_state=1),
-        holdout.frame().sample(4000, random_state=1),
+        training.frame().astype(float).sample(6000, random_state=1),
+        holdout.frame().astype(float).sample(4000, random_state=1),
     )
     return drift.score(drift.Table(reference), bundle), drift.score(drift.Table(current), bundle)
 
