@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -19,14 +20,9 @@ const (
 	// of panes there is one owner.
 	Group = "drift-evaluator"
 
-	sessionTimeout = 10 * time.Second
-	// An evaluator that hangs must not be able to commit after another took over.
-	transactionTimeout = 8 * time.Second
-	endTimeout         = 15 * time.Second
-	fetchWait          = 500 * time.Millisecond
-	leaveTimeout       = 3 * time.Second
-	firstPause         = 100 * time.Millisecond
-	maxPause           = 5 * time.Second
+	fetchWait  = 500 * time.Millisecond
+	firstPause = 100 * time.Millisecond
+	maxPause   = 5 * time.Second
 	// maxPoll is how many panes are folded before the clock is looked at.
 	maxPoll = 2000
 )
@@ -135,7 +131,7 @@ func (e *Evaluator) Run(ctx context.Context) error {
 		}
 		e.note(err)
 		log.Warn("the drift evaluator starts again", "error", err, "in", pause)
-		sleep(ctx, pause)
+		member.Sleep(ctx, pause)
 		pause = min(2*pause, maxPause)
 	}
 	return nil
@@ -149,7 +145,7 @@ func (e *Evaluator) attempt(ctx context.Context) (worked bool, err error) {
 	}
 	for e.config.Champion() == nil {
 		e.note(errors.New("no model serves: release one and route to it"))
-		if !sleep(ctx, 50*time.Millisecond) {
+		if !member.Sleep(ctx, 50*time.Millisecond) {
 			return false, ctx.Err()
 		}
 	}
@@ -174,18 +170,6 @@ func isPermanent(err error) bool {
 	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
 	_, denied := errors.AsType[*kafka.AccessError](err)
 	return missing || denied || kafka.Refused(err)
-}
-
-// sleep waits, and says false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 func (e *Evaluator) transactionalID() string { return e.config.Kafka.Prefix + "-" + Group }

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -46,9 +47,9 @@ func (e *Evaluator) open(ctx context.Context) (*session, error) {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // without the last one's marker the end is never reached
 		kgo.FetchMaxWait(fetchWait),
-		kgo.SessionTimeout(sessionTimeout),
-		kgo.HeartbeatInterval(sessionTimeout/10),
-		kgo.RebalanceTimeout(sessionTimeout),
+		kgo.SessionTimeout(member.SessionTimeout),
+		kgo.HeartbeatInterval(member.SessionTimeout/10),
+		kgo.RebalanceTimeout(member.SessionTimeout),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, o map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
@@ -60,7 +61,7 @@ func (e *Evaluator) open(ctx context.Context) (*session, error) {
 		// One id for all: whoever takes over ends what the one before left open,
 		// and shuts it out.
 		kgo.TransactionalID(e.transactionalID()),
-		kgo.TransactionTimeout(transactionTimeout),
+		kgo.TransactionTimeout(member.TransactionTimeout),
 		kgo.ProducerLinger(0),
 		kgo.ProducerBatchMaxBytes(1<<20),
 		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
@@ -110,18 +111,6 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 	return offsets, nil
 }
 
-// leave hands the panes over at once.
-func (s *session) leave(cut context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
-	defer cancel()
-	if err := s.group.Client().LeaveGroupContext(ctx); err != nil && !errors.Is(err, kerr.UnknownMemberID) {
-		s.parent.config.Log.Warn("could not leave the group", "group", Group, "error", err)
-		cut()
-	}
-	s.group.Close()
-	cut()
-}
-
 // worked says whether this session wrote a status.
 func (s *session) worked() bool {
 	t, _ := s.owned()
@@ -140,7 +129,7 @@ func (e *Evaluator) work(ctx context.Context) (worked bool, err error) {
 		cut()
 		return false, err
 	}
-	defer s.leave(cut)
+	defer member.Leave(s.group, cut, e.config.Log.With("group", Group))
 	defer e.metrics.forget()
 	due := time.Now()
 	for {
@@ -220,20 +209,13 @@ func (s *session) write(ctx context.Context, t *tenure) error {
 		return err
 	}
 	// SIGTERM ends the evaluating, never a transaction.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), member.EndTimeout)
 	defer cancel()
-	if err := s.group.Begin(); err != nil {
-		return err
-	}
-	promise := kgo.AbortingFirstErrPromise(s.group.Client())
-	for _, r := range records {
-		s.group.Produce(ctx, r, promise.Promise())
-	}
-	if err := s.group.Client().Flush(ctx); err != nil {
-		return fmt.Errorf("producing: %w", err)
-	}
-	cause := promise.Err()
-	committed, err := s.group.End(ctx, kgo.TransactionEndTry(cause == nil))
+	committed, cause, err := member.Transact(ctx, s.group, func(ctx context.Context, promise func() func(*kgo.Record, error)) {
+		for _, r := range records {
+			s.group.Produce(ctx, r, promise())
+		}
+	})
 	if err = errors.Join(cause, err); err != nil {
 		return fmt.Errorf("writing the status: %w", err)
 	}

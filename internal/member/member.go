@@ -178,16 +178,20 @@ func (m *Member) open(ctx context.Context) (*kgo.GroupTransactSession, error) {
 	return sess, nil
 }
 
-// leave hands the partitions to the other members, which would otherwise wait
+func (m *Member) leave(sess *kgo.GroupTransactSession, cut context.CancelFunc) {
+	m.client.Store(nil)
+	Leave(sess, cut, m.config.Log.With("transactional_id", m.config.ID))
+}
+
+// Leave hands the partitions to the other members, which would otherwise wait
 // for the session's timeout, and closes the client. In the middle of a rebalance
 // both would wait for its slowest member: after a while the client's requests are
 // cut short.
-func (m *Member) leave(sess *kgo.GroupTransactSession, cut context.CancelFunc) {
-	m.client.Store(nil)
+func Leave(sess *kgo.GroupTransactSession, cut context.CancelFunc, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	if err := sess.Client().LeaveGroupContext(ctx); err != nil && !errors.Is(err, kerr.UnknownMemberID) {
-		m.config.Log.Warn("could not leave the group", "transactional_id", m.config.ID, "error", err)
+		log.Warn("could not leave the group", "error", err)
 		cut()
 	}
 	sess.Close()
@@ -270,7 +274,7 @@ func (m *Member) Commit(ctx context.Context, sess *kgo.GroupTransactSession, now
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.EndTimeout)
 	defer cancel()
 	began := now()
-	committed, cause, err = commit(end, sess, produce)
+	committed, cause, err = Transact(end, sess, produce)
 	if end.Err() != nil && !committed {
 		return false, nil, Permanent(both(cause, err), "a transaction did not end within %s; the broker aborts it", m.config.EndTimeout)
 	}
@@ -283,7 +287,11 @@ func (m *Member) Commit(ctx context.Context, sess *kgo.GroupTransactSession, now
 	return committed, cause, nil
 }
 
-func commit(ctx context.Context, sess *kgo.GroupTransactSession, produce func(ctx context.Context, promise func() func(*kgo.Record, error))) (committed bool, cause, err error) {
+// Transact puts what produce hands in, each with a promise of its own, and the
+// offsets into one transaction and ends it. cause is the first produce that failed:
+// the transaction is then aborted, for its offsets would otherwise be committed
+// without it.
+func Transact(ctx context.Context, sess *kgo.GroupTransactSession, produce func(ctx context.Context, promise func() func(*kgo.Record, error))) (committed bool, cause, err error) {
 	if err := sess.Begin(); err != nil {
 		return false, nil, err
 	}
