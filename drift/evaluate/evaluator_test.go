@@ -279,6 +279,38 @@ func TestAFailedTransactionIsWrittenAgain(t *testing.T) {
 	require.Positive(t, refused.Load())
 }
 
+// What an evaluator asks of the brokers: that it is given up after 10 s of silence,
+// and that a transaction of its is aborted before.
+func TestATransactionEndsBeforeTheEvaluatorsSession(t *testing.T) {
+	w := newWorld(t)
+	var session, rebalance, transaction atomic.Int64
+	w.broker.Cluster().ControlKey(int16(kmsg.JoinGroup), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		join := request.(*kmsg.JoinGroupRequest)
+		session.Store(int64(join.SessionTimeoutMillis))
+		rebalance.Store(int64(join.RebalanceTimeoutMillis))
+		return nil, nil, false
+	})
+	e := w.evaluator()
+	w.broker.Cluster().ControlKey(int16(kmsg.InitProducerID), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		if init := request.(*kmsg.InitProducerIDRequest); init.TransactionalID != nil && *init.TransactionalID == e.transactionalID() {
+			transaction.Store(int64(init.TransactionTimeoutMillis))
+		}
+		return nil, nil, false
+	})
+	stop := run(e)
+	panes := story(t, 34)[:20]
+	_, decisions := alone(t, panes)
+	w.write(panes...)
+	w.evaluated(decisions)
+	require.NoError(t, stop())
+	require.EqualValues(t, 10_000, session.Load())
+	require.EqualValues(t, 10_000, rebalance.Load())
+	require.EqualValues(t, 8_000, transaction.Load())
+	require.Less(t, transaction.Load(), session.Load())
+}
+
 func TestOneWorksAndTheOtherTakesOver(t *testing.T) {
 	w := newWorld(t)
 	panes := story(t, 34)
