@@ -52,14 +52,16 @@ func newWorld(t *testing.T) *world {
 }
 
 // write puts panes on their topic, all in one transaction.
-func (w *world) write(panes ...*drift.Pane) {
+func (w *world) write(panes ...*drift.Pane) { w.transaction(kgo.TryCommit, panes...) }
+
+func (w *world) transaction(end kgo.TransactionEndTry, panes ...*drift.Pane) {
 	require.NoError(w.t, w.client.BeginTransaction())
 	for _, p := range panes {
 		value, err := drift.AppendPane(nil, p)
 		require.NoError(w.t, err)
 		require.NoError(w.t, w.client.ProduceSync(w.t.Context(), &kgo.Record{Topic: w.topics.DriftPanes, Value: value}).FirstErr())
 	}
-	require.NoError(w.t, w.client.EndTransaction(w.t.Context(), kgo.TryCommit))
+	require.NoError(w.t, w.client.EndTransaction(w.t.Context(), end))
 }
 
 func (w *world) evaluator(change ...func(*Config)) *Evaluator {
@@ -277,6 +279,21 @@ func TestAFailedTransactionIsWrittenAgain(t *testing.T) {
 	require.NoError(t, stop())
 	require.Equal(t, whole, w.told())
 	require.Positive(t, refused.Load())
+}
+
+// An aggregator that aborts counts the same decisions again: what it took back must
+// not be counted beside them.
+func TestPanesThatWereAbortedAreNotFolded(t *testing.T) {
+	w := newWorld(t)
+	panes := story(t, 34)[:20]
+	_, decisions := alone(t, panes)
+	w.transaction(kgo.TryAbort, panes[:10]...)
+	stop := run(w.evaluator())
+	w.write(panes[:10]...)
+	w.transaction(kgo.TryAbort, panes[10:]...)
+	w.write(panes[10:]...)
+	w.evaluated(decisions)
+	require.NoError(t, stop())
 }
 
 // What an evaluator asks of the brokers: that it is given up after 10 s of silence,
