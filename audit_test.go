@@ -355,6 +355,12 @@ func TestACandidateIsJudgedByTheRouteInForce(t *testing.T) {
 	require.Contains(t, text, "shadow v2: HOLD")
 	l.fails(1, "--of both: expected canary or shadow", "model", "judge", "--of", "both")
 	l.fails(1, `--from "now"`, "model", "judge", "--from", "now")
-	require.Equal(t, exitHold, l.json(&out, "model", "judge", "--from", "2100-01-01T00:00:00Z"))
+	for _, limit := range [][2]string{
+		{"--min-n", "0"}, {"--min-n", "-5"}, {"--min-outcomes", "0"}, {"--max-approval-change", "-0.01"}, {"--max-score-psi", "NaN"},
+		{"--max-errors", "-1"}, {"--max-latency", "-1.5"}, {"--max-flips", "NaN"}, {"--max-auc-loss", "-0.01"}, {"--max-auc-loss", "+Inf"},
+	} {
+		l.fails(1, strings.Join(limit[:], " ")+": expected", "model", "judge", strings.Join(limit[:], "="))
+	}
+	require.Equal(t, exitHold, l.json(&out, "model", "judge", "--from", "2100-01-01T00:00:00Z", "--min-n", "1"))
 	require.Zero(t, out.Canary.N)
 }
