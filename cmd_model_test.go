@@ -215,6 +215,7 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(policy, []byte(strings.Replace(schemas.DefaultPolicyText, "0.45", "0.40", 1)), 0o600))
+	fails("shadow "+v1+" is the canary itself", "model", "route", "--champion", "v2", "--canary", v1+"=10%", "--shadow", v1, "--expect", "0", "--why", "x")
 	var written routeLine
 	require.NoError(t, json.Unmarshal([]byte(ok("model", "route", "--champion", "v2", "--canary", v1+"=12.5%", "--shadow", "v3",
 		"--policy", policy, "--expect", "0", "--by", "risk", "--why", "better", "--json")), &written))
@@ -226,8 +227,8 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	require.Len(t, versions, 3)
 	require.Equal(t, []string{"canary"}, versions[0].Serves)
 	require.Equal(t, []string{"champion"}, versions[1].Serves)
-	require.Greater(t, *versions[0].AUC, 0.77)
 	require.Equal(t, []string{"shadow"}, versions[2].Serves)
+	require.Greater(t, *versions[0].AUC, 0.77)
 	require.Equal(t, model.Digest(shipped.Bundle), versions[0].Digest)
 
 	fails("the current revision is", "model", "rollback", "--expect", "0", "--why", "worse")

@@ -275,14 +275,15 @@ func TestARouteNeedsTheCurrentRevision(t *testing.T) {
 	refused("canary share 0", func(r *RouteRequest) { r.Canary = "v2" })
 	refused("canary v1 is the champion", func(r *RouteRequest) { r.Canary, r.CanaryShare = "v1", 1 })
 	refused("shadow v1 is the champion", func(r *RouteRequest) { r.Shadow = "v1" })
+	refused("shadow v2 is the canary itself", func(r *RouteRequest) { r.Canary, r.CanaryShare, r.Shadow = "v2", 1000, "v2" })
 	refused("threshold is required", func(r *RouteRequest) { r.Policy = "{}" })
 	w.put("bad", []byte("not a bundle"))
 	refused("model bad is refused", func(r *RouteRequest) { r.Champion = "bad" })
 	w.put("v3", version(t, "v4"))
 	refused("it stands under v3, its manifest says v4", func(r *RouteRequest) { r.Champion = "v3" })
 
-	second := w.route(first, func(r *RouteRequest) {
 	w.release("v5")
+	second := w.route(first, func(r *RouteRequest) {
 		r.Champion, r.Canary, r.CanaryShare, r.Shadow = "v1", "v2", 1234, "v5"
 	})
 	require.Greater(t, second, first)
@@ -401,8 +402,8 @@ func TestFollowerTakesUpRoutesAsTheyCome(t *testing.T) {
 	require.NoError(t, old.Champion.Evaluate(rows, out))
 	before := out[0]
 
-	second := w.route(first, func(r *RouteRequest) {
 	w.release("v3")
+	second := w.route(first, func(r *RouteRequest) {
 		r.Champion, r.Canary, r.CanaryShare, r.Shadow, r.Policy = "v2", "v1", 1000, "v3", otherPolicy
 	})
 	w.serves(f, second, "v2")

@@ -135,6 +135,9 @@ func (r *RouteRequest) route() (schemas.Route, error) {
 		if r.Shadow == r.Champion {
 			return route, fmt.Errorf("shadow %s is the champion itself", r.Shadow)
 		}
+		if r.Shadow == r.Canary {
+			return route, fmt.Errorf("shadow %s is the canary itself: expected another version, or none", r.Shadow)
+		}
 		route.Shadow = &r.Shadow
 	}
 	return route, nil
