@@ -1,6 +1,6 @@
 // Command copy copies a topic exactly once and looks at nothing: what the scorer's
 // client, group and transactions cost without the scoring. Its settings are those
-// of scorer/stream.
+// of scorer/stream, but it does not rest between small transactions.
 package main
 
 import (
