@@ -160,7 +160,7 @@ func TestStatusAndAlertsComeFromPanes(t *testing.T) {
 	require.Equal(t, whole, heard.told())
 	require.Len(t, s.Windows, 4)
 	require.Equal(t, shippedChampion(t).Digest, s.Reference.Digest)
-	committed, err := kadm.NewClient(w.client).FetchOffsetsForTopics(t.Context(), Group, w.topics.DriftPanes)
+	committed, err := kadm.NewClient(w.client).FetchOffsetsForTopics(t.Context(), Group(w.config.Prefix), w.topics.DriftPanes)
 	require.NoError(t, err)
 	require.Positive(t, committed[w.topics.DriftPanes][0].At)
 }
@@ -203,7 +203,7 @@ func TestNoAlertIsToldTwiceOrForgottenWhenEvaluatorsDie(t *testing.T) {
 		if rng.IntN(2) == 0 { // or in the middle of what was just written
 			w.evaluated(written)
 		}
-		usurper, err := kgo.NewClient(append(w.config.Options(), kgo.TransactionalID("t-"+Group))...)
+		usurper, err := kgo.NewClient(append(w.config.Options(), kgo.TransactionalID(Group("t")))...)
 		require.NoError(t, err)
 		_, _, err = usurper.ProducerID(t.Context())
 		require.NoError(t, err)
