@@ -79,9 +79,11 @@ type GroupStatus struct {
 	Group     string  `json:"group"`
 	Decisions int64   `json:"decisions"`
 	Approved  float64 `json:"approved"` // share
-	Ratio     float64 `json:"ratio"`    // of the approval rates; below 0.8 is an alert when Upper is, too
+	Ratio     float64 `json:"ratio"`    // of the approval rates
 	Lower     float64 `json:"lower"`    // 95 % interval of Ratio
 	Upper     float64 `json:"upper"`
+	Limit     float64 `json:"limit"`  // that Ratio is held against: worth a look where Upper is below it
+	Judged    bool    `json:"judged"` // whether the group is large enough to be held against it
 	State     string  `json:"state"`
 }
 

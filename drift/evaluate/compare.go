@@ -15,8 +15,9 @@ const (
 )
 
 // Compare is what one tally shows against the reference, judged by itself: its
-// evidence is that of one look at these decisions.
-func Compare(name string, t *Tally, c *Champion) drift.WindowStatus {
+// evidence is that of one look at these decisions. fair is the limit that ratios of
+// approval rates are held against.
+func Compare(name string, t *Tally, c *Champion, fair float64) drift.WindowStatus {
 	w := drift.WindowStatus{Name: name, From: t.From, To: t.To, Decisions: t.Decisions, State: drift.Quiet, Features: []drift.FeatureStatus{}}
 	for i := range c.Reference.Features {
 		f := &c.Reference.Features[i]
@@ -32,7 +33,7 @@ func Compare(name string, t *Tally, c *Champion) drift.WindowStatus {
 	cells := decisionCells(scores, c.Policy)
 	evidence, psi := cells.Compare(decided(t))
 	w.Rates.Evidence, w.Rates.Threshold, w.Rates.State = evidence, sequential.Act, stateOf(evidence, psi)
-	w.Groups = fairness(t.Groups)
+	w.Groups = fairness(t.Groups, fair)
 	for _, g := range w.Groups {
 		w.State = worse(w.State, g.State)
 	}
