@@ -70,6 +70,13 @@ type RateStatus struct {
 	State           string  `json:"state"`
 	Evidence        float64 `json:"evidence"`
 	Threshold       float64 `json:"threshold"`
+	// Of the three shares against what the policy would have decided on the
+	// reference's scores.
+	PSI           float64 `json:"psi"`
+	JensenShannon float64 `json:"jensen_shannon"`
+	ChiSquare     float64 `json:"chi_square"`
+	ChiSquareP    float64 `json:"chi_square_p"`
+	Reference     []int64 `json:"reference"` // approve, refer, decline
 }
 
 // GroupStatus compares a protected group's approvals with those of the group

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"encoding/json"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/sequential"
+	"github.com/creditstream/creditstream/drift/statistic"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -94,6 +96,19 @@ func TestScoresAndDecisionsAreComparedWithTheReference(t *testing.T) {
 	b.city.scores = sums(b.city.champion.Reference.Scores.Counts, 4)
 	b.blocks(3)
 	require.ElementsMatch(t, []string{"firing drift/score", "firing drift/decisions"}, b.told)
+	w := b.status().Windows[0]
+	current := []int64{}
+	for _, share := range []float64{w.Rates.Approve, w.Rates.Refer, w.Rates.Decline} {
+		current = append(current, int64(math.Round(share*float64(w.Decisions))))
+	}
+	require.Equal(t, statistic.PSI(w.Rates.Reference, current), w.Rates.PSI)
+	require.Equal(t, statistic.JensenShannon(w.Rates.Reference, current), w.Rates.JensenShannon)
+	x2, _, p := statistic.ChiSquare(w.Rates.Reference, current)
+	require.Equal(t, []float64{x2, p}, []float64{w.Rates.ChiSquare, w.Rates.ChiSquareP})
+	require.Greater(t, w.Rates.PSI, 0.05)
+	require.Less(t, w.Rates.ChiSquareP, 1e-8)
+	scores := b.judge.champion.Reference.Scores.Counts
+	require.Equal(t, statistic.Sum(scores), statistic.Sum(w.Rates.Reference), "all of the reference's scores are decided")
 }
 
 func TestAnotherPolicyIsComparedWithWhatItDecides(t *testing.T) {

@@ -103,7 +103,7 @@ func (t *Test) Read() Reading {
 // Compare looks at counts in the test's cells as if nothing had been looked at
 // before: evidence, and PSI less its noise, from 0.
 func (c *Cells) Compare(current []int64) (evidence, psi float64) {
-	reference := c.closest(current)
+	reference := c.Closest(current)
 	g, df := statistic.G(reference, current)
 	if df == 0 {
 		return 0, 0
