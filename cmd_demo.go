@@ -33,7 +33,7 @@ type demoCmd struct {
 
 // Help is the second half of `demo --help`.
 func (demoCmd) Help() string {
-	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page, and what watches for drift: choose on the page what happens to the population, and alerts name what moved. What --scenario names begins after 2,000 applications and takes 1,000 to reach full strength (chosen on the page, it begins at once); a look at drift needs a block of 500 decisions, so at 200 a second nothing can fire in the first ten seconds, and alerts come within half a minute after that. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 100 MB (with --exit, all of the run), Redis the last 10,000 decisions.
+	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page, and what watches for drift: choose on the page what happens to the population, and alerts name what moved. What --scenario names begins after 2,000 applications and takes 1,000 to reach full strength (chosen on the page, it begins at once); a look at drift needs a block of 500 decisions, so at 200 a second nothing can fire in the first ten seconds, and alerts come within half a minute after that. Approval ratios of groups are held against 0.7, not four fifths, which this population does not keep. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 100 MB (with --exit, all of the run), Redis the last 10,000 decisions.
 
 Examples:
   creditstream demo

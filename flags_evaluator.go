@@ -18,6 +18,7 @@ type evaluatorFlags struct {
 	Windows   string        `help:"What statistics are shown over: numbers of decisions and times up to 24h." default:"1000,10000,1h,24h" placeholder:"LIST" group:"Alerts"`
 	Silence   time.Duration `help:"How long nothing may be decided before that is an alert." default:"5m" placeholder:"DURATION" group:"Alerts"`
 	BlockTime time.Duration `help:"How long a block of decisions, what evidence is taken from, takes at least." default:"5s" placeholder:"DURATION" group:"Alerts"`
+	Fairness  float64       `help:"Ratio of a group's approval rate to that of the group approved most often, below which an alert fires." default:"0.8" name:"fairness-ratio" placeholder:"RATIO" group:"Alerts"`
 	MinFiring time.Duration `help:"How long a drift alert lasts at least." default:"1m" placeholder:"DURATION" group:"Alerts"`
 }
 
@@ -32,19 +33,31 @@ type evaluatorParts struct {
 	between  time.Duration // status records while decisions come in; 0: the evaluator's default
 }
 
-// evaluator is the evaluator and, where an Alertmanager is to be told, what tells it.
-func (f *evaluatorFlags) evaluator(p *process, parts evaluatorParts) (all []lifecycle.Component, err error) {
+// config is how decisions are judged.
+func (f *evaluatorFlags) config() (evaluate.Config, error) {
 	windows, err := evaluate.ParseWindows(f.Windows)
 	if err != nil {
-		return nil, fmt.Errorf("--windows: %w", err)
+		return evaluate.Config{}, fmt.Errorf("--windows: %w", err)
 	}
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
 	}{{"silence", f.Silence}, {"block-time", f.BlockTime}, {"min-firing", f.MinFiring}} {
 		if d.value < time.Second {
-			return nil, fmt.Errorf("--%s %s: expected at least 1s", d.flag, d.value)
+			return evaluate.Config{}, fmt.Errorf("--%s %s: expected at least 1s", d.flag, d.value)
 		}
+	}
+	if !(f.Fairness > 0 && f.Fairness <= 1) {
+		return evaluate.Config{}, fmt.Errorf("--fairness-ratio %v: expected more than 0, at most 1", f.Fairness)
+	}
+	return evaluate.Config{Windows: windows, Quiet: f.Silence, BlockTime: f.BlockTime, MinFiring: f.MinFiring, Fairness: f.Fairness}, nil
+}
+
+// evaluator is the evaluator and, where an Alertmanager is to be told, what tells it.
+func (f *evaluatorFlags) evaluator(p *process, parts evaluatorParts) (all []lifecycle.Component, err error) {
+	config, err := f.config()
+	if err != nil {
+		return nil, err
 	}
 	var told notifiers
 	if parts.notifier != nil {
@@ -57,10 +70,9 @@ func (f *evaluatorFlags) evaluator(p *process, parts evaluatorParts) (all []life
 	if hook != nil {
 		all, told = append(all, hook), append(told, hook)
 	}
-	judge, err := evaluate.New(evaluate.Config{
-		Kafka: parts.kafka, Topics: schemas.NewTopics(parts.prefix), Windows: windows, Between: parts.between, Quiet: f.Silence, BlockTime: f.BlockTime, MinFiring: f.MinFiring,
-		Champion: driftChampion(parts.live), Notifier: told, Log: p.log, Registerer: parts.reg,
-	})
+	config.Kafka, config.Topics, config.Between = parts.kafka, schemas.NewTopics(parts.prefix), parts.between
+	config.Champion, config.Notifier, config.Log, config.Registerer = driftChampion(parts.live), told, p.log, parts.reg
+	judge, err := evaluate.New(config)
 	if err != nil {
 		return nil, err
 	}

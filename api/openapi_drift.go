@@ -82,9 +82,12 @@ func driftComponents() object {
 		"DriftWindow": record("", object{
 			"name": text("1000, 10000, 1h, 24h …"), "from": time, "to": time, "decisions": whole, "state": state,
 			"features": some("DriftDistribution"), "score": ref("DriftDistribution"),
-			"rates": record("", object{"approve": share, "refer": share, "decline": share, "default_expected": share, "state": state, "evidence": number, "threshold": number}),
+			"rates": record("", object{"approve": share, "refer": share, "decline": share, "default_expected": share, "state": state, "evidence": number, "threshold": number,
+				"psi": number, "jensen_shannon": number, "chi_square": number, "chi_square_p": share, "reference": described("approve, refer, decline as the policy would have decided on the reference's scores.", counts),
+			}),
 			"groups": object{"type": []string{"array", "null"}, "items": record("", object{
 				"attribute": name, "group": name, "decisions": whole, "approved": share, "ratio": number, "lower": number, "upper": number, "state": state,
+				"limit": described("That ratio is held against.", number), "judged": described("Whether the group is large enough for it.", object{"type": "boolean"}),
 			})},
 		}),
 		"DriftDistribution": distribution, "DriftPerformance": performance,

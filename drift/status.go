@@ -70,6 +70,13 @@ type RateStatus struct {
 	State           string  `json:"state"`
 	Evidence        float64 `json:"evidence"`
 	Threshold       float64 `json:"threshold"`
+	// Of the three shares against what the policy would have decided on the
+	// reference's scores.
+	PSI           float64 `json:"psi"`
+	JensenShannon float64 `json:"jensen_shannon"`
+	ChiSquare     float64 `json:"chi_square"`
+	ChiSquareP    float64 `json:"chi_square_p"`
+	Reference     []int64 `json:"reference"` // approve, refer, decline
 }
 
 // GroupStatus compares a protected group's approvals with those of the group
@@ -79,9 +86,11 @@ type GroupStatus struct {
 	Group     string  `json:"group"`
 	Decisions int64   `json:"decisions"`
 	Approved  float64 `json:"approved"` // share
-	Ratio     float64 `json:"ratio"`    // of the approval rates; below 0.8 is an alert when Upper is, too
+	Ratio     float64 `json:"ratio"`    // of the approval rates
 	Lower     float64 `json:"lower"`    // 95 % interval of Ratio
 	Upper     float64 `json:"upper"`
+	Limit     float64 `json:"limit"`  // that Ratio is held against: worth a look where Upper is below it
+	Judged    bool    `json:"judged"` // whether the group is large enough to be held against it
 	State     string  `json:"state"`
 }
 

@@ -59,7 +59,7 @@ func count(dataset string, rows int) (counted, error) {
 	if !tally.Add(pane, champion) {
 		return counted{}, fmt.Errorf("the pane is not of the reference that it was counted over")
 	}
-	status := evaluate.Compare("all", tally, champion)
+	status := evaluate.Compare("all", tally, champion, evaluate.FourFifths)
 	took, spent := time.Since(began), measure.CPU(os.Getpid())-used
 	if status.Decisions != int64(rows) {
 		return counted{}, fmt.Errorf("%d decisions were counted, expected %d", status.Decisions, rows)

@@ -34,21 +34,27 @@ func (a alerts) firing(name string) bool {
 	return s != nil && s.State == schemas.AlertFiring
 }
 
-// look is what a look found. It returns the alert to tell, nil where nothing
-// changed. figures are those of now; over says whether a firing alert has lasted
-// long enough to end.
-func (a alerts) look(figures schemas.Alert, shifted, gone bool, over func(*schemas.Alert) bool) *schemas.Alert {
+// look is what a look found of an alert.
+type look struct {
+	fires, ends   schemas.Alert                    // what is told when it fires, and when it is over: what decided that
+	shifted, gone bool                             // whether there is a shift, and whether nothing of one is left
+	over          func(firing *schemas.Alert) bool // whether it has lasted long enough to end; nil: it has
+}
+
+// look takes what a look found. It returns the alert to tell, nil where nothing
+// changed.
+func (a alerts) look(l look) *schemas.Alert {
 	alarm := sequential.Alarm{}
-	before := a[figures.Alert]
+	before := a[l.fires.Alert]
 	if before != nil {
 		alarm = sequential.Alarm{Firing: before.State == schemas.AlertFiring, Calm: before.Calm}
 	}
-	change := alarm.Look(shifted, gone, before == nil || over(&before.Alert))
+	change := alarm.Look(l.shifted, l.gone, before == nil || l.over == nil || l.over(&before.Alert))
 	switch change {
 	case sequential.Fires:
-		return a.tell(figures, schemas.AlertFiring)
+		return a.tell(l.fires, schemas.AlertFiring)
 	case sequential.Resolves:
-		return a.tell(figures, schemas.AlertResolved)
+		return a.tell(l.ends, schemas.AlertResolved)
 	case sequential.Same:
 		if before != nil {
 			before.Calm = alarm.Calm

@@ -15,8 +15,9 @@ const (
 )
 
 // Compare is what one tally shows against the reference, judged by itself: its
-// evidence is that of one look at these decisions.
-func Compare(name string, t *Tally, c *Champion) drift.WindowStatus {
+// evidence is that of one look at these decisions. fair is the limit that ratios of
+// approval rates are held against.
+func Compare(name string, t *Tally, c *Champion, fair float64) drift.WindowStatus {
 	w := drift.WindowStatus{Name: name, From: t.From, To: t.To, Decisions: t.Decisions, State: drift.Quiet, Features: []drift.FeatureStatus{}}
 	for i := range c.Reference.Features {
 		f := &c.Reference.Features[i]
@@ -28,11 +29,8 @@ func Compare(name string, t *Tally, c *Champion) drift.WindowStatus {
 	scores := &c.Reference.Scores
 	w.Score = distances(scoreName, scores, 0, 0, withOutside(t.Scores, 0, 0))
 	sayOnce(&w.Score, scoreCells(scores), t.Scores)
-	w.Rates = rates(t)
-	cells := decisionCells(scores, c.Policy)
-	evidence, psi := cells.Compare(decided(t))
-	w.Rates.Evidence, w.Rates.Threshold, w.Rates.State = evidence, sequential.Act, stateOf(evidence, psi)
-	w.Groups = fairness(t.Groups)
+	w.Rates = rates(t, decisionCells(scores, c.Policy))
+	w.Groups = fairness(t.Groups, fair)
 	for _, g := range w.Groups {
 		w.State = worse(w.State, g.State)
 	}
@@ -80,16 +78,22 @@ func distances(name string, r *model.Distribution, missing, outOfRange int64, bi
 	return s
 }
 
-// rates are the champion's shares of decisions.
-func rates(t *Tally) drift.RateStatus {
-	n := t.Decided.Total()
+// rates are the champion's shares of decisions, and how far they are from the
+// reference's, as that is closest to them: see decisionCells.
+func rates(t *Tally, cells *sequential.Cells) drift.RateStatus {
+	n, current := t.Decided.Total(), decided(t)
+	evidence, psi := cells.Compare(current)
+	reference := cells.Closest(current)
 	r := drift.RateStatus{
-		State: drift.Quiet, Approve: statistic.Share(t.Decided.Approve, n),
-		Refer: statistic.Share(t.Decided.Refer, n), Decline: statistic.Share(t.Decided.Decline, n),
+		State: stateOf(evidence, psi), Evidence: evidence, Threshold: sequential.Act, Reference: reference,
+		PSI: statistic.PSI(reference, current), JensenShannon: statistic.JensenShannon(reference, current),
+		Approve: statistic.Share(t.Decided.Approve, n),
+		Refer:   statistic.Share(t.Decided.Refer, n), Decline: statistic.Share(t.Decided.Decline, n),
 	}
 	if n > 0 {
 		r.DefaultExpected = t.Probabilities / float64(n)
 	}
+	r.ChiSquare, _, r.ChiSquareP = statistic.ChiSquare(reference, current)
 	return r
 }
 

@@ -35,6 +35,7 @@ const (
 	DefaultQuiet     = 5 * time.Minute
 	DefaultBlockTime = 5 * time.Second
 	DefaultMinFiring = time.Minute
+	DefaultFairness  = FourFifths
 )
 
 // Notifier is told of alerts once they are in the log. When an evaluator takes over,
@@ -44,7 +45,8 @@ type Notifier interface {
 	Notify(alerts []schemas.Alert)
 }
 
-// Config is what an Evaluator needs. Durations that are 0 take their default.
+// Config is what an Evaluator needs. Durations that are 0, and Fairness, take their
+// default.
 type Config struct {
 	Kafka      kafka.Config
 	Topics     schemas.Topics
@@ -55,6 +57,7 @@ type Config struct {
 	Quiet      time.Duration    // without a decision, after which that is an alert
 	BlockTime  time.Duration    // that a block of decisions takes at least
 	MinFiring  time.Duration    // that a drift alert lasts at least
+	Fairness   float64          // ratio of approval rates below which a group is told of
 	Champion   func() *Champion // nil result: nothing serves yet; once it is not nil it stays so
 	Notifier   Notifier         // nil: nobody is told
 	Log        *slog.Logger
@@ -92,8 +95,11 @@ func New(c Config) (*Evaluator, error) {
 			*d.value = d.standard
 		}
 	}
+	if c.Fairness == 0 {
+		c.Fairness = DefaultFairness
+	}
 	return &Evaluator{
-		config: c, limits: limits{blockTime: c.BlockTime, minFiring: c.MinFiring, quiet: c.Quiet},
+		config: c, limits: limits{blockTime: c.BlockTime, minFiring: c.MinFiring, quiet: c.Quiet, fair: c.Fairness},
 		metrics: newMetrics(c.Registerer), why: errors.New("starting"),
 	}, nil
 }

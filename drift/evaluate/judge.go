@@ -20,6 +20,7 @@ type limits struct {
 	blockTime time.Duration // that a block takes at least, by when its panes were appended
 	minFiring time.Duration // that a drift alert lasts at least, by when was decided
 	quiet     time.Duration // without a decision, after which that is an alert
+	fair      float64       // ratio of approval rates below which a group is told of
 }
 
 // judge folds panes in the order of the log into what fires and resolves. The
@@ -152,8 +153,13 @@ func (j *judge) closeBlock(now schemas.Timestamp) (told []schemas.Alert) {
 		figures.Window = windowOf("blocks", j.past[len(j.past)-s.reading.Back:])
 		figures.Contributors = j.contributors(s)
 		figures.ModelVersions = b.versions()
-		over := func(told *schemas.Alert) bool { return b.To-told.Window.To >= micros(j.limits.minFiring) }
-		a := j.alerts.look(figures, s.reading.Evidence >= sequential.Act, s.reading.Gone, over)
+		ends := figures // the contributors moved before, and are why it fired
+		ends.Value, ends.Threshold = s.reading.Recent, sequential.Watch
+		ends.Window = windowOf("blocks", j.past[len(j.past)-s.reading.RecentBack:])
+		a := j.alerts.look(look{
+			fires: figures, ends: ends, shifted: s.reading.Evidence >= sequential.Act, gone: s.reading.Gone(),
+			over: func(told *schemas.Alert) bool { return b.To-told.Window.To >= micros(j.limits.minFiring) },
+		})
 		if a == nil {
 			continue
 		}
@@ -188,23 +194,39 @@ func (j *judge) contributors(of *stream) []schemas.Contributor {
 
 // lookAtGroups judges fairness over the blocks that are kept.
 func (j *judge) lookAtGroups(versions []string, now schemas.Timestamp) (told []schemas.Alert) {
-	sum := map[string]drift.Decided{}
-	for _, b := range j.past {
-		for g, d := range b.Groups {
-			sum[g] = plus(sum[g], d)
-		}
+	recent := j.past[max(0, len(j.past)-fairRecent):]
+	lately := map[string]drift.GroupStatus{}
+	for _, g := range fairness(groupsOf(recent), j.limits.fair) {
+		lately[groupName(g.Attribute, g.Group)] = g
 	}
 	there := map[string]bool{}
-	for _, g := range fairness(sum) {
-		name := fairnessAlert(groupName(g.Attribute, g.Group))
+	for _, g := range fairness(groupsOf(j.past), j.limits.fair) {
+		group := groupName(g.Attribute, g.Group)
+		name := fairnessAlert(group)
 		there[name] = true
 		figures := j.figures(name, now)
-		figures.Statistic, figures.Value, figures.Threshold = "approval_ratio", g.Ratio, fourFifths
+		figures.Statistic, figures.Value, figures.Threshold = "approval_ratio", g.Ratio, g.Limit
 		figures.Window = windowOf("blocks", j.past)
 		figures.ModelVersions = versions
-		always := func(*schemas.Alert) bool { return true }
-		if a := j.alerts.look(figures, g.State == drift.Act, g.State == drift.Quiet, always); a != nil {
-			told = append(told, *a)
+		ends, evidence := figures, 0.0
+		if g.Judged {
+			evidence = belowLimit(g)
+		}
+		back := lately[group].Judged && lately[group].Ratio >= g.Limit
+		if back {
+			ends.Value, ends.Window = lately[group].Ratio, windowOf("blocks", recent)
+		} else {
+			ends.Statistic, ends.Value, ends.Threshold = "evidence", evidence, fairGone
+		}
+		a := j.alerts.look(look{fires: figures, ends: ends, shifted: g.State == drift.Act, gone: back || evidence < fairGone})
+		if a == nil {
+			continue
+		}
+		told = append(told, *a)
+		if a.State == schemas.AlertResolved { // as with drift: it must not be told again
+			for _, b := range j.past {
+				delete(b.Groups, group)
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(j.alerts)) { // a group that does not come any more
@@ -217,9 +239,20 @@ func (j *judge) lookAtGroups(versions []string, now schemas.Timestamp) (told []s
 	return told
 }
 
+// groupsOf are the decisions by group of some blocks.
+func groupsOf(blocks []blockSpan) map[string]drift.Decided {
+	sum := map[string]drift.Decided{}
+	for _, b := range blocks {
+		for g, d := range b.Groups {
+			sum[g] = plus(sum[g], d)
+		}
+	}
+	return sum
+}
+
 // foldOutcomes counts what became of loans.
 func (j *judge) foldOutcomes(p *drift.Pane, now schemas.Timestamp) (told []schemas.Alert) {
-	full := map[string]bool{}
+	versions := map[string]bool{}
 	for i := range p.Outcomes {
 		o := &p.Outcomes[i]
 		of := j.performance[o.ModelVersion]
@@ -227,21 +260,26 @@ func (j *judge) foldOutcomes(p *drift.Pane, now schemas.Timestamp) (told []schem
 			of = &performance{}
 			j.performance[o.ModelVersion] = of
 		}
-		if of.add(o, p.Bucket, p.Bucket+schemas.Timestamp(p.Width*1e6)) {
-			full[o.ModelVersion] = true
-		}
+		of.add(o, p.Bucket, p.Bucket+schemas.Timestamp(p.Width*1e6))
+		versions[o.ModelVersion] = true
 	}
-	for _, version := range slices.Sorted(maps.Keys(full)) {
+	for _, version := range slices.Sorted(maps.Keys(versions)) {
+		if !j.performance[version].full() {
+			continue
+		}
 		r := j.performance[version].look()
 		figures := j.figures(performanceAlert(version), now)
 		figures.Statistic, figures.Value, figures.Threshold, figures.Window = r.statistic, r.value, r.threshold, r.window
 		figures.ModelVersions = []string{version}
 		figures.Contributors = j.contributors(&stream{})
-		if before := j.alerts[figures.Alert]; r.statistic == "" && before != nil { // nothing is off any more
-			figures.Statistic, figures.Value, figures.Threshold, figures.Window = before.Statistic, before.Value, before.Threshold, before.Window
+		ends := figures
+		if before := j.alerts[figures.Alert]; before != nil { // what was off then, as it is now
+			ends.Statistic, ends.Value, ends.Threshold, ends.Window = before.Statistic, before.Value, before.Threshold, before.Window
+			if now, known := r.recent[before.Statistic]; known {
+				ends.Value, ends.Threshold, ends.Window = now.value, now.threshold, now.window
+			}
 		}
-		always := func(*schemas.Alert) bool { return true }
-		if a := j.alerts.look(figures, r.evidence >= performanceAct, r.gone, always); a != nil {
+		if a := j.alerts.look(look{fires: figures, ends: ends, shifted: r.evidence >= performanceAct, gone: r.gone}); a != nil {
 			told = append(told, *a)
 			if a.State == schemas.AlertResolved {
 				j.performance[version].Past, j.performance[version].reading = nil, performanceReading{gone: true}

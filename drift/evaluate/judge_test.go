@@ -2,7 +2,9 @@ package evaluate
 
 import (
 	"encoding/json"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/sequential"
+	"github.com/creditstream/creditstream/drift/statistic"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -37,6 +40,10 @@ func TestAShiftFiresItsFeatureAndResolves(t *testing.T) {
 	b.city.move("limit_bal", 0)
 	b.blocks(12)
 	require.Equal(t, []string{"firing drift/limit_bal", "resolved drift/limit_bal"}, b.told)
+	over := b.all[1]
+	require.Less(t, over.Value, over.Threshold, "what decided that it is over, not the shift before")
+	require.Equal(t, float64(sequential.Watch), over.Threshold)
+	require.LessOrEqual(t, over.Window.Decisions, int64(2000))
 	b.blocks(30)
 	require.Len(t, b.told, 2, "what was counted during the shift is not told again")
 }
@@ -89,6 +96,19 @@ func TestScoresAndDecisionsAreComparedWithTheReference(t *testing.T) {
 	b.city.scores = sums(b.city.champion.Reference.Scores.Counts, 4)
 	b.blocks(3)
 	require.ElementsMatch(t, []string{"firing drift/score", "firing drift/decisions"}, b.told)
+	w := b.status().Windows[0]
+	current := []int64{}
+	for _, share := range []float64{w.Rates.Approve, w.Rates.Refer, w.Rates.Decline} {
+		current = append(current, int64(math.Round(share*float64(w.Decisions))))
+	}
+	require.Equal(t, statistic.PSI(w.Rates.Reference, current), w.Rates.PSI)
+	require.Equal(t, statistic.JensenShannon(w.Rates.Reference, current), w.Rates.JensenShannon)
+	x2, _, p := statistic.ChiSquare(w.Rates.Reference, current)
+	require.Equal(t, []float64{x2, p}, []float64{w.Rates.ChiSquare, w.Rates.ChiSquareP})
+	require.Greater(t, w.Rates.PSI, 0.05)
+	require.Less(t, w.Rates.ChiSquareP, 1e-8)
+	scores := b.judge.champion.Reference.Scores.Counts
+	require.Equal(t, statistic.Sum(scores), statistic.Sum(w.Rates.Reference), "all of the reference's scores are decided")
 }
 
 func TestAnotherPolicyIsComparedWithWhatItDecides(t *testing.T) {
@@ -154,11 +174,54 @@ func TestAGroupApprovedTooSeldomFires(t *testing.T) {
 	s := b.status()
 	group := s.Windows[1].Groups[1]
 	require.Equal(t, "2", group.Group)
-	require.Less(t, group.Upper, fourFifths)
+	require.Less(t, group.Upper, FourFifths)
 	require.Equal(t, drift.Act, group.State)
 	b.city.lower = 0
+	b.blocks(8)
+	require.Contains(t, b.told, "resolved fairness/sex/2", "four blocks as before, three looks: not sixteen")
+	over := b.all[slices.Index(b.told, "resolved fairness/sex/2")]
+	require.GreaterOrEqual(t, over.Value, over.Threshold)
+	b.blocks(2) // the decisions are resolved by now, too
+	told := len(b.told)
 	b.blocks(20)
-	require.Contains(t, b.told, "resolved fairness/sex/2")
+	require.Len(t, b.told, told, "what was counted meanwhile is not told again")
+}
+
+// decidedOn are n decisions, so many of them approvals.
+func decidedOn(approved, n int64) drift.Decided {
+	return drift.Decided{Approve: approved, Decline: n - approved}
+}
+
+func TestALargeGroupJustBelowTheLimitIsWatchedOnly(t *testing.T) {
+	groups := map[string]drift.Decided{"sex/1": decidedOn(100_000, 200_000), "sex/2": decidedOn(79_000, 200_000)}
+	g := fairness(groups, FourFifths)[1]
+	require.InDelta(t, 0.79, g.Ratio, 1e-9)
+	require.Less(t, g.Upper, FourFifths, "beyond what 95 % of chance explains")
+	require.Equal(t, drift.Watch, g.State)
+	groups["sex/2"] = decidedOn(70_000, 200_000)
+	require.Equal(t, drift.Act, fairness(groups, FourFifths)[1].State)
+	require.Equal(t, drift.Quiet, fairness(groups, 0.69)[1].State, "the limit is a setting")
+}
+
+func TestAFallThatDoesNotMatterIsSilent(t *testing.T) {
+	b := newBench(t, 24)
+	name := performanceAlert(b.judge.champion.ModelVersion)
+	blur := func(part float64) func(float64) float64 {
+		return func(p float64) float64 { return (1-part)*p + part*0.145 }
+	}
+	for range loanBlocks {
+		b.fold(b.city.loans(50_000, blur(0.04)))
+	}
+	m := fall(b.judge.performance[b.judge.champion.ModelVersion].known().Loans)
+	require.InDelta(t, 0.01, m.size, 0.004)
+	require.Greater(t, m.evidence, float64(performanceAct), "it is beyond doubt")
+	require.Empty(t, b.told)
+	require.Equal(t, drift.Quiet, b.status().Outcomes.Versions[0].State)
+	for range loanBlocks {
+		b.fold(b.city.loans(50_000, blur(0.4)))
+	}
+	require.Equal(t, []string{"firing " + name}, b.told)
+	require.Equal(t, "auc", b.all[0].Statistic)
 }
 
 func TestOutcomesThatAreAsPromisedAreQuiet(t *testing.T) {
@@ -206,6 +269,10 @@ func TestScoresThatNoLongerRankFire(t *testing.T) {
 		b.fold(b.city.loans(100, func(p float64) float64 { return p }))
 	}
 	require.Equal(t, []string{"firing " + name, "resolved " + name}, b.told)
+	over := b.all[1]
+	require.Equal(t, "auc", over.Statistic)
+	require.Less(t, over.Threshold-over.Value, aucFall, "as it is now")
+	require.LessOrEqual(t, over.Window.Decisions, int64(5*loanBlock))
 }
 
 func TestMoreDefaultsThanPromisedFire(t *testing.T) {
@@ -216,6 +283,17 @@ func TestMoreDefaultsThanPromisedFire(t *testing.T) {
 	require.Equal(t, []string{"firing " + performanceAlert(b.judge.champion.ModelVersion)}, b.told)
 	require.Equal(t, "default_rate", b.all[0].Statistic)
 	require.Greater(t, b.all[0].Value, b.all[0].Threshold)
+}
+
+// In a pane outcomes are in the order of score: a block that ended within one would
+// hold neighbouring scores alone.
+func TestABlockOfLoansEndsWithItsPane(t *testing.T) {
+	b := newBench(t, 25)
+	b.fold(b.city.loans(20_000, func(p float64) float64 { return p }))
+	p := b.judge.performance[b.judge.champion.ModelVersion]
+	require.Len(t, p.Past, 1)
+	require.Equal(t, int64(20_000), p.Past[0].Loans.total().loans)
+	require.Equal(t, int64(20_000), b.status().Outcomes.Versions[0].Loans)
 }
 
 func TestOldVersionsAreForgotten(t *testing.T) {

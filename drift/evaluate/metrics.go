@@ -111,6 +111,11 @@ func (m *metrics) showWindow(w *drift.WindowStatus) {
 	}
 	m.showFeature(&w.Score, w.Name)
 	m.evidence.WithLabelValues(decisionsName).Set(w.Rates.Evidence)
+	for g, v := range map[*prometheus.GaugeVec]float64{
+		m.psi: w.Rates.PSI, m.jensenShannon: w.Rates.JensenShannon, m.chiSquare: w.Rates.ChiSquare, m.chiSquareP: w.Rates.ChiSquareP,
+	} {
+		g.WithLabelValues(decisionsName, w.Name).Set(v)
+	}
 	for decision, share := range map[string]float64{schemas.Approve: w.Rates.Approve, schemas.Refer: w.Rates.Refer, schemas.Decline: w.Rates.Decline} {
 		m.rate.WithLabelValues(decision, w.Name).Set(share)
 	}

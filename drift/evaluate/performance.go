@@ -119,10 +119,20 @@ type performanceReading struct {
 	evidence         float64 // the most of any span, of those that miss by enough
 	gone             bool
 	window           schemas.AlertWindow
+	recent           map[string]recently // by statistic
 }
 
-// add counts outcomes and says whether a block is full.
-func (p *performance) add(o *drift.OutcomeCounts, from, to schemas.Timestamp) (full bool) {
+// recently is a statistic over the last four blocks, or over as many as there are.
+type recently struct {
+	value, threshold float64
+	window           schemas.AlertWindow
+}
+
+// recentLoans is how many blocks an end is told from.
+const recentLoans = 4
+
+// add counts outcomes of one bin of score.
+func (p *performance) add(o *drift.OutcomeCounts, from, to schemas.Timestamp) {
 	if p.Open.Loans == nil {
 		p.Open = loanSpan{Loans: loans{}, From: from, To: to}
 	}
@@ -132,7 +142,12 @@ func (p *performance) add(o *drift.OutcomeCounts, from, to schemas.Timestamp) (f
 	open.LogLoss += o.LogLoss
 	open.From, open.To = min(open.From, from), max(open.To, to)
 	p.Latest = max(p.Latest, to)
-	if open.Loans.total().loans < loanBlock {
+}
+
+// full ends the block that has enough loans, and says whether it did. It is asked
+// between panes: within one, outcomes are in the order of score.
+func (p *performance) full() bool {
+	if p.Open.Loans.total().loans < loanBlock {
 		return false
 	}
 	if len(p.Past) == loanBlocks {
@@ -156,7 +171,7 @@ func (p *performance) known() loanSpan {
 
 // look reads the last 1, 2, 4, 8 and 16 blocks.
 func (p *performance) look() performanceReading {
-	r := performanceReading{gone: true}
+	r := performanceReading{gone: true, recent: map[string]recently{}}
 	sum := loans{}
 	var window schemas.AlertWindow
 	for back := 1; back <= len(p.Past); back++ {
@@ -174,7 +189,13 @@ func (p *performance) look() performanceReading {
 			if m.size >= m.least && m.evidence > r.evidence {
 				r.statistic, r.value, r.threshold, r.evidence, r.window = m.statistic, m.value, m.threshold, m.evidence, window
 			}
-			if back <= 4 && m.size >= m.least/2 && m.evidence >= performanceWatch {
+			if back > recentLoans {
+				continue
+			}
+			if m.threshold > 0 { // there are enough loans for it
+				r.recent[m.statistic] = recently{m.value, m.threshold, window}
+			}
+			if m.size >= m.least/2 && m.evidence >= performanceWatch {
 				r.gone = false
 			}
 		}

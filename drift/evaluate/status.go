@@ -22,7 +22,7 @@ func (j *judge) status(views []*view, now schemas.Timestamp) *drift.Status {
 	versions := map[string]bool{}
 	for _, v := range views {
 		t := v.sum(now)
-		w := Compare(v.Name, t, j.champion)
+		w := Compare(v.Name, t, j.champion, j.limits.fair)
 		j.decide(&w)
 		s.Windows = append(s.Windows, w)
 		s.State = worse(s.State, w.State)

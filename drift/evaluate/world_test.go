@@ -141,7 +141,7 @@ func (w *city) loans(n int, truth func(p float64) float64) *drift.Pane {
 }
 
 // testLimits wait for nothing but decisions.
-var testLimits = limits{quiet: 5 * time.Minute}
+var testLimits = limits{quiet: 5 * time.Minute, fair: FourFifths}
 
 // bench folds panes into a judge by hand.
 type bench struct {

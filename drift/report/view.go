@@ -198,7 +198,6 @@ func newOverview(windows []drift.WindowStatus) (rows []overview) {
 const (
 	intervalWidth = 120.0
 	mostRatio     = 1.5 // of approval rates that is drawn
-	fourFifths    = 0.8 // of the best group's rate: below it, a group is looked at
 )
 
 func onScale(v, most float64) float64 {
@@ -212,7 +211,7 @@ func onScale(v, most float64) float64 {
 func newGroup(g drift.GroupStatus) group {
 	return group{GroupStatus: g, Doc: groupDoc(g.Attribute), Span: interval{
 		Low: onScale(g.Lower, mostRatio), High: onScale(g.Upper, mostRatio), At: onScale(g.Ratio, mostRatio),
-		Mark: onScale(fourFifths, mostRatio), HasMark: true,
+		Mark: onScale(g.Limit, mostRatio), HasMark: true,
 	}}
 }
 

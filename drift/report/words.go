@@ -26,7 +26,7 @@ var glossary = []term{
 	{"χ² p", "Probability of a difference this large by chance alone, if this were the only look ever taken. Small is suspicious; with many decisions it is small for shifts that do not matter."},
 	{"Missing", "Share of applications that did not say."},
 	{"Out of range", "Share of values outside the contract's range."},
-	{"Ratio", "Approval rate of the group over that of the group approved most often. Worth a look where the whole 95 % interval lies below 0.8."},
+	{"Ratio", "Approval rate of the group over that of the group approved most often. Worth a look where the whole 95 % interval lies below the limit, 0.8 unless the evaluator was told another."},
 	{"AUC", "Probability that of one loan that defaulted and one that did not, the model gave the defaulted one the worse score. 0.5 is chance."},
 	{"Gini", "2 · AUC − 1."},
 	{"Brier", "Mean squared distance between the probability given and what happened. Small is good."},

@@ -81,9 +81,9 @@ func (c *Cells) Sum(bins []int64) []int64 {
 	return cells
 }
 
-// closest is the reference that is closest to what was counted, among all that it
+// Closest is the reference that is closest to what was counted, among all that it
 // may be: a difference that it cannot exclude is no evidence.
-func (c *Cells) closest(current []int64) []int64 {
+func (c *Cells) Closest(current []int64) []int64 {
 	if len(c.uncertain) == 0 {
 		return c.reference
 	}

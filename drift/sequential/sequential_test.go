@@ -67,7 +67,7 @@ func TestAlarmsEndAfterSomeCalm(t *testing.T) {
 
 func TestNothingIsNoEvidence(t *testing.T) {
 	test := Test{Cells: Bins([]int64{100, 200, 300})}
-	require.Equal(t, Reading{Gone: true}, test.Read())
+	require.Equal(t, Reading{}, test.Read())
 	require.Zero(t, test.Add([]int64{0, 0, 0}).Evidence)
 	require.True(t, test.Cells.Fit(test.Past))
 	require.False(t, test.Cells.Fit([][]int64{{1}}))
@@ -177,7 +177,7 @@ func TestAShiftIsSeenSoonAndSeenToEnd(t *testing.T) {
 				}
 				after = append(after, n)
 				calm := 0
-				for calm < 40 && !test.Add(draw(rng, w, BlockSize)).Gone {
+				for calm < 40 && !test.Add(draw(rng, w, BlockSize)).Gone() {
 					calm++
 				}
 				require.LessOrEqual(t, calm, 2*recent, "%s by %v: it ends", name, c.psi)

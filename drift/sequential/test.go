@@ -41,9 +41,17 @@ type Reading struct {
 	PSI float64
 	// Back is how many blocks those are.
 	Back int
-	// Gone says that the last blocks no longer tell of a shift.
-	Gone bool
+	// Recent is the most evidence that the last 1, 2 or 4 blocks have, of those whose
+	// PSI is half of Floor or more: what hovers around it must not fire again and
+	// again. Below Watch the shift is gone.
+	Recent float64
+	// RecentBack is how many blocks those are; where there are none, how many were
+	// looked at.
+	RecentBack int
 }
+
+// Gone says that the last blocks no longer tell of a shift.
+func (r Reading) Gone() bool { return r.Recent < Watch }
 
 // Test compares the last blocks of a stream with its reference.
 type Test struct {
@@ -63,7 +71,7 @@ func (t *Test) Add(bins []int64) Reading {
 
 // Read looks at what there is.
 func (t *Test) Read() Reading {
-	r := Reading{Gone: true}
+	var r Reading
 	sum := make([]int64, len(t.Cells.reference))
 	for back := 1; back <= len(t.Past); back++ {
 		for i, n := range t.Past[len(t.Past)-back] {
@@ -79,9 +87,14 @@ func (t *Test) Read() Reading {
 		if r.Evidence == 0 {
 			r.PSI, r.Back = psi, back
 		}
-		// Half the floor: what hovers around it must not fire again and again.
-		if back <= recent && psi >= Floor/2 && evidence >= Watch {
-			r.Gone = false
+		if back > recent {
+			continue
+		}
+		if psi >= Floor/2 && evidence > r.Recent {
+			r.Recent, r.RecentBack = evidence, back
+		}
+		if r.Recent == 0 {
+			r.RecentBack = back
 		}
 	}
 	return r
@@ -90,7 +103,7 @@ func (t *Test) Read() Reading {
 // Compare looks at counts in the test's cells as if nothing had been looked at
 // before: evidence, and PSI less its noise, from 0.
 func (c *Cells) Compare(current []int64) (evidence, psi float64) {
-	reference := c.closest(current)
+	reference := c.Closest(current)
 	g, df := statistic.G(reference, current)
 	if df == 0 {
 		return 0, 0

@@ -28,15 +28,16 @@ func Jeffreys(k, n int64) (lower, upper float64) {
 const Normal95 = 1.959963984540054
 
 // Ratio is (a/n) / (b/m) with its 95 % interval by the logarithm's normal
-// approximation (Katz et al., 1978), half a count added to each where a or b is 0.
-// Where n or m is 0 nothing is known: 1, from 0 on.
+// approximation (Katz et al., 1978). Where one of the four counts a, n-a, b, m-b is
+// 0, each has half a count more: of shares of 0 or 1 alone the error would be
+// infinite or none. Where n or m is 0 nothing is known: 1, from 0 on.
 func Ratio(a, n, b, m int64) (ratio, lower, upper float64) {
 	if n == 0 || m == 0 {
 		return 1, 0, math.MaxFloat64
 	}
 	x, y, nn, mm := float64(a), float64(b), float64(n), float64(m)
-	if a == 0 || b == 0 {
-		x, y, nn, mm = x+0.5, y+0.5, nn+0.5, mm+0.5
+	if a == 0 || b == 0 || a == n || b == m {
+		x, y, nn, mm = x+0.5, y+0.5, nn+1, mm+1
 	}
 	ratio = (x / nn) / (y / mm)
 	e := Normal95 * math.Sqrt(max(0, 1/x-1/nn+1/y-1/mm))

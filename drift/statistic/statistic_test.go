@@ -148,6 +148,11 @@ func TestIntervalsAreSciPys(t *testing.T) {
 	require.Less(t, ratio, 0.05)
 	require.Positive(t, lower)
 	require.Less(t, upper, 0.2, "none of a hundred is far below half")
+	for _, few := range [][4]int64{{1, 1, 300, 400}, {1, 1, 1, 1}, {300, 400, 2, 2}, {0, 1, 300, 400}} {
+		_, lower, upper := Ratio(few[0], few[1], few[2], few[3])
+		require.Less(t, lower, 0.75, few)
+		require.Greater(t, upper, 1.25, "a decision or two say next to nothing", few)
+	}
 }
 
 func TestTheSameIsNoDistance(t *testing.T) {

@@ -96,7 +96,7 @@ func (r *reading) takePanes() (covered map[int32]kafka.Span) {
 
 // status is what was counted, as an evaluation shows it.
 func (r *reading) status() *drift.Status {
-	w := evaluate.Compare("stretch", r.tally, r.Champion)
+	w := evaluate.Compare("stretch", r.tally, r.Champion, evaluate.FourFifths)
 	w.From, w.To = schemas.At(r.counted.From), schemas.At(r.counted.To)
 	s := &drift.Status{
 		EvaluatedAt: schemas.At(r.Now), State: w.State, LastDecision: r.last, Decisions: r.tally.Decisions,

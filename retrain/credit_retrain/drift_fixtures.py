@@ -106,11 +106,18 @@ def _jeffreys(k: int, n: int) -> dict[str, Any]:
 
 
 def _ratio(a: int, n: int, b: int, m: int) -> dict[str, Any]:
-    risk = stats.contingency.relative_risk(a, n, b, m)
-    low, high = risk.confidence_interval(0.95)
+    half = 0.5 if 0 in (a, n - a, b, m - b) else 0.0
+    x, nn, y, mm = a + half, n + 2 * half, b + half, m + 2 * half
+    ratio = (x / nn) / (y / mm)
+    reach = stats.norm.ppf(0.975) * np.sqrt(1 / x - 1 / nn + 1 / y - 1 / mm)
+    low, high = ratio * np.exp(-reach), ratio * np.exp(reach)
+    if half == 0:  # what SciPy has for counts none of which is 0
+        risk = stats.contingency.relative_risk(a, n, b, m)
+        low, high = risk.confidence_interval(0.95)
+        ratio = risk.relative_risk
     return {
         "a": a, "n": n, "b": b, "m": m,
-        "ratio": float(risk.relative_risk), "lower": float(low), "upper": float(high),
+        "ratio": float(ratio), "lower": float(low), "upper": float(high),
     }  # fmt: skip
 
 
@@ -153,7 +160,13 @@ def write(folder: Path, seed: int) -> Path:
         ],
         "loans": _loans(rng, 400),
         "jeffreys": [_jeffreys(k, n) for k, n in ((0, 20), (20, 20), (3, 50), (120, 1000), (1, 100000))],
-        "ratios": [_ratio(*r) for r in ((80, 100, 300, 310), (5, 40, 900, 1000), (400, 1000, 800, 1000))],
+        "ratios": [
+            _ratio(*r)
+            for r in (
+                (80, 100, 300, 310), (5, 40, 900, 1000), (400, 1000, 800, 1000),
+                (1, 1, 300, 400), (90, 90, 80, 80), (0, 50, 30, 60), (40, 60, 70, 70),
+            )
+        ],
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "figures.json"
