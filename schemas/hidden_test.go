@@ -3,7 +3,6 @@ package schemas
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,7 +80,7 @@ func TestAvroErrorsShowNoFeature(t *testing.T) {
 	f := func(err error) {
 		t.Helper()
 		var d *DecodeError
-		require.True(t, errors.As(err, &d), "%v", err)
+		require.ErrorAs(t, err, &d)
 		require.NotContains(t, err.Error(), number)
 	}
 	var a Application

@@ -42,7 +42,8 @@ var stringBytes = func() (t [256]uint8) {
 	return t
 }()
 
-// fail notes the first error: what was expected at byte i.
+// fail notes the first error: what was expected at byte i. A digit that is found is
+// not shown: it may be all of a feature.
 func (s *scanner) fail(i int, msg string) {
 	if s.err != nil {
 		return
@@ -50,8 +51,11 @@ func (s *scanner) fail(i int, msg string) {
 	found := "the end"
 	if i < len(s.b) {
 		found = strconv.QuoteRuneToASCII(rune(s.b[i]))
-		if s.b[i] >= utf8.RuneSelf {
-			found = "byte 0x" + strconv.FormatUint(uint64(s.b[i]), 16)
+		switch c := s.b[i]; {
+		case c >= utf8.RuneSelf:
+			found = "byte 0x" + strconv.FormatUint(uint64(c), 16)
+		case c >= '0' && c <= '9':
+			found = "a digit"
 		}
 	}
 	s.err = &DecodeError{"byte " + strconv.Itoa(i) + ": " + msg + ", found " + found}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
@@ -154,13 +155,13 @@ func TestARegistryOverTLS(t *testing.T) {
 	asked := 0
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
-		require.Equal(t, "ann:secret", user+":"+password)
+		assert.Equal(t, "ann:secret", user+":"+password)
 		if asked++; asked > 1 {
 			http.Redirect(w, r, elsewhere.URL, http.StatusFound)
 			return
 		}
 		_, err := w.Write([]byte(`{"schema":"{}"}`))
-		require.NoError(t, err)
+		assert.NoError(t, err)
 	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	t.Cleanup(server.Close)
