@@ -419,9 +419,10 @@ func TestFollowerTakesUpRoutesAsTheyCome(t *testing.T) {
 	require.Equal(t, before, out[0])
 	require.NoError(t, f.Pending())
 	require.Equal(t, Status{Revision: second, Newest: second, Versions: []string{"v1", "v2", "v3"}}, f.Status())
-	families, err := testutil.GatherAndCount(reg, "creditstream_models_serving")
-	require.NoError(t, err)
-	require.Equal(t, 3, families)
+	w.eventually(func() bool { // a moment after it serves
+		roles, err := testutil.GatherAndCount(reg, "creditstream_models_serving")
+		return err == nil && roles == 3
+	}, "each role is counted")
 	require.InDelta(t, float64(second), testutil.ToFloat64(f.metrics.revision), 0)
 }
 
