@@ -85,6 +85,9 @@ func driftComponents() object {
 			"rates": record("", object{"approve": share, "refer": share, "decline": share, "default_expected": share, "state": state, "evidence": number, "threshold": number,
 				"psi": number, "jensen_shannon": number, "chi_square": number, "chi_square_p": share, "reference": described("approve, refer, decline as the policy would have decided on the reference's scores.", counts),
 			}),
+			"expected": object{"type": []string{"array", "null"}, "items": record("An estimate from the scores alone, of everybody decided on.", object{
+				"model_version": name, "decisions": whole, "default_rate": share, "auc": number, "gini": number, "brier": number, "log_loss": number,
+			})},
 			"groups": object{"type": []string{"array", "null"}, "items": record("", object{
 				"attribute": name, "group": name, "decisions": whole, "approved": share, "ratio": number, "lower": number, "upper": number, "state": state,
 				"limit": described("That ratio is held against.", number), "judged": described("Whether the group is large enough for it.", object{"type": "boolean"}),
