@@ -114,6 +114,7 @@ type OutcomeStatus struct {
 	Matched   int64               `json:"matched"`
 	Unmatched int64               `json:"unmatched"`
 	Duplicate int64               `json:"duplicate"`
+	Late      int64               `json:"late"` // of those matched: told long after they were observed
 	Versions  []PerformanceStatus `json:"versions"`
 }
 

@@ -64,7 +64,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.ratio = gauge("approval_ratio", "Approval rate of a group relative to the group approved most often.", "attribute", "group", window)
 	m.ratioLower = gauge("approval_ratio_lower", "Lower end of its 95 % interval.", "attribute", "group", window)
 	m.ratioUpper = gauge("approval_ratio_upper", "Upper end of its 95 % interval.", "attribute", "group", window)
-	m.outcomes = gauge("outcomes", "Outcomes by what became of joining them.", "result")
+	m.outcomes = gauge("outcomes", "Outcomes by what became of joining them; those late are among those matched.", "result")
 	m.performance = gauge("performance", "How well a version's scores foresaw the outcomes of granted loans.", "version", "statistic")
 	m.promised = gauge("expected_performance", "How well a version's scores are expected to do: an estimate from the scores alone, of everybody decided on.", "version", "statistic", window)
 	return m
@@ -90,7 +90,7 @@ func (m *metrics) show(s *drift.Status) {
 	for i := range s.Windows {
 		m.showWindow(&s.Windows[i])
 	}
-	for result, n := range map[string]int64{"matched": s.Outcomes.Matched, "unmatched": s.Outcomes.Unmatched, "duplicate": s.Outcomes.Duplicate} {
+	for result, n := range map[string]int64{"matched": s.Outcomes.Matched, "unmatched": s.Outcomes.Unmatched, "duplicate": s.Outcomes.Duplicate, "late": s.Outcomes.Late} {
 		m.outcomes.WithLabelValues(result).Set(float64(n))
 	}
 	for i := range s.Outcomes.Versions {
