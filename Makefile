@@ -98,13 +98,14 @@ $(BENCH_VENV)/.installed: bench/python/requirements.txt
 	@touch $@
 
 # A number of inputs, not a time: at the end of a time go test now and then reports
-# its own deadline as a failure. Opening a bundle takes tens of milliseconds.
+# its own deadline as a failure. Opening a bundle or writing a page takes tens of
+# milliseconds.
 FUZZTIME ?= 50000x
 FUZZTIME_BUNDLES ?= 200x
-fuzz: ## Fuzz every parser with FUZZTIME (50000x: inputs, or 1m) each, bundles with FUZZTIME_BUNDLES
+fuzz: ## Fuzz every parser with FUZZTIME (50000x: inputs, or 1m) each, bundles and pages with FUZZTIME_BUNDLES
 	@set -e; for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    n=$(FUZZTIME); case $$pkg in */model) n=$(FUZZTIME_BUNDLES);; esac; \
+	    n=$(FUZZTIME); case $$pkg in */model|*/drift/report) n=$(FUZZTIME_BUNDLES);; esac; \
 	    echo "== $$pkg $$target $$n"; $(GO) test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $$n -fuzzminimizetime 10x; \
 	  done; done
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -13,7 +14,7 @@ import (
 func writeWhole(path string, write func(io.Writer) error) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return err
+		return notWritten(path, err)
 	}
 	defer func() {
 		if err != nil {
@@ -27,5 +28,22 @@ func writeWhole(path string, write func(io.Writer) error) (err error) {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	return os.Rename(file.Name(), path)
+	if err := os.Rename(file.Name(), path); err != nil {
+		return notWritten(path, err)
+	}
+	return nil
+}
+
+// notWritten says why a file could not be made, by the name that was asked for and
+// not by its neighbour's.
+func notWritten(path string, err error) error {
+	var of *fs.PathError
+	var between *os.LinkError
+	switch {
+	case errors.As(err, &of):
+		err = of.Err
+	case errors.As(err, &between):
+		err = between.Err
+	}
+	return fmt.Errorf("writing %s: %w", path, err)
 }

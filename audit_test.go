@@ -40,8 +40,8 @@ type lender struct {
 	ended  chan int
 }
 
-// newLender releases the shipped and the small model and routes to both: the
-// shipped is champion, the small one decides a third and is the shadow of the rest.
+// newLender releases the shipped and the small model and starts a scorer, which
+// serves the shipped one until there is a route.
 func newLender(t *testing.T) *lender {
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
@@ -49,7 +49,7 @@ func newLender(t *testing.T) *lender {
 	l.config = kafka.Config{Brokers: []string{l.broker}, Prefix: "t", ClientID: "test"}
 	l.must("topics", "apply", "--partitions", "3")
 	l.must("model", "release", "shipped")
-	l.must("model", "release", smallBundle)
+	l.must("model", "release", smallBundle, "--ungated", "a test")
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
 	go func() {
@@ -127,7 +127,8 @@ func TestADecisionIsMadeAgainFromTheLog(t *testing.T) {
 	l.decided(30) // without a route
 	small, err := os.ReadFile(smallBundle)
 	require.NoError(t, err)
-	l.must("model", "route", "--champion", versionOf(t, shipped.Bundle), "--canary", versionOf(t, small)+"=33%", "--shadow", versionOf(t, small), "--why", "try")
+	l.must("model", "release", otherVersion(t, "v2"), "--ungated", "a test")
+	l.must("model", "route", "--champion", versionOf(t, shipped.Bundle), "--canary", versionOf(t, small)+"=33%", "--shadow", "v2", "--why", "try")
 	n := 30
 	var all []schemas.Prediction
 	require.Eventually(t, func() bool { // the scorer takes the route up by and by
@@ -313,7 +314,7 @@ func TestACandidateIsJudgedByTheRouteInForce(t *testing.T) {
 	l := newLender(t)
 	l.fails(1, "no route was written", "model", "judge")
 	first, small := versionOf(t, shipped.Bundle), versionOf(t, mustRead(t, smallBundle))
-	l.must("model", "release", otherVersion(t, "v2"))
+	l.must("model", "release", otherVersion(t, "v2"), "--ungated", "a test")
 	l.must("model", "route", "--champion", first, "--why", "first")
 	l.fails(1, "route revision 0 has neither canary nor shadow", "model", "judge")
 	var routed routeLine
@@ -355,6 +356,13 @@ func TestACandidateIsJudgedByTheRouteInForce(t *testing.T) {
 	require.Contains(t, text, "shadow v2: HOLD")
 	l.fails(1, "--of both: expected canary or shadow", "model", "judge", "--of", "both")
 	l.fails(1, `--from "now"`, "model", "judge", "--from", "now")
-	require.Equal(t, exitHold, l.json(&out, "model", "judge", "--from", "2100-01-01T00:00:00Z"))
+	for _, limit := range [][2]string{
+		{"--min-n", "0"}, {"--min-n", "-5"}, {"--min-outcomes", "0"}, {"--max-approval-change", "-0.01"}, {"--max-score-psi", "NaN"},
+		{"--max-errors", "-1"}, {"--max-latency", "-1.5"}, {"--max-flips", "NaN"}, {"--max-auc-loss", "-0.01"}, {"--max-auc-loss", "+Inf"},
+	} {
+		l.fails(1, strings.Join(limit[:], " ")+": expected", "model", "judge", strings.Join(limit[:], "="))
+	}
+	require.Equal(t, exitHold, l.json(&out, "model", "judge", "--from", "2100-01-01T00:00:00Z", "--min-n", "1"))
 	require.Zero(t, out.Canary.N)
+	require.Equal(t, judge.Hold, out.Canary.Verdict)
 }

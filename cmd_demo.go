@@ -22,7 +22,7 @@ type demoCmd struct {
 
 	Decisions uint64  `help:"Applications to emit; 0: no end." default:"0" placeholder:"N"`
 	Rate      float64 `help:"Applications per second; 0: as fast as possible." default:"200" placeholder:"N"`
-	Scenario  string  `help:"What happens: steady, recession, new-segment or broken-feed." default:"steady" placeholder:"NAME"`
+	Scenario  string  `help:"What happens, from the 2,000th application on: steady, recession, new-segment or broken-feed." default:"steady" placeholder:"NAME"`
 	Seed      *uint64 `help:"Makes the population repeatable (default: another one each time)." placeholder:"N"`
 	DataDir   string  `help:"Folder of the embedded Kafka; started again with the same one, the demo goes on where it stopped (default: a temporary folder, removed at the end)." type:"path" placeholder:"DIR"`
 	APIListen string  `help:"Where the page, the API and its documentation are served (default: 127.0.0.1:8000, or a free port where that is taken)." default:"" name:"api-listen" placeholder:"HOST:PORT"`
@@ -33,7 +33,7 @@ type demoCmd struct {
 
 // Help is the second half of `demo --help`.
 func (demoCmd) Help() string {
-	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page, and what watches for drift: choose on the page what happens to the population, and alerts name what moved. Approval ratios of groups are held against 0.7, not four fifths, which this population does not keep. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 100 MB (with --exit, all of the run), Redis the last 10,000 decisions.
+	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page, and what watches for drift: choose on the page what happens to the population, and alerts name what moved. What --scenario names begins after 2,000 applications and takes 1,000 to reach full strength (chosen on the page, it begins at once); a look at drift needs a block of 500 decisions, so at 200 a second nothing can fire in the first ten seconds, and alerts come within half a minute after that. Approval ratios of groups are held against 0.7, not four fifths, which this population does not keep. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 100 MB (with --exit, all of the run), Redis the last 10,000 decisions.
 
 Examples:
   creditstream demo

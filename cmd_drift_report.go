@@ -30,6 +30,8 @@ type driftReportCmd struct {
 func (driftReportCmd) Help() string {
 	return `Compares the decisions of any stretch of time that the log holds with the reference of the model that served, as a page of HTML that loads nothing and, with --status, as JSON. It needs no aggregator: where there are no panes, predictions are counted.
 
+A stretch without decisions has no report: that is an error, and nothing is written.
+
 A stretch is judged by one look, not by the sequential test that alerts rest on: its evidence is that of these decisions alone. Where panes are counted it becomes one of whole buckets. Outcomes are shown as far as the aggregator has counted them.
 
 Examples:
@@ -62,6 +64,9 @@ func (c *driftReportCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	if status.Decisions == 0 {
+		return fmt.Errorf("no decisions between %s and %s", stretchStart(counted.From), counted.To.UTC().Format(time.RFC3339))
+	}
 	if c.Out != "" {
 		err = writeOut(p, c.Out, func(w io.Writer) error { return pages.Write(w, status, report.EdgesOf(champion.Reference)) })
 	}
@@ -71,7 +76,7 @@ func (c *driftReportCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stderr, "%s: %d decisions from %s to %s against %s", status.State, status.Decisions, counted.From.UTC().Format(time.RFC3339), counted.To.UTC().Format(time.RFC3339), champion.ModelVersion)
+	fmt.Fprintf(p.stderr, "%s: %d decisions from %s to %s against %s", status.State, status.Decisions, stretchStart(counted.From), counted.To.UTC().Format(time.RFC3339), champion.ModelVersion)
 	fmt.Fprintf(p.stderr, "; %d in %d panes, %d counted from predictions", counted.FromPanes, counted.Panes, counted.Predictions)
 	if counted.Why != "" {
 		fmt.Fprintf(p.stderr, " (%s)", counted.Why)
@@ -83,7 +88,15 @@ func (c *driftReportCmd) Run(p *process) error {
 	return nil
 }
 
-// stretch is the two times.
+// stretchStart is where a stretch begins, for people.
+func stretchStart(from time.Time) string {
+	if from.IsZero() {
+		return "the start of the log"
+	}
+	return from.UTC().Format(time.RFC3339)
+}
+
+// stretch is the two times; from is zero where the log's start is meant.
 func (c *driftReportCmd) stretch(now time.Time) (from, to time.Time, err error) {
 	to = now
 	if c.To != "" {
@@ -95,7 +108,7 @@ func (c *driftReportCmd) stretch(now time.Time) (from, to time.Time, err error) 
 	case "":
 		return from, to, errors.New("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
 	case "start":
-		from = time.Unix(0, 0)
+		return from, to, nil // the zero time
 	default:
 		if from, err = time.Parse(time.RFC3339Nano, c.From); err != nil {
 			return from, to, fmt.Errorf("--from %q: expected start or an RFC 3339 time", c.From)

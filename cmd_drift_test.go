@@ -54,13 +54,32 @@ func decidedStream(t *testing.T, n int) (broker string) {
 	return broker
 }
 
+// firstDecision is when the first one of a stream was made.
+func firstDecision(t *testing.T, broker string) schemas.Timestamp {
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics(schemas.NewTopics("credit").Predictions))
+	require.NoError(t, err)
+	defer client.Close()
+	for {
+		fetches := client.PollFetches(t.Context())
+		require.NoError(t, fetches.Err())
+		for _, r := range fetches.Records() {
+			var p schemas.Prediction
+			require.NoError(t, schemas.DecodePrediction(r.Value, &p))
+			if p.ApplicationID == "A-0000" {
+				return p.DecidedAt
+			}
+		}
+	}
+}
+
 func TestDriftReportOfAStretch(t *testing.T) {
 	broker := decidedStream(t, 3000)
 	page, figures := filepath.Join(t.TempDir(), "report.html"), filepath.Join(t.TempDir(), "status.json")
 	code, out, errs := creditstream(t, "drift", "report", "--brokers", broker, "--from", "start", "--model", "shipped", "--out", page, "--status", figures)
 	require.Zero(t, code, errs)
 	require.Empty(t, out)
-	require.Contains(t, errs, "act: 3000 decisions from 1970-01-01T00:00:00Z to ")
+	first := firstDecision(t, broker)
+	require.Contains(t, errs, "act: 3000 decisions from "+first.Time().Format(time.RFC3339)+" to ")
 	require.Contains(t, errs, "against 2026-11-23.1; 0 in 0 panes, 3000 counted from predictions (there are no panes of it)")
 	text, err := os.ReadFile(page)
 	require.NoError(t, err)
@@ -77,10 +96,24 @@ func TestDriftReportOfAStretch(t *testing.T) {
 		require.Less(t, f.PSI, features[0].PSI/3, f.Feature)
 	}
 
-	code, out, errs = creditstream(t, "drift", "report", "--brokers", broker, "--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z", "--model", "shipped", "--out", "-")
-	require.Zero(t, code, errs)
-	require.Contains(t, out, "No alert fires")
-	require.Contains(t, errs, "quiet: 0 decisions")
+	require.Equal(t, first, status.Windows[0].From, "start is the first decision")
+}
+
+func TestAStretchWithoutDecisionsHasNoReport(t *testing.T) {
+	broker := decidedStream(t, 30)
+	f := func(want string, args ...string) {
+		t.Helper()
+		page, figures := filepath.Join(t.TempDir(), "report.html"), filepath.Join(t.TempDir(), "status.json")
+		code, out, errs := creditstream(t, append([]string{"drift", "report", "--brokers", broker, "--model", "shipped", "--out", page, "--status", figures}, args...)...)
+		require.Equal(t, 1, code)
+		require.Empty(t, out)
+		require.Contains(t, errs, want)
+		require.NoFileExists(t, page)
+		require.NoFileExists(t, figures)
+	}
+	f("no decisions between 2026-01-01T00:00:00Z and 2026-01-02T00:00:00Z", "--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z")
+	f("no decisions between 2030-01-01T00:00:00Z and 2030-01-02T00:00:00Z", "--from", "2030-01-01T00:00:00Z", "--to", "2030-01-02T00:00:00Z")
+	f("no decisions between the start of the log and 2020-01-01T00:00:00Z", "--from", "start", "--to", "2020-01-01T00:00:00Z")
 }
 
 func TestDriftReportRefusesWhatMakesNoSense(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/creditstream/creditstream/audit/judge"
@@ -64,6 +65,9 @@ type judged struct {
 
 // Run judges, prints, and says by its exit code what to do.
 func (c *modelJudgeCmd) Run(p *process) error {
+	if err := c.checkLimits(); err != nil {
+		return err
+	}
 	h, err := readHistory(p, c.kafkaFlags)
 	if err != nil {
 		return err
@@ -166,6 +170,30 @@ func (c *modelJudgeCmd) limits() judge.Limits {
 		MinN: c.MinN, MinOutcomes: c.MinOutcomes, MaxApprovalChange: c.MaxApprovalChange, MaxPSI: c.MaxScorePSI,
 		MaxErrors: c.MaxErrors, MaxLatency: c.MaxLatency, MaxFlips: c.MaxFlips, MaxAUCLoss: c.MaxAUCLoss,
 	}
+}
+
+// checkLimits refuses limits that every candidate would keep, or none could.
+func (c *modelJudgeCmd) checkLimits() error {
+	for _, f := range []struct {
+		flag  string
+		value int64
+	}{{"min-n", c.MinN}, {"min-outcomes", c.MinOutcomes}} {
+		if f.value < 1 {
+			return fmt.Errorf("--%s %d: expected 1 or more", f.flag, f.value)
+		}
+	}
+	for _, f := range []struct {
+		flag  string
+		value float64
+	}{
+		{"max-approval-change", c.MaxApprovalChange}, {"max-score-psi", c.MaxScorePSI}, {"max-errors", c.MaxErrors},
+		{"max-latency", c.MaxLatency}, {"max-flips", c.MaxFlips}, {"max-auc-loss", c.MaxAUCLoss},
+	} {
+		if !(f.value >= 0) || math.IsInf(f.value, 1) { // NaN is not at least 0 either
+			return fmt.Errorf("--%s %g: expected a number of 0 or more", f.flag, f.value)
+		}
+	}
+	return nil
 }
 
 // countErrors counts applications that could not be answered though they kept the

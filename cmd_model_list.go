@@ -27,10 +27,11 @@ type listed struct {
 	Bytes      int        `json:"bytes"`
 	CreatedAt  *time.Time `json:"created_at"` // null where the bundle cannot be read
 	ReleasedAt time.Time  `json:"released_at"`
-	AUC        *float64   `json:"auc"`              // on the hold-out
-	Serves     []string   `json:"serves"`           // champion, canary, shadow: what the newest route says
-	Reason     string     `json:"reason,omitempty"` // why the bundle cannot be read
-	Loaded     []string   `json:"loaded"`           // by which live replicas; null where that is not known
+	AUC        *float64   `json:"auc"` // on the hold-out
+	gated
+	Serves []string `json:"serves"`           // champion, canary, shadow: what the newest route says
+	Reason string   `json:"reason,omitempty"` // why the bundle cannot be read
+	Loaded []string `json:"loaded"`           // by which live replicas; null where that is not known
 }
 
 // Run lists the versions, oldest first.
@@ -55,7 +56,7 @@ func (c *modelListCmd) Run(p *process) error {
 		return printJSON(p.stdout, all)
 	}
 	w := tabwriter.NewWriter(p.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "VERSION\tSERVES\tCREATED\tRELEASED\tAUC\tBYTES\tDIGEST\tLOADED BY")
+	fmt.Fprintln(w, "VERSION\tSERVES\tCREATED\tRELEASED\tAUC\tGATES\tBYTES\tDIGEST\tLOADED BY")
 	for _, l := range all {
 		created, auc, serves := "-", "-", "-"
 		if l.CreatedAt != nil {
@@ -67,7 +68,7 @@ func (c *modelListCmd) Run(p *process) error {
 		if len(l.Serves) > 0 {
 			serves = strings.Join(l.Serves, ",")
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", l.Version, serves, created, l.ReleasedAt.Format(time.RFC3339), auc, l.Bytes, l.Digest,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", l.Version, serves, created, l.ReleasedAt.Format(time.RFC3339), auc, cmp.Or(l.Gates, "-"), l.Bytes, l.Digest,
 			cmp.Or(strings.Join(l.Loaded, ","), "-"))
 	}
 	return w.Flush()
@@ -111,6 +112,11 @@ func list(v release.Version, current *release.Revision) listed {
 		}
 		if json.Unmarshal(m.Metrics, &metrics) == nil {
 			l.AUC = metrics.Test.AUC
+		}
+		if g, err := m.Gates(); err != nil {
+			l.Reason = err.Error()
+		} else {
+			l.gated = gatedOf(g, v.Ungated)
 		}
 	}
 	if current == nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -11,10 +12,11 @@ import (
 type modelReleaseCmd struct {
 	bundleArg
 	kafkaFlags
-	Engine string `help:"Engine that the bundle must open on: ${enum}. auto is native; one that only onnx opens may be shadow and nothing else." enum:"auto,native,onnx" default:"auto"`
-	First  bool   `help:"Where no route exists yet, also write the first one: to this version, under the contract's policy. Where one exists it stays."`
-	By     string `help:"With --first: who does this (default: the system's user)." placeholder:"NAME"`
-	JSON   bool   `help:"Print JSON." name:"json"`
+	Engine  string  `help:"Engine that the bundle must open on: ${enum}. auto is native; one that only onnx opens may be shadow and nothing else." enum:"auto,native,onnx" default:"auto"`
+	First   bool    `help:"Where no route exists yet, also write the first one: to this version, under the contract's policy. Where one exists it stays."`
+	Ungated *string `help:"Why a bundle that has been through no gate may serve; the record keeps it. What failed a gate is refused all the same." placeholder:"WHY"`
+	By      string  `help:"With --first: who does this (default: the system's user)." placeholder:"NAME"`
+	JSON    bool    `help:"Print JSON." name:"json"`
 }
 
 // whyFirst stands in the history of routes.
@@ -22,17 +24,24 @@ const whyFirst = "the first model released"
 
 // Run writes the bundle unless it is there already.
 func (c *modelReleaseCmd) Run(p *process) error {
+	ungated := ""
+	if c.Ungated != nil {
+		ungated = *c.Ungated
+		if err := release.CheckUngated(ungated); err != nil {
+			return err
+		}
+	}
 	bundle, err := c.read()
 	if err != nil {
 		return err
 	}
 	p, cancel := withinModelTime(p)
 	defer cancel()
-	r, err := release.Release(p.ctx, c.config(p, "release"), schemas.NewTopics(c.Prefix), bundle, c.Engine)
+	r, err := release.Release(p.ctx, c.config(p, "release"), schemas.NewTopics(c.Prefix), bundle, c.Engine, ungated)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Bundle, err)
 	}
-	out := released{Version: r.Model.Version, Digest: r.Model.Digest, Existed: r.Existed}
+	out := released{Version: r.Model.Version, Digest: r.Model.Digest, Existed: r.Existed, gated: gatedOf(r.Gates, r.Ungated)}
 	if c.First {
 		if out.Route, err = c.first(p, r.Model.Version); err != nil {
 			return err
@@ -46,6 +55,9 @@ func (c *modelReleaseCmd) Run(p *process) error {
 	} else {
 		fmt.Fprintf(p.stdout, "released model %s (%s, %d bytes)\n", out.Version, out.Digest, len(bundle))
 	}
+	if out.GatesWhy != "" {
+		fmt.Fprintf(p.stdout, "gates %s: %s\n", out.Gates, out.GatesWhy)
+	}
 	switch {
 	case out.Route != nil:
 		fmt.Fprintf(p.stdout, "route revision %d: champion %s, policy %s\n", out.Route.Revision, out.Route.Champion, out.Route.PolicyVersion)
@@ -57,10 +69,25 @@ func (c *modelReleaseCmd) Run(p *process) error {
 
 // released is what `model release --json` prints.
 type released struct {
-	Version string     `json:"version"`
-	Digest  string     `json:"digest"`
-	Existed bool       `json:"existed"`         // the same bytes were there
-	Route   *routeLine `json:"route,omitempty"` // the first, where this run wrote it
+	Version string `json:"version"`
+	Digest  string `json:"digest"`
+	Existed bool   `json:"existed"` // the same bytes were there
+	gated
+	Route *routeLine `json:"route,omitempty"` // the first, where this run wrote it
+}
+
+// gated is what a bundle's gates came to, as commands print it.
+type gated struct {
+	Gates    string `json:"gates"`               // passed, forced, failed, none
+	GatesWhy string `json:"gates_why,omitempty"` // forced, none: why it may serve all the same
+}
+
+// gatedOf says it of a bundle with the reason that its record gives.
+func gatedOf(g model.Gates, ungated string) gated {
+	if g.Verdict == model.GatesNone {
+		return gated{g.Verdict, ungated}
+	}
+	return gated{g.Verdict, g.Why}
 }
 
 // first writes the first route; nil where one exists.

@@ -17,7 +17,7 @@ type modelRouteCmd struct {
 	waitFlags
 	Champion string     `help:"Version that decides." required:"" placeholder:"VERSION"`
 	Canary   canaryFlag `help:"Version that decides a share of the applications, in steps of 0.01%." placeholder:"VERSION=SHARE%"`
-	Shadow   string     `help:"Version that says what it would have decided." placeholder:"VERSION"`
+	Shadow   string     `help:"Version that says what it would have decided; not the canary." placeholder:"VERSION"`
 	Engine   string     `help:"Engine that the replicas run; the bundles are opened on it first: ${enum}." enum:"auto,native,onnx" default:"auto"`
 	JSON     bool       `help:"Print JSON." name:"json"`
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,9 +43,9 @@ func TestTheFirstReleaseIsRouted(t *testing.T) {
 	require.NoError(t, err)
 	defer broker.Close()
 	t.Setenv("CREDITSTREAM_BROKERS", broker.Addr())
-	release := func(bundle string) (out released) {
+	release := func(bundle string, more ...string) (out released) {
 		t.Helper()
-		code, stdout, errs := command(t, "model", "release", bundle, "--first", "--by", "setup", "--json")
+		code, stdout, errs := command(t, append([]string{"model", "release", bundle, "--first", "--by", "setup", "--json"}, more...)...)
 		require.Zero(t, code, errs)
 		require.NoError(t, json.Unmarshal([]byte(stdout), &out))
 		return out
@@ -59,7 +61,7 @@ func TestTheFirstReleaseIsRouted(t *testing.T) {
 	again := release("shipped")
 	require.True(t, again.Existed)
 	require.Nil(t, again.Route)
-	require.Nil(t, release(otherVersion(t, "v2")).Route)
+	require.Nil(t, release(otherVersion(t, "v2"), "--ungated", "a test").Route)
 	code, out, errs := command(t, "model", "history", "--json")
 	require.Zero(t, code, errs)
 	require.Equal(t, 1, strings.Count(out, `"revision"`))
@@ -67,6 +69,114 @@ func TestTheFirstReleaseIsRouted(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "is there already")
 	require.NotContains(t, out, "route")
+}
+
+// withGates is the shipped graph as another version whose manifest holds verdicts.
+func withGates(t *testing.T, version, gates, forced string) (path string) {
+	b, err := os.ReadFile(otherVersion(t, version))
+	require.NoError(t, err)
+	in, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	require.NoError(t, err)
+	path = filepath.Join(t.TempDir(), version+".bundle")
+	file, err := os.Create(path)
+	require.NoError(t, err)
+	out := zip.NewWriter(file)
+	for _, entry := range in.File {
+		r, err := entry.Open()
+		require.NoError(t, err)
+		text, err := io.ReadAll(r)
+		require.NoError(t, err)
+		if entry.Name == "manifest.json" {
+			var manifest map[string]any
+			require.NoError(t, json.Unmarshal(text, &manifest))
+			manifest["metrics"].(map[string]any)["gates"] = json.RawMessage(gates)
+			manifest["forced"] = json.RawMessage(forced)
+			text, err = json.Marshal(manifest)
+			require.NoError(t, err)
+		}
+		w, err := out.CreateHeader(&zip.FileHeader{Name: entry.Name, Method: zip.Store})
+		require.NoError(t, err)
+		_, err = w.Write(text)
+		require.NoError(t, err)
+	}
+	require.NoError(t, out.Close())
+	require.NoError(t, file.Close())
+	return path
+}
+
+func TestAReleaseAsksTheGates(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	defer broker.Close()
+	t.Setenv("CREDITSTREAM_BROKERS", broker.Addr())
+	code, _, errs := command(t, "topics", "apply")
+	require.Zero(t, code, errs)
+	refused := func(args ...string) string {
+		t.Helper()
+		code, out, errs := command(t, append([]string{"model", "release"}, args...)...)
+		require.Equal(t, 1, code, out)
+		require.Empty(t, out)
+		return errs
+	}
+	release := func(args ...string) (out released) {
+		t.Helper()
+		code, text, errs := command(t, append([]string{"model", "release", "--json"}, args...)...)
+		require.Zero(t, code, errs)
+		require.NoError(t, json.Unmarshal([]byte(text), &out))
+		return out
+	}
+	const (
+		passed = `[{"name": "AUC", "passed": true, "figure": 0.001, "limit": -0.005, "told": "better"}]`
+		failed = `[{"name": "data", "passed": true, "figure": 0, "limit": 0, "told": "valid"},
+			{"name": "AUC", "passed": false, "figure": -0.021, "limit": -0.005, "told": "worse than the champion"}]`
+	)
+	bad := withGates(t, "bad", failed, "null")
+	said := refused(bad)
+	require.Contains(t, said, "model bad failed its gates")
+	require.Contains(t, said, "AUC: figure -0.021, limit -0.005 (worse than the champion)")
+	require.NotContains(t, said, "data:")
+	require.Contains(t, refused(bad, "--ungated", "in a hurry"), "failed its gates", "a reason for none is no reason for a failed one")
+	require.Contains(t, refused(bad, "--first"), "failed its gates")
+	require.Contains(t, refused(withGates(t, "partly", failed, `{"why": "a sandbox", "gates": ["data"]}`)), "AUC: figure")
+	require.Contains(t, refused(withGates(t, "odd", `"passed"`, "null")), "metrics.gates")
+	plain := otherVersion(t, "plain")
+	require.Contains(t, refused(plain), "model plain has been through no gate")
+	require.Contains(t, refused(plain, "--ungated", " "), "--ungated is empty")
+	require.Contains(t, refused(plain, "--ungated", strings.Repeat("x", 501)), "501 bytes")
+	good := withGates(t, "good", passed, "null")
+	require.Contains(t, refused(good, "--ungated", "in a hurry"), "model good has been through its gates (passed)")
+	code, out, errs := command(t, "model", "list", "--json")
+	require.Zero(t, code, errs)
+	require.Equal(t, "[]\n", out, "nothing was written")
+
+	none, overruled := gated{"none", "tried on a sandbox"}, gated{"forced", "nobody is decided by it"}
+	require.Equal(t, gated{Gates: "none"}, release("shipped").gated)
+	require.Equal(t, gated{Gates: "passed"}, release(good).gated)
+	require.Equal(t, overruled, release(withGates(t, "forced", failed, `{"why": "nobody is decided by it", "gates": ["AUC"]}`)).gated)
+	require.Equal(t, none, release(plain, "--ungated", "tried on a sandbox").gated)
+	again := release(plain, "--ungated", "another reason")
+	require.True(t, again.Existed)
+	require.Equal(t, none, again.gated, "the record's reason counts")
+	code, out, errs = command(t, "model", "release", plain, "--ungated", "x")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "gates none: tried on a sandbox")
+
+	code, out, errs = command(t, "model", "list", "--json")
+	require.Zero(t, code, errs)
+	var all []listed
+	require.NoError(t, json.Unmarshal([]byte(out), &all))
+	var verdicts []gated
+	for _, l := range all {
+		verdicts = append(verdicts, l.gated)
+	}
+	require.Equal(t, []gated{{Gates: "none"}, {Gates: "passed"}, overruled, none}, verdicts)
+	code, out, errs = command(t, "model", "list")
+	require.Zero(t, code, errs)
+	lines := strings.Split(out, "\n")
+	require.Contains(t, lines[0], "GATES")
+	require.Contains(t, strings.Fields(lines[2]), "passed")
+	require.Contains(t, strings.Fields(lines[3])[1:], "forced")
+	require.Contains(t, strings.Fields(lines[4]), "none")
 }
 
 func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
@@ -96,24 +206,28 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	v1 := manifest.Version
 	require.Contains(t, ok("model", "release", "shipped"), "released model "+v1)
 	require.Contains(t, ok("model", "release", "shipped"), "is there already")
-	ok("model", "release", otherVersion(t, "v2"), "--json")
+	for _, v := range []string{"v2", "v3"} {
+		ok("model", "release", otherVersion(t, v), "--json", "--ungated", "a test")
+	}
 	fails("--why", "model", "route", "--champion", v1)
 	require.Contains(t, ok("model", "route", "--champion", v1, "--why", "first"), "route revision 0: champion "+v1)
 	fails("--expect is not set: the current revision is 0", "model", "route", "--champion", "v2", "--why", "x")
 
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(policy, []byte(strings.Replace(schemas.DefaultPolicyText, "0.45", "0.40", 1)), 0o600))
+	fails("shadow "+v1+" is the canary itself", "model", "route", "--champion", "v2", "--canary", v1+"=10%", "--shadow", v1, "--expect", "0", "--why", "x")
 	var written routeLine
-	require.NoError(t, json.Unmarshal([]byte(ok("model", "route", "--champion", "v2", "--canary", v1+"=12.5%", "--shadow", v1,
+	require.NoError(t, json.Unmarshal([]byte(ok("model", "route", "--champion", "v2", "--canary", v1+"=12.5%", "--shadow", "v3",
 		"--policy", policy, "--expect", "0", "--by", "risk", "--why", "better", "--json")), &written))
 	require.Equal(t, "risk", written.By)
 	require.Equal(t, &schemas.Canary{ModelVersion: v1, Share: 0.125}, written.Canary)
 
 	var versions []listed
 	require.NoError(t, json.Unmarshal([]byte(ok("model", "list", "--json")), &versions))
-	require.Len(t, versions, 2)
-	require.Equal(t, []string{"canary", "shadow"}, versions[0].Serves)
+	require.Len(t, versions, 3)
+	require.Equal(t, []string{"canary"}, versions[0].Serves)
 	require.Equal(t, []string{"champion"}, versions[1].Serves)
+	require.Equal(t, []string{"shadow"}, versions[2].Serves)
 	require.Greater(t, *versions[0].AUC, 0.77)
 	require.Equal(t, model.Digest(shipped.Bundle), versions[0].Digest)
 

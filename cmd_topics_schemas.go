@@ -19,7 +19,7 @@ type appliedSchema struct {
 // registry holds was found to be compatible both ways; it also sets that rule.
 // Without a registry it does nothing.
 func (c *topicsApplyCmd) applySchemas(p *process) ([]appliedSchema, error) {
-	client, err := c.registryClient()
+	client, err := c.registryClient(p)
 	if client == nil || err != nil {
 		return nil, err
 	}

@@ -61,8 +61,12 @@ func (l alertLines) Notify(alerts []schemas.Alert) {
 	}
 }
 
-// alertText names an alert and, where it is about a feature, how far that moved.
+// alertText names an alert and, where it is about a feature, how far that moved; what
+// its name says too much about, it puts right.
 func alertText(a *schemas.Alert) string {
+	if remark := schemas.AlertRemark(a.Alert); remark != "" {
+		return a.Alert + " (" + remark + ")"
+	}
 	for _, c := range a.Contributors {
 		if strings.HasSuffix(a.Alert, "/"+c.Feature) {
 			return fmt.Sprintf("%s (PSI %.2f)", a.Alert, c.PSI)

@@ -15,6 +15,8 @@ const (
 	demoReferenceRows = 5_000
 	demoReferenceSeed = 1
 	demoSuffix        = "-demo"
+	// Why the demo's bundle may serve without gates of its own.
+	whyUngatedDemo = "the demo's: the shipped graph, against a reference of its own population"
 )
 
 // releaseModel releases and routes the demo's bundle unless the data directory
@@ -29,7 +31,7 @@ func (d *demo) releaseModel(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	released, err := release.Release(ctx, config, d.topics, bundle, model.EngineNative)
+	released, err := release.Release(ctx, config, d.topics, bundle, model.EngineNative, whyUngatedDemo)
 	if err != nil {
 		return err
 	}

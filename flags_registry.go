@@ -3,12 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/creditstream/creditstream/internal/certs"
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/internal/registry"
 	"github.com/creditstream/creditstream/schemas"
@@ -21,14 +24,31 @@ type registryFlags struct {
 	SchemaRegistryUser         string `help:"User to ask it as (HTTP basic authentication)." placeholder:"NAME" group:"Schema registry"`
 	SchemaRegistryPassword     string `help:"Its password; from the environment or a file only." placeholder:"SECRET" secret:"" group:"Schema registry"`
 	SchemaRegistryPasswordFile string `help:"File that holds the password." type:"path" placeholder:"FILE" group:"Schema registry"`
+	SchemaRegistryCA           string `help:"Authorities that sign its certificate, PEM (default: the system's); read again when it changes." name:"schema-registry-ca" type:"path" placeholder:"FILE" group:"Schema registry"`
+	SchemaRegistryInsecure     bool   `help:"Log in over unencrypted connections to another machine." group:"Schema registry"`
 }
 
 // commandPatience is how long a command that ends waits for the registry. A
 // service waits as long as it takes.
 const commandPatience = 10 * time.Second
 
+// checkRegistry refuses what is not safe and what means nothing. An address that is
+// none is left to whoever makes the client.
+func (f registryFlags) checkRegistry() error {
+	u, err := url.Parse(f.SchemaRegistry)
+	plain := err == nil && u.Scheme == "http"
+	login := f.SchemaRegistryUser != "" || f.SchemaRegistryPassword != "" || f.SchemaRegistryPasswordFile != ""
+	switch {
+	case f.SchemaRegistryCA != "" && (plain || f.SchemaRegistry == ""):
+		return errors.New("--schema-registry-ca means nothing while connections are not encrypted: set --schema-registry https://HOST:PORT")
+	case plain && login && !f.SchemaRegistryInsecure && !onLoopback(net.JoinHostPort(u.Hostname(), "80")):
+		return errors.New("a password for the schema registry would go to another machine over an unencrypted connection: set --schema-registry https://HOST:PORT, or --schema-registry-insecure if that is meant")
+	}
+	return nil
+}
+
 // registryClient is nil without a registry.
-func (f registryFlags) registryClient() (*registry.Client, error) {
+func (f registryFlags) registryClient(p *process) (*registry.Client, error) {
 	if f.SchemaRegistry == "" {
 		return nil, nil
 	}
@@ -43,13 +63,21 @@ func (f registryFlags) registryClient() (*registry.Client, error) {
 		}
 		password = strings.TrimRight(string(text), "\r\n")
 	}
-	return registry.New(registry.Config{URL: f.SchemaRegistry, User: f.SchemaRegistryUser, Password: password})
+	config := registry.Config{URL: f.SchemaRegistry, User: f.SchemaRegistryUser, Password: password}
+	if f.SchemaRegistryCA != "" {
+		server, err := certs.NewClient(certs.Files{Flags: "--schema-registry", CA: f.SchemaRegistryCA}, p.log)
+		if err != nil {
+			return nil, err
+		}
+		config.TLS = server
+	}
+	return registry.New(config)
 }
 
 // codec reads both formats and writes these events in Avro; nil without a
 // registry: JSON only. It is a component of its own, see withCodec.
 func (f registryFlags) codec(p *process, reg prometheus.Registerer, prefix string, writes ...schemas.Event) (*wire.Codec, error) {
-	client, err := f.registryClient()
+	client, err := f.registryClient(p)
 	if client == nil || err != nil {
 		return nil, err
 	}
@@ -63,7 +91,7 @@ func (f registryFlags) codec(p *process, reg prometheus.Registerer, prefix strin
 // shortCodec is the codec of a command that reads and ends: it writes nothing, and
 // gives up on a registry that does not come back soon.
 func (f registryFlags) shortCodec(p *process) (*wire.Codec, error) {
-	client, err := f.registryClient()
+	client, err := f.registryClient(p)
 	if client == nil || err != nil {
 		return nil, err
 	}
@@ -75,11 +103,14 @@ func (f registryFlags) shortCodec(p *process) (*wire.Codec, error) {
 func (f registryFlags) registryArgs() (args []string) {
 	for _, one := range [][2]string{
 		{"--schema-registry", f.SchemaRegistry}, {"--schema-registry-user", f.SchemaRegistryUser},
-		{"--schema-registry-password-file", f.SchemaRegistryPasswordFile},
+		{"--schema-registry-password-file", f.SchemaRegistryPasswordFile}, {"--schema-registry-ca", f.SchemaRegistryCA},
 	} {
 		if one[1] != "" {
 			args = append(args, one[0], one[1])
 		}
+	}
+	if f.SchemaRegistryInsecure {
+		args = append(args, "--schema-registry-insecure")
 	}
 	return args
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// kafkaUser and redisUser are commands with the flags of these servers.
+// kafkaUser, redisUser and registryUser are commands with the flags of these servers.
 type (
 	kafkaUser interface {
 		checkKafka() error
@@ -15,6 +15,9 @@ type (
 	redisUser interface {
 		checkRedis() error
 		openRedis(log *slog.Logger) error
+	}
+	registryUser interface {
+		checkRegistry() error
 	}
 )
 
@@ -28,7 +31,12 @@ func checkSecurity(command *kong.Node) error {
 		}
 	}
 	if r, ok := c.(redisUser); ok {
-		return r.checkRedis()
+		if err := r.checkRedis(); err != nil {
+			return err
+		}
+	}
+	if r, ok := c.(registryUser); ok {
+		return r.checkRegistry()
 	}
 	return nil
 }

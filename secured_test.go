@@ -58,6 +58,13 @@ func TestUnsafeAndImpossibleCombinationsAreRefused(t *testing.T) {
 	f("--redis-user needs a password", "view --redis-user ann")
 	f("set --redis-tls", "erase x --redis-ca ca.pem")
 	f("--redis-cert and --redis-key belong together", "api --redis-tls --redis-key k.pem")
+	const registry = " --schema-registry-user bob --schema-registry-password-file SECRET"
+	for _, command := range []string{"score", "view", "api", "produce", "tail", "verify", "demo", "topics apply"} {
+		f("set --schema-registry https://HOST:PORT, or --schema-registry-insecure", command+" --schema-registry http://registry.example.com:8081"+registry)
+	}
+	f("set --schema-registry https://HOST:PORT, or --schema-registry-insecure", "score --schema-registry http://10.0.0.1:8081/path --schema-registry-user bob")
+	f("--schema-registry-ca means nothing", "score --schema-registry http://registry:8081 --schema-registry-ca ca.pem")
+	f("--schema-registry-ca means nothing", "score --schema-registry-ca ca.pem")
 	f("would show in the process list: set CREDITSTREAM_SASL_PASSWORD", "score --sasl-password Xq7-flag")
 	f("would show in the process list: set CREDITSTREAM_SASL_CLIENT_SECRET", "score --sasl-client-secret=Xq7-flag")
 	f("would show in the process list: set CREDITSTREAM_REDIS_PASSWORD", "view --redis-password=Xq7-flag")
@@ -79,6 +86,13 @@ func TestSafeCombinationsAreNotRefused(t *testing.T) {
 	f("score --brokers kafka:9092")
 	f("view --redis redis:6379 --redis-tls --redis-user ann --redis-password-file SECRET")
 	f("view --redis redis:6379 --redis-insecure --redis-password-file SECRET")
+	const registry = " --schema-registry-user bob --schema-registry-password-file SECRET"
+	f("score --schema-registry http://127.0.0.1:8081" + registry)
+	f("score --schema-registry http://localhost:8081" + registry)
+	f("score --schema-registry http://[::1]:8081" + registry)
+	f("score --schema-registry https://registry.example.com:8081 --schema-registry-ca SECRET" + registry)
+	f("score --schema-registry http://registry.example.com:8081 --schema-registry-insecure" + registry)
+	f("score --schema-registry http://registry.example.com:8081")
 }
 
 func TestSecretsAreMaskedWhereverTheyComeFrom(t *testing.T) {

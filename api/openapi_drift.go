@@ -53,7 +53,7 @@ func driftComponents() object {
 	some := func(schema string) object { return object{"type": []string{"array", "null"}, "items": ref(schema)} }
 	// What evaluators of later versions add is not refused by who reads by this.
 	alert := object{
-		"alert": text("drift/limit_bal, drift/score, performance/VERSION, fairness/ATTRIBUTE/GROUP, no-decisions …"),
+		"alert": text("drift/limit_bal, drift/score, performance/VERSION, fairness/ATTRIBUTE/GROUP, no-decisions (nothing was counted) …"),
 		"state": object{"type": "string", "enum": []string{schemas.AlertFiring, schemas.AlertResolved}},
 		"since": described("When it came into this state.", time), "evaluated_at": time, "statistic": name, "value": number, "threshold": number,
 		"window":       record("", object{"name": name, "from": time, "to": time, "decisions": whole}),

@@ -31,13 +31,14 @@ func TestDecisionsAreExplainedAndCandidatesJudged(t *testing.T) {
 	with := func(args ...string) []string { return append(args, common...) }
 	run(t, with("topics", "apply")...)
 	run(t, with("model", "release", "shipped")...)
-	run(t, with("model", "release", "../audit/testdata/small.bundle")...)
+	run(t, with("model", "release", "../audit/testdata/small.bundle", "--ungated", "a test")...)
+	run(t, with("model", "release", bundleFile(t, leaning(t, "leaning", 0.5)), "--ungated", "a test")...)
 	var released []struct {
 		Version string `json:"version"`
 	}
 	run(t, with("model", "list", "--json")...).answer(&released)
 	shipped, small := released[0].Version, released[1].Version
-	run(t, with("model", "route", "--champion", shipped, "--canary", small+"=50%", "--shadow", small, "--why", "a half")...)
+	run(t, with("model", "route", "--champion", shipped, "--canary", small+"=50%", "--shadow", "leaning", "--why", "a half")...)
 	w := watch(t, s, "a")
 	service(t, "scorer", with("score")...).ready()
 	service(t, "view", with("view", "--redis", s.redis)...).ready()

@@ -128,24 +128,7 @@ const sentinel = "end"
 
 func watchPanes(t *testing.T, s servers, prefix string) *panesSeen {
 	seen := &panesSeen{tally: newTally()}
-	config := sarama.NewConfig()
-	config.Version = sarama.V2_8_0_0
-	config.Consumer.IsolationLevel = sarama.ReadCommitted
-	consumer, err := sarama.NewConsumer(strings.Split(s.kafka, ","), config)
-	require.NoError(t, err)
-	reader, err := consumer.ConsumePartition(prefix+".drift.panes", 0, sarama.OffsetOldest)
-	require.NoError(t, err)
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		for m := range reader.Messages() {
-			seen.see(m)
-		}
-	})
-	t.Cleanup(func() {
-		_ = reader.Close() // was only read from
-		reading.Wait()
-		_ = consumer.Close()
-	})
+	follow(t, s, prefix+".drift.panes", seen.see)
 	return seen
 }
 
@@ -261,10 +244,10 @@ func (c *counting) with(args ...string) []string {
 	return append(args, "--brokers", c.servers.kafka, "--prefix", c.prefix)
 }
 
-// replica starts one that counts.
-func (c *counting) replica(instance string) *app {
-	return service(c.t, "drift-"+instance, c.with("drift", "--model", "shipped", "--redis", c.servers.redis, "--from", "start",
-		"--group", "drift-"+c.prefix, "--instance", instance, "--static")...)
+// replica starts one that counts and, if no other does, judges.
+func (c *counting) replica(instance string, args ...string) *app {
+	return service(c.t, "drift-"+instance, c.with(append([]string{"drift", "--model", "shipped", "--redis", c.servers.redis, "--from", "start",
+		"--group", "drift-" + c.prefix, "--instance", instance, "--static"}, args...)...)...)
 }
 
 // produce emits n applications, and tells the outcomes of those that are approved.
@@ -277,7 +260,7 @@ func (c *counting) produce(n int, source ...string) *app {
 // again and again, and recounts.
 func countedOnce(t *testing.T, s servers, n, kills int, source ...string) {
 	c := newCounting(t, s)
-	prefix, w, seen := c.prefix, c.witness, c.seen
+	prefix, w, seen, alerts := c.prefix, c.witness, c.seen, watchAlerts(t, s, c.prefix)
 	replicas := map[string]*app{"one": c.replica("one").ready(), "two": c.replica("two").ready()}
 	p := c.produce(n, source...)
 	for k := range kills {
@@ -319,6 +302,7 @@ func countedOnce(t *testing.T, s servers, n, kills int, source ...string) {
 	want := recounted(t, predictions)
 	want.Read, want.Matched, want.Duplicate, want.Unmatched = approved+2*again, approved, again, again
 	require.Equal(t, want, seen.all(t, client, prefix))
+	alerts.areTold(t, client, prefix)
 }
 
 // measures says whether a line of a service's metrics matches.

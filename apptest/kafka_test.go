@@ -64,3 +64,7 @@ func TestDecisionsAreCountedOnceOnKafka(t *testing.T) {
 	require.FileExists(t, dataset, "DATASET must name the UCI CSV file")
 	countedOnce(t, given(t), 200_000, 8, "--file", dataset, "--loop", "--rate", "0")
 }
+
+func TestAlertsAreToldOnceOnKafka(t *testing.T) {
+	toldOnce(t, given(t))
+}

@@ -17,23 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var pageAt = regexp.MustCompile(`page +(http://\S+)`)
-
-// demo starts a demo.
-func demo(t *testing.T, dir, listen string) (a *app, home string) {
-	a = start(t, "demo", "demo", "--data-dir", dir, "--api-listen", listen, "--seed", "7")
-	return a, pageOf(a, pageAt)
-}
-
-// pageOf waits until a process says where its page is.
-func pageOf(a *app, says *regexp.Regexp) string {
-	until(a.t, patience, a.name+" says where its page is", func() bool {
-		require.False(a.t, a.hasEnded(), "%s has ended", a.name)
-		return says.Match(a.stderr.bytes())
-	})
-	return string(says.FindSubmatch(a.stderr.bytes())[1])
-}
-
 // total is the page's count of decisions.
 const total = `Number(document.querySelector("#total").textContent.replace(/\D/g, ""))`
 

@@ -98,7 +98,7 @@ func TestAVersionKeepsItsFirstBytes(t *testing.T) {
 	revision := g.route(-1, "--champion", candidate, "--shadow", old)
 	one.ready()
 	impostor := leaning(t, "candidate", other)
-	require.Contains(t, g.refused("model", "release", bundleFile(t, impostor)), "released already with other bytes")
+	require.Contains(t, g.refused("model", "release", bundleFile(t, impostor), "--ungated", "a test"), "released already with other bytes")
 	g.put("models", "candidate", impostor)
 	until(t, time.Minute, "it is passed over", func() bool {
 		_, metrics := shownBy(one.listen, "/metrics")

@@ -30,7 +30,7 @@ func (g *stage) release(file string) string {
 	var released struct {
 		Version string `json:"version"`
 	}
-	run(g.t, g.with("model", "release", file, "--json")...).answer(&released)
+	run(g.t, g.with("model", "release", file, "--json", "--ungated", "a test")...).answer(&released)
 	require.NotEmpty(g.t, released.Version)
 	return released.Version
 }

@@ -64,7 +64,7 @@ func Principals(prefix, group string) []Principal {
 		{"drift", "counts and judges decisions (drift)", all(
 			read(n.Predictions, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts),
 			write(n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
-			[]Grant{groups("drift"), transactions("drift")})},
+			[]Grant{groups("drift"), {ResourceGroup, prefix + "-drift-evaluator", false, []string{Read}}, transactions("drift")})},
 		{"releaser", "releases models and routes to them (model)", all(
 			read(n.Models, n.Routes, n.Replicas), write(n.Models, n.Routes),
 			[]Grant{{ResourceTransactional, prefix + "-router", false, []string{Write}}})},

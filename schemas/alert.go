@@ -29,6 +29,15 @@ type Alert struct {
 	Runbook       string        `json:"runbook"`        // what to do about it
 }
 
+// AlertRemark says what an alert is about whose name claims more than is known: while
+// nobody counts, decisions may be made all the same. Empty for all others.
+func AlertRemark(alert string) string {
+	if alert == "no-decisions" {
+		return "nothing was counted"
+	}
+	return ""
+}
+
 // AlertWindow is the stretch of decisions that an alert is about.
 type AlertWindow struct {
 	Name      string    `json:"name"`

@@ -104,7 +104,7 @@ func TestAlertRefuses(t *testing.T) {
 		{`"feature":"age",`, ``, false, "contributors.1.feature: is required"},
 		{`"feature":"age"`, `"feature":"age","feature":"age"`, false, "contributors.1.feature \"age\": must not stand twice"},
 		{`"sha256:00ff"`, `null`, false, "reference null: must be a text"},
-		{`["2026-11-23.1","2026-12-01.1"]`, `"2026-11-23.1"`, false, `model_versions "2026-11-23.1": must be an array`},
+		{`["2026-11-23.1","2026-12-01.1"]`, `"2026-11-23.1"`, false, `model_versions "…": must be an array`},
 		{`"2026-12-01.1"]`, `""]`, false, `model_versions.1 "": must be a text that is not empty`},
 		{`"2026-12-01.1"]`, `2]`, false, "model_versions.1 2: must be a text that is not empty"},
 		{`"docs/runbook.md#drift"`, `{}`, false, "runbook {}: must be a text"},

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -19,7 +20,8 @@ type avroReader struct {
 	violations []Violation
 }
 
-// fail notes the first error and steps to the end: what follows reads nothing.
+// fail notes the first error and steps to the end: what follows reads nothing. msg
+// holds no number that was read: in a value by another schema it may be a feature.
 func (r *avroReader) fail(msg string) {
 	if r.err == nil {
 		r.err = &DecodeError{"Avro byte " + strconv.Itoa(r.i) + ": " + msg}
@@ -94,13 +96,13 @@ func (r *avroReader) float() float32 {
 
 // branch reads which branch of a union of null and something else follows.
 func (r *avroReader) branch() (value bool) {
-	switch n := r.long(); n {
+	switch r.long() {
 	case avroNull:
 		return false
 	case avroValue:
 		return true
 	default:
-		r.fail("expected branch 0 or 1 of a union, found " + strconv.FormatInt(n, 10))
+		r.fail("expected branch 0 or 1 of a union")
 		return false
 	}
 }
@@ -109,7 +111,7 @@ func (r *avroReader) branch() (value bool) {
 func (r *avroReader) text() []byte {
 	n := r.long()
 	if n < 0 || n > int64(len(r.b)-r.i) {
-		r.fail("expected a text that ends within the value, found a length of " + strconv.FormatInt(n, 10))
+		r.fail("expected a text that ends within the value")
 		return nil
 	}
 	r.i += int(n)
@@ -131,6 +133,9 @@ func (r *avroReader) stringInto(field string, dst *string, allowed func([]byte) 
 
 // shownText is a text as a violation shows it: as it would stand in JSON.
 func shownText(t []byte) string {
+	if bytes.ContainsAny(t, "{[") {
+		return hiddenText // as shownJSON has it
+	}
 	cut := t[:min(len(t), maxShown)]
 	shown := string(appendString(nil, strings.ToValidUTF8(string(cut), "\ufffd")))
 	if len(shown) > maxShown || len(cut) < len(t) {
@@ -240,7 +245,7 @@ func (r *avroReader) reasonsInto(p *Prediction) {
 		if n < 0 {
 			n = -n
 			if size := r.long(); size < 0 || size > int64(len(r.b)-r.i) {
-				r.fail("expected a block that ends within the value, found a size of " + strconv.FormatInt(size, 10))
+				r.fail("expected a block whose size ends within the value")
 			}
 		}
 		if n == 0 || r.err != nil {
@@ -248,7 +253,7 @@ func (r *avroReader) reasonsInto(p *Prediction) {
 		}
 		// The least integer is its own negative.
 		if n < 0 || n > int64(len(r.b)-r.i)/smallest {
-			r.fail("expected a block that ends within the value, found " + strconv.FormatInt(n, 10) + " items")
+			r.fail("expected a block whose items end within the value")
 			break
 		}
 		for range n {

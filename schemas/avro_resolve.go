@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -162,14 +163,24 @@ func (r *AvroReader) relay(body []byte) ([]byte, error) {
 	var v any
 	rest, err := r.resolved.Decode(body, &v, avro.AliasInput())
 	if err != nil {
-		return nil, &DecodeError{"Avro: " + err.Error()}
+		return nil, unreadable(err)
 	}
 	if len(rest) > 0 {
 		return nil, &DecodeError{"Avro byte " + strconv.Itoa(len(body)-len(rest)) + ": expected the end, found " + strconv.Itoa(len(rest)) + " more bytes"}
 	}
 	laid, err := r.resolved.AppendEncode(nil, v) // as the reader's schema has it
 	if err != nil {
-		return nil, &DecodeError{"Avro: " + err.Error()}
+		return nil, unreadable(err)
 	}
 	return laid, nil
+}
+
+// unreadable is what is said of a body that the library cannot read: where, and not
+// what it found there, which may be a feature.
+func unreadable(err error) *DecodeError {
+	where := "the value"
+	if s, ok := errors.AsType[*avro.SemanticError](err); ok && s.Field != "" {
+		where = shorten(s.Field)
+	}
+	return &DecodeError{"Avro: " + where + " is not what its schema says"}
 }

@@ -29,12 +29,39 @@ func (r *reader) violate(field string, from int, rule string) {
 	if r.err != nil || len(r.violations) >= maxViolations {
 		return
 	}
-	shown := r.b[from:r.i]
-	text := string(shown[:min(len(shown), maxShown)])
-	if len(shown) > maxShown {
-		text += "…"
+	r.violations = append(r.violations, Violation{field, shownJSON(r.b[from:r.i]), rule})
+}
+
+// hiddenText stands for a text that is not shown.
+const hiddenText = `"…"`
+
+// shownJSON is a value as a violation shows it. What stands inside an object or an
+// array is never shown, nor a text that may hold one (JSON within JSON): it may be
+// the features, of which an error names the value of no other than its own.
+func shownJSON(value []byte) string {
+	if len(value) > len("{}") {
+		switch value[0] {
+		case '{':
+			return "{…}"
+		case '[':
+			return "[…]"
+		case '"':
+			if bytes.ContainsAny(value, "{[") {
+				return hiddenText
+			}
+		}
 	}
-	r.violations = append(r.violations, Violation{field, strings.ToValidUTF8(text, "\ufffd"), rule})
+	return shorten(string(value))
+}
+
+// mistyped notes a value that stands where an object or an array should. A text
+// there may be all the features in a form of its own.
+func (r *reader) mistyped(field string, from int, rule string) {
+	before := len(r.violations)
+	r.violate(field, from, rule)
+	if len(r.violations) > before && r.b[from] == '"' {
+		r.violations[before].Value = hiddenText
+	}
 }
 
 // done is the verdict on the whole text.
@@ -177,7 +204,7 @@ func (r *reader) object(field string, depth int, rule string) bool {
 	}
 	from := r.i
 	if r.skip(depth) {
-		r.violate(field, from, rule)
+		r.mistyped(field, from, rule)
 	}
 	return false
 }
@@ -190,7 +217,7 @@ func (r *reader) array(field string, depth int) bool {
 	}
 	from := r.i
 	if r.skip(depth) {
-		r.violate(field, from, "must be an array")
+		r.mistyped(field, from, "must be an array")
 	}
 	return false
 }

@@ -11,6 +11,7 @@ const (
 	HeaderErrorMessage    = "error-message"   // field, value, rule; no other features
 	HeaderFailedAt        = "failed-at"       // RFC 3339
 	HeaderValueDigest     = "value-digest"    // sha256:<hex> of the whole value, when it was cut
+	HeaderUngated         = "ungated"         // on model bundles: why one that has been through no gate may serve
 	HeaderValueTruncated  = "value-truncated" // "true", when it was cut
 )
 

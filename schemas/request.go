@@ -98,7 +98,7 @@ func (r *reader) itemsInto(items []BatchItem, limit int) []BatchItem {
 	from := r.i
 	if r.peek() != '[' {
 		if r.skip(1) {
-			r.violate("applications", from, "must be an array")
+			r.mistyped("applications", from, "must be an array")
 		}
 		return items
 	}

@@ -411,7 +411,8 @@ function alertItem(a) {
   const item = el("li", a.state);
   item.append(el("span", "badge " + a.state, (a.state === "firing" ? "■ " : "✓ ") + a.alert));
   const own = a.contributors.find((c) => a.alert.endsWith("/" + c.feature));
-  item.append(el("small", "", ` ${own ? `PSI ${own.psi.toFixed(2)} ` : ""}${a.state === "firing" ? "since" : "over since"} ${clock(new Date(a.since))}`));
+  const remark = a.alert === "no-decisions" ? "nothing was counted " : ""; // decisions may have been made all the same
+  item.append(el("small", "", ` ${remark}${own ? `PSI ${own.psi.toFixed(2)} ` : ""}${a.state === "firing" ? "since" : "over since"} ${clock(new Date(a.since))}`));
   const moved = a.contributors.map((c) => `${c.feature} (PSI ${c.psi.toFixed(2)})`).join(", ");
   item.title = `${a.statistic} ${a.value.toPrecision(3)}, threshold ${a.threshold.toPrecision(3)}, over ${number.format(a.window.decisions)} decisions${moved ? "; moved: " + moved : ""}`;
   return item;

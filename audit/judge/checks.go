@@ -57,7 +57,7 @@ func (j *Judgement) skip(why string) {
 }
 
 // conclude is the verdict. Scoring errors weigh at once; anything else once there
-// are enough decisions.
+// are enough decisions, and never without any.
 func (j *Judgement) conclude(n int64, l Limits) {
 	find := func(result string) *Check {
 		for i := range j.Checks {
@@ -68,11 +68,12 @@ func (j *Judgement) conclude(n int64, l Limits) {
 		return nil
 	}
 	failed, unclear := find(Fail), find(Unclear)
+	least := max(1, l.MinN)
 	switch {
-	case failed != nil && (failed.Name == errorsName || n >= l.MinN):
+	case failed != nil && (failed.Name == errorsName || n >= least):
 		j.Verdict, j.Why = RollBack, failed.Name+": "+failed.Says
-	case n < l.MinN:
-		j.Verdict, j.Why = Hold, fmt.Sprintf("too few decisions: %d, expected at least %d of each", n, l.MinN)
+	case n < least:
+		j.Verdict, j.Why = Hold, fmt.Sprintf("too few decisions: %d, expected at least %d of each", n, least)
 	case unclear != nil:
 		j.Verdict, j.Why = Hold, unclear.Name+" is unclear: "+unclear.Says
 	default:

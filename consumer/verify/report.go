@@ -22,21 +22,24 @@ type Report struct {
 	Applications int64  `json:"applications"` // judged: committed records below the group's offsets
 	Predictions  int64  `json:"predictions"`  // that answer them, every copy counted
 	DeadLetters  int64  `json:"dead_letters"` // likewise
-	Lost         int64  `json:"lost"`         // answered by nothing
-	Duplicated   int64  `json:"duplicated"`   // answers beyond the first
+	// Answered by nothing: of those judged, and of the offsets that the log lost
+	// before the group had committed them.
+	Lost       int64 `json:"lost"`
+	Duplicated int64 `json:"duplicated"` // answers beyond the first
 	// Answers that do not say what was applied for, or decide otherwise than
 	// their model, route and policy do; answers to nothing.
 	Altered               int64 `json:"altered"`
 	RepeatedApplicationID int64 `json:"repeated_application_id"` // applications whose id another before them in their partition has
 	APIOnly               int64 `json:"api_only"`                // predictions that answer no record: POST /predict
 	Replayed              int64 `json:"replayed"`                // applications that were dead letters before
-	// Offsets that cannot be judged: retention has removed the application, or the
-	// beginning of the log in which its answer would stand.
+	// Offsets that the group had committed and that cannot be judged: retention has
+	// removed the application, or the beginning of the log in which its answer would
+	// stand.
 	Unjudgeable int64 `json:"unjudgeable"`
 	// Predictions whose model, route, policy or engine is not known here. They are
 	// compared with what was applied for, not computed again.
 	Unreproducible int64     `json:"unreproducible"`
-	Pending        int64     `json:"pending"` // offsets that the group had not committed: not judged
+	Pending        int64     `json:"pending"` // offsets of the log that the group had not committed: not judged
 	Examples       []Example `json:"examples"`
 }
 

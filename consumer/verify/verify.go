@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -134,15 +135,34 @@ func (r *run) fixInput(ctx context.Context) error {
 		if o.At > end {
 			return fmt.Errorf("group %s has committed offset %d of %s/%d, which ends at %d: the topic was made anew, or lost records", r.Group, o.At, topic, partition, end)
 		}
-		r.report.Pending += end - o.At
-		// What was committed and what was not are gone alike.
-		r.report.Unjudgeable += start.Offset
+		r.report.Pending += max(0, end-max(o.At, start.Offset))
+		r.report.Unjudgeable += min(start.Offset, o.At)
+		if since[topic][partition].Offset <= start.Offset {
+			r.gone(partition, o.At, start.Offset)
+		}
 		r.source[partition] = newLedger(max(start.Offset, since[topic][partition].Offset), o.At)
 	}
 	if !found {
 		return fmt.Errorf("group %s has no committed offsets on %s: nothing to judge", r.Group, topic)
 	}
 	return nil
+}
+
+// gone counts the offsets between what the group had committed and where the log
+// begins: no answer to them was ever committed, and none will be, for the
+// applications are not there any more. What was no application among them, such as
+// the end of a transaction, cannot be told apart now.
+func (r *run) gone(partition int32, committed, start int64) {
+	n := start - committed
+	if n <= 0 {
+		return
+	}
+	r.report.Lost += n
+	why := "left the log before it was answered"
+	if n > 1 {
+		why += ", with every offset up to " + strconv.FormatInt(start-1, 10)
+	}
+	r.report.example(Lost, schemas.Source{Topic: r.Topics.Applications, Partition: partition, Offset: committed}, why)
 }
 
 // fixOutput takes the ends of predictions and dead letters as they are now that

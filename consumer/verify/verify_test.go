@@ -441,6 +441,45 @@ func TestWhatRetentionRemovedIsUnjudgeable(t *testing.T) {
 	require.Equal(t, Report{Applications: 350, Predictions: 315, DeadLetters: 35, Unjudgeable: 250}, counts(w.judge()))
 }
 
+// What the log lost before the group had answered it is lost, and nothing else is
+// said of it: not that it waits, not that it may have been answered.
+func TestWhatLeftTheLogUnansweredIsLost(t *testing.T) {
+	w := newWorld(t)
+	w.scored(600, same)
+	w.commit(100) // at 100 of 200 in each partition
+	w.remove(w.config.Topics.Applications, map[int32]int64{0: 130, 1: 200, 2: 60})
+	report := w.judge()
+	require.Equal(t, Report{
+		Applications: 40, Predictions: 36, DeadLetters: 4, // of partition 2, 60 … 99
+		Lost: 30 + 100, Unjudgeable: 100 + 100 + 60, Pending: 70 + 0 + 100,
+	}, counts(report))
+	require.True(t, report.Failed())
+	require.ElementsMatch(t, []Example{
+		{Lost, w.config.Topics.Applications, 0, 100, "left the log before it was answered, with every offset up to 129"},
+		{Lost, w.config.Topics.Applications, 1, 100, "left the log before it was answered, with every offset up to 199"},
+	}, report.Examples)
+	var text bytes.Buffer
+	require.NoError(t, report.Print(&text))
+	require.Contains(t, text.String(), "FAILED")
+
+	w.commit(70) // at 130 in each
+	w.remove(w.config.Topics.Applications, map[int32]int64{2: 131})
+	report = w.judge()
+	require.Equal(t, int64(1+70), report.Lost)
+	require.Contains(t, report.Examples, Example{Lost, w.config.Topics.Applications, 2, 130, "left the log before it was answered"})
+}
+
+func TestWhatLeftTheLogBeforeFromIsNotJudged(t *testing.T) {
+	w := newWorld(t)
+	w.scored(600, same)
+	w.commit(100)
+	w.remove(w.config.Topics.Applications, map[int32]int64{0: 130})
+	written := time.Now().UnixMilli() // they were appended in this millisecond at the latest
+	require.Eventually(t, func() bool { return time.Now().UnixMilli() > written }, time.Minute, time.Millisecond)
+	w.config.From = time.Now()
+	require.Equal(t, Report{Unjudgeable: 100, Pending: 70 + 100 + 100}, counts(w.judge()))
+}
+
 func TestAnAnswerThatRetentionRemovedIsNotLost(t *testing.T) {
 	w := newWorld(t)
 	lost := 570 // partition 0, long after what is removed

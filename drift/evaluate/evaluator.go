@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// Group is the consumer group whose members take turns: of the single partition
-	// of panes there is one owner.
-	Group = "drift-evaluator"
-
 	fetchWait  = 500 * time.Millisecond
 	firstPause = 100 * time.Millisecond
 	maxPause   = 5 * time.Second
 	// maxPoll is how many panes are folded before the clock is looked at.
 	maxPoll = 2000
 )
+
+// Group is the consumer group whose members take turns: of the single partition of
+// panes there is one owner. Each prefix on a cluster has its own.
+func Group(prefix string) string { return prefix + "-drift-evaluator" }
 
 // Defaults of Config.
 const (
@@ -178,4 +178,4 @@ func isPermanent(err error) bool {
 	return missing || denied || kafka.Refused(err)
 }
 
-func (e *Evaluator) transactionalID() string { return e.config.Kafka.Prefix + "-" + Group }
+func (e *Evaluator) transactionalID() string { return Group(e.config.Kafka.Prefix) }

@@ -52,14 +52,16 @@ func newWorld(t *testing.T) *world {
 }
 
 // write puts panes on their topic, all in one transaction.
-func (w *world) write(panes ...*drift.Pane) {
+func (w *world) write(panes ...*drift.Pane) { w.transaction(kgo.TryCommit, panes...) }
+
+func (w *world) transaction(end kgo.TransactionEndTry, panes ...*drift.Pane) {
 	require.NoError(w.t, w.client.BeginTransaction())
 	for _, p := range panes {
 		value, err := drift.AppendPane(nil, p)
 		require.NoError(w.t, err)
 		require.NoError(w.t, w.client.ProduceSync(w.t.Context(), &kgo.Record{Topic: w.topics.DriftPanes, Value: value}).FirstErr())
 	}
-	require.NoError(w.t, w.client.EndTransaction(w.t.Context(), kgo.TryCommit))
+	require.NoError(w.t, w.client.EndTransaction(w.t.Context(), end))
 }
 
 func (w *world) evaluator(change ...func(*Config)) *Evaluator {
@@ -158,7 +160,7 @@ func TestStatusAndAlertsComeFromPanes(t *testing.T) {
 	require.Equal(t, whole, heard.told())
 	require.Len(t, s.Windows, 4)
 	require.Equal(t, shippedChampion(t).Digest, s.Reference.Digest)
-	committed, err := kadm.NewClient(w.client).FetchOffsetsForTopics(t.Context(), Group, w.topics.DriftPanes)
+	committed, err := kadm.NewClient(w.client).FetchOffsetsForTopics(t.Context(), Group(w.config.Prefix), w.topics.DriftPanes)
 	require.NoError(t, err)
 	require.Positive(t, committed[w.topics.DriftPanes][0].At)
 }
@@ -201,7 +203,7 @@ func TestNoAlertIsToldTwiceOrForgottenWhenEvaluatorsDie(t *testing.T) {
 		if rng.IntN(2) == 0 { // or in the middle of what was just written
 			w.evaluated(written)
 		}
-		usurper, err := kgo.NewClient(append(w.config.Options(), kgo.TransactionalID("t-"+Group))...)
+		usurper, err := kgo.NewClient(append(w.config.Options(), kgo.TransactionalID(Group("t")))...)
 		require.NoError(t, err)
 		_, _, err = usurper.ProducerID(t.Context())
 		require.NoError(t, err)
@@ -277,6 +279,53 @@ func TestAFailedTransactionIsWrittenAgain(t *testing.T) {
 	require.NoError(t, stop())
 	require.Equal(t, whole, w.told())
 	require.Positive(t, refused.Load())
+}
+
+// An aggregator that aborts counts the same decisions again: what it took back must
+// not be counted beside them.
+func TestPanesThatWereAbortedAreNotFolded(t *testing.T) {
+	w := newWorld(t)
+	panes := story(t, 34)[:20]
+	_, decisions := alone(t, panes)
+	w.transaction(kgo.TryAbort, panes[:10]...)
+	stop := run(w.evaluator())
+	w.write(panes[:10]...)
+	w.transaction(kgo.TryAbort, panes[10:]...)
+	w.write(panes[10:]...)
+	w.evaluated(decisions)
+	require.NoError(t, stop())
+}
+
+// What an evaluator asks of the brokers: that it is given up after 10 s of silence,
+// and that a transaction of its is aborted before.
+func TestATransactionEndsBeforeTheEvaluatorsSession(t *testing.T) {
+	w := newWorld(t)
+	var session, rebalance, transaction atomic.Int64
+	w.broker.Cluster().ControlKey(int16(kmsg.JoinGroup), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		join := request.(*kmsg.JoinGroupRequest)
+		session.Store(int64(join.SessionTimeoutMillis))
+		rebalance.Store(int64(join.RebalanceTimeoutMillis))
+		return nil, nil, false
+	})
+	e := w.evaluator()
+	w.broker.Cluster().ControlKey(int16(kmsg.InitProducerID), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		if init := request.(*kmsg.InitProducerIDRequest); init.TransactionalID != nil && *init.TransactionalID == e.transactionalID() {
+			transaction.Store(int64(init.TransactionTimeoutMillis))
+		}
+		return nil, nil, false
+	})
+	stop := run(e)
+	panes := story(t, 34)[:20]
+	_, decisions := alone(t, panes)
+	w.write(panes...)
+	w.evaluated(decisions)
+	require.NoError(t, stop())
+	require.EqualValues(t, 10_000, session.Load())
+	require.EqualValues(t, 10_000, rebalance.Load())
+	require.EqualValues(t, 8_000, transaction.Load())
+	require.Less(t, transaction.Load(), session.Load())
 }
 
 func TestOneWorksAndTheOtherTakesOver(t *testing.T) {

@@ -42,7 +42,7 @@ func (e *Evaluator) open(ctx context.Context) (*session, error) {
 	}
 	group, err := kgo.NewGroupTransactSession(append(e.config.Kafka.Options(),
 		kgo.WithContext(ctx),
-		kgo.ConsumerGroup(Group),
+		kgo.ConsumerGroup(Group(e.config.Kafka.Prefix)),
 		kgo.ConsumeTopics(e.config.Topics.DriftPanes),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // without the last one's marker the end is never reached
@@ -129,7 +129,7 @@ func (e *Evaluator) work(ctx context.Context) (worked bool, err error) {
 		cut()
 		return false, err
 	}
-	defer member.Leave(s.group, cut, e.config.Log.With("group", Group))
+	defer member.Leave(s.group, cut, e.config.Log.With("group", Group(e.config.Kafka.Prefix)))
 	defer e.metrics.forget()
 	due := time.Now()
 	for {
@@ -177,7 +177,7 @@ func (s *session) tick(ctx context.Context, t *tenure) error {
 	switch {
 	case t == nil:
 		if _, generation := s.group.Client().GroupMetadata(); generation < 0 {
-			e.note(fmt.Errorf("not a member of group %s yet", Group))
+			e.note(fmt.Errorf("not a member of group %s yet", Group(e.config.Kafka.Prefix)))
 		} else {
 			e.note(nil) // it waits for the one that works
 		}

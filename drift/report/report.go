@@ -13,6 +13,7 @@ import (
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // Edges are where a distribution's bins begin, by feature and "score" for the
@@ -35,7 +36,7 @@ type Writer struct {
 // NewWriter reads the page's template.
 func NewWriter() (*Writer, error) {
 	page, err := template.New("report").Funcs(template.FuncMap{
-		"count": count, "percent": percent, "figure": figure, "chance": chance, "moment": moment, "mark": mark, "meaning": meaning,
+		"count": count, "percent": percent, "figure": figure, "chance": chance, "moment": moment, "mark": mark, "meaning": meaning, "remark": schemas.AlertRemark,
 	}).Parse(pageHTML)
 	return &Writer{page}, err
 }

@@ -170,6 +170,29 @@ func TestFeaturesStandBySeverity(t *testing.T) {
 	require.Equal(t, "pay_3", first)
 }
 
+// Of rows of the same state, evidence that chance alone makes does not put one above
+// another.
+func TestEvidenceBelowWatchOrdersNothing(t *testing.T) {
+	s := whole()
+	w := &s.Windows[1]
+	w.Features[0] = moved("limit_bal", drift.Quiet, 0.02)
+	w.Features[5], w.Features[21] = moved("pay_0", drift.Quiet, 0.948), moved("pay_amt5", drift.Quiet, 0.004)
+	w.Features[5].Threshold, w.Features[5].Evidence = 8, 0.1
+	w.Features[21].Threshold, w.Features[21].Evidence = 8, 3.9
+	v := newWindow(w, nil, true)
+	require.Equal(t, "pay_0", v.Features[0].Feature)
+	w.Features[21].Evidence, w.Features[21].State = 4.1, drift.Watch
+	w.Features[5].Evidence, w.Features[5].State = 4.05, drift.Watch
+	v = newWindow(w, nil, true)
+	require.Equal(t, []string{"pay_amt5", "pay_0"}, []string{v.Features[0].Feature, v.Features[1].Feature}, "what counts comes before PSI")
+}
+
+func TestNothingCountedIsNotCalledNothingDecided(t *testing.T) {
+	s := whole()
+	s.Alerts[0].Alert.Alert = "no-decisions"
+	require.Regexp(t, `no-decisions <small>nothing was counted</small>`, page(t, s, nil))
+}
+
 func TestTextIsEscaped(t *testing.T) {
 	s := whole()
 	const evil = `"><script>alert(1)</script><b title='`

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/sequential"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -120,8 +121,9 @@ func lookFirst(windows []drift.WindowStatus) int {
 	return best
 }
 
-// bySeverity puts the worst first: by state, then by how close the evidence came
-// to the threshold, then by PSI.
+// bySeverity puts the worst first: by state, then by how close the evidence came to
+// the threshold, then by PSI. Evidence below what is worth a look orders nothing:
+// chance alone makes some.
 func bySeverity(a, b *drift.FeatureStatus) int {
 	return cmp.Or(
 		cmp.Compare(severity(b.State), severity(a.State)),
@@ -131,7 +133,7 @@ func bySeverity(a, b *drift.FeatureStatus) int {
 }
 
 func nearness(f *drift.FeatureStatus) float64 {
-	if f.Threshold > 0 {
+	if f.Threshold > 0 && f.Evidence >= sequential.Watch {
 		return f.Evidence / f.Threshold
 	}
 	return 0

@@ -103,6 +103,9 @@ func (r *reading) count(ctx context.Context, rest map[int32][]kafka.Span) error 
 	pane := &drift.Pane{Topic: r.Topics.Predictions, Bucket: first, Width: int64(last-first)/1e6 + 1}
 	counter.Fill(pane)
 	r.tally.Add(pane, r.Champion)
+	if r.first == 0 || first < r.first {
+		r.first = first
+	}
 	r.last = max(r.last, last)
 	return nil
 }

@@ -27,7 +27,7 @@ type Config struct {
 	Kafka    kafka.Config
 	Topics   schemas.Topics
 	Codec    *wire.Codec // nil: JSON only
-	From, To time.Time   // decided at From or later, and before To
+	From, To time.Time   // decided at From or later, and before To; From zero: from the first decision on
 	Champion *evaluate.Champion
 	Source   string
 	Now      time.Time
@@ -35,7 +35,7 @@ type Config struct {
 
 // Counted says where the figures come from.
 type Counted struct {
-	From, To    time.Time `json:"-"`           // the stretch; whole buckets where panes were counted
+	From, To    time.Time `json:"-"`           // the stretch; whole buckets where panes were counted. From is zero where it was asked for and nothing was decided
 	Panes       int64     `json:"panes"`       // that were added up
 	FromPanes   int64     `json:"from_panes"`  // decisions in them
 	Predictions int64     `json:"predictions"` // decisions counted from predictions
@@ -60,6 +60,9 @@ func Evaluate(ctx context.Context, c Config) (*drift.Status, *Counted, error) {
 	if err := r.count(ctx, uncovered(r.predictions, covered)); err != nil {
 		return nil, nil, err
 	}
+	if r.From.IsZero() && r.tally.Decisions > 0 {
+		r.counted.From = r.first.Time()
+	}
 	return r.status(), r.counted, nil
 }
 
@@ -71,7 +74,7 @@ type reading struct {
 	paneSpan    kafka.Span
 	panes       *paneSum
 	tally       *evaluate.Tally
-	last        schemas.Timestamp // decision seen; of panes, the bucket's start
+	first, last schemas.Timestamp // decisions seen; of panes, the bucket's start
 }
 
 // takePanes takes over what the panes hold, unless they do not serve, and returns
@@ -80,7 +83,7 @@ func (r *reading) takePanes() (covered map[int32]kafka.Span) {
 	if r.counted.Why = r.panes.unfit(); r.counted.Why != "" {
 		return nil
 	}
-	r.tally, r.last = r.panes.tally, r.panes.last
+	r.tally, r.first, r.last = r.panes.tally, r.panes.tally.From, r.panes.last
 	r.counted.Panes, r.counted.FromPanes = r.panes.added, r.panes.tally.Decisions
 	// A pane is in the stretch as a whole: so are decisions that are counted beside.
 	bucket := time.Duration(r.panes.width) * time.Second

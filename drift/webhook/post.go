@@ -68,6 +68,9 @@ func newPostable(a *schemas.Alert, began schemas.Timestamp, system string, now t
 
 func summary(a *schemas.Alert) string {
 	text := fmt.Sprintf("%s is %s: %s %s, threshold %s, over %s (%d decisions)", a.Alert, a.State, a.Statistic, number(a.Value), number(a.Threshold), a.Window.Name, a.Window.Decisions)
+	if remark := schemas.AlertRemark(a.Alert); remark != "" && a.State == schemas.AlertFiring {
+		text += "; " + remark
+	}
 	if c := contributors(a.Contributors); c != "" {
 		text += "; moved: " + c
 	}

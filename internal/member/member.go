@@ -184,9 +184,10 @@ func (m *Member) leave(sess *kgo.GroupTransactSession, cut context.CancelFunc) {
 }
 
 // Leave hands the partitions to the other members, which would otherwise wait
-// for the session's timeout, and closes the client. In the middle of a rebalance
-// both would wait for its slowest member: after a while the client's requests are
-// cut short.
+// for the session's timeout, and closes the client. Closing alone would leave the
+// group too. But in the middle of a rebalance it waits for the slowest member, and a
+// process that stops would be killed waiting: leaving first, for so long and no
+// longer, is what bounds it. After that the client's requests are cut short.
 func Leave(sess *kgo.GroupTransactSession, cut context.CancelFunc, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
+
+	"github.com/creditstream/creditstream/internal/certs"
 )
 
 const (
@@ -27,6 +29,7 @@ type Config struct {
 	URL      string // http:// or https://, host, port and path
 	User     string // empty: nobody in particular
 	Password string
+	TLS      *certs.Client // how https is spoken; nil: with the system's authorities
 }
 
 // Client asks one registry. Nothing is kept: each call is a request.
@@ -49,10 +52,13 @@ func New(c Config) (*Client, error) {
 		return nil, errors.New("there is a password for the schema registry and no user: set --schema-registry-user")
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if c.TLS != nil {
+		transport.DialTLSContext, transport.TLSClientConfig = c.TLS.Dial, c.TLS.HTTP() // the latter through a proxy
+	}
 	opts := []sr.ClientOpt{
 		sr.URLs(strings.TrimRight(c.URL, "/")),
 		sr.UserAgent("creditstream"),
-		sr.HTTPClient(&http.Client{Timeout: requestTime, Transport: bounded{transport}}),
+		sr.HTTPClient(&http.Client{Timeout: requestTime, Transport: bounded{transport}, CheckRedirect: encrypted}),
 	}
 	if c.User != "" {
 		opts = append(opts, sr.BasicAuth(c.User, c.Password))
@@ -62,6 +68,18 @@ func New(c Config) (*Client, error) {
 		return nil, fmt.Errorf("--schema-registry %s: %w", c.URL, err)
 	}
 	return &Client{c.URL, client}, nil
+}
+
+// encrypted refuses to be sent on from https to http: the password would go along.
+func encrypted(next *http.Request, before []*http.Request) error {
+	const most = 10 // as http.Client has it by default
+	switch {
+	case before[0].URL.Scheme == "https" && next.URL.Scheme != "https":
+		return fmt.Errorf("it redirects to %s, which is not encrypted", next.URL.Redacted())
+	case len(before) >= most:
+		return fmt.Errorf("it redirects more than %d times", most)
+	}
+	return nil
 }
 
 // bounded cuts answers short that are too large to be a registry's: the client

@@ -2,13 +2,22 @@ package registry
 
 import (
 	"context"
+	"encoding/pem"
+	"io"
+	"log"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
+
+	"github.com/creditstream/creditstream/internal/certs"
 )
 
 const text = `{"type":"record","name":"R","fields":[]}`
@@ -134,4 +143,46 @@ func TestTheURLIsChecked(t *testing.T) {
 	f(Config{URL: "http://u:secret@host:8081"}, "--schema-registry-user")
 	f(Config{URL: "http://u:secret@ho st"}, "expected http://HOST:PORT")
 	f(Config{URL: "http://host:8081", Password: "secret"}, "--schema-registry-user")
+}
+
+// A registry over TLS is asked with the authorities of a file, and a password does
+// not follow where it sends on to plain HTTP.
+func TestARegistryOverTLS(t *testing.T) {
+	plain := 0
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { plain++ }))
+	t.Cleanup(elsewhere.Close)
+	asked := 0
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		require.Equal(t, "ann:secret", user+":"+password)
+		if asked++; asked > 1 {
+			http.Redirect(w, r, elsewhere.URL, http.StatusFound)
+			return
+		}
+		_, err := w.Write([]byte(`{"schema":"{}"}`))
+		require.NoError(t, err)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(server.Close)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	trusting, err := certs.NewClient(certs.Files{Flags: "--schema-registry", CA: file}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+
+	strange, err := New(Config{URL: server.URL, User: "ann", Password: "secret"})
+	require.NoError(t, err)
+	_, _, err = strange.Schema(t.Context(), 1)
+	require.ErrorContains(t, err, "unknown authority")
+	require.Zero(t, asked)
+
+	c, err := New(Config{URL: server.URL, User: "ann", Password: "secret", TLS: trusting})
+	require.NoError(t, err)
+	text, known, err := c.Schema(t.Context(), 1)
+	require.NoError(t, err)
+	require.True(t, known)
+	require.Equal(t, "{}", text)
+
+	_, _, err = c.Schema(t.Context(), 2)
+	require.ErrorContains(t, err, "which is not encrypted")
+	require.Zero(t, plain)
 }

@@ -20,6 +20,7 @@ type Version struct {
 	Digest   string
 	Bundle   []byte
 	Released time.Time // when the log took it
+	Ungated  string    // why it may serve though it has been through no gate, where somebody said so
 }
 
 // Revision is a route record; its number is its offset.
@@ -113,7 +114,13 @@ func (h *History) addBundle(rec *kgo.Record) (changed bool, problem string) {
 		}
 		return false, ""
 	}
-	h.versions = append(h.versions, Version{version, digest, bytes.Clone(rec.Value), rec.Timestamp})
+	one := Version{Version: version, Digest: digest, Bundle: bytes.Clone(rec.Value), Released: rec.Timestamp}
+	for _, header := range rec.Headers {
+		if header.Key == schemas.HeaderUngated {
+			one.Ungated = string(header.Value)
+		}
+	}
+	h.versions = append(h.versions, one)
 	return true, ""
 }
 

@@ -93,7 +93,7 @@ func version(t testing.TB, v string) []byte {
 }
 
 func (w *world) release(v string) {
-	_, err := Release(w.t.Context(), w.config, w.topics, version(w.t, v), model.EngineAuto)
+	_, err := Release(w.t.Context(), w.config, w.topics, version(w.t, v), model.EngineAuto, "a test")
 	require.NoError(w.t, err)
 }
 
@@ -157,10 +157,10 @@ func TestAReleasedVersionNeverChanges(t *testing.T) {
 	w := newWorld(t)
 	w.createTopics()
 	first := version(t, "v1")
-	r, err := Release(t.Context(), w.config, w.topics, first, model.EngineAuto)
+	r, err := Release(t.Context(), w.config, w.topics, first, model.EngineAuto, "a test")
 	require.NoError(t, err)
 	require.False(t, r.Existed)
-	r, err = Release(t.Context(), w.config, w.topics, first, model.EngineAuto)
+	r, err = Release(t.Context(), w.config, w.topics, first, model.EngineAuto, "a test")
 	require.NoError(t, err)
 	require.True(t, r.Existed)
 
@@ -170,7 +170,7 @@ func TestAReleasedVersionNeverChanges(t *testing.T) {
 	counter.Add(&schemas.Features{}, 3)
 	other, err := model.WithReference(shipped.Bundle, "v1", counter.Reference())
 	require.NoError(t, err)
-	_, err = Release(t.Context(), w.config, w.topics, other, model.EngineAuto)
+	_, err = Release(t.Context(), w.config, w.topics, other, model.EngineAuto, "a test")
 	require.ErrorContains(t, err, "released already with other bytes")
 	require.ErrorContains(t, err, model.Digest(first))
 	require.ErrorContains(t, err, model.Digest(other))
@@ -195,7 +195,7 @@ func TestReleaseRefusesWhatDoesNotOpen(t *testing.T) {
 		"not a model bundle": []byte("zip"),
 		"at most":            make([]byte, model.MaxBundle+1),
 	} {
-		_, err := Release(t.Context(), w.config, w.topics, bundle, model.EngineAuto)
+		_, err := Release(t.Context(), w.config, w.topics, bundle, model.EngineAuto, "a test")
 		require.ErrorContains(t, err, name)
 	}
 	h, err := ReadAll(t.Context(), w.config, w.topics)
@@ -233,7 +233,7 @@ func TestTwoReleasesOfOneVersionAtOnce(t *testing.T) {
 		b, err := model.WithReference(shipped.Bundle, "v1", counter.Reference())
 		require.NoError(t, err)
 		go func() {
-			_, err := Release(context.Background(), w.config, w.topics, b, model.EngineAuto)
+			_, err := Release(context.Background(), w.config, w.topics, b, model.EngineAuto, "a test")
 			errs <- err
 		}()
 	}
@@ -246,6 +246,7 @@ func TestTwoReleasesOfOneVersionAtOnce(t *testing.T) {
 	h, err := ReadAll(t.Context(), w.config, w.topics)
 	require.NoError(t, err)
 	require.Len(t, h.Versions(), 1)
+	require.Equal(t, "a test", h.Versions()[0].Ungated)
 }
 
 func TestARouteNeedsTheCurrentRevision(t *testing.T) {
@@ -274,14 +275,16 @@ func TestARouteNeedsTheCurrentRevision(t *testing.T) {
 	refused("canary share 0", func(r *RouteRequest) { r.Canary = "v2" })
 	refused("canary v1 is the champion", func(r *RouteRequest) { r.Canary, r.CanaryShare = "v1", 1 })
 	refused("shadow v1 is the champion", func(r *RouteRequest) { r.Shadow = "v1" })
+	refused("shadow v2 is the canary itself", func(r *RouteRequest) { r.Canary, r.CanaryShare, r.Shadow = "v2", 1000, "v2" })
 	refused("threshold is required", func(r *RouteRequest) { r.Policy = "{}" })
 	w.put("bad", []byte("not a bundle"))
 	refused("model bad is refused", func(r *RouteRequest) { r.Champion = "bad" })
 	w.put("v3", version(t, "v4"))
 	refused("it stands under v3, its manifest says v4", func(r *RouteRequest) { r.Champion = "v3" })
 
+	w.release("v5")
 	second := w.route(first, func(r *RouteRequest) {
-		r.Champion, r.Canary, r.CanaryShare, r.Shadow = "v1", "v2", 1234, "v2"
+		r.Champion, r.Canary, r.CanaryShare, r.Shadow = "v1", "v2", 1234, "v5"
 	})
 	require.Greater(t, second, first)
 	h, err := ReadAll(t.Context(), w.config, w.topics)
@@ -399,13 +402,15 @@ func TestFollowerTakesUpRoutesAsTheyCome(t *testing.T) {
 	require.NoError(t, old.Champion.Evaluate(rows, out))
 	before := out[0]
 
+	w.release("v3")
 	second := w.route(first, func(r *RouteRequest) {
-		r.Champion, r.Canary, r.CanaryShare, r.Shadow, r.Policy = "v2", "v1", 1000, "v1", otherPolicy
+		r.Champion, r.Canary, r.CanaryShare, r.Shadow, r.Policy = "v2", "v1", 1000, "v3", otherPolicy
 	})
 	w.serves(f, second, "v2")
 	live := f.Live()
 	require.Equal(t, uint64(1000), live.CanaryShare)
-	require.Same(t, live.Canary, live.Shadow)
+	require.Same(t, old.Champion, live.Canary, "it is open already")
+	require.Equal(t, "v3", live.Shadow.Version)
 	require.Equal(t, 0.4, live.Policy.Threshold)
 	// The old set is in use still: it is what it was.
 	require.Equal(t, "v1", old.Champion.Version)
@@ -413,7 +418,7 @@ func TestFollowerTakesUpRoutesAsTheyCome(t *testing.T) {
 	require.NoError(t, old.Champion.Evaluate(rows, out))
 	require.Equal(t, before, out[0])
 	require.NoError(t, f.Pending())
-	require.Equal(t, Status{Revision: second, Newest: second, Versions: []string{"v1", "v2"}}, f.Status())
+	require.Equal(t, Status{Revision: second, Newest: second, Versions: []string{"v1", "v2", "v3"}}, f.Status())
 	families, err := testutil.GatherAndCount(reg, "creditstream_models_serving")
 	require.NoError(t, err)
 	require.Equal(t, 3, families)

@@ -28,23 +28,30 @@ const routeTimeout = 10 * time.Second
 type Released struct {
 	Model   *model.Model
 	Existed bool // the same bytes stood there already; nothing was written
+	Gates   model.Gates
+	Ungated string // why what has been through no gate may serve, as the record says
 }
 
 // Release writes a bundle to the models topic under its version, after opening
-// it on the engine. Other bytes under a version that exists are refused; the same
-// bytes are there already.
-func Release(ctx context.Context, c kafka.Config, topics schemas.Topics, bundle []byte, engine string) (*Released, error) {
+// it on the engine and asking its gates. ungated is why one that has been through
+// none may serve, "" otherwise; the record keeps it. Other bytes under a version that
+// exists are refused; the same bytes are there already.
+func Release(ctx context.Context, c kafka.Config, topics schemas.Topics, bundle []byte, engine, ungated string) (*Released, error) {
 	m, err := model.Parse(bundle, engine)
 	if err != nil {
 		return nil, err
 	}
-	out := &Released{Model: m}
+	gates, err := admit(m, ungated)
+	if err != nil {
+		return nil, err
+	}
+	out := &Released{Model: m, Gates: gates, Ungated: ungated}
 	h, err := ReadAll(ctx, c, topics)
 	if err != nil {
 		return nil, err
 	}
 	if have, ok := h.Version(m.Version); ok {
-		out.Existed = true
+		out.Existed, out.Ungated = true, have.Ungated
 		return out, sameBytes(have, m)
 	}
 	// Idempotent and outside a transaction: what is compacted here must end in a
@@ -54,14 +61,17 @@ func Release(ctx context.Context, c kafka.Config, topics schemas.Topics, bundle 
 		return nil, err
 	}
 	defer client.Close()
-	write := func(value []byte) error {
-		err := client.ProduceSync(ctx, &kgo.Record{Topic: topics.Models, Key: []byte(m.Version), Value: value}).FirstErr()
-		if err != nil {
+	write := func(value []byte, ungated string) error {
+		record := &kgo.Record{Topic: topics.Models, Key: []byte(m.Version), Value: value}
+		if ungated != "" {
+			record.Headers = []kgo.RecordHeader{{Key: schemas.HeaderUngated, Value: []byte(ungated)}}
+		}
+		if err := client.ProduceSync(ctx, record).FirstErr(); err != nil {
 			return fmt.Errorf("writing model %s to %s: %w", m.Version, topics.Models, err)
 		}
 		return nil
 	}
-	if err := write(bundle); err != nil {
+	if err := write(bundle, ungated); err != nil {
 		return nil, err
 	}
 	// Another release of this version may have come between: the first one counts.
@@ -74,7 +84,7 @@ func Release(ctx context.Context, c kafka.Config, topics schemas.Topics, bundle 
 	}
 	if err := sameBytes(have, m); err != nil {
 		// Compaction keeps the last record: let that be the first one's bytes.
-		if repair := write(have.Bundle); repair != nil {
+		if repair := write(have.Bundle, have.Ungated); repair != nil {
 			return nil, fmt.Errorf("%w; release the first one's bytes again, compaction would lose them: %w", err, repair)
 		}
 		return nil, err
@@ -124,6 +134,9 @@ func (r *RouteRequest) route() (schemas.Route, error) {
 	if r.Shadow != "" {
 		if r.Shadow == r.Champion {
 			return route, fmt.Errorf("shadow %s is the champion itself", r.Shadow)
+		}
+		if r.Shadow == r.Canary {
+			return route, fmt.Errorf("shadow %s is the canary itself: expected another version, or none", r.Shadow)
 		}
 		route.Shadow = &r.Shadow
 	}

@@ -123,9 +123,12 @@ def _drift(arguments: argparse.Namespace) -> int:
     told = "not judged: too few outcomes are known"
     if concept is not None:
         told = "yes" if concept["drifted"] else "no"
+    missing = ""
+    if data["missing_columns"]:
+        missing = f", missing values: {', '.join(data['missing_columns'])}"
     print(
         f"{arguments.out}: data drift {'yes' if data['drifted'] else 'no'} "
-        f"({data['drifted_columns']} of {len(data['columns'])} columns), concept drift {told}"
+        f"({data['drifted_columns']} of {len(data['columns'])} columns{missing}), concept drift {told}"
     )
     return 0
 

@@ -362,11 +362,15 @@ def stamp(candidate: Bundle, gates: list[Gate], force: str | None) -> bytes:
 
 
 def releasable(candidate: Bundle) -> str | None:
-    """Say why a bundle may not be released, None where it may."""
+    """Say why a bundle may not be released, None where it may.
+
+    As `creditstream model release` does: a gate is overruled by being named beside a reason.
+    """
     gates = candidate.manifest["metrics"].get("gates")
     if not gates:
         return f"model {candidate.version} has been through no gate: run `python -m credit_retrain gate`"
     failed = [gate["name"] for gate in gates if not gate["passed"]]
-    if failed and not candidate.manifest.get("forced"):
+    forced = candidate.manifest.get("forced") or {}
+    if failed and not (forced.get("why", "").strip() and set(failed) <= set(forced.get("gates") or [])):
         return f"model {candidate.version} failed at {', '.join(failed)}, and nobody has said why it may pass"
     return None

@@ -49,6 +49,7 @@ def column(status, name):
 def test_the_same_population_is_quiet(tables):
     status, pages = drift.check(*tables)
     assert not status["data_drift"]["drifted"]
+    assert status["data_drift"]["missing_columns"] == []
     assert status["data_drift"]["drifted_columns"] == 0
     assert len(status["data_drift"]["columns"]) == len(NAMES) + 1
     assert not status["concept_drift"]["drifted"]
@@ -64,6 +65,42 @@ def test_a_population_in_trouble_is_seen(trouble):
     assert 0.05 < column(status, "limit_bal")["missing_current"] < 0.15
     assert status["concept_drift"]["drifted"]
     assert status["concept_drift"]["current"]["default_rate"] > 0.4
+
+
+def test_a_column_that_is_not_handed_in_any_more_is_drift(tables):
+    """Of what is left of pay_0 every value is as before: only the share of missing ones tells."""
+    frame = tables[1].frame.copy()
+    frame.iloc[::2, frame.columns.get_loc("pay_0")] = np.nan
+    data = drift.check(tables[0], drift.Table(frame))[0]["data_drift"]
+    assert data["drifted"]
+    assert data["missing_columns"] == ["pay_0"]
+    assert data["drifted_columns"] == 1
+    found = next(c for c in data["columns"] if c["column"] == "pay_0")
+    assert found["score"] < found["threshold"]
+    assert found["drifted"]
+    assert found["missing_drifted"]
+    assert found["missing_current"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "want"),
+    [
+        ((0, 20000), (1, 50), False),  # 2 %, and one row is chance
+        ((0, 20000), (5, 50), True),
+        ((0, 20000), (90, 10000), False),  # certain, and below the floor
+        ((0, 20000), (110, 10000), True),
+        ((2000, 20000), (1000, 10000), False),
+        ((2000, 20000), (0, 10000), True),  # that values came back is a change of the feed, too
+        ((0, 20000), (0, 10000), False),
+        ((20000, 20000), (10000, 10000), False),
+    ],
+)
+def test_missing_shares_are_compared(before, now, want):
+    def values(missing, rows):
+        return pd.Series([np.nan] * missing + [1.0] * (rows - missing))
+
+    found = drift.missing_drift(values(*before), values(*now), 0.01 / 24)
+    assert found["missing_drifted"] is want
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -249,6 +250,31 @@ def test_verdicts_are_recorded_and_decide_about_the_release(fitted, candidate, t
     assert gates.releasable(passed) is None
     assert passed.manifest["forced"] is None, "nothing was overruled"
     assert passed.files["model.onnx"] == candidate.files["model.onnx"]
+    fewer = [replace(v, passed=v.name != "native engine") for v in verdicts]
+    half = Bundle(gates.stamp(candidate, fewer, "the binary is built elsewhere"))
+    half.manifest["metrics"]["gates"] = gates.record(verdicts)
+    assert "failed at native engine, golden rows" in gates.releasable(half), "only one of them is overruled"
+
+
+def test_the_binary_asks_for_the_same_verdicts(fitted, candidate, binary, tmp_path):
+    verdicts = gates.judge(case(fitted, candidate), tmp_path)  # no binary: two fail
+
+    def release(content, *flags):
+        file = tmp_path / "asked.bundle"
+        file.write_bytes(content)
+        # Nobody listens there: what is refused is refused before anything is asked for.
+        binary.run(["model", "release", str(file), "--brokers", "127.0.0.1:1", *flags])
+
+    for flags in ((), ("--ungated", "in a hurry")):
+        with pytest.raises(NativeError, match=r"golden rows: figure none, limit 1e-06 \(no creditstream"):
+            release(gates.stamp(candidate, verdicts, None), *flags)
+    with pytest.raises(NativeError, match="has been through no gate"):
+        release(candidate.content)
+    sound = gates.stamp(candidate, [v for v in verdicts if v.passed], None)
+    forced = gates.stamp(candidate, verdicts, "the binary is built elsewhere")
+    for content, flags in ((sound, ()), (forced, ()), (candidate.content, ("--ungated", "a sandbox"))):
+        with pytest.raises(NativeError, match="no Kafka broker answers"):
+            release(content, *flags)
 
 
 def test_a_file_that_is_not_the_manifests_is_refused(candidate):

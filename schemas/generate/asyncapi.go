@@ -36,7 +36,9 @@ func asyncAPI() ([]byte, error) {
 		{"outcomes", names.Outcomes, schema("outcome"), jsonText, "receive", "What became of a loan, known later.", nil},
 		{"alerts", names.DriftAlerts, schema("alert"), jsonText, "send", "Alerts that began to fire or were resolved, keyed by the alert's name. Read it with isolation.level=read_committed.", nil},
 		{"models", names.Models, object{{"description", "a model bundle, whole: a zip archive of manifest.json, model.onnx, reference.json, golden.json and card.md"}}, "application/zip", "receive",
-			"Model bundles, keyed by version; other bytes under a version that is there are refused.", nil},
+			"Model bundles, keyed by version; other bytes under a version that is there are refused.", object{
+				{schemas.HeaderUngated, headerText("why it may serve though it has been through no gate, where somebody said so")},
+			}},
 		{"routes", names.Routes, schema("route"), jsonText, "receive", "Which versions serve, and under which policy; revision = offset. Read it with isolation.level=read_committed.", nil},
 		{"replicas", names.Replicas, schema("replica"), jsonText, "send", "What every running component says of itself, once a second, keyed by component/instance. One that has said nothing for ten seconds is gone; one that stopped by itself leaves a record without a value.", object{
 			{schemas.HeaderStarted, headerText("on the record of a stop: when the process that stopped was started, RFC 3339")},

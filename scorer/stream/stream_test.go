@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -145,36 +146,46 @@ func (w *world) start(instance string, from From) (s *Scorer, stop func() error)
 	return s, run(s)
 }
 
-// outputs reads n committed records of predictions and dead letters, then all
-// there are, and counts them by source.
-func (w *world) outputs(n int) (bySource map[schemas.Source]int, letters []*kgo.Record) {
+// read reads n committed records of predictions and dead letters, or what came with
+// the last of them; those of a partition are in its order.
+func (w *world) read(n int) (records []*kgo.Record) {
 	reader, err := kgo.NewClient(append(w.config.Options(), kgo.FetchMaxWait(50*time.Millisecond), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeTopics(w.reads...))...)
 	require.NoError(w.t, err)
 	defer reader.Close()
-	bySource = map[schemas.Source]int{}
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
-	for seen := 0; seen < n; {
+	for len(records) < n {
 		fetches := reader.PollFetches(ctx)
-		require.NoError(w.t, fetches.Err(), "%d of %d outputs", seen, n)
-		fetches.EachRecord(func(r *kgo.Record) {
-			seen++
-			h := map[string][]byte{}
-			for _, header := range r.Headers {
-				h[header.Key] = header.Value
-			}
-			source, err := schemas.ParseSource(h[schemas.HeaderSourceTopic], h[schemas.HeaderSourcePartition], h[schemas.HeaderSourceOffset])
-			require.NoError(w.t, err)
-			bySource[source]++
-			if r.Topic == w.topics.DLQ {
-				letters = append(letters, r)
-				return
-			}
-			var p schemas.Prediction
-			require.NoError(w.t, w.codec.DecodePrediction(ctx, r.Value, &p))
-			require.Equal(w.t, string(r.Key), p.ApplicationID)
-			require.Equal(w.t, w.live.Champion.Version, p.ModelVersion)
-		})
+		require.NoError(w.t, fetches.Err(), "%d of %d outputs", len(records), n)
+		records = append(records, fetches.Records()...)
+	}
+	return records
+}
+
+// answeredBy is the application that an output answers.
+func (w *world) answeredBy(output *kgo.Record) schemas.Source {
+	h := map[string][]byte{}
+	for _, header := range output.Headers {
+		h[header.Key] = header.Value
+	}
+	source, err := schemas.ParseSource(h[schemas.HeaderSourceTopic], h[schemas.HeaderSourcePartition], h[schemas.HeaderSourceOffset])
+	require.NoError(w.t, err)
+	return source
+}
+
+// outputs reads n outputs and counts them by source.
+func (w *world) outputs(n int) (bySource map[schemas.Source]int, letters []*kgo.Record) {
+	bySource = map[schemas.Source]int{}
+	for _, r := range w.read(n) {
+		bySource[w.answeredBy(r)]++
+		if r.Topic == w.topics.DLQ {
+			letters = append(letters, r)
+			continue
+		}
+		var p schemas.Prediction
+		require.NoError(w.t, w.codec.DecodePrediction(w.t.Context(), r.Value, &p))
+		require.Equal(w.t, string(r.Key), p.ApplicationID)
+		require.Equal(w.t, w.live.Champion.Version, p.ModelVersion)
 	}
 	return bySource, letters
 }
@@ -231,20 +242,113 @@ func TestTwoReplicasShareTheWorkAndOneLeaves(t *testing.T) {
 	require.NoError(t, stopTwo())
 }
 
+// As large a record as the log takes, between two of another applicant: one that
+// keeps the contract is decided, one that does not is dead-lettered whole, and the
+// two are decided in their order.
 func TestAnApplicationOfNearlyOneMebibyteIsAnswered(t *testing.T) {
-	w := newWorld(t)
-	w.apply(0, 4)
-	big := append([]byte(`{"x":"`), bytes.Repeat([]byte("y"), 1_048_000)...)
-	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Applications, Partition: 1, Value: big}).FirstErr())
-	w.apply(4, 8)
-	_, stop := w.start("one", From{})
-	letters := w.exact(9)
-	require.NoError(t, stop())
-	found := false
-	for _, d := range letters {
-		found = found || bytes.Equal(d.Value, big)
+	const size = 1_048_000
+	f := func(name string, want []string, large func(r *kgo.Record) []byte) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			applications := w.applications(1, 6) // of which 1 and 5 go to one partition
+			first, big, last := applications[0], applications[4], *applications[0]
+			big.Value = large(big)
+			require.NoError(t, w.client.ProduceSync(t.Context(), first, big, &last).FirstErr())
+			_, stop := w.start("one", From{})
+			answers := w.read(3)
+			require.NoError(t, stop())
+
+			var got, ofFirst []string
+			for _, r := range answers {
+				source := w.answeredBy(r)
+				require.Equal(t, int32(1), source.Partition)
+				got = append(got, fmt.Sprintf("%d %s %s", source.Offset, r.Key, r.Topic))
+				if string(r.Key) == string(first.Key) {
+					ofFirst = append(ofFirst, got[len(got)-1])
+				}
+				if r.Topic == w.topics.DLQ {
+					require.True(t, bytes.Equal(big.Value, r.Value), "whole, it fits")
+				}
+			}
+			require.ElementsMatch(t, want, got)
+			require.Equal(t, []string{want[0], want[2]}, ofFirst, "in the order of the log")
+		})
 	}
-	require.True(t, found, "whole, it fits")
+	neighbours := func(middle string) []string {
+		return []string{"0 A-000001 t.predictions", middle, "2 A-000001 t.predictions"}
+	}
+	padding := `{"x":"` + strings.Repeat("y", size)
+	f("valid", neighbours("1 A-000005 t.predictions"), func(r *kgo.Record) []byte {
+		return append([]byte(padding+`",`), r.Value[1:]...)
+	})
+	f("broken", neighbours("1 A-000005 t.applications.dlq"), func(*kgo.Record) []byte { return []byte(padding) })
+}
+
+// What a producer took back was never applied for: it is not answered, though it is
+// in the log, and what stands behind it is.
+func TestWhatAProducerAbortedIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	producer, err := kgo.NewClient(append(w.config.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID("producer"))...)
+	require.NoError(t, err)
+	t.Cleanup(producer.Close)
+	emit := func(first, last int, end kgo.TransactionEndTry) {
+		require.NoError(t, producer.BeginTransaction())
+		require.NoError(t, producer.ProduceSync(t.Context(), w.applications(first, last)...).FirstErr())
+		require.NoError(t, producer.EndTransaction(t.Context(), end))
+	}
+	emit(0, 40, kgo.TryAbort)
+	emit(40, 80, kgo.TryCommit)
+	s, stop := w.start("one", From{})
+	w.read(40)
+	emit(80, 120, kgo.TryAbort) // while it reads
+	emit(120, 160, kgo.TryCommit)
+	answers := w.read(80)
+	require.NoError(t, stop())
+
+	answered := map[string]int{}
+	for _, r := range answers {
+		answered[string(r.Key)]++
+	}
+	expected := map[string]int{}
+	for _, r := range append(w.applications(40, 80), w.applications(120, 160)...) {
+		expected[string(r.Key)] = 1
+	}
+	require.Equal(t, expected, answered)
+	require.InDelta(t, 80, testutil.ToFloat64(s.metrics.records), 0)
+}
+
+// What a member asks of the brokers: that it is given up after 10 s of silence, and
+// that a transaction of its is aborted before, so that a member that hangs cannot
+// commit after its partitions have moved.
+func TestATransactionEndsBeforeTheMembersSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var session, rebalance, transaction atomic.Int64
+	w.broker.Cluster().ControlKey(int16(kmsg.JoinGroup), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		join := request.(*kmsg.JoinGroupRequest)
+		session.Store(int64(join.SessionTimeoutMillis))
+		rebalance.Store(int64(join.RebalanceTimeoutMillis))
+		return nil, nil, false
+	})
+	w.broker.Cluster().ControlKey(int16(kmsg.InitProducerID), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		if init := request.(*kmsg.InitProducerIDRequest); init.TransactionalID != nil {
+			transaction.Store(int64(init.TransactionTimeoutMillis))
+		}
+		return nil, nil, false
+	})
+	s, stop := w.start("one", From{})
+	becomesReady(t, s)
+	w.apply(0, 4)
+	w.exact(4)
+	require.NoError(t, stop())
+	require.EqualValues(t, 10_000, session.Load())
+	require.EqualValues(t, 10_000, rebalance.Load())
+	require.EqualValues(t, 8_000, transaction.Load())
+	require.Less(t, transaction.Load(), session.Load())
 }
 
 func TestMissingTopicsAreNamed(t *testing.T) {
@@ -373,11 +477,31 @@ func TestStoppingLeavesTheGroup(t *testing.T) {
 	require.Empty(t, group["g"].Members)
 }
 
+// logged is a log that may be read while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // Also in the middle of a rebalance that waits for a member that is gone.
 func TestStoppingDoesNotWaitForARebalance(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s, stop := w.start("one", From{})
+	var log logged
+	s := w.scorer("one", func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	stop := run(s)
 	becomesReady(t, s)
 	joining := make(chan struct{}, 10)
 	answer := make(chan struct{})
@@ -394,6 +518,7 @@ func TestStoppingDoesNotWaitForARebalance(t *testing.T) {
 	<-joining
 	require.NoError(t, stop(), "while no join is answered")
 	close(answer)
+	require.Contains(t, log.String(), "could not leave the group", "the wait was cut short")
 }
 
 func TestOneBatchUsesItsMemoryAgain(t *testing.T) {
