@@ -249,6 +249,7 @@ func TestDriftRefusesWhatMakesNoSense(t *testing.T) {
 	f(`--windows: window "tuesday"`, "--windows", "1000,tuesday")
 	f("--silence 1ms: expected at least 1s", "--silence", "1ms")
 	f("--min-firing 0s: expected at least 1s", "--min-firing", "0s")
+	f("--late-after 0s: expected more than 0", "--late-after", "0s")
 	f("--fairness-ratio 1.2: expected more than 0, at most 1", "--fairness-ratio", "1.2")
 	f("expected http://HOST:PORT", "--alert-webhook", "alerts:9093")
 }

@@ -14,7 +14,8 @@ import (
 type driftFlags struct {
 	evaluatorFlags
 	webhookFlags
-	Bucket time.Duration `help:"Length of the stretches of time that decisions are counted by, whole seconds." default:"1m" placeholder:"DURATION"`
+	Bucket    time.Duration `help:"Length of the stretches of time that decisions are counted by, whole seconds." default:"1m" placeholder:"DURATION"`
+	LateAfter time.Duration `help:"How long after it was observed an outcome may come and not be counted as late." default:"168h" placeholder:"DURATION"`
 }
 
 // addDrift adds the aggregator and the evaluator.
@@ -29,6 +30,9 @@ func (f *driftFlags) addDrift(s *services, r redisFlags, m modelFlags, as member
 	if f.Bucket < time.Second || f.Bucket%time.Second != 0 {
 		return fmt.Errorf("--bucket %s: expected whole seconds, at least 1s", f.Bucket)
 	}
+	if f.LateAfter <= 0 {
+		return fmt.Errorf("--late-after %s: expected more than 0", f.LateAfter)
+	}
 	if err := f.checkWebhook(); err != nil {
 		return err
 	}
@@ -41,7 +45,7 @@ func (f *driftFlags) addDrift(s *services, r redisFlags, m modelFlags, as member
 	counts, err := aggregate.New(aggregate.Config{
 		Kafka: s.kafka.config(s.p, "drift-"+s.instance), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Log: s.p.log,
 		Group: group, Instance: s.instance, Sessions: as.Sessions, Protocol: as.GroupProtocol, Static: as.Static, From: from,
-		Bucket: f.Bucket, Live: models.Live, Decisions: decided{view.NewStore(client)}, Registerer: s.reg,
+		Bucket: f.Bucket, LateAfter: f.LateAfter, Live: models.Live, Decisions: decided{view.NewStore(client)}, Registerer: s.reg,
 	})
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func driftComponents() object {
 			"evaluated_at": time, "state": state, "reference": record("", object{"digest": name, "model_version": name, "rows": whole}),
 			"model_versions": object{"type": []string{"array", "null"}, "items": name}, "last_decision": time, "decisions": whole,
 			"windows": some("DriftWindow"), "alerts": some("DriftAlert"),
-			"outcomes": record("", object{"read": whole, "matched": whole, "unmatched": whole, "duplicate": whole, "versions": some("DriftPerformance")}),
+			"outcomes": record("", object{"read": whole, "matched": whole, "unmatched": whole, "duplicate": whole, "late": described("Of those matched: told long after they were observed.", whole), "versions": some("DriftPerformance")}),
 		}),
 		"DriftWindow": record("", object{
 			"name": text("1000, 10000, 1h, 24h …"), "from": time, "to": time, "decisions": whole, "state": state,
@@ -85,6 +85,9 @@ func driftComponents() object {
 			"rates": record("", object{"approve": share, "refer": share, "decline": share, "default_expected": share, "state": state, "evidence": number, "threshold": number,
 				"psi": number, "jensen_shannon": number, "chi_square": number, "chi_square_p": share, "reference": described("approve, refer, decline as the policy would have decided on the reference's scores.", counts),
 			}),
+			"expected": object{"type": []string{"array", "null"}, "items": record("An estimate from the scores alone, of everybody decided on.", object{
+				"model_version": name, "decisions": whole, "default_rate": share, "auc": number, "gini": number, "brier": number, "log_loss": number,
+			})},
 			"groups": object{"type": []string{"array", "null"}, "items": record("", object{
 				"attribute": name, "group": name, "decisions": whole, "approved": share, "ratio": number, "lower": number, "upper": number, "state": state,
 				"limit": described("That ratio is held against.", number), "judged": described("Whether the group is large enough for it.", object{"type": "boolean"}),

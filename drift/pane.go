@@ -35,6 +35,7 @@ type Pane struct {
 	Matched  int64           `json:"matched,omitempty"`   // joined to a decision
 	NoMatch  int64           `json:"unmatched,omitempty"` // no decision is known
 	Repeated int64           `json:"duplicate,omitempty"` // a decision whose outcome was already counted
+	Late     int64           `json:"late,omitempty"`      // of those matched: told long after they were observed
 }
 
 // FeatureCounts are one feature's values over the reference's bins.
@@ -113,6 +114,9 @@ func (p *Pane) check() error {
 	}
 	if n := p.Matched + p.NoMatch + p.Repeated; n != p.Read {
 		return fmt.Errorf("pane of %s/%d at %d: matched + unmatched + duplicate is %d, expected %d (read)", p.Topic, p.Partition, p.From, n, p.Read)
+	}
+	if p.Late < 0 || p.Late > p.Matched {
+		return fmt.Errorf("pane of %s/%d at %d: late is %d, expected 0 … %d (matched)", p.Topic, p.Partition, p.From, p.Late, p.Matched)
 	}
 	return nil
 }

@@ -41,6 +41,20 @@ type WindowStatus struct {
 	Score     FeatureStatus     `json:"score"`    // of the champion's log-odds
 	Rates     RateStatus        `json:"rates"`
 	Groups    []GroupStatus     `json:"groups"`
+	Expected  []ExpectedStatus  `json:"expected"` // by model version
+}
+
+// ExpectedStatus is how well a version's scores are expected to do, before any
+// outcome is known: an estimate, right as far as each decision's probability of
+// default is. It is of everybody decided on, granted a loan or not.
+type ExpectedStatus struct {
+	ModelVersion string  `json:"model_version"`
+	Decisions    int64   `json:"decisions"`
+	DefaultRate  float64 `json:"default_rate"`
+	AUC          float64 `json:"auc"`
+	Gini         float64 `json:"gini"`
+	Brier        float64 `json:"brier"`
+	LogLoss      float64 `json:"log_loss"`
 }
 
 // FeatureStatus is one feature's distribution in a window against the reference.
@@ -100,6 +114,7 @@ type OutcomeStatus struct {
 	Matched   int64               `json:"matched"`
 	Unmatched int64               `json:"unmatched"`
 	Duplicate int64               `json:"duplicate"`
+	Late      int64               `json:"late"` // of those matched: told long after they were observed
 	Versions  []PerformanceStatus `json:"versions"`
 }
 

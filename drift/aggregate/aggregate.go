@@ -29,6 +29,10 @@ import (
 // from the start.
 const DefaultPast = 24 * time.Hour
 
+// DefaultLateAfter is when an outcome is late: figures of outcomes tell of the past
+// by as much.
+const DefaultLateAfter = 7 * 24 * time.Hour
+
 // commitInterval is how long what was counted waits for its commit. A backlog does
 // not wait: its transactions are as large as what comes within that time.
 const commitInterval = time.Second
@@ -44,6 +48,7 @@ type Config struct {
 	Static     bool   // static membership, member.ProtocolClassic only
 	From       member.From
 	Bucket     time.Duration           // of decided_at, whole seconds; no pane reaches across
+	LateAfter  time.Duration           // from when an outcome was observed until the log took it; 0: DefaultLateAfter
 	Codec      *wire.Codec             // nil: JSON only
 	Live       func() *release.LiveSet // nil result: nothing serves yet; once it is not nil it stays so
 	Decisions  Decisions               // what outcomes are joined with
@@ -81,6 +86,9 @@ func New(c Config) (*Aggregator, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.LateAfter == 0 {
+		c.LateAfter = DefaultLateAfter
 	}
 	if c.interval == 0 {
 		c.interval = commitInterval

@@ -190,15 +190,15 @@ func TestAnEmptyCounterFillsNothing(t *testing.T) {
 func TestOutcomesAreCountedByVersionAndScore(t *testing.T) {
 	var c outcomeCounter
 	c.reset()
-	c.add(Claimed{Matched, 0.25, "v1"}, true)
-	c.add(Claimed{Matched, 0.25, "v1"}, false)
-	c.add(Claimed{Matched, 0, "v1"}, true) // certain, and wrong
-	c.add(Claimed{Matched, 0.9, "v2"}, true)
-	c.add(Claimed{Repeated, 0.9, "v2"}, true)
-	c.add(Claimed{State: Unknown}, true)
+	c.add(Claimed{Matched, 0.25, "v1"}, true, true)
+	c.add(Claimed{Matched, 0.25, "v1"}, false, false)
+	c.add(Claimed{Matched, 0, "v1"}, true, false) // certain, and wrong
+	c.add(Claimed{Matched, 0.9, "v2"}, true, false)
+	c.add(Claimed{Repeated, 0.9, "v2"}, true, true)
+	c.add(Claimed{State: Unknown}, true, true)
 	var p drift.Pane
 	c.fill(&p)
-	require.Equal(t, []int64{6, 4, 1, 1}, []int64{p.Read, p.Matched, p.NoMatch, p.Repeated})
+	require.Equal(t, []int64{6, 4, 1, 1, 1}, []int64{p.Read, p.Matched, p.NoMatch, p.Repeated, p.Late})
 	require.Len(t, p.Outcomes, 3)
 	require.Equal(t, drift.OutcomeCounts{ModelVersion: "v1", Score: drift.FirstScore, Loans: 1, Defaulted: 1, Squares: 1, LogLoss: -math.Log(certain)}, p.Outcomes[0])
 	half := p.Outcomes[1]

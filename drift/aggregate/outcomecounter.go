@@ -10,8 +10,8 @@ import (
 
 // outcomeCounter counts what became of loans.
 type outcomeCounter struct {
-	matched, unmatched, duplicate int64
-	loans                         map[loanKey]*drift.OutcomeCounts
+	matched, unmatched, duplicate, late int64
+	loans                               map[loanKey]*drift.OutcomeCounts
 }
 
 type loanKey struct {
@@ -24,7 +24,7 @@ func (c *outcomeCounter) reset() { *c = outcomeCounter{loans: map[loanKey]*drift
 // certain keeps the logarithm of a probability of 0 or 1 finite.
 const certain = 1e-15
 
-func (c *outcomeCounter) add(joined Claimed, defaulted bool) {
+func (c *outcomeCounter) add(joined Claimed, defaulted, late bool) {
 	switch joined.State {
 	case Unknown:
 		c.unmatched++
@@ -34,6 +34,9 @@ func (c *outcomeCounter) add(joined Claimed, defaulted bool) {
 		return
 	}
 	c.matched++
+	if late {
+		c.late++
+	}
 	p := joined.Probability
 	key := loanKey{joined.ModelVersion, drift.ScoreBin(p)}
 	l := c.loans[key]
@@ -54,6 +57,7 @@ func (c *outcomeCounter) add(joined Claimed, defaulted bool) {
 
 func (c *outcomeCounter) fill(p *drift.Pane) {
 	p.Read, p.Matched, p.NoMatch, p.Repeated = c.matched+c.unmatched+c.duplicate, c.matched, c.unmatched, c.duplicate
+	p.Late = c.late
 	for _, l := range c.loans {
 		p.Outcomes = append(p.Outcomes, *l)
 	}

@@ -31,6 +31,7 @@ type outcomes struct {
 type known struct {
 	record    *kgo.Record
 	defaulted bool
+	late      bool // told long after it was observed
 }
 
 func newOutcomes(a *Aggregator, id string) *outcomes {
@@ -73,7 +74,7 @@ func (s *outcomes) take(ctx context.Context, r *kgo.Record) error {
 		}
 		return err
 	}
-	s.known = append(s.known, known{r, o.Defaulted == 1})
+	s.known = append(s.known, known{r, o.Defaulted == 1, r.Timestamp.Sub(o.ObservedAt.Time()) > s.parent.config.LateAfter})
 	s.claims = append(s.claims, Claim{ApplicationID: o.ApplicationID})
 	return nil
 }
@@ -97,7 +98,7 @@ func (s *outcomes) join(ctx context.Context, client *kgo.Client) error {
 		return err
 	}
 	for i, k := range s.known {
-		s.panes.at(k.record, schemas.At(k.record.Timestamp), nil).outcomes.add(answers[i], k.defaulted)
+		s.panes.at(k.record, schemas.At(k.record.Timestamp), nil).outcomes.add(answers[i], k.defaulted, k.late)
 	}
 	for _, r := range s.broken {
 		s.panes.at(r, schemas.At(r.Timestamp), nil).malformed++

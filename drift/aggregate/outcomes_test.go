@@ -94,10 +94,13 @@ func (w *world) catchUp(from int) {
 }
 
 // tell appends outcomes of applications: of each whether it defaulted.
-func (w *world) tell(applications ...int) {
+func (w *world) tell(applications ...int) { w.tellOf(epoch, applications...) }
+
+// tellOf tells what was observed then.
+func (w *world) tellOf(observed time.Time, applications ...int) {
 	var records []*kgo.Record
 	for _, i := range applications {
-		o := schemas.Outcome{ApplicationID: fmt.Sprintf("A-%06d", i), Defaulted: uint8(i % 2), ObservedAt: schemas.At(epoch)}
+		o := schemas.Outcome{ApplicationID: fmt.Sprintf("A-%06d", i), Defaulted: uint8(i % 2), ObservedAt: schemas.At(observed)}
 		records = append(records, &kgo.Record{Topic: w.config.Topics.Outcomes, Partition: int32(i % partitions), Value: schemas.AppendOutcome(nil, &o)})
 	}
 	w.outcomes += len(applications)
@@ -141,7 +144,7 @@ func (w *world) joined(matched, unmatched, duplicate int) {
 			require.NoError(w.t, err)
 			known := d.known[id]
 			known.State = Matched
-			c.add(known, i%2 == 1)
+			c.add(known, i%2 == 1, false)
 		}
 	})
 	require.Len(w.t, loans, len(c.loans))
@@ -150,6 +153,23 @@ func (w *world) joined(matched, unmatched, duplicate int) {
 		require.Equal(w.t, want.Defaulted, loans[key].Defaulted)
 		require.InDelta(w.t, want.Squares, loans[key].Squares, 1e-9)
 	}
+}
+
+// What is told long after it was observed is counted apart, where it was matched.
+func TestLateOutcomesAreCounted(t *testing.T) {
+	w := newWorld(t)
+	w.config.LateAfter = 48 * time.Hour
+	w.emit(20)
+	w.catchUp(0)
+	w.tellOf(time.Now().Add(-47*time.Hour), to(10)...)
+	w.tellOf(time.Now().Add(-49*time.Hour), 12, 13, 14, 1, 9_000) // one again, and one that nobody decided
+	a, _ := w.start("one")
+	var late, matched int64
+	for _, p := range w.panes(w.config.Topics.Outcomes, w.outcomes) {
+		late, matched = late+p.Late, matched+p.Matched
+	}
+	require.Equal(t, []int64{3, 13}, []int64{late, matched})
+	require.Eventually(t, func() bool { return testutil.ToFloat64(a.metrics.late) == 3 }, 20*time.Second, 10*time.Millisecond)
 }
 
 func TestOutcomesAreJoinedWithTheirDecisions(t *testing.T) {

@@ -31,6 +31,7 @@ func Compare(name string, t *Tally, c *Champion, fair float64) drift.WindowStatu
 	sayOnce(&w.Score, scoreCells(scores), t.Scores)
 	w.Rates = rates(t, decisionCells(scores, c.Policy))
 	w.Groups = fairness(t.Groups, fair)
+	w.Expected = expected(t)
 	for _, g := range w.Groups {
 		w.State = worse(w.State, g.State)
 	}

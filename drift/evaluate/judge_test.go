@@ -240,6 +240,7 @@ func TestOutcomesThatAreAsPromisedAreQuiet(t *testing.T) {
 	require.Less(t, v.ECE, 0.03)
 	require.InDelta(t, bandCount, len(v.Bands), 3)
 	require.Equal(t, int64(40_000), s.Outcomes.Matched)
+	require.Equal(t, int64(4_000), s.Outcomes.Late)
 	total := int64(0)
 	for i, band := range v.Bands {
 		total += band.Loans

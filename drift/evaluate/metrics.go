@@ -25,7 +25,7 @@ type metrics struct {
 	chiSquare, chiSquareP, missing, outside *prometheus.GaugeVec
 	decisions, rate, expected               *prometheus.GaugeVec
 	ratio, ratioLower, ratioUpper           *prometheus.GaugeVec
-	outcomes, performance                   *prometheus.GaugeVec
+	outcomes, performance, promised         *prometheus.GaugeVec
 	ofStatus                                []*prometheus.GaugeVec
 }
 
@@ -64,8 +64,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.ratio = gauge("approval_ratio", "Approval rate of a group relative to the group approved most often.", "attribute", "group", window)
 	m.ratioLower = gauge("approval_ratio_lower", "Lower end of its 95 % interval.", "attribute", "group", window)
 	m.ratioUpper = gauge("approval_ratio_upper", "Upper end of its 95 % interval.", "attribute", "group", window)
-	m.outcomes = gauge("outcomes", "Outcomes by what became of joining them.", "result")
+	m.outcomes = gauge("outcomes", "Outcomes by what became of joining them; those late are among those matched.", "result")
 	m.performance = gauge("performance", "How well a version's scores foresaw the outcomes of granted loans.", "version", "statistic")
+	m.promised = gauge("expected_performance", "How well a version's scores are expected to do: an estimate from the scores alone, of everybody decided on.", "version", "statistic", window)
 	return m
 }
 
@@ -89,7 +90,7 @@ func (m *metrics) show(s *drift.Status) {
 	for i := range s.Windows {
 		m.showWindow(&s.Windows[i])
 	}
-	for result, n := range map[string]int64{"matched": s.Outcomes.Matched, "unmatched": s.Outcomes.Unmatched, "duplicate": s.Outcomes.Duplicate} {
+	for result, n := range map[string]int64{"matched": s.Outcomes.Matched, "unmatched": s.Outcomes.Unmatched, "duplicate": s.Outcomes.Duplicate, "late": s.Outcomes.Late} {
 		m.outcomes.WithLabelValues(result).Set(float64(n))
 	}
 	for i := range s.Outcomes.Versions {
@@ -120,6 +121,13 @@ func (m *metrics) showWindow(w *drift.WindowStatus) {
 		m.rate.WithLabelValues(decision, w.Name).Set(share)
 	}
 	m.expected.WithLabelValues(w.Name).Set(w.Rates.DefaultExpected)
+	for _, e := range w.Expected {
+		for name, v := range map[string]float64{
+			"decisions": float64(e.Decisions), "default_rate": e.DefaultRate, "auc": e.AUC, "gini": e.Gini, "brier": e.Brier, "log_loss": e.LogLoss,
+		} {
+			m.promised.WithLabelValues(e.ModelVersion, name, w.Name).Set(v)
+		}
+	}
 	for _, g := range w.Groups {
 		m.ratio.WithLabelValues(g.Attribute, g.Group, w.Name).Set(g.Ratio)
 		m.ratioLower.WithLabelValues(g.Attribute, g.Group, w.Name).Set(g.Lower)

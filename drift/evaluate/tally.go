@@ -19,11 +19,13 @@ type Tally struct {
 	Probabilities float64                  `json:"probabilities"` // sum of the champion's
 	Groups        map[string]drift.Decided `json:"groups"`        // by attribute/group
 	Versions      map[string]int64         `json:"versions"`      // decisions of each
+
+	scores map[string]*scoreCounts // of each version; not stored: blocks have no use for them
 }
 
 // NewTally is an empty one.
 func NewTally(reference *model.Reference) *Tally {
-	t := &Tally{Scores: make([]int64, len(reference.Scores.Counts)), Groups: map[string]drift.Decided{}, Versions: map[string]int64{}}
+	t := &Tally{Scores: make([]int64, len(reference.Scores.Counts)), Groups: map[string]drift.Decided{}, Versions: map[string]int64{}, scores: map[string]*scoreCounts{}}
 	for _, f := range reference.Features {
 		t.Features = append(t.Features, make([]int64, len(f.Counts)+2))
 	}
@@ -57,6 +59,7 @@ func (t *Tally) Add(p *drift.Pane, c *Champion) bool {
 	for i := range p.Versions {
 		v := &p.Versions[i]
 		t.Versions[v.ModelVersion] += v.Total()
+		t.scoresOf(v.ModelVersion).add(v.Scores)
 		if v.Route != schemas.RouteChampion || v.ModelVersion != c.ModelVersion {
 			continue
 		}
@@ -92,6 +95,18 @@ func (t *Tally) Merge(o *Tally) {
 	for v, n := range o.Versions {
 		t.Versions[v] += n
 	}
+	for v, counts := range o.scores {
+		t.scoresOf(v).merge(counts)
+	}
+}
+
+func (t *Tally) scoresOf(version string) *scoreCounts {
+	c := t.scores[version]
+	if c == nil {
+		c = &scoreCounts{}
+		t.scores[version] = c
+	}
+	return c
 }
 
 func (t *Tally) extend(from, to schemas.Timestamp) {

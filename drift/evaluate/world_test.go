@@ -113,7 +113,7 @@ func (w *city) pane(n int) *drift.Pane {
 // loans are n outcomes of loans with these probabilities of default, where the
 // truth is as promised, or something else of the probability.
 func (w *city) loans(n int, truth func(p float64) float64) *drift.Pane {
-	p := &drift.Pane{Topic: "outcomes", Bucket: w.at, Width: 1, Read: int64(n), Matched: int64(n)}
+	p := &drift.Pane{Topic: "outcomes", Bucket: w.at, Width: 1, Read: int64(n), Matched: int64(n), Late: int64(n / 10)}
 	w.at += 1e6
 	bins := map[int32]*drift.OutcomeCounts{}
 	for range n {

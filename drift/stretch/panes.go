@@ -69,6 +69,7 @@ func (s *paneSum) addOutcomes(p *drift.Pane) {
 	o.Matched += p.Matched
 	o.Unmatched += p.NoMatch
 	o.Duplicate += p.Repeated
+	o.Late += p.Late
 	for _, n := range p.Outcomes {
 		key := loanKey{n.ModelVersion, n.Score}
 		sum := s.loans[key]

@@ -200,7 +200,7 @@ func TestOutcomesAreThoseThatPanesHold(t *testing.T) {
 	outcomes := func(minute int, loans, defaulted int64) {
 		w.pane(&drift.Pane{
 			Topic: topics.Outcomes, Bucket: schemas.At(midnight.Add(time.Duration(minute) * time.Minute)), Width: 60, To: 1,
-			Read: loans + 2, Matched: loans, NoMatch: 1, Repeated: 1,
+			Read: loans + 2, Matched: loans, NoMatch: 1, Repeated: 1, Late: 7,
 			Outcomes: []drift.OutcomeCounts{{ModelVersion: "v", Score: -15, Loans: loans, Defaulted: defaulted, Probabilities: 0.2 * float64(loans)}},
 		})
 	}
@@ -211,6 +211,7 @@ func TestOutcomesAreThoseThatPanesHold(t *testing.T) {
 	o := status.Outcomes
 	require.EqualValues(t, 204, o.Read)
 	require.EqualValues(t, 200, o.Matched)
+	require.EqualValues(t, 14, o.Late)
 	require.Len(t, o.Versions, 1)
 	require.EqualValues(t, 200, o.Versions[0].Loans)
 	require.InDelta(t, 0.25, o.Versions[0].Observed, 1e-9)
