@@ -132,7 +132,7 @@ func toldOnce(t *testing.T, s servers) {
 		both = begin()
 	}
 	emit := func(scenario string) *app {
-		return start(t, "produce", c.with("produce", "--count", fmt.Sprint(n), "--rate", "1000", "--id-prefix", c.prefix+scenario+"-",
+		return start(t, "produce", c.with("produce", "--count", fmt.Sprint(n), "--rate", "1000", "--seed", "7", "--id-prefix", c.prefix+scenario+"-",
 			"--scenario", scenario, "--scenario-after", "0", "--scenario-ramp", "1")...)
 	}
 	seen := func(what string, condition func() bool) { until(t, 2*time.Minute, what, condition) }
