@@ -18,6 +18,7 @@ from credit_retrain import (
     drift_fixtures,
     fetch,
     fixtures,
+    flags,
     make_dataset,
     population,
     sources,
@@ -147,7 +148,7 @@ def parser() -> argparse.ArgumentParser:
         )
         p.add_argument("--out", default=str(default_out), help="where to write (default: %(default)s)")
         p.add_argument(
-            "--seed", type=int, default=42, help="of everything drawn at random (default: %(default)s)"
+            "--seed", type=flags.seed, default=42, help="of everything drawn at random (default: %(default)s)"
         )
         p.set_defaults(function=function)
         return p

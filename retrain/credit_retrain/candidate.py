@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from credit_retrain import bundle, card, comparison, evaluate, gates, plots, repeated, search, train
+from credit_retrain import aims, bundle, card, comparison, evaluate, gates, plots, repeated, search, train
 from credit_retrain.dataset import Dataset, split
 from credit_retrain.gates import Bundle, Case, Gate, Limits
 from credit_retrain.native import Binary
@@ -34,6 +34,8 @@ class Plan:
         Without one the gates that need it fail.
     validation : dict or None
         What `validate` says of the rows.
+    first : bool
+        Nothing was released before, there can be no champion.
     force : str or None
         Why a gate that fails is overruled.
     space : dict or None
@@ -50,8 +52,14 @@ class Plan:
     binary: Binary | None
     validation: dict[str, Any] | None
     force: str | None = None
+    first: bool = False
     limits: Limits | None = None
     space: dict[str, Any] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the candidate is written."""
+        return self.out / self.version
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,10 @@ def make(data: Dataset, plan: Plan, report: Report) -> Made:
         "test": found,
         "comparison": beside,
     }
+    reached = aims.hold(metrics["repeated"], found)
+    metrics["aims"] = [asdict(aim) for aim in reached]
+    for aim in reached:
+        report(f"aim {aim.verdict()}: {aim.name}: {aim.figure}, {aim.aim}")
     manifest = train.describe(
         fitted,
         data,
@@ -129,12 +141,13 @@ def make(data: Dataset, plan: Plan, report: Report) -> Made:
     report("packing, with golden rows explained by the shap library")
     unjudged = Bundle(train.pack(fitted, manifest, card.write(manifest, metrics)))
     champion = Bundle(plan.champion) if plan.champion is not None else None
-    case = Case(unjudged, champion, rows, test, fitted.pipeline, plan.binary, plan.validation)
+    case = Case(unjudged, champion, rows, test, fitted.pipeline, plan.binary, plan.validation, plan.first)
     with tempfile.TemporaryDirectory() as folder:
         verdicts = gates.judge(case, Path(folder), plan.limits)
     for verdict in verdicts:
         report(verdict.line())
-    stamped = gates.stamp(unjudged, verdicts, plan.force)
+    stamped = gates.stamp(unjudged, verdicts, case.held_against(), plan.force)
+    metrics["champion"] = case.held_against()
     metrics["gates"] = gates.record(verdicts)
     metrics["forced"] = Bundle(stamped).manifest["forced"]
     return _write(fitted, stamped, metrics, verdicts, plan)
@@ -167,7 +180,7 @@ def _write(
 ) -> Made:
     made = Bundle(stamped)
     released = gates.releasable(made) is None
-    folder = plan.out / plan.version
+    folder = plan.folder
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.bundle"):
         old.unlink()

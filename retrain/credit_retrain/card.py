@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from credit_retrain import aims
 from credit_retrain.dataset import UCI
+from credit_retrain.gates import Gate
 
 FIGURES = {
     "auc": "ROC AUC",
@@ -41,6 +43,7 @@ def write(
             _head(manifest),
             _holdout(test),
             _repeated(evaluation["repeated"]),
+            _aims(evaluation),
             _comparison(test, evaluation["comparison"]),
             _calibration(test),
             _lift(test["lift"]),
@@ -116,6 +119,16 @@ def _repeated(repeated: dict[str, Any]) -> str:
         f"Mean AUC {repeated['mean_auc']:.4f} ({_span(repeated['auc_interval'])}, wide enough for splits "
         f"that share rows). Calibration error over the {repeated['pooled_rows']} rows that a split tested: "
         f"{repeated['pooled_ece']:.4f}, of which {repeated['pooled_ece_by_chance']:.4f} are chance.\n"
+    )
+
+
+def _aims(evaluation: dict[str, Any]) -> str:
+    rows = [
+        (aim.name, aim.aim, aim.figure, aim.verdict())
+        for aim in aims.hold(evaluation["repeated"], evaluation["test"])
+    ]
+    return "## Aims\n\nWhat was set out to be reached; no gate.\n\n" + _table(
+        ("figure", "aim", "this model", "verdict"), rows
     )
 
 
@@ -208,7 +221,7 @@ Contributions are exact path-dependent TreeSHAP values of the log-odds, summed b
 
 
 def _gates(gates: list[dict[str, Any]], forced: dict[str, Any] | None) -> str:
-    rows = [(gate["name"], "pass" if gate["passed"] else "FAIL", gate["told"]) for gate in gates]
+    rows = [(gate["name"], Gate(**gate).verdict(), gate["told"]) for gate in gates]
     out = "## Gates\n\n" + _table(("gate", "verdict", "figure and limit"), rows)
     if forced:
         out += f"\nOverruled for {', '.join(forced['gates'])}: {forced['why']}\n"

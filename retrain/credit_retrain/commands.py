@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from credit_retrain import (
     candidate,
     dataset,
     evaluate,
+    flags,
     gates,
     make_dataset,
     search,
@@ -53,15 +55,48 @@ def _rows(arguments: argparse.Namespace) -> Dataset:
     return source(arguments).data
 
 
-def _bundle(path: str) -> Bundle | None:
-    """Read a bundle: a file, `shipped`, or `none`."""
-    if path == "none":
-        return None
+def _bundle(path: str) -> Bundle:
+    """Read a bundle: a file, `shipped`, or a registered model as `models:/NAME@ALIAS`."""
+    if path.startswith("models:/"):
+        return _opened(path, tracking.fetch(path))
     file = SHIPPED if path == "shipped" else Path(path)
+    return _opened(str(file), file.read_bytes())
+
+
+def _opened(named: str, content: bytes) -> Bundle:
     try:
-        return Bundle(file.read_bytes())
+        return Bundle(content)
     except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
+        raise ValueError(f"{named}: {error}") from error
+
+
+def _champion(arguments: argparse.Namespace) -> Bundle | None:
+    """Return the bundle that is not to be fallen behind, and say which it is.
+
+    Without a flag it is the one that the champion's alias names, else the shipped one.
+    """
+    asked = arguments.champion
+    if arguments.first:
+        if asked not in (None, "none"):
+            raise ValueError(f"--first with --champion {asked}: the first model has no champion")
+        known = tracking.champion()
+        if known is not None:
+            raise ValueError(
+                f"--first: {tracking.CHAMPION_URI} is model {_opened(tracking.CHAMPION_URI, known).version}, "
+                "so this is not the first"
+            )
+        report("champion: none, this is the first model")
+        return None
+    if asked == "none":
+        report("champion: none was named; the gates that need it fail (--first for the first model of all)")
+        return None
+    named = asked or "shipped"
+    content = tracking.champion() if asked is None else None
+    if content is not None:
+        named = tracking.CHAMPION_URI
+    found = _bundle(named) if content is None else _opened(named, content)
+    report(f"champion: model {found.version} ({found.digest}), {named}")
+    return found
 
 
 def _binary(path: str | None) -> Binary | None:
@@ -77,12 +112,40 @@ def _binary(path: str | None) -> Binary | None:
 def _validation(path: str) -> dict[str, Any] | None:
     """Read what `validate` wrote, None where it wrote nothing."""
     file = Path(path)
-    if not file.is_file():
+    if not file.exists():
         return None
-    said = json.loads(file.read_text("utf-8"))
-    if not isinstance(said, dict) or not {"passed", "data", "checks"} <= said.keys():
-        raise ValueError(f"--validation {path}: expected what `python -m credit_retrain validate` writes")
-    return said
+    wrong = f"--validation {path}: expected what `python -m credit_retrain validate` writes"
+    if not file.is_file():
+        raise ValueError(f"{wrong}, this is no file")
+    try:
+        said = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{wrong}, this is not JSON: {error}") from error
+    absent = _wrong_in_validation(said)
+    if absent is not None:
+        raise ValueError(f"{wrong}: {absent}")
+    found: dict[str, Any] = said
+    return found
+
+
+def _wrong_in_validation(said: Any) -> str | None:
+    """Say what the gates need and do not find in what `validate` wrote."""
+    if not isinstance(said, dict) or not isinstance(said.get("passed"), bool):
+        return "`passed` is not true or false"
+    data = said.get("data")
+    for part in ("train", "test"):
+        found = data.get(part) if isinstance(data, dict) else None
+        # Files that broke the contract have no digest.
+        if said["passed"] and not (isinstance(found, dict) and isinstance(found.get("digest"), str)):
+            return f"`data.{part}.digest` is not a string"
+    checks = said.get("checks")
+    if not isinstance(checks, list):
+        return "`checks` is not a list"
+    for i, check in enumerate(checks):
+        kinds = {"name": str, "passed": bool, "gating": bool}
+        if not isinstance(check, dict) or not all(isinstance(check.get(k), t) for k, t in kinds.items()):
+            return f"`checks[{i}]` lacks its name, or whether it passed and is gating"
+    return None
 
 
 def _reason(force: str | None) -> str | None:
@@ -97,7 +160,13 @@ def _train(arguments: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     out = Path(arguments.out)
     version = arguments.version or candidate.next_version(out, f"{now:%Y-%m-%d}")
-    champion = _bundle(arguments.champion)
+    force = _reason(arguments.force)
+    validation = _validation(arguments.validation)
+    if (out / version).exists() and not arguments.replace:  # said before anything is read
+        raise ValueError(
+            f"--version {version}: {out / version} is there already; --replace trains that version again"
+        )
+    champion = _champion(arguments)
     data = _rows(arguments)
     plan = candidate.Plan(
         version=version,
@@ -108,8 +177,9 @@ def _train(arguments: argparse.Namespace) -> int:
         n_jobs=arguments.n_jobs,
         champion=None if champion is None else champion.content,
         binary=_binary(arguments.binary),
-        validation=_validation(arguments.validation),
-        force=_reason(arguments.force),
+        validation=validation,
+        force=force,
+        first=arguments.first,
     )
     report(f"training model {version}")
     made = candidate.make(data, plan, report)
@@ -136,8 +206,6 @@ def _ship(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     opened = _bundle(arguments.bundle)
-    if opened is None:
-        raise ValueError("--bundle none: expected a file or shipped")
     _, test = dataset.split(_rows(arguments))
     found = evaluate.full(test, opened.score(test), arguments.seed)
     text = json.dumps({"version": opened.version, "test": found}, indent=1, ensure_ascii=False) + "\n"
@@ -150,31 +218,40 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _gate(arguments: argparse.Namespace) -> int:
     opened = _bundle(arguments.candidate)
-    if opened is None:
-        raise ValueError("--candidate none: expected a file or shipped")
     force = _reason(arguments.force)
+    written = bool(arguments.record or force)
+    if written and arguments.candidate == "shipped":
+        raise ValueError("the shipped bundle is not written to: its bytes are what training gives")
+    if written and arguments.candidate.startswith("models:/"):
+        raise ValueError(f"--candidate {arguments.candidate}: what is registered is not written to; fetch it")
+    validation = _validation(arguments.validation)
+    champion = _champion(arguments)
     rows, test = dataset.split(_rows(arguments))
     case = Case(
         opened,
-        _bundle(arguments.champion),
+        champion,
         rows,
         test,
         thresholds.pipeline_of(opened.content, rows),
         _binary(arguments.binary),
-        _validation(arguments.validation),
+        validation,
+        arguments.first,
     )
+    refused = gates.recordable(opened, case.held_against()) if written else None
+    if refused is not None:
+        raise ValueError(refused)
     with tempfile.TemporaryDirectory() as folder:
         verdicts = gates.judge(case, Path(folder))
     failed = [verdict.name for verdict in verdicts if not verdict.passed]
-    if arguments.record or force:
-        if arguments.candidate == "shipped":
-            raise ValueError("the shipped bundle is not written to: its bytes are what training gives")
-        bundle.write(Path(arguments.candidate), gates.stamp(opened, verdicts, force))
+    if written:
+        content = gates.stamp(opened, verdicts, case.held_against(), force)
+        bundle.write(Path(arguments.candidate), content)
     if arguments.json:
         document = {
             "version": opened.version,
             "passed": not failed,
             "forced": force if failed else None,
+            "champion": case.held_against(),
             "gates": gates.record(verdicts),
         }
         print(json.dumps(document, ensure_ascii=False))
@@ -192,17 +269,40 @@ def _gate(arguments: argparse.Namespace) -> int:
     return 1 if failed and not force else 0
 
 
+def _list(text: str, flag: str, named: str, command: str, whole: Callable[[dict[str, Any]], bool]) -> Any:
+    """Read a list of objects that a command of the binary printed."""
+    expected = f"{flag} {named}: expected what `creditstream {command} --json` prints"
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{expected}: {error}") from error
+    if not isinstance(found, list) or not all(isinstance(f, dict) and whole(f) for f in found):
+        raise ValueError(expected)
+    return found
+
+
+def _is_route(route: dict[str, Any]) -> bool:
+    canary, shadow = route.get("canary"), route.get("shadow")
+    return (
+        isinstance(route.get("champion"), str)
+        and (canary is None or (isinstance(canary, dict) and isinstance(canary.get("model_version"), str)))
+        and (shadow is None or isinstance(shadow, str))
+    )
+
+
+def _is_released(model: dict[str, Any]) -> bool:
+    return isinstance(model.get("version"), str) and isinstance(model.get("digest"), str)
+
+
 def _aliases(arguments: argparse.Namespace) -> int:
     text = sys.stdin.read() if arguments.route == "-" else Path(arguments.route).read_text("utf-8")
-    try:
-        history = json.loads(text)
-        if not isinstance(history, list) or not all(isinstance(r, dict) and "champion" in r for r in history):
-            raise ValueError("no list of routes")
-    except ValueError as error:
-        raise ValueError(
-            f"--route {arguments.route}: {error}: expected what `creditstream model history --json` prints"
-        ) from error
-    for moved in tracking.mirror(history):
+    history = _list(text, "--route", arguments.route, "model history", _is_route)
+    released = None
+    if arguments.models:
+        text = Path(arguments.models).read_text("utf-8")
+        models = _list(text, "--models", arguments.models, "model list", _is_released)
+        released = {model["version"]: model["digest"] for model in models}
+    for moved in tracking.mirror(history, released=released):
         print(f"{moved.alias}: {moved.told}")
     return 0
 
@@ -210,20 +310,36 @@ def _aliases(arguments: argparse.Namespace) -> int:
 def _fetch_model(arguments: argparse.Namespace) -> int:
     content = tracking.fetch(arguments.model)
     bundle.write(Path(arguments.out), content)
-    print(f"{arguments.out}: model {Bundle(content).version}, {len(content)} bytes")
+    print(f"{arguments.out}: model {_opened(arguments.model, content).version}, {len(content)} bytes")
     return 0
+
+
+def _other_champion(opened: Bundle) -> str | None:
+    """Say that a bundle was held against another champion than the alias names, None where it was not."""
+    known = tracking.champion()
+    if known is None or known == opened.content:
+        return None
+    champion = _opened(tracking.CHAMPION_URI, known)
+    held = opened.manifest["metrics"].get("champion") or {}
+    forced = opened.manifest.get("forced") or {"gates": []}
+    if held.get("digest") == champion.digest or "AUC" in forced["gates"]:
+        return None
+    return (
+        f"model {opened.version} was {gates.judged_against(opened)}, and {tracking.CHAMPION_URI} is model "
+        f"{champion.version} ({champion.digest}): run `python -m credit_retrain gate --record`"
+    )
 
 
 def _release(arguments: argparse.Namespace) -> int:
     binary = Binary.locate(arguments.binary)
-    source = arguments.model
-    content = tracking.fetch(source) if source.startswith("models:/") else Path(source).read_bytes()
-    refused = gates.releasable(Bundle(content))
+    opened = _bundle(arguments.model)
+    refused = gates.releasable(opened) or _other_champion(opened)
     if refused is not None:
         raise ValueError(refused)
+    report(f"model {opened.version}: {gates.judged_against(opened)}")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "candidate.bundle"
-        file.write_bytes(content)
+        file.write_bytes(opened.content)
         print(binary.run(["model", "release", str(file), *arguments.flags]), end="")
     return 0
 
@@ -244,15 +360,23 @@ def add(commands: Commands) -> None:
         p.add_argument("--prepared", metavar="FOLDER", help="what `prepare` wrote, instead of --data")
         if seed:
             p.add_argument(
-                "--seed", type=int, default=42, help="of everything drawn at random (default: %(default)s)"
+                "--seed",
+                type=flags.seed,
+                default=42,
+                help="of everything drawn at random (default: %(default)s)",
             )
 
     def judged(p: argparse.ArgumentParser) -> None:
         p.add_argument(
             "--champion",
-            default="shipped",
-            metavar="FILE|shipped|none",
-            help="the bundle that is not to be fallen behind (default: %(default)s)",
+            metavar="FILE|models:/NAME@ALIAS|shipped|none",
+            help=f"the bundle that is not to be fallen behind (default: {tracking.CHAMPION_URI} where MLflow "
+            "has it, else shipped)",
+        )
+        p.add_argument(
+            "--first",
+            action="store_true",
+            help="nothing was released before: there is no champion, the AUC is held to the floor",
         )
         p.add_argument(
             "--validation",
@@ -274,15 +398,21 @@ def add(commands: Commands) -> None:
     on_data(p)
     judged(p)
     p.add_argument("--out", default=str(DIST), help="where its folder is made (default: %(default)s)")
-    p.add_argument("--version", help="of the model (default: today's date and the next free number)")
+    p.add_argument(
+        "--version", type=flags.version, help="of the model (default: today's date and the next free number)"
+    )
+    p.add_argument("--replace", action="store_true", help="train a version again whose folder is there")
     p.add_argument("--created-at", help="RFC 3339 (default: now)")
     p.add_argument("--search", action="store_true", help=f"search long: {search.LONG} candidates")
     p.add_argument(
-        "--n-iter", type=int, metavar="N", help=f"candidates of the search (default: {search.SHORT})"
+        "--n-iter",
+        type=flags.whole(1),
+        metavar="N",
+        help=f"candidates of the search (default: {search.SHORT})",
     )
     p.add_argument(
         "--n-jobs",
-        type=int,
+        type=flags.whole(1),
         default=os.cpu_count() or 1,
         metavar="N",
         help="fits at once (default: %(default)s)",
@@ -294,7 +424,9 @@ def add(commands: Commands) -> None:
     )
     on_data(p)
     p.add_argument("--out", default=str(SHIPPED), help="where to write (default: %(default)s)")
-    p.add_argument("--version", default="2026-11-23.1", help="of the model (default: %(default)s)")
+    p.add_argument(
+        "--version", type=flags.version, default="2026-11-23.1", help="of the model (default: %(default)s)"
+    )
     p.add_argument(
         "--created-at",
         default="2026-11-23T00:00:00Z",
@@ -303,7 +435,12 @@ def add(commands: Commands) -> None:
 
     p = command("evaluate", "Print every figure of a bundle on the hold-out, as JSON.", _evaluate)
     on_data(p)
-    p.add_argument("--bundle", default="shipped", metavar="FILE|shipped", help="(default: %(default)s)")
+    p.add_argument(
+        "--bundle",
+        default="shipped",
+        metavar="FILE|models:/NAME@ALIAS|shipped",
+        help="(default: %(default)s)",
+    )
     p.add_argument("--out", default="-", metavar="FILE|-", help="where to write (default: %(default)s)")
 
     p = command(
@@ -321,6 +458,12 @@ def add(commands: Commands) -> None:
         default="-",
         metavar="FILE|-",
         help="from `creditstream model history --json` (default: %(default)s)",
+    )
+
+    p.add_argument(
+        "--models",
+        metavar="FILE",
+        help="from `creditstream model list --json`: aliases then name the bytes that were released",
     )
 
     p = command("fetch-model", "Fetch a registered model's bundle from MLflow.", _fetch_model)

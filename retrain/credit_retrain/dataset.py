@@ -83,6 +83,8 @@ def locate(path: str | None) -> Path:
     """Find the raw file: the path given, else ``DATASET``, else data/raw/UCI_Credit_Card.csv."""
     default = Path(__file__).resolve().parents[2] / "data" / "raw" / "UCI_Credit_Card.csv"
     chosen = Path(path or os.environ.get("DATASET") or default)
+    if chosen.is_dir():
+        raise DatasetError(f"{chosen} is a folder: set DATASET to the file UCI_Credit_Card.csv in it")
     if not chosen.is_file():
         raise DatasetError(
             f"no dataset at {chosen}: set DATASET to UCI_Credit_Card.csv, or fetch it with `make data`"
@@ -90,19 +92,24 @@ def locate(path: str | None) -> Path:
     return chosen
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, told: Path | None = None) -> Dataset:
     """Read the CSV file and check every value against the contract.
+
+    Parameters
+    ----------
+    told : Path, optional
+        What errors call the file, where it is a copy of another.
 
     Raises
     ------
     DatasetError
         With all violations together: column, row of the file, value and rule.
     """
-    frame = table(path, validation.training_schema())
+    frame = table(path, validation.training_schema(), told)
     return Dataset(numbers(frame[NAMES]), pd.to_numeric(frame[LABEL]).to_numpy(np.int64))
 
 
-def table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
+def table(path: Path, schema: pa.DataFrameSchema, told: Path | None = None) -> pd.DataFrame:
     """Read a CSV file as text, its columns by the contract's names, and hold it to a schema.
 
     Raises
@@ -113,18 +120,18 @@ def table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     except ValueError as error:  # no columns, a line with too many fields, not UTF-8
-        raise DatasetError(f"{path} is no CSV file: {error}") from error
+        raise DatasetError(f"{told or path} is no CSV file: {error}") from error
     given, names = list(frame.columns), [_canonical(c) for c in frame.columns]
     frame.columns = pd.Index(names)
     for name in schema.columns:
         same = [str(g) for g, n in zip(given, names, strict=True) if n == name]
         if len(same) > 1:
-            raise DatasetError(f"{path}: columns {' and '.join(same)} are the same")
+            raise DatasetError(f"{told or path}: columns {' and '.join(same)} are the same")
     if frame.empty:
-        raise DatasetError(f"{path}: there is no row in it")
+        raise DatasetError(f"{told or path}: there is no row in it")
     found = validation.violations(frame, schema)
     if found:
-        raise DatasetError(f"{path}:\n  {validation.describe(found)}", found)
+        raise DatasetError(f"{told or path}:\n  {validation.describe(found)}", found)
     return frame
 
 

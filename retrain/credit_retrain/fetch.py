@@ -53,7 +53,7 @@ def fetch(out: Path, url: str, report: Callable[[str], None]) -> Path:
     candidate = out.with_suffix(".csv.partial")
     table.to_csv(candidate, index=False)
     try:
-        digest = dataset.read(candidate).digest()
+        digest = dataset.read(candidate, told=Path(out.name)).digest()
         if digest != dataset.CANONICAL_DIGEST:
             raise FetchError(f"{url} holds {digest}, expected {dataset.CANONICAL_DIGEST}")
         candidate.replace(out)
@@ -79,7 +79,7 @@ def take(local: Path, out: Path) -> Path:
     candidate = out.with_suffix(".csv.partial")
     try:
         shutil.copyfile(local, candidate)
-        dataset.read(candidate)
+        dataset.read(candidate, told=local)
         candidate.replace(out)
     finally:
         candidate.unlink(missing_ok=True)

@@ -7,17 +7,17 @@ of them judge on rows that neither model was trained on.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from scipy.stats import norm
 from sklearn.pipeline import Pipeline
 
-from credit_retrain import bundle, fairness, figures
+from credit_retrain import bundle, fairness, figures, manifest
 from credit_retrain.dataset import Dataset
 from credit_retrain.delong import compare
 from credit_retrain.export import run
@@ -28,6 +28,24 @@ from credit_retrain.pipeline import build
 HOLDOUT_RULE = "lowest fifth of SHA-256 over the 23 features"
 """How the hold-out is chosen (dataset.holdout). Two models trained by the same rule have seen no
 row of each other's hold-out, whatever else the data held."""
+
+
+NAMES = (
+    "data",
+    "ONNX Runtime",
+    "native engine",
+    "golden rows",
+    "AUC",
+    "calibration",
+    *(
+        f"{name} by {attribute.name}"
+        for attribute in fairness.ATTRIBUTES
+        for name in ("approval ratio", "equal opportunity")
+    ),
+    "score PSI, hold-out",
+    "score PSI, champion",
+)
+"""Every gate, in the order in which `judge` gives them. One that is absent was not passed."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +81,8 @@ class Gate:
     limit : float
     told : str
         The verdict in words: what the figure is and what it is held against.
+    unsure : bool
+        It passed although its figure is beyond the limit, because the figure's interval reaches it.
     """
 
     name: str
@@ -70,10 +90,17 @@ class Gate:
     figure: float | None
     limit: float
     told: str
+    unsure: bool = False
+
+    def verdict(self) -> str:
+        """Return the verdict alone."""
+        if not self.passed:
+            return "FAIL"
+        return "pass (not surely beyond the limit)" if self.unsure else "pass"
 
     def line(self) -> str:
         """Return the verdict as a line to print."""
-        return f"{'pass' if self.passed else 'FAIL'}  {self.name}: {self.told}"
+        return f"{self.verdict():4}  {self.name}: {self.told}"
 
 
 class Bundle:
@@ -82,15 +109,16 @@ class Bundle:
     Raises
     ------
     ValueError
-        When it is no bundle, or a file is not the one that the manifest names.
+        When it is no bundle, its manifest has another shape, or a file is not the one that the
+        manifest names.
     """
 
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.files = bundle.unpack(content)
-        self.manifest: dict[str, Any] = json.loads(self.files["manifest.json"])
+        self.manifest = manifest.read(self.files["manifest.json"])
         for name, said in self.manifest["files"].items():
-            if hashlib.sha256(self.files[name]).hexdigest() != said["sha256"]:
+            if hashlib.sha256(self.files.get(name, b"")).hexdigest() != said["sha256"]:
                 raise ValueError(f"{name} is not the file that the bundle's manifest names")
 
     @property
@@ -98,9 +126,17 @@ class Bundle:
         """The model version."""
         return str(self.manifest["version"])
 
+    @property
+    def digest(self) -> str:
+        """The digest of its bytes, as the models topic and MLflow have it."""
+        return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
+
     def score(self, rows: Dataset) -> Doubles:
         """Score rows on ONNX Runtime."""
-        graph = onnx.load_from_string(self.files["model.onnx"])
+        try:
+            graph = onnx.load_from_string(self.files["model.onnx"])
+        except DecodeError as error:
+            raise ValueError(f"model {self.version}: model.onnx is no ONNX graph") from error
         return run(graph, np.asarray(rows.features, np.float32)).astype(np.float64)
 
 
@@ -112,7 +148,7 @@ class Case:
     ----------
     candidate : Bundle
     champion : Bundle or None
-        None where there is none.
+        None where none was named: the AUC gate and the champion's PSI fail, unless `first` is set.
     train, test : Dataset
         The candidate's training rows and its hold-out.
     pipeline : Pipeline
@@ -121,6 +157,8 @@ class Case:
         None where there is none: what needs it fails.
     validation : dict or None
         What `validate` says of the rows (data/reports/validation.json); None where nothing was said.
+    first : bool
+        Nothing was released before: there can be no champion, and the AUC is held to the floor.
     """
 
     candidate: Bundle
@@ -130,10 +168,17 @@ class Case:
     pipeline: Pipeline
     binary: Binary | None
     validation: dict[str, Any] | None
+    first: bool = False
+
+    def held_against(self) -> dict[str, Any] | None:
+        """Return the champion's version and digest as the manifest keeps them, None where there is none."""
+        if self.champion is not None:
+            return {"version": self.champion.version, "digest": self.champion.digest}
+        return {"first": True} if self.first else None
 
 
 def judge(case: Case, folder: Path, limits: Limits | None = None) -> list[Gate]:
-    """Run every gate.
+    """Run every gate, those of `NAMES` in their order.
 
     Parameters
     ----------
@@ -166,9 +211,9 @@ def _data(case: Case) -> Gate:
         problems.append(f"validation failed at {', '.join(failed)}")
     for name, rows in (("train", case.train), ("test", case.test)):
         digest = rows.digest()
-        if training[f"{name}_digest"] != digest:
+        if training.get(f"{name}_digest") != digest:
             problems.append(
-                f"the manifest's {name}_digest is {training[f'{name}_digest']}, these rows' is {digest}"
+                f"the manifest's {name}_digest is {training.get(f'{name}_digest')}, these rows' is {digest}"
             )
         if said is not None and said["passed"] and said["data"][name]["digest"] != digest:
             problems.append(
@@ -219,15 +264,18 @@ def _golden(case: Case, file: Path) -> Gate:
     )
 
 
+NO_CHAMPION = "no champion was named to hold it against (the first model of all is judged with --first)"
+
+
 def yardstick(case: Case) -> str | None:
     """Say why the champion may not be measured on the candidate's hold-out, None where it may.
 
     It may when its manifest says that it held out the same rows, or chose them by the same rule.
     """
     if case.champion is None:
-        return "there is no champion"
+        return "this is the first model, there is no champion yet" if case.first else NO_CHAMPION
     candidate, champion = case.candidate.manifest["training"], case.champion.manifest["training"]
-    if champion.get("test_digest") == candidate["test_digest"]:
+    if champion.get("test_digest") == candidate.get("test_digest") is not None:
         return None
     if champion.get("holdout") == candidate.get("holdout") == HOLDOUT_RULE:
         return None
@@ -245,15 +293,19 @@ def _auc(case: Case, probability: Doubles, champion: Doubles | None, limits: Lim
     and seed), fitted again on the candidate's training rows, stands in for it; without a recipe
     only the floor is left.
     """
+    if case.champion is None and not case.first:
+        return Gate("AUC", False, None, -limits.auc_margin, NO_CHAMPION)
     refused = yardstick(case)
-    against = f"champion {case.champion.version}'s" if case.champion is not None else ""
+    against = ""
+    if case.champion is not None:
+        against = f"champion {case.champion.version} ({case.champion.digest[:19]}), which has"
     if refused is not None:
         champion = None
         recipe = case.champion.manifest["training"] if case.champion is not None else {}
         if recipe.get("parameters") and "seed" in recipe:
             again = build(recipe["parameters"], recipe["seed"]).fit(case.train.features, case.train.defaulted)
             champion = again.predict_proba(case.test.features)[:, 1]
-            against = "that of its recipe, fitted again on the candidate's training rows,"
+            against = "its recipe, fitted again on the candidate's training rows, which has"
     if champion is None:
         auc = figures.auc(case.test.defaulted, probability)
         told = f"{refused}; {auc:.4f} is held to the floor of {limits.auc_floor}"
@@ -308,7 +360,9 @@ def _fairness(case: Case, probability: Doubles, champion: Doubles | None, limits
             was = before.get(attribute, {}).get(key)
             if was is not None:
                 told += f"; the champion's {was['value']:.3f}"
-            out.append(Gate(f"{name} by {attribute}", passed, figure["value"], limit, told))
+            value = figure["value"]
+            beyond = value < limit if lower else value > limit
+            out.append(Gate(f"{name} by {attribute}", passed, value, limit, told, unsure=passed and beyond))
     return out
 
 
@@ -324,16 +378,18 @@ def _psi(case: Case, probability: Doubles, champion: Doubles | None, limits: Lim
             f"{moved:.4f} from the training rows to the hold-out (at most {limits.holdout_psi})",
         )
     ]
-    if champion is not None and case.champion is not None:
-        moved = figures.score_psi(champion, probability)
-        told = (
-            f"{moved:.4f} from champion {case.champion.version} on the hold-out "
-            f"(at most {limits.champion_psi})"
-        )
-        out.append(
-            Gate("score PSI, champion", moved <= limits.champion_psi, moved, limits.champion_psi, told)
-        )
+    out.append(_champion_psi(case, probability, champion, limits))
     return out
+
+
+def _champion_psi(case: Case, probability: Doubles, champion: Doubles | None, limits: Limits) -> Gate:
+    name, limit = "score PSI, champion", limits.champion_psi
+    if champion is None or case.champion is None:
+        told = "this is the first model, there is no champion yet" if case.first else NO_CHAMPION
+        return Gate(name, case.first, None, limit, told)
+    moved = figures.score_psi(champion, probability)
+    told = f"{moved:.4f} from champion {case.champion.version} on the hold-out (at most {limit})"
+    return Gate(name, moved <= limit, moved, limit, told)
 
 
 def record(gates: list[Gate]) -> list[dict[str, Any]]:
@@ -347,30 +403,65 @@ def record(gates: list[Gate]) -> list[dict[str, Any]]:
     ]
 
 
-def stamp(candidate: Bundle, gates: list[Gate], force: str | None) -> bytes:
+def stamp(candidate: Bundle, gates: list[Gate], champion: dict[str, Any] | None, force: str | None) -> bytes:
     """Write the verdicts into a bundle; with a reason to overrule those that failed, that too.
 
     The version's bytes change: only before it is released.
+
+    Parameters
+    ----------
+    champion : dict or None
+        What it was held against, as `Case.held_against` gives it.
     """
-    manifest = dict(candidate.manifest)
-    manifest.pop("files")
-    manifest["metrics"] = {**manifest["metrics"], "gates": record(gates)}
+    facts = dict(candidate.manifest)
+    facts.pop("files")
+    facts["metrics"] = {**facts["metrics"], "champion": champion, "gates": record(gates)}
     failed = [gate.name for gate in gates if not gate.passed]
-    manifest["forced"] = {"why": force, "gates": failed} if force is not None and failed else None
+    facts["forced"] = {"why": force, "gates": failed} if force is not None and failed else None
     files = {name: content for name, content in candidate.files.items() if name != "manifest.json"}
-    return bundle.pack(manifest, files)
+    return bundle.pack(facts, files)
+
+
+def recordable(candidate: Bundle, champion: dict[str, Any] | None) -> str | None:
+    """Say why new verdicts may not take the place of a bundle's own, None where they may.
+
+    What was held against a champion is not made the first model by saying so.
+    """
+    before = candidate.manifest["metrics"].get("champion")
+    if before and "version" in before and not (champion and "version" in champion):
+        return (
+            f"model {candidate.version} was already held against champion {before['version']} "
+            f"({before['digest']}): verdicts without one do not take the place of those"
+        )
+    return None
 
 
 def releasable(candidate: Bundle) -> str | None:
     """Say why a bundle may not be released, None where it may.
 
-    As `creditstream model release` does: a gate is overruled by being named beside a reason.
+    Every gate must have been run, against a champion that the manifest names; those that failed
+    must be the ones that somebody overruled.
     """
-    gates = candidate.manifest["metrics"].get("gates")
-    if not gates:
-        return f"model {candidate.version} has been through no gate: run `python -m credit_retrain gate`"
-    failed = [gate["name"] for gate in gates if not gate["passed"]]
-    forced = candidate.manifest.get("forced") or {}
-    if failed and not (forced.get("why", "").strip() and set(failed) <= set(forced.get("gates") or [])):
+    metrics, forced = candidate.manifest["metrics"], candidate.manifest.get("forced")
+    verdicts = metrics.get("gates")
+    run_them = "run `python -m credit_retrain gate --record`"
+    if not verdicts:
+        return f"model {candidate.version} has been through no gate: {run_them}"
+    absent = [name for name in NAMES if name not in {gate["name"] for gate in verdicts}]
+    if absent:
+        return f"model {candidate.version} has not been through {', '.join(absent)}: {run_them}"
+    overruled = set(forced["gates"]) if forced and forced["why"].strip() else set()
+    failed = [gate["name"] for gate in verdicts if not gate["passed"] and gate["name"] not in overruled]
+    if failed:
         return f"model {candidate.version} failed at {', '.join(failed)}, and nobody has said why it may pass"
+    if not metrics.get("champion") and not {"AUC", "score PSI, champion"} <= overruled:
+        return f"model {candidate.version} does not name the champion it was held against: {run_them}"
     return None
+
+
+def judged_against(candidate: Bundle) -> str:
+    """Say what a releasable bundle was held against."""
+    champion = candidate.manifest["metrics"].get("champion")
+    if champion and "version" in champion:
+        return f"held against champion {champion['version']} ({champion['digest']})"
+    return "the first model, held against none" if champion else "held against no champion, by force"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from credit_retrain import dataset, exported
+from credit_retrain import dataset, exported, flags
 from credit_retrain.contract import NAMES
 from credit_retrain.dataset import Dataset, DatasetError, texts
 
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-labelled",
-        type=int,
+        type=flags.whole(0),
         default=MIN_LABELLED,
         metavar="N",
         help="with fewer known outcomes in the export, the UCI data alone are used (default: %(default)s)",

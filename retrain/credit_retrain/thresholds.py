@@ -8,7 +8,6 @@ the threshold, and those next to it.
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
-from credit_retrain import bundle, golden
+from credit_retrain import bundle, golden, manifest
 from credit_retrain.contract import FEATURES, NAMES, USED
 from credit_retrain.dataset import Dataset
 from credit_retrain.export import to_onnx
@@ -69,10 +68,15 @@ def pipeline_of(shipped: bytes, train: Dataset) -> Pipeline:
     Raises
     ------
     ValueError
-        When its graph is not the bundle's, byte by byte.
+        When its graph is not the bundle's, byte by byte, or the manifest describes none.
     """
     files = bundle.unpack(shipped)
-    training = json.loads(files["manifest.json"])["training"]
+    training = manifest.read(files["manifest.json"])["training"]
+    if "parameters" not in training or "seed" not in training:
+        raise ValueError(
+            "the bundle's manifest does not say how it was trained: expected training.parameters and "
+            "training.seed"
+        )
     pipeline = build(training["parameters"], training["seed"]).fit(train.features, train.defaulted)
     if to_onnx(pipeline).SerializeToString(deterministic=True) != files["model.onnx"]:
         raise ValueError("training again gives another graph than the bundle's; see `make check-train`")

@@ -32,6 +32,7 @@ MODEL = "model"
 """Where a run keeps its model: the ONNX graph as MLflow has it, and the bundle."""
 VERSION_TAG, DIGEST_TAG = "creditstream.version", "creditstream.bundle"
 CHAMPION, CHALLENGER = "champion", "challenger"
+CHAMPION_URI = f"models:/{NAME}@{CHAMPION}"
 
 Report = Callable[[str], None]
 
@@ -52,6 +53,7 @@ def connect(folder: Path | None = None) -> MlflowClient:
     # Nothing about a training goes to anyone but the server named here.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     from mlflow import MlflowClient
 
     uri = _address(folder)
@@ -218,7 +220,9 @@ class Moved:
     told: str
 
 
-def mirror(history: list[dict[str, Any]], folder: Path | None = None) -> list[Moved]:
+def mirror(
+    history: list[dict[str, Any]], folder: Path | None = None, released: dict[str, str] | None = None
+) -> list[Moved]:
     """Set the aliases to what the newest route says.
 
     The champion is the route's. The challenger is its canary, else its shadow; where it has
@@ -229,24 +233,33 @@ def mirror(history: list[dict[str, Any]], folder: Path | None = None) -> list[Mo
     ----------
     history : list of dict
         What ``creditstream model history --json`` prints, oldest first.
+    released : dict of str, optional
+        The digests of the released bundles by model version. With it an alias names the bytes
+        that serve; without it a version that was registered with several is refused.
 
     Raises
     ------
     TrackingError
-        When there is no route.
+        When there is no route, or it is not clear which bytes of a version are meant.
     """
     if not history:
         raise TrackingError("there is no route yet: `creditstream model history --json` printed none")
     client = connect(folder)
-    by_version = registered(client)
+    entries = registered(client)
     route = history[-1]
     canary = route.get("canary")
     tested = canary["model_version"] if canary else route.get("shadow")
-    out = [_point(client, by_version, CHAMPION, route["champion"])]
+    # Before any alias moves: none does where one is not clear.
+    found = {
+        version: _which(entries, version, released)
+        for version in (route["champion"], tested)
+        if version is not None
+    }
+    out = [_point(client, found, CHAMPION, route["champion"])]
     if tested is not None:
-        return [*out, _point(client, by_version, CHALLENGER, tested)]
+        return [*out, _point(client, found, CHALLENGER, tested)]
     current = _aliases(client).get(CHALLENGER)
-    name = next((v for v, number in by_version.items() if number == current), None)
+    name = next((e.version for e in entries if e.number == current), None)
     if current is None:
         return [*out, Moved(CHALLENGER, None, "none: the route has neither canary nor shadow")]
     if name is not None and name not in _routed(history):
@@ -255,8 +268,22 @@ def mirror(history: list[dict[str, Any]], folder: Path | None = None) -> list[Mo
     return [*out, Moved(CHALLENGER, None, f"no longer {name}: the route has neither canary nor shadow")]
 
 
-def _point(client: MlflowClient, by_version: dict[str, str], alias: str, version: str) -> Moved:
-    number = by_version.get(version)
+def _which(entries: list[Registered], version: str, released: dict[str, str] | None) -> str | None:
+    """Return the number of the registered model that a version of the route is, None where there is none."""
+    same = [e for e in entries if e.version == version]
+    if released is not None:
+        same = [e for e in same if e.digest == released.get(version)]
+    digests = {e.digest for e in same}
+    if len(digests) > 1:
+        raise TrackingError(
+            f"{version} is registered with {len(digests)} different bundles: --models FILE, from "
+            "`creditstream model list --json`, says which of them was released"
+        )
+    return same[-1].number if same else None
+
+
+def _point(client: MlflowClient, found: dict[str, str | None], alias: str, version: str) -> Moved:
+    number = found[version]
     if number is not None:
         client.set_registered_model_alias(NAME, alias, number)
         return Moved(alias, number, f"{version}, {NAME} version {number}")
@@ -274,19 +301,51 @@ def _routed(history: list[dict[str, Any]]) -> set[str]:
     return out
 
 
-def registered(client: MlflowClient) -> dict[str, str]:
-    """Return the registered version numbers by model version; of one registered twice the newest."""
-    out: dict[str, str] = {}
-    for found in sorted(client.search_model_versions(f"name='{NAME}'"), key=lambda v: int(v.version)):
-        if VERSION_TAG in found.tags:
-            out[found.tags[VERSION_TAG]] = str(found.version)
-    return out
+@dataclass(frozen=True)
+class Registered:
+    """A version of the registered model: its number, the model's version and its bundle's digest."""
+
+    number: str
+    version: str
+    digest: str | None
+
+
+def registered(client: MlflowClient) -> list[Registered]:
+    """Return what is registered, oldest first."""
+    found = sorted(client.search_model_versions(f"name='{NAME}'"), key=lambda v: int(v.version))
+    return [
+        Registered(str(v.version), v.tags[VERSION_TAG], v.tags.get(DIGEST_TAG))
+        for v in found
+        if VERSION_TAG in v.tags
+    ]
 
 
 def _aliases(client: MlflowClient) -> dict[str, str]:
     if not client.search_registered_models(f"name='{NAME}'"):
         return {}
     return {alias: str(v) for alias, v in client.get_registered_model(NAME).aliases.items()}
+
+
+def champion(folder: Path | None = None) -> bytes | None:
+    """Return the bundle that the champion's alias names, None where there is no store or no such alias.
+
+    Raises
+    ------
+    TrackingError
+        When the server cannot be asked, or holds other bytes than were registered.
+    """
+    kept = (folder or ROOT / "data") / "mlflow.db"
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not kept.is_file():
+        return None
+    client = connect(folder)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if CHAMPION not in _aliases(client):
+            return None
+    except MlflowException as error:
+        raise TrackingError(f"{CHAMPION_URI}: {error.message}") from error
+    return fetch(CHAMPION_URI, folder)
 
 
 def fetch(uri: str, folder: Path | None = None) -> bytes:

@@ -8,11 +8,18 @@ import zipfile
 import numpy as np
 import pytest
 
-from credit_retrain import candidate, gates
+from credit_retrain import aims, bundle, candidate, gates, tracking
 from credit_retrain.__main__ import main
 from credit_retrain.dataset import split
 from credit_retrain.gates import Bundle
 from credit_retrain.native import Binary
+
+
+@pytest.fixture(autouse=True)
+def no_registry(tmp_path, monkeypatch):
+    """Ask no MLflow but one that a test makes."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(tracking, "ROOT", tmp_path / "registry")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +84,7 @@ def test_metrics_hold_every_figure_with_its_interval(metrics):
 def test_the_card_tells_it_in_words_and_pictures(folder, metrics):
     card = (folder / "model_card.md").read_text("utf-8")
     assert f"{metrics['test']['figures']['auc']['value']:.4f}" in card
-    for heading in ("On the hold-out", "Calibration", "Lift", "Between groups", "Gates", "Limits"):
+    for heading in ("On the hold-out", "Aims", "Calibration", "Lift", "Between groups", "Gates", "Limits"):
         assert f"\n## {heading}\n" in card
     for name in ("roc", "calibration", "scores", "shap"):
         assert f"]({name}.png)" in card
@@ -90,10 +97,10 @@ def test_the_card_tells_it_in_words_and_pictures(folder, metrics):
 
 @pytest.fixture(scope="module")
 def gate(validated):
-    """Run the gates by the command line, without a champion."""
+    """Run the gates by the command line, against the shipped bundle."""
 
     def run(candidate, *arguments):
-        fixed = ["--champion", "none", "--validation", str(validated)]
+        fixed = ["--champion", "shipped", "--validation", str(validated)]
         return main(["gate", "--candidate", str(candidate), *fixed, *arguments])
 
     return run
@@ -153,8 +160,133 @@ def test_a_candidate_that_fails_is_left_unfit_for_release(uci, tmp_path, tiny_sp
     made = candidate.make(uci, plan, lambda _: None)
     assert not made.released
     assert [p.name for p in made.folder.glob("*.bundle")] == ["t.2.refused.bundle"]
-    assert "failed at data, native engine, golden rows" in gates.releasable(Bundle(made.file.read_bytes()))
+    assert "failed at data, native engine, golden rows, AUC" in gates.releasable(
+        Bundle(made.file.read_bytes())
+    )
     assert main(["release", str(made.file)]) == 1
+
+
+def test_a_refused_candidate_is_not_passed_by_naming_no_champion(folder, gate, tmp_path, capsys, monkeypatch):
+    refused = tmp_path / "refused.bundle"
+    refused.write_bytes((folder / "t.1.bundle").read_bytes())
+    strict = gates.Limits(auc_margin=-1)
+    monkeypatch.setattr(gates, "Limits", lambda: strict)
+    assert gate(refused, "--record") == 1
+    assert "FAIL  AUC" in capsys.readouterr().out
+    recorded = refused.read_bytes()
+    assert "failed at AUC" in gates.releasable(Bundle(recorded))
+    monkeypatch.undo()
+    for without in (["--champion", "none"], ["--champion", "none", "--first"]):
+        assert gate(refused, *without, "--record") == 1
+        assert "already held against champion" in capsys.readouterr().err
+    assert gate(refused, "--champion", "none") == 1
+    told = capsys.readouterr()
+    assert "FAIL  AUC: no champion was named" in told.out
+    assert "champion: none was named" in told.err
+    assert refused.read_bytes() == recorded
+
+
+def test_the_first_model_is_judged_without_a_champion(folder, gate, capsys):
+    assert gate(folder / "t.1.bundle", "--champion", "none", "--first", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["champion"] == {"first": True}
+    assert main(["gate", "--candidate", "shipped", "--champion", "shipped", "--first"]) == 1
+    assert "--first with --champion shipped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("version", ["../../x", "", ".hidden", "a/b", "a b", "x" * 65, "-x", "a\n"])
+def test_a_version_that_is_no_name_is_refused_at_once(version, tmp_path, capsys):
+    for command in ("train", "ship"):
+        with pytest.raises(SystemExit):
+            main([command, "--out", str(tmp_path / "dist"), f"--version={version}"])
+        assert f"argument --version: {version!r}: expected" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_version_that_is_there_is_not_written_over(folder, capsys):
+    before = (folder / "t.1.bundle").read_bytes()
+    assert main(["train", "--out", str(folder.parent), "--version", "t.1"]) == 1
+    assert f"--version t.1: {folder} is there already; --replace" in capsys.readouterr().err
+    assert (folder / "t.1.bundle").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--n-iter", "0"),
+        ("--n-iter", "-3"),
+        ("--n-iter", "many"),
+        ("--n-jobs", "0"),
+        ("--seed", "-1"),
+        ("--seed", str(2**32)),
+        ("--min-labelled", "-5"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_with_its_flag(flag, value, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", f"{flag}={value}"])
+    told = capsys.readouterr().err
+    assert f"argument {flag}: " in told
+    assert value in told
+    assert "expected a whole number" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("root:x:0:0:root:/root:/bin/bash\n", "not JSON"),
+        ("[]", "`passed` is not true or false"),
+        ('{"passed": 1}', "`passed` is not true or false"),
+        ('{"passed": true, "data": {}, "checks": []}', "`data.train.digest` is not a string"),
+        ('{"passed": true, "data": [], "checks": []}', "`data.train.digest` is not a string"),
+        ('{"passed": false, "data": {}, "checks": {}}', "`checks` is not a list"),
+        ('{"passed": false, "data": {}, "checks": [{"name": "x"}]}', "`checks[0]` lacks"),
+    ],
+)
+def test_a_validation_of_another_shape_is_refused_by_its_file(text, told, tmp_path, capsys):
+    file = tmp_path / "other.json"
+    file.write_text(text)
+    assert main(["gate", "--candidate", "shipped", "--validation", str(file)]) == 1
+    err = capsys.readouterr().err
+    assert f"--validation {file}: expected what" in err
+    assert told in err
+
+
+def test_a_validation_that_is_a_folder_is_refused(tmp_path, capsys):
+    assert main(["gate", "--candidate", "shipped", "--validation", str(tmp_path)]) == 1
+    assert f"--validation {tmp_path}: expected what" in capsys.readouterr().err
+
+
+def test_a_bundle_without_metrics_is_refused_in_a_sentence(folder, tmp_path, capsys):
+    opened = Bundle((folder / "t.1.bundle").read_bytes())
+    facts = {key: value for key, value in opened.manifest.items() if key not in ("files", "metrics")}
+    files = {name: content for name, content in opened.files.items() if name != "manifest.json"}
+    broken = tmp_path / "broken.bundle"
+    broken.write_bytes(bundle.pack(facts, files))
+    for command in (["release", str(broken)], ["gate", "--candidate", str(broken)]):
+        assert main(command) == 1
+        assert f"{broken}: the bundle's manifest: metrics is None" in capsys.readouterr().err
+
+
+def test_the_aims_stand_beside_the_figures(folder, metrics):
+    card = (folder / "model_card.md").read_text("utf-8")
+    for aim in metrics["aims"]:
+        verdict = "met" if aim["met"] else "not met"
+        assert f"| {aim['name']} | {aim['aim']} | {aim['figure']} | {verdict} |" in card
+    mean = metrics["repeated"]["mean_auc"]
+    assert metrics["aims"][0]["met"] == (mean >= 0.785)
+    assert f"{mean:.4f}" in metrics["aims"][0]["figure"]
+
+
+def test_an_aim_that_is_missed_by_little_is_missed():
+    def held(auc, error, chance):
+        repeated = {"splits": 10, "mean_auc": auc, "auc_interval": [auc - 0.01, auc + 0.01]}
+        test = {"figures": {"ece": {"value": error}}, "ece_by_chance": {"mean": chance}}
+        return [aim.verdict() for aim in aims.hold(repeated, test)]
+
+    assert held(0.785, 0.01, 0.0) == ["met", "met", "met"]
+    assert held(0.7849, 0.0101, 0.0) == ["not met", "not met", "not met"]
+    assert held(0.79, 0.015, 0.012) == ["met", "not met", "met"]
 
 
 def test_a_candidate_takes_the_next_free_version_of_the_day(tmp_path):

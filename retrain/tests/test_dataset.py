@@ -48,3 +48,9 @@ def test_no_dataset_names_both_ways_to_get_one(monkeypatch, tmp_path):
     monkeypatch.setenv("DATASET", str(tmp_path / "absent.csv"))
     with pytest.raises(dataset.DatasetError, match=r"DATASET.*make data"):
         dataset.locate(None)
+
+
+def test_a_folder_in_place_of_the_dataset_is_called_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("DATASET", str(tmp_path))
+    with pytest.raises(dataset.DatasetError, match=f"{tmp_path} is a folder"):
+        dataset.locate(None)

@@ -134,7 +134,10 @@ def test_a_local_file_is_taken_to_where_the_pipeline_looks(tmp_path, uci, monkey
         assert out.read_bytes() == local.read_bytes()
     local.write_text("age\n17\n")
     assert command_line.main(["fetch", "--out", str(out)]) == 1
-    assert "age '17'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "age '17'" in told
+    assert f"{local}:" in told
+    assert ".partial" not in told, "the copy is gone"
     assert len(dataset.read(out)) == 100, "what was there is kept"
     assert [p.name for p in out.parent.iterdir()] == [out.name]
 

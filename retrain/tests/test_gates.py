@@ -1,12 +1,14 @@
+import io
 import json
+import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from credit_retrain import bundle, card, evaluate, gates, train
+from credit_retrain import bundle, card, evaluate, gates, manifest, thresholds, train
 from credit_retrain.dataset import Dataset, split
-from credit_retrain.gates import Bundle, Case, Limits
+from credit_retrain.gates import Bundle, Case, Gate, Limits
 from credit_retrain.native import Binary, NativeError
 
 SMALL = {**train.SHARED, "max_depth": 2, "n_estimators": 40, "learning_rate": 0.15}
@@ -44,7 +46,7 @@ def validated(fitted, **changes):
     return {"passed": True, "data": digests, "checks": [], **changes}
 
 
-def case(fitted, candidate, binary=None, champion=None, validation=None, pipeline=None):
+def case(fitted, candidate, binary=None, champion=None, validation=None, pipeline=None, first=None):
     return Case(
         candidate,
         champion,
@@ -53,6 +55,7 @@ def case(fitted, candidate, binary=None, champion=None, validation=None, pipelin
         pipeline or fitted.pipeline,
         binary,
         validation or validated(fitted),
+        first=champion is None if first is None else first,
     )
 
 
@@ -81,7 +84,7 @@ def test_a_sound_candidate_passes_every_gate(fitted, candidate, binary, tmp_path
     assert f"{len(fitted.test)} held out" in found["data"].told
     assert found["AUC"].figure == pytest.approx(0, abs=1e-5), "held against itself"
     assert found["score PSI, champion"].figure < 1e-3
-    assert {"calibration", "golden rows", "ONNX Runtime", "score PSI, hold-out"} <= found.keys()
+    assert tuple(v.name for v in verdicts) == gates.NAMES
     assert {f"approval ratio by {a}" for a in ("sex", "education", "marriage", "age")} <= found.keys()
 
 
@@ -143,7 +146,7 @@ def test_a_worse_candidate_fails_by_its_auc(fitted, candidate, uci, tmp_path):
     verdict = named(gates.judge(case(weak, packed(weak, uci), champion=candidate), tmp_path))["AUC"]
     assert not verdict.passed
     assert verdict.figure < -0.005
-    assert "champion t.1's" in verdict.told
+    assert f"champion t.1 ({candidate.digest[:19]})" in verdict.told
 
 
 def test_a_champion_that_may_have_seen_the_rows_is_no_yardstick(fitted, candidate, tmp_path):
@@ -234,30 +237,69 @@ def test_limits_decide(fitted, candidate, tmp_path):
     assert {"calibration", "score PSI, hold-out"} <= failed
 
 
-def test_verdicts_are_recorded_and_decide_about_the_release(fitted, candidate, tmp_path):
+def test_without_a_champion_only_the_first_model_passes(fitted, candidate, binary, tmp_path):
+    first = gates.judge(case(fitted, candidate, binary, first=True), tmp_path)
+    assert [v.line() for v in first if not v.passed] == []
+    assert "the first model" in named(first)["AUC"].told
+    assert "floor of 0.75" in named(first)["AUC"].told
+    none = gates.judge(case(fitted, candidate, binary, first=False), tmp_path)
+    failed = {v.name: v.told for v in none if not v.passed}
+    assert set(failed) == {"AUC", "score PSI, champion"}
+    assert all("--first" in told for told in failed.values())
+    assert tuple(v.name for v in first) == tuple(v.name for v in none) == gates.NAMES
+
+
+def test_a_figure_beyond_its_limit_that_passes_by_its_interval_says_so(fitted, candidate, tmp_path):
+    def slightly_against_men(p, X):
+        men = np.flatnonzero(np.asarray(X)[:, 1] == 1)
+        p = p.copy()
+        p[men[: int(0.19 * len(men))]] = 0.5
+        return p
+
+    verdict = named(
+        gates.judge(
+            case(fitted, candidate, pipeline=Shifted(fitted.pipeline, slightly_against_men)), tmp_path
+        )
+    )["approval ratio by sex"]
+    assert verdict.figure < 0.8
+    assert verdict.passed and verdict.unsure
+    assert verdict.line().startswith("pass (not surely beyond the limit)  approval ratio by sex: 0.7")
+    plain = Gate("data", True, 0, 0, "valid")
+    assert plain.line() == "pass  data: valid"
+    assert Gate("data", False, 1, 0, "not").line() == "FAIL  data: not"
+    assert gates.record([verdict])[0]["unsure"] is True
+
+
+def test_verdicts_are_recorded_and_decide_about_the_release(fitted, candidate, binary, tmp_path):
     assert "has been through no gate" in gates.releasable(candidate)
-    verdicts = gates.judge(case(fitted, candidate), tmp_path)  # no binary: two fail
-    refused = Bundle(gates.stamp(candidate, verdicts, None))
+    without = case(fitted, candidate, champion=candidate)
+    verdicts = gates.judge(without, tmp_path)  # no binary: two fail
+    held = without.held_against()
+    assert held == {"version": "t.1", "digest": candidate.digest}
+    refused = Bundle(gates.stamp(candidate, verdicts, held, None))
     assert "failed at native engine, golden rows" in gates.releasable(refused)
-    forced = Bundle(gates.stamp(candidate, verdicts, "the binary is built elsewhere"))
+    forced = Bundle(gates.stamp(candidate, verdicts, held, "the binary is built elsewhere"))
     assert gates.releasable(forced) is None
     assert forced.manifest["forced"] == {
         "why": "the binary is built elsewhere",
         "gates": ["native engine", "golden rows"],
     }
-    sound = [v for v in verdicts if v.passed]
-    passed = Bundle(gates.stamp(candidate, sound, "not needed"))
+    sound = gates.judge(case(fitted, candidate, binary, champion=candidate), tmp_path)
+    passed = Bundle(gates.stamp(candidate, sound, held, "not needed"))
     assert gates.releasable(passed) is None
     assert passed.manifest["forced"] is None, "nothing was overruled"
+    assert passed.manifest["metrics"]["champion"] == held
+    assert gates.judged_against(passed) == f"held against champion t.1 ({candidate.digest})"
     assert passed.files["model.onnx"] == candidate.files["model.onnx"]
     fewer = [replace(v, passed=v.name != "native engine") for v in verdicts]
-    half = Bundle(gates.stamp(candidate, fewer, "the binary is built elsewhere"))
+    half = Bundle(gates.stamp(candidate, fewer, held, "the binary is built elsewhere"))
     half.manifest["metrics"]["gates"] = gates.record(verdicts)
     assert "failed at native engine, golden rows" in gates.releasable(half), "only one of them is overruled"
 
 
 def test_the_binary_asks_for_the_same_verdicts(fitted, candidate, binary, tmp_path):
-    verdicts = gates.judge(case(fitted, candidate), tmp_path)  # no binary: two fail
+    asked = case(fitted, candidate, champion=candidate)
+    verdicts, held = gates.judge(asked, tmp_path), asked.held_against()  # no binary: two fail
 
     def release(content, *flags):
         file = tmp_path / "asked.bundle"
@@ -267,14 +309,132 @@ def test_the_binary_asks_for_the_same_verdicts(fitted, candidate, binary, tmp_pa
 
     for flags in ((), ("--ungated", "in a hurry")):
         with pytest.raises(NativeError, match=r"golden rows: figure none, limit 1e-06 \(no creditstream"):
-            release(gates.stamp(candidate, verdicts, None), *flags)
+            release(gates.stamp(candidate, verdicts, held, None), *flags)
     with pytest.raises(NativeError, match="has been through no gate"):
         release(candidate.content)
-    sound = gates.stamp(candidate, [v for v in verdicts if v.passed], None)
-    forced = gates.stamp(candidate, verdicts, "the binary is built elsewhere")
+    sound = gates.stamp(candidate, [v for v in verdicts if v.passed], held, None)
+    forced = gates.stamp(candidate, verdicts, held, "the binary is built elsewhere")
     for content, flags in ((sound, ()), (forced, ()), (candidate.content, ("--ungated", "a sandbox"))):
         with pytest.raises(NativeError, match="no Kafka broker answers"):
             release(content, *flags)
+
+
+def all_passed():
+    return [Gate(name, True, 0, 0, "") for name in gates.NAMES]
+
+
+@pytest.mark.parametrize("name", gates.NAMES)
+def test_a_gate_that_was_not_run_is_no_gate_passed(candidate, name):
+    held = {"version": "t.0", "digest": "sha256:0"}
+    assert gates.releasable(Bundle(gates.stamp(candidate, all_passed(), held, None))) is None
+    fewer = [v for v in all_passed() if v.name != name]
+    assert f"not been through {name}" in gates.releasable(Bundle(gates.stamp(candidate, fewer, held, None)))
+    one = [Gate(v.name, v.name != name, 0, 0, "") for v in all_passed()]
+    assert f"failed at {name}," in gates.releasable(Bundle(gates.stamp(candidate, one, held, None)))
+
+
+def test_only_the_gates_that_were_overruled_are(candidate):
+    held = {"version": "t.0", "digest": "sha256:0"}
+    failed = [Gate(v.name, v.name not in ("AUC", "calibration"), 0, 0, "") for v in all_passed()]
+
+    def one_of_them(manifest):
+        manifest["forced"] = {"why": "as a test", "gates": ["calibration"]}
+
+    claimed = edited(Bundle(gates.stamp(candidate, failed, held, None)), one_of_them)
+    assert "failed at AUC, and nobody" in gates.releasable(claimed)
+
+
+def test_verdicts_name_the_champion_they_were_reached_against(candidate):
+    nobody = Bundle(gates.stamp(candidate, all_passed(), None, None))
+    assert "does not name the champion" in gates.releasable(nobody)
+    first = Bundle(gates.stamp(candidate, all_passed(), {"first": True}, None))
+    assert gates.releasable(first) is None
+    assert "the first model" in gates.judged_against(first)
+
+
+def test_what_was_held_against_a_champion_is_not_made_the_first(candidate):
+    held = {"version": "t.0", "digest": "sha256:0"}
+    failed = [Gate(v.name, v.name != "AUC", 0, 0, "") for v in all_passed()]
+    refused = Bundle(gates.stamp(candidate, failed, held, None))
+    for without in (None, {"first": True}):
+        assert "already held against champion t.0 (sha256:0)" in gates.recordable(refused, without)
+        assert gates.recordable(candidate, without) is None
+    assert gates.recordable(refused, {"version": "t.5", "digest": "sha256:5"}) is None
+
+
+def without(key):
+    return lambda manifest: manifest.pop(key)
+
+
+def setting(value, *path):
+    def change(manifest):
+        node = manifest
+        for key in path[:-1]:
+            node = node[key]
+        node[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (without("metrics"), "metrics is None, expected an object"),
+        (without("training"), "training is None, expected an object"),
+        (without("version"), "version is None, expected a string"),
+        (setting(7, "version"), "version is 7, expected a string"),
+        (setting([], "training"), r"training is \[\], expected an object"),
+        (setting("x" * 500, "training", "seed"), "training.seed is 'x+\\.\\.\\., expected a whole number"),
+        (setting(1, "training", "test_digest"), "training.test_digest is 1, expected a string"),
+        (setting({}, "metrics", "gates"), "metrics.gates is {}, expected a list"),
+        (setting(["AUC"], "metrics", "gates"), r"metrics.gates\[0\] is 'AUC', expected an object"),
+        (setting([{"passed": True}], "metrics", "gates"), r"gates\[0\].name is None, expected a string"),
+        (
+            setting([{"name": "AUC"}], "metrics", "gates"),
+            r"gates\[0\].passed is None, expected true or false",
+        ),
+        (setting({"version": "1"}, "metrics", "champion"), "metrics.champion is .* a version and a digest"),
+        (setting("because", "forced"), "forced is 'because', expected an object"),
+        (setting({"why": " ", "gates": []}, "forced"), "forced.why is ' ', expected a reason"),
+        (setting({"why": "so"}, "forced"), "forced.gates is None, expected a list of gates"),
+    ],
+)
+def test_a_manifest_of_another_shape_is_refused_by_name(candidate, change, told):
+    with pytest.raises(ValueError, match=told):
+        edited(candidate, change)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [(b"{", "manifest.json is not JSON"), (b"\xff", "not JSON"), (b"[]", "manifest.json is \\[\\]")],
+)
+def test_a_manifest_that_is_no_object_is_refused(text, told):
+    with pytest.raises(ValueError, match=told):
+        manifest.read(text)
+
+
+def test_a_manifest_that_names_a_file_that_is_not_there_is_refused(candidate):
+    files = {**candidate.files, "manifest.json": b""}
+    said = {**candidate.manifest, "files": {**candidate.manifest["files"], "more": {"sha256": "0"}}}
+    files["manifest.json"] = bundle.to_json(said)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match="more is not the file"):
+        Bundle(out.getvalue())
+
+
+def test_a_graph_that_is_none_is_refused(fitted, candidate):
+    broken = edited(candidate, nothing, **{"model.onnx": b"no graph"})
+    with pytest.raises(ValueError, match=r"model t\.1: model\.onnx is no ONNX graph"):
+        broken.score(fitted.test)
+
+
+def test_a_bundle_that_does_not_say_how_it_was_trained_is_not_fitted_again(fitted, candidate):
+    silent_about_it = edited(candidate, lambda m: m["training"].pop("parameters"))
+    with pytest.raises(ValueError, match="does not say how it was trained"):
+        thresholds.pipeline_of(silent_about_it.content, fitted.train)
 
 
 def test_a_file_that_is_not_the_manifests_is_refused(candidate):

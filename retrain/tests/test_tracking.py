@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from credit_retrain import gates, tracking
-from credit_retrain.__main__ import main
+from credit_retrain import commands, gates, tracking
+from credit_retrain.__main__ import main, parser
 from credit_retrain.candidate import Made
 from credit_retrain.gates import Bundle, Gate
 from credit_retrain.native import Binary
@@ -168,6 +169,91 @@ def test_aliases_move_with_the_route(registry):
     ]
 
 
+def rewritten(made, tmp_path, version, why):
+    """Another bundle of the same version: its verdicts are forced."""
+    opened = Bundle(as_version(made, tmp_path, version).file.read_bytes())
+    failed = [Gate(g.name, g.name != "AUC", g.figure, g.limit, g.told) for g in made.gates]
+    file = tmp_path / version / f"{version}.bundle"
+    file.write_bytes(gates.stamp(opened, failed, opened.manifest["metrics"]["champion"], why))
+    return Made(file.parent, file, True, Bundle(file.read_bytes()).manifest, made.metrics, failed, {})
+
+
+def digest_of(made):
+    return f"sha256:{hashlib.sha256(made.file.read_bytes()).hexdigest()}"
+
+
+def test_of_a_version_registered_twice_the_alias_names_the_bytes_that_were_released(
+    made, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    released = rewritten(made, tmp_path / "a", "v1", "as a test")
+    other = rewritten(made, tmp_path / "b", "v1", "trained again")
+    for candidate in (released, other):
+        tracking.log(candidate, lambda _: None, tmp_path)
+    assert told(tmp_path) == {"challenger": "2"}
+    with pytest.raises(TrackingError, match=r"v1 is registered with 2 different bundles: --models FILE"):
+        tracking.mirror([route("v1")], tmp_path)
+    assert told(tmp_path) == {"challenger": "2"}, "no alias moves where one is not clear"
+    tracking.mirror([route("v1")], tmp_path, {"v1": digest_of(released)})
+    assert told(tmp_path)["champion"] == "1"
+    moved = tracking.mirror([route("v1")], tmp_path, {"v1": "sha256:elsewhere"})
+    assert "champion" not in told(tmp_path)
+    assert moved[0].told == "v1 is not registered here"
+
+
+def test_the_champion_is_the_one_that_the_alias_names(registry, made, monkeypatch, capsys):
+    monkeypatch.setattr(tracking, "ROOT", registry)
+    (registry / "data").mkdir()
+    shutil.copyfile(registry / "mlflow.db", registry / "data" / "mlflow.db")
+
+    def champion(*flags):
+        chosen = commands._champion(parser().parse_args(["gate", "--candidate", "shipped", *flags]))
+        return chosen.version, capsys.readouterr().err
+
+    shipped = Bundle(commands.SHIPPED.read_bytes()).version
+    version, said = champion()
+    assert version == shipped, "no alias yet"
+    assert said.endswith(", shipped\n")
+    tracking.mirror([route("v2")])
+    version, said = champion()
+    assert version == "v2"
+    assert said.startswith("champion: model v2 (sha256:")
+    assert said.endswith(f", {tracking.CHAMPION_URI}\n")
+    assert champion("--champion", "models:/credit_default@champion")[0] == "v2"
+    assert champion("--champion", "shipped")[0] == shipped
+    assert main(["gate", "--candidate", str(made.file), "--first"]) == 1
+    assert f"--first: {tracking.CHAMPION_URI} is model v2" in capsys.readouterr().err
+    assert main(["release", str(made.file)]) == 1
+    err = capsys.readouterr().err
+    assert "model t.1 was held against champion" in err
+    assert f"{tracking.CHAMPION_URI} is model v2" in err
+
+
+def test_without_a_store_nobody_is_asked_and_none_is_made(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking.champion(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        '{"revision": 1}',
+        "[1]",
+        '[{"champion": 1}]',
+        '[{"champion": "a", "canary": "b"}]',
+        '[{"champion": "a", "shadow": {}}]',
+    ],
+)
+def test_a_route_of_another_shape_is_refused_by_its_file(history, tmp_path, capsys):
+    file = tmp_path / "history.json"
+    file.write_text(history)
+    assert main(["aliases", "--route", str(file)]) == 1
+    assert f"--route {file}: expected what `creditstream model history --json`" in capsys.readouterr().err
+
+
 def test_a_history_that_is_none_is_refused(registry, tmp_path, capsys, monkeypatch):
     with pytest.raises(TrackingError, match="no route yet"):
         tracking.mirror([], registry)
@@ -276,7 +362,9 @@ def test_released_from_a_server_to_kafka_and_mirrored_back(server, demo, made, c
         binary.run(["model", "route", *kafka, *what, "--expect", revision, "--why", "tried"])
         file = tmp_path / "history.json"
         file.write_text(json.dumps(history()))
-        assert main(["aliases", "--route", str(file)]) == 0
+        models = tmp_path / "models.json"
+        models.write_text(binary.run(["model", "list", "--json", *kafka]))
+        assert main(["aliases", "--route", str(file), "--models", str(models)]) == 0
 
     champion = history()[-1]["champion"]
     serve("--champion", champion, "--canary", "t.1=10%")

@@ -1,0 +1,43 @@
+"""What flags may be, refused as they are read with the flag and the value named."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Versions name folders and files, and are a key on the models topic."""
+
+HIGHEST_SEED = 2**32 - 1
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return what reads a whole number within bounds."""
+    expected = (
+        f"expected a whole number {f'of at least {least}' if most is None else f'from {least} to {most}'}"
+    )
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r}: {expected}") from None
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"{text}: {expected}")
+        return value
+
+    return read
+
+
+seed = whole(0, HIGHEST_SEED)
+
+
+def version(text: str) -> str:
+    """Read a model version."""
+    if not VERSION.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected 1 to 64 letters, digits, dots, dashes and underscores, "
+            "the first a letter or digit"
+        )
+    return text
