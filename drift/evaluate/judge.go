@@ -151,12 +151,12 @@ func (j *judge) closeBlock(now schemas.Timestamp) (told []schemas.Alert) {
 	for _, s := range j.tests {
 		figures := j.figures(driftAlert(s.name), now)
 		figures.Statistic, figures.Value, figures.Threshold = "evidence", s.reading.Evidence, sequential.Act
-		figures.Window = windowOf("blocks", j.past[len(j.past)-s.reading.Back:])
+		figures.Window = windowOf(j.past[len(j.past)-s.reading.Back:])
 		figures.Contributors = j.contributors(s)
 		figures.ModelVersions = b.versions()
 		ends := figures // the contributors moved before, and are why it fired
 		ends.Value, ends.Threshold = s.reading.Recent, sequential.Watch
-		ends.Window = windowOf("blocks", j.past[len(j.past)-s.reading.RecentBack:])
+		ends.Window = windowOf(j.past[len(j.past)-s.reading.RecentBack:])
 		a := j.alerts.look(look{
 			fires: figures, ends: ends, shifted: s.reading.Evidence >= sequential.Act, gone: s.reading.Gone(),
 			over: func(told *schemas.Alert) bool { return b.To-told.Window.To >= micros(j.limits.minFiring) },
@@ -207,7 +207,7 @@ func (j *judge) lookAtGroups(versions []string, now schemas.Timestamp) (told []s
 		there[name] = true
 		figures := j.figures(name, now)
 		figures.Statistic, figures.Value, figures.Threshold = "approval_ratio", g.Ratio, g.Limit
-		figures.Window = windowOf("blocks", j.past)
+		figures.Window = windowOf(j.past)
 		figures.ModelVersions = versions
 		ends, evidence := figures, 0.0
 		if g.Judged {
@@ -215,7 +215,7 @@ func (j *judge) lookAtGroups(versions []string, now schemas.Timestamp) (told []s
 		}
 		back := lately[group].Judged && lately[group].Ratio >= g.Limit
 		if back {
-			ends.Value, ends.Window = lately[group].Ratio, windowOf("blocks", recent)
+			ends.Value, ends.Window = lately[group].Ratio, windowOf(recent)
 		} else {
 			ends.Statistic, ends.Value, ends.Threshold = "evidence", evidence, fairGone
 		}
@@ -325,8 +325,8 @@ func (j *judge) figures(name string, now schemas.Timestamp) schemas.Alert {
 }
 
 // windowOf is the stretch of some blocks.
-func windowOf(name string, spans []blockSpan) schemas.AlertWindow {
-	w := schemas.AlertWindow{Name: name}
+func windowOf(spans []blockSpan) schemas.AlertWindow {
+	w := schemas.AlertWindow{Name: "blocks"}
 	for i, s := range spans {
 		if i == 0 {
 			w.From, w.To = s.From, s.To
