@@ -294,7 +294,7 @@ def test_verdicts_are_recorded_and_decide_about_the_release(fitted, candidate, b
     fewer = [replace(v, passed=v.name != "native engine") for v in verdicts]
     half = Bundle(gates.stamp(candidate, fewer, held, "the binary is built elsewhere"))
     half.manifest["metrics"]["gates"] = gates.record(verdicts)
-    assert "failed at native engine, golden rows" in gates.releasable(half), "only one of them is overruled"
+    assert "failed at golden rows," in gates.releasable(half), "only the other is overruled"
 
 
 def test_the_binary_asks_for_the_same_verdicts(fitted, candidate, binary, tmp_path):
