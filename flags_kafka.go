@@ -148,7 +148,7 @@ func (f *kafkaFlags) tokenClient(log *slog.Logger) (func(context.Context) (strin
 	if err != nil {
 		return nil, err
 	}
-	server, err := certs.NewClient(certs.Files{Flags: "--sasl-token", CA: f.SASLTokenCA}, log)
+	server, err := certs.NewClient(certs.Files{Flags: "--sasl-token", URL: "--sasl-token-url", CA: f.SASLTokenCA}, log)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func (f registryFlags) registryClient(p *process) (*registry.Client, error) {
 	}
 	config := registry.Config{URL: f.SchemaRegistry, User: f.SchemaRegistryUser, Password: password}
 	if f.SchemaRegistryCA != "" {
-		server, err := certs.NewClient(certs.Files{Flags: "--schema-registry", CA: f.SchemaRegistryCA}, p.log)
+		server, err := certs.NewClient(certs.Files{Flags: "--schema-registry", URL: "--schema-registry", CA: f.SchemaRegistryCA}, p.log)
 		if err != nil {
 			return nil, err
 		}

@@ -56,7 +56,7 @@ func (f *webhookFlags) notifier(p *process, system string, reg prometheus.Regist
 	if err != nil {
 		return nil, err
 	}
-	server, err := certs.NewClient(certs.Files{Flags: "--alert-webhook", CA: f.AlertWebhookCA}, p.log)
+	server, err := certs.NewClient(certs.Files{Flags: "--alert-webhook", URL: "--alert-webhook", CA: f.AlertWebhookCA}, p.log)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ const dialTimeout = 3 * time.Second
 // Files are the PEM files of one end of a connection.
 type Files struct {
 	Flags      string // what the flags' names begin with ("--tls", "--redis"), for errors
+	URL        string // flag of the address where its https is what asks for TLS, and CA is all that has a flag; empty: each has one
 	CA         string // authorities that sign servers' certificates; empty: the system's
 	Cert, Key  string // shown to servers that ask; empty: none
 	ServerName string // that servers' certificates are for; empty: the host that is dialled
@@ -30,15 +31,14 @@ type Files struct {
 
 // Client reaches servers over TLS.
 type Client struct {
-	flags      string
-	roots      *watched[*x509.CertPool]   // nil: the system's
-	pair       *watched[*tls.Certificate] // nil: none
-	serverName string
+	files Files
+	roots *watched[*x509.CertPool]   // nil: the system's
+	pair  *watched[*tls.Certificate] // nil: none
 }
 
 // NewClient reads the files. Errors name the flag.
 func NewClient(f Files, log *slog.Logger) (c *Client, err error) {
-	c = &Client{flags: f.Flags, serverName: f.ServerName}
+	c = &Client{files: f}
 	if f.CA != "" {
 		if c.roots, err = watch(log, f.parseRoots, f.CA); err != nil {
 			return nil, fmt.Errorf("%s-ca: %w", f.Flags, err)
@@ -90,8 +90,8 @@ func (f Files) parsePair(texts [][]byte) (*tls.Certificate, error) {
 // config is for one connection to a host, with the files as they are now.
 func (c *Client) config(host string) *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
-	if c.serverName != "" {
-		config.ServerName = c.serverName
+	if c.files.ServerName != "" {
+		config.ServerName = c.files.ServerName
 	}
 	if c.roots != nil {
 		config.RootCAs = c.roots.current()
@@ -121,7 +121,7 @@ func (c *Client) Dial(ctx context.Context, network, address string) (net.Conn, e
 	if err := conn.HandshakeContext(ctx); err != nil {
 		err = errors.Join(err, ctx.Err()) // the handshake's own error is "i/o timeout"
 		_ = plain.Close()
-		return nil, &net.OpError{Op: "dial", Net: network, Addr: plain.RemoteAddr(), Err: &HandshakeError{c.flags, err}}
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: plain.RemoteAddr(), Err: &HandshakeError{c.files, err}}
 	}
 	return conn, nil
 }

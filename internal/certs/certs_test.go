@@ -182,6 +182,31 @@ func TestAServerWithoutTLSIsNamed(t *testing.T) {
 	require.NotErrorIs(t, err, io.EOF)
 }
 
+// Where TLS is asked for by an address, no error names a flag that only others have.
+func TestAServerThatAnAddressNamesIsExplainedByFlagsThatThereAre(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	ca := write(t, filepath.Join(t.TempDir(), "ca.pem"), ours.pem())
+	f := func(files Files, config *tls.Config, want string) {
+		t.Helper()
+		files.Flags, files.URL = "--sasl-token", "--sasl-token-url"
+		client, err := NewClient(files, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		_, err = hello(client, server(t, config))
+		require.ErrorContains(t, err, want)
+		for _, none := range []string{"--sasl-token-tls", "--sasl-token-server-name", "--sasl-token-cert", "--sasl-token-key"} {
+			require.NotContains(t, err.Error(), none)
+		}
+	}
+	cert, key := ours.pair("elsewhere", later())
+	f(Files{CA: ca}, serverConfig(t, cert, key), "for another name: reach it by a name that the certificate holds: x509")
+	cert, key = ours.pair("127.0.0.1", later())
+	f(Files{}, serverConfig(t, cert, key), "set --sasl-token-ca")
+	f(Files{}, nil, "look at the port of --sasl-token-url")
+	asks := serverConfig(t, cert, key)
+	asks.ClientAuth, asks.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12 // which says so in the handshake
+	f(Files{CA: ca}, asks, "the server of --sasl-token-url asks for a certificate of this client, and none can be set")
+}
+
 func TestAClientCertificateIsShownAndRotated(t *testing.T) {
 	ours := newAuthority(t, "ours")
 	dir := t.TempDir()

@@ -14,7 +14,7 @@ import (
 // HandshakeError is a server that was reached and with which no TLS session came
 // about.
 type HandshakeError struct {
-	flags string
+	files Files
 	err   error
 }
 
@@ -34,18 +34,29 @@ func (e *HandshakeError) why() string {
 		return fmt.Sprintf("the server's certificate has expired or is not valid yet, or the clock here is wrong: %v", invalid)
 	}
 	if name, ok := errors.AsType[x509.HostnameError](e.err); ok {
-		return fmt.Sprintf("the server's certificate is for another name: reach it by a name that the certificate holds, or set %s-server-name: %v", e.flags, name)
+		look := "reach it by a name that the certificate holds"
+		if e.files.URL == "" {
+			look += ", or set " + e.files.Flags + "-server-name"
+		}
+		return fmt.Sprintf("the server's certificate is for another name: %s: %v", look, name)
 	}
 	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](e.err); ok {
-		return fmt.Sprintf("the server's certificate is signed by an authority that is not trusted here: set %s-ca to a file with its certificate: %v", e.flags, unknown)
+		return fmt.Sprintf("the server's certificate is signed by an authority that is not trusted here: set %s-ca to a file with its certificate: %v", e.files.Flags, unknown)
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](e.err); ok || errors.Is(e.err, io.EOF) || errors.Is(e.err, syscall.ECONNRESET) {
-		return fmt.Sprintf("the server does not speak TLS at this port, or closed the connection: look at the port, or leave %s out: %v", tlsFlag(e.flags), e.err)
+		look := "look at the port of " + e.files.URL
+		if e.files.URL == "" {
+			look = "look at the port, or leave " + tlsFlag(e.files.Flags) + " out"
+		}
+		return fmt.Sprintf("the server does not speak TLS at this port, or closed the connection: %s: %v", look, e.err)
 	}
 	if errors.Is(e.err, context.DeadlineExceeded) {
 		return fmt.Sprintf("no answer to the handshake within %s: does this port speak TLS?", dialTimeout)
 	}
-	if why, ok := Rejected(e.err, e.flags); ok {
+	if why, ok := Rejected(e.err, e.files.Flags); ok {
+		if e.files.URL != "" {
+			return fmt.Sprintf("the server of %s asks for a certificate of this client, and none can be set, or shares no protocol version with it: %v", e.files.URL, e.err)
+		}
 		return why
 	}
 	return e.err.Error()

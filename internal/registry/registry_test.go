@@ -167,7 +167,7 @@ func TestARegistryOverTLS(t *testing.T) {
 	t.Cleanup(server.Close)
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
-	trusting, err := certs.NewClient(certs.Files{Flags: "--schema-registry", CA: file}, slog.New(slog.DiscardHandler))
+	trusting, err := certs.NewClient(certs.Files{Flags: "--schema-registry", URL: "--schema-registry", CA: file}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 
 	strange, err := New(Config{URL: server.URL, User: "ann", Password: "secret"})
