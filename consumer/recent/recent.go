@@ -21,9 +21,6 @@ import (
 // Most is how many can be asked for: each takes about 300 bytes of memory.
 const Most = 1_000_000
 
-// clockSkew is how far the clocks of scorers and brokers may be apart.
-const clockSkew = 10 * time.Minute
-
 // Config says what is read.
 type Config struct {
 	Kafka  kafka.Config
@@ -184,18 +181,10 @@ func (r *reading) join(ctx context.Context) error {
 	if len(r.newest) == 0 {
 		return nil
 	}
-	topic, oldest := r.Topics.Outcomes, r.newest[0].DecidedAt.Time().Add(-clockSkew)
-	begins, err := kafka.Listed(r.adm.ListOffsetsAfterMilli(ctx, oldest.UnixMilli(), topic))
+	topic := r.Topics.Outcomes
+	spans, err := kafka.Appended(ctx, r.adm, topic, r.newest[0].DecidedAt.Time(), time.Time{})
 	if err != nil {
 		return err
-	}
-	ends, err := kafka.Listed(r.adm.ListCommittedOffsets(ctx, topic))
-	if err != nil {
-		return err
-	}
-	spans := map[int32]kafka.Span{}
-	for partition, end := range ends[topic] {
-		spans[partition] = kafka.Span{From: begins[topic][partition].Offset, To: end.Offset}
 	}
 	byID := make(map[string][]*Decision, len(r.newest))
 	for i := range r.newest {
