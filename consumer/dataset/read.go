@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"maps"
@@ -108,7 +107,7 @@ func (r *run) prediction(ctx context.Context, record *kgo.Record) (counts, whole
 // broken passes over a record that is not what its topic holds; any other error
 // ends the reading.
 func (r *run) broken(record *kgo.Record, err error) error {
-	if !wire.IsBroken(err) || errors.Is(err, wire.ErrNoRegistry) {
+	if !wire.MayLeaveOut(err) {
 		return fmt.Errorf("reading %s: %w", at(record), err)
 	}
 	return nil

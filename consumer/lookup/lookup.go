@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -194,7 +193,7 @@ func (s *searcher) read(ctx context.Context, r *kgo.Record) (*Found, error) {
 	switch {
 	case err == nil:
 		return f, nil
-	case wire.IsBroken(err) && !errors.Is(err, wire.ErrNoRegistry):
+	case wire.MayLeaveOut(err):
 		return nil, nil // not a prediction, whatever else it is
 	}
 	return nil, fmt.Errorf("reading %s: %w", f.Source, err)

@@ -5,7 +5,6 @@ package recent
 import (
 	"container/heap"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -170,7 +169,7 @@ func (r *reading) read(ctx context.Context, spans map[int32]kafka.Span) error {
 // broken passes over a record that is not what its topic holds; any other error
 // ends the reading.
 func (r *reading) broken(record *kgo.Record, err error) error {
-	if !wire.IsBroken(err) || errors.Is(err, wire.ErrNoRegistry) {
+	if !wire.MayLeaveOut(err) {
 		return fmt.Errorf("reading %s/%d offset %d: %w", record.Topic, record.Partition, record.Offset, err)
 	}
 	return nil

@@ -136,7 +136,7 @@ func (r *run) inspect(ctx context.Context, record *kgo.Record, source schemas.So
 	}
 	p := &r.prediction
 	if err := r.Codec.DecodePrediction(ctx, record.Value, p); err != nil {
-		if !wire.IsBroken(err) || errors.Is(err, wire.ErrNoRegistry) {
+		if !wire.MayLeaveOut(err) {
 			return v, fmt.Errorf("reading %s/%d/%d: %w", record.Topic, record.Partition, record.Offset, err)
 		}
 		*p = schemas.Prediction{}

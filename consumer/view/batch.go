@@ -2,7 +2,6 @@ package view
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -53,7 +52,7 @@ func (b *batch) add(ctx context.Context, r *kgo.Record, now time.Time) error {
 	}
 	p := &b.prediction
 	if err := b.codec.DecodePrediction(ctx, r.Value, p); err != nil {
-		if !wire.IsBroken(err) || errors.Is(err, wire.ErrNoRegistry) {
+		if !wire.MayLeaveOut(err) {
 			return fmt.Errorf("reading %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
 		}
 		b.metrics.undecodable.Inc()

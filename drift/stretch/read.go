@@ -2,7 +2,6 @@ package stretch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -65,7 +64,7 @@ func (r *reading) count(ctx context.Context, rest map[int32][]kafka.Span) error 
 	)
 	each := func(record *kgo.Record) error {
 		if err := r.Codec.DecodeDecision(ctx, record.Value, &p); err != nil {
-			if !wire.IsBroken(err) || errors.Is(err, wire.ErrNoRegistry) {
+			if !wire.MayLeaveOut(err) {
 				return fmt.Errorf("reading %s/%d offset %d: %w", record.Topic, record.Partition, record.Offset, err)
 			}
 			r.counted.LeftOut++
