@@ -9,43 +9,25 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/drift"
-	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/drift/latest"
 )
-
-// lookBack is how many offsets of the status topic are looked into first: every
-// other one is the end of a transaction.
-const lookBack = 8
 
 // last is the newest status record that an evaluator can go on from, nil and nil
 // where there is none.
 func (e *Evaluator) last(ctx context.Context, adm *kadm.Client) (status *drift.Status, state *snapshot, err error) {
-	topic := e.config.Topics.DriftStatus
-	starts, err := kafka.Listed(adm.ListStartOffsets(ctx, topic))
-	if err != nil {
-		return nil, nil, err
-	}
-	ends, err := kafka.Listed(adm.ListCommittedOffsets(ctx, topic))
-	if err != nil {
-		return nil, nil, err
-	}
-	start, to := starts[topic][0].Offset, ends[topic][0].Offset
-	for back := int64(lookBack); to > start; back *= 2 {
-		from := max(start, to-back)
-		err := e.config.Kafka.ReadCommitted(ctx, kafka.Spans{topic: {0: {From: from, To: to}}}, kafka.Sink{Each: func(r *kgo.Record) error {
-			s, found, err := readStatus(r)
-			if err != nil {
-				e.config.Log.Error("status record ignored", "topic", r.Topic, "offset", r.Offset, "error", err)
-				return nil
-			}
-			status, state = s, found
-			return nil
-		}})
-		if err != nil || state != nil {
-			return status, state, err
+	_, err = latest.Search(ctx, e.config.Kafka, adm, e.config.Topics, func(r *kgo.Record) bool {
+		s, found, err := readStatus(r)
+		if err != nil {
+			e.config.Log.Error("status record ignored", "topic", r.Topic, "offset", r.Offset, "error", err)
+			return false
 		}
-		to = from
+		status, state = s, found
+		return true
+	})
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil, nil, nil
+	return status, state, nil
 }
 
 // errNoState is for a record that something else has written.

@@ -45,32 +45,49 @@ func Read(ctx context.Context, c kafka.Config, topics schemas.Topics) (newest *R
 		return nil, 0, err
 	}
 	defer client.Close()
-	adm, topic := kadm.NewClient(client), topics.DriftStatus
-	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(topic)); err != nil {
+	adm := kadm.NewClient(client)
+	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(topics.DriftStatus)); err != nil {
 		return nil, 0, c.Explain(err)
 	}
+	next, err = Search(ctx, c.Quiet(), adm, topics, func(r *kgo.Record) bool {
+		one, err := decode(r.Value)
+		if err != nil { // what is no status is passed over
+			return false
+		}
+		newest = one
+		return true
+	})
+	if err != nil {
+		return nil, 0, c.Explain(err)
+	}
+	return newest, next, nil
+}
+
+// Search hands on committed records of the status topic, in stretches from its end
+// back, until one of a stretch is what was looked for. Within a stretch the later
+// record comes later: the last one that is fits best. next is the offset behind all.
+func Search(ctx context.Context, c kafka.Config, adm *kadm.Client, topics schemas.Topics, fits func(*kgo.Record) bool) (next int64, err error) {
+	topic := topics.DriftStatus
 	starts, err := kafka.Listed(adm.ListStartOffsets(ctx, topic))
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	ends, err := kafka.Listed(adm.ListCommittedOffsets(ctx, topic))
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	start, end := starts[topic][partition].Offset, ends[topic][partition].Offset
-	// Backwards, until there is one: markers and aborted records hand out nothing.
-	for to, look := end, int64(firstLook); newest == nil && to > start; look *= 4 {
+	// Markers and aborted records hand out nothing.
+	for to, look, found := end, int64(firstLook), false; !found && to > start; look *= 4 {
 		from := max(start, to-look)
-		err := c.Quiet().ReadCommitted(ctx, kafka.Spans{topic: {partition: {From: from, To: to}}}, kafka.Sink{Each: func(r *kgo.Record) error {
-			if one, err := decode(r.Value); err == nil { // what is no status is passed over
-				newest = one
-			}
+		err := c.ReadCommitted(ctx, kafka.Spans{topic: {partition: {From: from, To: to}}}, kafka.Sink{Each: func(r *kgo.Record) error {
+			found = fits(r) || found
 			return nil
 		}})
 		if err != nil {
-			return nil, 0, c.Explain(err)
+			return 0, err
 		}
 		to = from
 	}
-	return newest, end, nil
+	return end, nil
 }
