@@ -2,6 +2,8 @@ package report
 
 import (
 	"strconv"
+
+	"github.com/creditstream/creditstream/drift/statistic"
 )
 
 // Size of a chart, in its own units; the page scales it.
@@ -72,10 +74,7 @@ func trim(a, b []int64) (from, to int) {
 
 // shares are those of bins from … to, per of them together, of everything counted.
 func shares(counts []int64, from, to, per int) []float64 {
-	var total int64
-	for _, c := range counts {
-		total += c
-	}
+	total := statistic.Sum(counts)
 	out := make([]float64, (to-from+per-1)/per)
 	for i := from; i < to && total > 0; i++ {
 		out[(i-from)/per] += float64(counts[i]) / float64(total)

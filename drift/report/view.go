@@ -6,6 +6,7 @@ import (
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/sequential"
+	"github.com/creditstream/creditstream/drift/statistic"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -215,11 +216,8 @@ func newGroup(g drift.GroupStatus) group {
 	}}
 }
 
-// z95 is the 97.5 % point of the normal distribution.
-const z95 = 1.959964
-
 func newPerformance(p drift.PerformanceStatus) performance {
-	out := performance{PerformanceStatus: p, AUCLow: max(0, p.AUC-z95*p.AUCError), AUCHigh: min(1, p.AUC+z95*p.AUCError)}
+	out := performance{PerformanceStatus: p, AUCLow: max(0, p.AUC-statistic.Normal95*p.AUCError), AUCHigh: min(1, p.AUC+statistic.Normal95*p.AUCError)}
 	most := 0.0
 	for _, b := range p.Bands {
 		most = max(most, b.Upper, b.Expected)
