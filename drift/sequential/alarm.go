@@ -2,8 +2,8 @@ package sequential
 
 // Alarm is whether a shift has been told, and for how long it has looked over.
 type Alarm struct {
-	Firing bool `json:"firing,omitempty"`
-	Calm   int  `json:"calm,omitempty"` // looks in a row that saw nothing of it
+	Firing bool
+	Calm   int // looks in a row that saw nothing of it
 }
 
 // Change is what a look changed.
