@@ -38,6 +38,13 @@ type Pane struct {
 	Late     int64           `json:"late,omitempty"`      // of those matched: told long after they were observed
 }
 
+// End is where the pane's bucket ends.
+func (p *Pane) End() schemas.Timestamp { return p.Bucket + schemas.Timestamp(p.Width*1e6) }
+
+// GroupOutOfRange is the group of those whose protected feature breaks the
+// contract's rule.
+const GroupOutOfRange = "out_of_range"
+
 // FeatureCounts are one feature's values over the reference's bins.
 type FeatureCounts struct {
 	Bins       []int64 `json:"bins"`
@@ -48,7 +55,7 @@ type FeatureCounts struct {
 // GroupCounts are the decisions on one protected group.
 type GroupCounts struct {
 	Attribute string `json:"attribute"` // sex, education, marriage or age
-	Group     string `json:"group"`     // code, or age band as "25-34"; missing where not handed in
+	Group     string `json:"group"`     // code, or age band as "25-34"; schemas.GroupMissing, GroupOutOfRange
 	Decided
 }
 

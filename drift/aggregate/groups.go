@@ -4,14 +4,12 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 // protected are the features by whose groups decisions are counted.
 var protected = [...]int{schemas.FeatureSex, schemas.FeatureEducation, schemas.FeatureMarriage, schemas.FeatureAge}
-
-// outOfRange is the group of values that break the contract's rule.
-const outOfRange = "out_of_range"
 
 // groupTable finds the group of a protected feature's value.
 type groupTable struct {
@@ -39,7 +37,7 @@ var groupTables = sync.OnceValue(func() *[len(protected)]groupTable {
 			}
 			g.of = append(g.of, uint8(at))
 		}
-		g.names = append(g.names, schemas.GroupMissing, outOfRange)
+		g.names = append(g.names, schemas.GroupMissing, drift.GroupOutOfRange)
 	}
 	return &tables
 })

@@ -9,6 +9,7 @@ import (
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/statistic"
+	"github.com/creditstream/creditstream/schemas"
 )
 
 const (
@@ -94,5 +95,5 @@ func belowLimit(g drift.GroupStatus) float64 {
 
 // judged says whether a group is large enough to be compared, and one at all.
 func judged(g drift.GroupStatus, total int64) bool {
-	return g.Group != "missing" && g.Group != "out_of_range" && g.Decisions >= fairDecisions && float64(g.Decisions) >= fairShare*float64(total)
+	return g.Group != schemas.GroupMissing && g.Group != drift.GroupOutOfRange && g.Decisions >= fairDecisions && float64(g.Decisions) >= fairShare*float64(total)
 }

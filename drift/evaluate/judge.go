@@ -261,7 +261,7 @@ func (j *judge) foldOutcomes(p *drift.Pane, now schemas.Timestamp) (told []schem
 			of = &performance{}
 			j.performance[o.ModelVersion] = of
 		}
-		of.add(o, p.Bucket, p.Bucket+schemas.Timestamp(p.Width*1e6))
+		of.add(o, p.Bucket, p.End())
 		versions[o.ModelVersion] = true
 	}
 	for _, version := range slices.Sorted(maps.Keys(versions)) {

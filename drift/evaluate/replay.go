@@ -18,7 +18,7 @@ func (e *Evaluator) Replay(c *Champion, panes iter.Seq[*drift.Pane]) (told []sch
 	}
 	var now schemas.Timestamp
 	for p := range panes {
-		now = max(now, p.Bucket+schemas.Timestamp(p.Width*1e6))
+		now = max(now, p.End())
 		if p.Decisions > 0 {
 			for _, v := range views {
 				v.add(p, j.next, now)

@@ -43,7 +43,7 @@ func (t *Tally) Add(p *drift.Pane, c *Champion) bool {
 			return false
 		}
 	}
-	t.extend(p.Bucket, p.Bucket+schemas.Timestamp(p.Width*1e6))
+	t.extend(p.Bucket, p.End())
 	t.Decisions += p.Decisions
 	for i, f := range p.Features {
 		bins := t.Features[i]

@@ -38,8 +38,7 @@ func newPaneSum(c *Config) *paneSum {
 // add takes in one pane, of the stretch or not: what was counted is known from all.
 func (s *paneSum) add(p *drift.Pane) {
 	s.width = max(s.width, p.Width)
-	end := p.Bucket + schemas.Timestamp(p.Width*1e6)
-	within := end > schemas.At(s.config.From) && p.Bucket < schemas.At(s.config.To)
+	within := p.End() > schemas.At(s.config.From) && p.Bucket < schemas.At(s.config.To)
 	if p.Topic == s.config.Topics.Outcomes {
 		if within {
 			s.addOutcomes(p)
