@@ -33,7 +33,7 @@ type judge struct {
 	block    *Tally            // not yet full
 	opened   schemas.Timestamp // when the block's first pane was appended
 
-	performance map[string]*performance // by model version
+	performance performances
 	alerts      alerts
 
 	next                                     int64             // offset behind the last pane folded
@@ -59,7 +59,7 @@ type blockSpan struct {
 }
 
 func newJudge(l limits, c *Champion) *judge {
-	j := &judge{limits: l, performance: map[string]*performance{}, alerts: alerts{}}
+	j := &judge{limits: l, performance: performances{}, alerts: alerts{}}
 	j.begin(c)
 	return j
 }
@@ -256,12 +256,7 @@ func (j *judge) foldOutcomes(p *drift.Pane, now schemas.Timestamp) (told []schem
 	versions := map[string]bool{}
 	for i := range p.Outcomes {
 		o := &p.Outcomes[i]
-		of := j.performance[o.ModelVersion]
-		if of == nil {
-			of = &performance{}
-			j.performance[o.ModelVersion] = of
-		}
-		of.add(o, p.Bucket, p.End())
+		j.performance.add(o, p.Bucket, p.End())
 		versions[o.ModelVersion] = true
 	}
 	for _, version := range slices.Sorted(maps.Keys(versions)) {

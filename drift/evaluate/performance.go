@@ -3,7 +3,6 @@ package evaluate
 import (
 	"cmp"
 	"encoding/json"
-	"maps"
 	"math"
 	"slices"
 
@@ -142,6 +141,19 @@ func (p *performance) add(o *drift.OutcomeCounts, from, to schemas.Timestamp) {
 	open.LogLoss += o.LogLoss
 	open.From, open.To = min(open.From, from), max(open.To, to)
 	p.Latest = max(p.Latest, to)
+}
+
+// performances are how the scores of each version fare.
+type performances map[string]*performance
+
+// add counts outcomes of one version in one bin of score.
+func (all performances) add(o *drift.OutcomeCounts, from, to schemas.Timestamp) {
+	p := all[o.ModelVersion]
+	if p == nil {
+		p = &performance{}
+		all[o.ModelVersion] = p
+	}
+	p.add(o, from, to)
 }
 
 // full ends the block that has enough loans, and says whether it did. It is asked
@@ -289,33 +301,6 @@ func (p *performance) status(version string, firing bool) drift.PerformanceStatu
 		s.State = drift.Watch
 	}
 	return s
-}
-
-// Performances are how each version's scores fared in these outcomes, judged by one
-// look at all of them.
-func Performances(outcomes []drift.OutcomeCounts) []drift.PerformanceStatus {
-	of := map[string]*performance{}
-	for _, o := range outcomes {
-		p := of[o.ModelVersion]
-		if p == nil {
-			p = &performance{Open: loanSpan{Loans: loans{}}}
-			of[o.ModelVersion] = p
-		}
-		p.Open.Loans.merge(loans{o.Score: {o.Loans, o.Defaulted, o.Probabilities}})
-		p.Open.Squares += o.Squares
-		p.Open.LogLoss += o.LogLoss
-	}
-	all := []drift.PerformanceStatus{}
-	for _, version := range slices.Sorted(maps.Keys(of)) {
-		p := of[version]
-		for _, m := range []miss{fall(p.Open.Loans), deviation(p.Open.Loans)} {
-			if m.size >= m.least {
-				p.reading.evidence = max(p.reading.evidence, m.evidence)
-			}
-		}
-		all = append(all, p.status(version, p.reading.evidence >= performanceAct))
-	}
-	return all
 }
 
 // bands are the bins of score in up to ten bands with about as many loans each.

@@ -24,14 +24,14 @@ type snapshot struct {
 	Next   int64 `json:"next"`   // offset of the first pane that it has not folded
 	Oldest int64 `json:"oldest"` // offset of the first pane that a window needs
 
-	Reference    string                  `json:"reference"`
-	ModelVersion string                  `json:"model_version"`
-	Policy       string                  `json:"policy"`
-	Block        *Tally                  `json:"block"`
-	Opened       schemas.Timestamp       `json:"opened"`
-	Tests        map[string][][]int64    `json:"tests"` // cells of each block that is looked back at
-	Past         []blockSpan             `json:"past"`
-	Performance  map[string]*performance `json:"performance"`
+	Reference    string               `json:"reference"`
+	ModelVersion string               `json:"model_version"`
+	Policy       string               `json:"policy"`
+	Block        *Tally               `json:"block"`
+	Opened       schemas.Timestamp    `json:"opened"`
+	Tests        map[string][][]int64 `json:"tests"` // cells of each block that is looked back at
+	Past         []blockSpan          `json:"past"`
+	Performance  performances         `json:"performance"`
 
 	Newest    schemas.Timestamp `json:"newest"`
 	Seen      schemas.Timestamp `json:"seen"`

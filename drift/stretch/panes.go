@@ -18,20 +18,14 @@ type paneSum struct {
 	width    int64                // of the widest bucket, seconds
 	added    int64
 	tally    *evaluate.Tally
-	outcomes drift.OutcomeStatus
-	loans    map[loanKey]drift.OutcomeCounts
+	outcomes *evaluate.Outcomes
 	last     schemas.Timestamp // bucket of the newest decision
-}
-
-type loanKey struct {
-	version string
-	score   int32
 }
 
 func newPaneSum(c *Config) *paneSum {
 	return &paneSum{
 		config: c, covered: map[int32]kafka.Span{}, records: map[int32]int64{}, width: 1,
-		tally: evaluate.NewTally(c.Champion.Reference), loans: map[loanKey]drift.OutcomeCounts{},
+		tally: evaluate.NewTally(c.Champion.Reference), outcomes: evaluate.NewOutcomes(),
 	}
 }
 
@@ -41,7 +35,7 @@ func (s *paneSum) add(p *drift.Pane) {
 	within := p.End() > schemas.At(s.config.From) && p.Bucket < schemas.At(s.config.To)
 	if p.Topic == s.config.Topics.Outcomes {
 		if within {
-			s.addOutcomes(p)
+			s.outcomes.Add(p)
 		}
 		return
 	}
@@ -60,26 +54,6 @@ func (s *paneSum) add(p *drift.Pane) {
 	}
 	s.added++
 	s.last = max(s.last, p.Bucket)
-}
-
-func (s *paneSum) addOutcomes(p *drift.Pane) {
-	o := &s.outcomes
-	o.Read += p.Read
-	o.Matched += p.Matched
-	o.Unmatched += p.NoMatch
-	o.Duplicate += p.Repeated
-	o.Late += p.Late
-	for _, n := range p.Outcomes {
-		key := loanKey{n.ModelVersion, n.Score}
-		sum := s.loans[key]
-		sum.ModelVersion, sum.Score = n.ModelVersion, n.Score
-		sum.Loans += n.Loans
-		sum.Defaulted += n.Defaulted
-		sum.Probabilities += n.Probabilities
-		sum.Squares += n.Squares
-		sum.LogLoss += n.LogLoss
-		s.loans[key] = sum
-	}
 }
 
 // unfit says why the panes cannot stand for the stretch; empty: they can.

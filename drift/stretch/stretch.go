@@ -5,7 +5,6 @@ package stretch
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -109,8 +108,7 @@ func (r *reading) status() *drift.Status {
 	}
 	slices.Sort(s.ModelVersions)
 	if r.counted.Panes > 0 {
-		s.Outcomes = r.panes.outcomes
-		s.Outcomes.Versions = evaluate.Performances(slices.Collect(maps.Values(r.panes.loans)))
+		s.Outcomes = r.panes.outcomes.Status()
 	}
 	return s
 }
