@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -252,19 +253,7 @@ func TestAFailedTransactionIsWrittenAgain(t *testing.T) {
 			return nil, nil, false
 		}
 		refused.Add(1)
-		r := request.(*kmsg.TxnOffsetCommitRequest)
-		response := r.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
-		for _, topic := range r.Topics {
-			one := kmsg.NewTxnOffsetCommitResponseTopic()
-			one.Topic, one.TopicID = topic.Topic, topic.TopicID
-			for _, p := range topic.Partitions {
-				partition := kmsg.NewTxnOffsetCommitResponseTopicPartition()
-				partition.Partition, partition.ErrorCode = p.Partition, kerr.RebalanceInProgress.Code
-				one.Partitions = append(one.Partitions, partition)
-			}
-			response.Topics = append(response.Topics, one)
-		}
-		return response, nil, true
+		return local.Refusal(request, kerr.RebalanceInProgress.Code), nil, true
 	})
 	stop := run(w.evaluator())
 	written := int64(0)
@@ -434,6 +423,7 @@ func TestAPaneThatIsNoneIsCountedAndSkipped(t *testing.T) {
 	w.write(city.pane(10))
 	w.evaluated(10)
 	require.NoError(t, stop())
+	require.InDelta(t, 1, testutil.ToFloat64(e.metrics.malformed), 0)
 }
 
 func TestAMissingTopicEndsIt(t *testing.T) {
