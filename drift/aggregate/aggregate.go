@@ -15,7 +15,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
@@ -169,27 +168,17 @@ func (a *Aggregator) run(ctx context.Context) error {
 	var workers []func(context.Context) error
 	var counters, joiners []*member.Member
 	for i := range a.config.Sessions {
-		s := newPredictions(a, a.transactionalID(strconv.Itoa(i)))
+		s := newPredictions(a, a.needs().TransactionalID(strconv.Itoa(i)))
 		counters, workers = append(counters, s.member), append(workers, s.run)
 	}
-	j := newOutcomes(a, a.transactionalID("outcomes"))
+	j := newOutcomes(a, a.needs().TransactionalID("outcomes"))
 	joiners, workers = append(joiners, j.member), append(workers, j.run)
 	workers = append(workers, a.watch(a.predictions, a.config.Topics.Predictions, counters), a.watch(a.outcomes, a.config.Topics.Outcomes, joiners))
 	a.mu.Lock()
 	a.members = slices.Concat(counters, joiners)
 	a.why = nil
 	a.mu.Unlock()
-	group, ctx := errgroup.WithContext(ctx)
-	for _, work := range workers {
-		group.Go(func() error {
-			err := work(ctx)
-			if err != nil {
-				a.note(err) // the others may take a while to drain
-			}
-			return err
-		})
-	}
-	return group.Wait()
+	return member.Together(ctx, a.note, workers...)
 }
 
 var errNoModel = errors.New("no model serves, over whose reference decisions are counted: release one and route to it, or set --model shipped")
@@ -236,16 +225,11 @@ func (a *Aggregator) tryPrepare(ctx context.Context) error {
 	return nil
 }
 
-func (a *Aggregator) transactionalID(session string) string {
-	c := a.config
-	return c.Kafka.Prefix + "-" + c.Group + "-" + c.Instance + "-" + session
-}
-
 // needs is what the aggregator's errors name.
 func (a *Aggregator) needs() member.Needs {
 	c, t := a.config, a.config.Topics
 	return member.Needs{
-		Who: "drift aggregator", Kafka: c.Kafka, Group: c.Group, Instance: c.Instance, ID: a.transactionalID("0"),
+		Who: "drift aggregator", Kafka: c.Kafka, Group: c.Group, Instance: c.Instance,
 		Reads: []string{t.Predictions, t.Outcomes}, Writes: []string{t.DriftPanes},
 	}
 }

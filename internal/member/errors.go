@@ -116,8 +116,12 @@ type Needs struct {
 	Who             string // the component
 	Kafka           kafka.Config
 	Group, Instance string
-	ID              string   // one of its transactional ids
 	Reads, Writes   []string // topics
+}
+
+// TransactionalID is that of one of the component's sessions.
+func (n Needs) TransactionalID(session string) string {
+	return n.Kafka.Prefix + "-" + n.Group + "-" + n.Instance + "-" + session
 }
 
 // Fatal says why an error ends the process, nil when a new client may help.
@@ -142,7 +146,7 @@ func (n Needs) Fatal(err error) error {
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
 		return Permanent(err, "not authorised: needs READ on group %s (creditstream topics acls)", n.Group)
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
-		return Permanent(err, "not authorised: needs WRITE and DESCRIBE on transactional id %s (creditstream topics acls)", n.ID)
+		return Permanent(err, "not authorised: needs WRITE and DESCRIBE on transactional id %s (creditstream topics acls)", n.TransactionalID("0"))
 	case IsOneOf(err, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.SecurityDisabled):
 		return Permanent(n.Kafka.Explain(err), "the cluster refuses this client")
 	case errors.Is(err, kerr.InvalidTransactionTimeout):

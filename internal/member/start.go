@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/sync/errgroup"
 )
 
 // From is where a group that has never committed begins. The zero value leaves it
@@ -73,6 +74,22 @@ func Patiently(ctx context.Context, log *slog.Logger, try func(context.Context) 
 		pause = min(2*pause, maxPause)
 	}
 	return nil
+}
+
+// Together runs workers until all have returned; the first that fails ends the others
+// and is the error. note is told at once: the others may take a while to drain.
+func Together(ctx context.Context, note func(error), workers ...func(context.Context) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, work := range workers {
+		group.Go(func() error {
+			err := work(ctx)
+			if err != nil {
+				note(err)
+			}
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 // hasCommits says whether a group has committed an offset of a topic.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
@@ -148,47 +147,29 @@ func (s *Scorer) run(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
 	members := make([]*member.Member, s.config.Sessions)
+	var workers []func(context.Context) error
 	s.mu.Lock()
 	for i := range members {
-		one := newSession(s, s.transactionalID(i))
-		s.sessions, members[i] = append(s.sessions, one), one.member
+		one := newSession(s, s.needs().TransactionalID(strconv.Itoa(i)))
+		s.sessions, members[i], workers = append(s.sessions, one), one.member, append(workers, one.run)
 	}
 	s.why = nil
 	s.mu.Unlock()
-	start := func(f func(context.Context) error) {
-		group.Go(func() error {
-			err := f(ctx)
-			if err != nil {
-				s.note(err) // the others may take a while to drain
-			}
-			return err
-		})
-	}
-	for _, one := range s.sessions {
-		start(one.run)
-	}
-	start(func(ctx context.Context) error {
+	return member.Together(ctx, s.note, append(workers, func(ctx context.Context) error {
 		return s.reach.Watch(ctx, s.lagInterval, members, s.resolve, func(err error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.away = err
 		})
-	})
-	return group.Wait()
-}
-
-func (s *Scorer) transactionalID(session int) string {
-	c := s.config
-	return c.Kafka.Prefix + "-" + c.Group + "-" + c.Instance + "-" + strconv.Itoa(session)
+	})...)
 }
 
 // needs is what the scorer's errors name.
 func (s *Scorer) needs() member.Needs {
 	c, t := s.config, s.config.Topics
 	return member.Needs{
-		Who: "scorer", Kafka: c.Kafka, Group: c.Group, Instance: c.Instance, ID: s.transactionalID(0),
+		Who: "scorer", Kafka: c.Kafka, Group: c.Group, Instance: c.Instance,
 		Reads: []string{t.Applications}, Writes: []string{t.Predictions, t.DLQ},
 	}
 }
