@@ -66,8 +66,8 @@ func both(cause, end error) error {
 	return fmt.Errorf("%w; ending the transaction: %w", cause, end)
 }
 
-// IsOneOf says whether an error is one of Kafka's codes.
-func IsOneOf(err error, codes ...*kerr.Error) bool {
+// isOneOf says whether an error is one of Kafka's codes.
+func isOneOf(err error, codes ...*kerr.Error) bool {
 	for _, c := range codes {
 		if errors.Is(err, c) {
 			return true
@@ -76,11 +76,11 @@ func IsOneOf(err error, codes ...*kerr.Error) bool {
 	return false
 }
 
-// IsFenced says whether another producer holds the transactional id now, or
+// isFenced says whether another producer holds the transactional id now, or
 // another static member the instance id. Which of the three a broker answers
 // depends on its version and on the request.
-func IsFenced(err error) bool {
-	return IsOneOf(err, kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.TransactionCoordinatorFenced,
+func isFenced(err error) bool {
+	return isOneOf(err, kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.TransactionCoordinatorFenced,
 		kerr.FencedInstanceID)
 }
 
@@ -88,7 +88,7 @@ func IsFenced(err error) bool {
 // while a topic's creation or a new leader spreads among the brokers, so the
 // cluster is asked before anything is concluded.
 func isUnknownTopic(err error) bool {
-	return IsOneOf(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InconsistentTopicID)
+	return isOneOf(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InconsistentTopicID)
 }
 
 // IsRecords says whether a produce may have failed because of a record itself.
@@ -96,11 +96,11 @@ func isUnknownTopic(err error) bool {
 // fails for good must not be tried for ever.
 func IsRecords(err error) bool {
 	code, ok := errors.AsType[*kerr.Error](err)
-	if !ok || code.Retriable || IsFenced(err) || isUnknownTopic(err) {
+	if !ok || code.Retriable || isFenced(err) || isUnknownTopic(err) {
 		return false
 	}
 	// The state of producer and transaction: a new client begins with a new one.
-	return !IsOneOf(err, kerr.OutOfOrderSequenceNumber, kerr.DuplicateSequenceNumber, kerr.UnknownProducerID,
+	return !isOneOf(err, kerr.OutOfOrderSequenceNumber, kerr.DuplicateSequenceNumber, kerr.UnknownProducerID,
 		kerr.InvalidProducerIDMapping, kerr.InvalidTxnState, kerr.TransactionAbortable, kerr.OperationNotAttempted)
 }
 
@@ -139,7 +139,7 @@ func (n Needs) Fatal(err error) error {
 		return nil
 	}
 	switch {
-	case IsFenced(err):
+	case isFenced(err):
 		return Permanent(err, "another process runs as instance %q of group %q; give each process its own --instance", n.Instance, n.Group)
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return Permanent(err, "not authorised: needs READ on topic %s and WRITE on %s (creditstream topics acls)", strings.Join(n.Reads, " and "), strings.Join(n.Writes, " and "))
@@ -147,17 +147,17 @@ func (n Needs) Fatal(err error) error {
 		return Permanent(err, "not authorised: needs READ on group %s (creditstream topics acls)", n.Group)
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
 		return Permanent(err, "not authorised: needs WRITE and DESCRIBE on transactional id %s (creditstream topics acls)", n.TransactionalID("0"))
-	case IsOneOf(err, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.SecurityDisabled):
+	case isOneOf(err, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.SecurityDisabled):
 		return Permanent(n.Kafka.Explain(err), "the cluster refuses this client")
 	case errors.Is(err, kerr.InvalidTransactionTimeout):
 		return Permanent(err, "the broker's transaction.max.timeout.ms is below %d", TransactionTimeout.Milliseconds())
 	case errors.Is(err, kerr.InvalidSessionTimeout):
 		return Permanent(err, "the broker's group.min.session.timeout.ms … group.max.session.timeout.ms does not include %d", SessionTimeout.Milliseconds())
-	case IsOneOf(err, kerr.InconsistentGroupProtocol, kerr.UnsupportedAssignor):
+	case isOneOf(err, kerr.InconsistentGroupProtocol, kerr.UnsupportedAssignor):
 		return Permanent(err, "group %q is in use with another protocol; stop its other members, or set the same --group-protocol", n.Group)
 	case errors.Is(err, kerr.GroupMaxSizeReached):
 		return Permanent(err, "group %q is full (group.max.size); use fewer --sessions or replicas", n.Group)
-	case IsOneOf(err, kerr.InvalidGroupID, kerr.InvalidTopicException, kerr.UnsupportedVersion, kerr.UnsupportedForMessageFormat,
+	case isOneOf(err, kerr.InvalidGroupID, kerr.InvalidTopicException, kerr.UnsupportedVersion, kerr.UnsupportedForMessageFormat,
 		kerr.InvalidRequiredAcks, kerr.OffsetMetadataTooLarge, kerr.InvalidCommitOffsetSize, kerr.InvalidConfig, kerr.UnsupportedCompressionType):
 		return Permanent(err, "the cluster refuses what the %s needs", n.Who)
 	}

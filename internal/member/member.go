@@ -279,7 +279,7 @@ func (m *Member) Commit(ctx context.Context, sess *kgo.GroupTransactSession, now
 	if end.Err() != nil && !committed {
 		return false, nil, Permanent(both(cause, err), "a transaction did not end within %s; the broker aborts it", m.config.EndTimeout)
 	}
-	if took := now().Sub(began); took > TransactionTimeout && (IsFenced(err) || IsFenced(cause)) {
+	if took := now().Sub(began); took > TransactionTimeout && (isFenced(err) || isFenced(cause)) {
 		return false, nil, &lateError{took, both(cause, err)}
 	}
 	if err != nil {

@@ -123,7 +123,7 @@ func Begin(ctx context.Context, adm *kadm.Client, group, topic string, beginning
 		return err
 	}
 	err = adm.CommitAllOffsets(ctx, group, listed.Offsets())
-	if !IsOneOf(err, kerr.UnknownMemberID, kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.StaleMemberEpoch) {
+	if !isOneOf(err, kerr.UnknownMemberID, kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.StaleMemberEpoch) {
 		if err != nil {
 			err = fmt.Errorf("committing where to begin: %w", err)
 		}
