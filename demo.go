@@ -186,7 +186,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	latency := replica.NewLatencies()
 	scorer, err := c.scorer(p, d, stream.Config{
 		Kafka: d.kafka.config(p, "score-demo"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: demoGroup, Instance: demoInstance,
-		Sessions: demoSessions, Protocol: stream.ProtocolClassic, Static: true, Live: models.Live, Latencies: latency, Registerer: reg, Now: time.Now,
+		Sessions: demoSessions, Protocol: member.ProtocolClassic, Static: true, Live: models.Live, Latencies: latency, Registerer: reg, Now: time.Now,
 	})
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/member"
 )
 
 // emit emits applications to the given partitions only.
@@ -30,22 +31,22 @@ func (w *world) emit(first, last int, to ...int32) {
 func TestAPartitionThatWasIdleAcrossARestartIsRead(t *testing.T) {
 	w := newWorld(t)
 	w.emit(0, 40, 0, 1, 2)
-	_, stop := w.start("one", From{})
+	_, stop := w.start("one", member.From{})
 	w.exact(40)
 	require.NoError(t, stop())
 	w.emit(40, 60, 3)
-	_, stop = w.start("one", From{})
+	_, stop = w.start("one", member.From{})
 	w.exact(60)
 	require.NoError(t, stop())
 	w.emit(60, 80, 0, 3)
-	_, stop = w.start("two", From{})
+	_, stop = w.start("two", member.From{})
 	w.exact(80)
 	require.NoError(t, stop())
 }
 
 // What was sent to a partition before anybody here knew of it is answered too.
 func TestAPartitionAddedWhileRunningIsRead(t *testing.T) {
-	for _, protocol := range []string{ProtocolClassic, ProtocolConsumer} {
+	for _, protocol := range []string{member.ProtocolClassic, member.ProtocolConsumer} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -73,7 +74,7 @@ func TestADeletedGroupAsksWhereToBegin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.apply(0, 40)
-	_, stop := w.start("one", From{})
+	_, stop := w.start("one", member.From{})
 	w.exact(40)
 	require.NoError(t, stop())
 	deleted, err := kadm.NewClient(w.client).DeleteGroup(t.Context(), "g")
@@ -89,14 +90,14 @@ func TestADeletedGroupAsksWhereToBegin(t *testing.T) {
 	at := map[int32]int64{}
 	listed.Each(func(o kadm.ListedOffset) { at[o.Partition] = 10 })
 	w.commit(at)
-	_, stop = w.start("one", From{})
+	_, stop = w.start("one", member.From{})
 	w.exact(44)
 	require.NoError(t, stop())
 }
 
 // A broker that is away for a while holds the scorer up and nothing else.
 func TestABrokerThatIsRestarted(t *testing.T) {
-	for _, protocol := range []string{ProtocolClassic, ProtocolConsumer} {
+	for _, protocol := range []string{member.ProtocolClassic, member.ProtocolConsumer} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -149,7 +150,7 @@ func TestWhatAGivenUpProduceHeldIsAnsweredByTheNext(t *testing.T) {
 			s.endTimeout = 300 * time.Millisecond
 			require.ErrorContains(t, s.Run(t.Context()), "did not end within")
 			refuses.Store(false)
-			_, stop := w.start("one", From{})
+			_, stop := w.start("one", member.From{})
 			w.exact(400)
 			require.NoError(t, stop())
 		})

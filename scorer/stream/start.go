@@ -9,10 +9,6 @@ import (
 	"github.com/creditstream/creditstream/internal/member"
 )
 
-// From is where a group that has never committed begins. The zero value refuses
-// to guess once predictions from the stream exist.
-type From = member.From
-
 // prepare checks the topics and commits where the group starts. It tries until
 // Kafka answers; readiness says what is missing meanwhile.
 func (s *Scorer) prepare(ctx context.Context) error {
@@ -42,7 +38,7 @@ func (s *Scorer) tryPrepare(ctx context.Context) error {
 // beginning is the offset of every partition that a new group begins at.
 func (s *Scorer) beginning(ctx context.Context, adm *kadm.Client) (kadm.ListedOffsets, error) {
 	from := s.config.From
-	if from == (From{}) {
+	if from == (member.From{}) {
 		scored, err := s.scoredBefore(ctx, adm)
 		if err != nil {
 			return nil, err

@@ -8,13 +8,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 func TestStartRefusesToGuess(t *testing.T) {
 	w := newWorld(t)
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}")}).FirstErr())
-	s, stop := w.start("one", From{})
+	s, stop := w.start("one", member.From{})
 	becomesReady(t, s)
 	require.NoError(t, stop())
 
@@ -23,7 +24,7 @@ func TestStartRefusesToGuess(t *testing.T) {
 	w.apply(0, 10)
 	require.ErrorContains(t, w.scorer("i").Run(t.Context()), "--from start, end or a time")
 
-	_, stop = w.start("i", From{End: true})
+	_, stop = w.start("i", member.From{End: true})
 	adm := kadm.NewClient(w.client)
 	require.Eventually(t, func() bool {
 		o, err := adm.FetchOffsets(t.Context(), "g")
@@ -79,7 +80,7 @@ func TestStartAtATime(t *testing.T) {
 	require.Eventually(t, func() bool { return time.Now().UnixMilli() > latest+1 }, time.Minute, time.Millisecond)
 	from := time.Now()
 	w.apply(40, 80)
-	_, stop := w.start("one", From{Time: from})
+	_, stop := w.start("one", member.From{Time: from})
 	bySource, _ := w.outputs(40)
 	require.Len(t, bySource, 40)
 	for source := range bySource {
@@ -91,7 +92,7 @@ func TestStartAtATime(t *testing.T) {
 // All see no commit; the first commits for all, and none of the others may put
 // the group back once it works.
 func TestReplicasThatStartAtOnceAgree(t *testing.T) {
-	for _, protocol := range []string{ProtocolClassic, ProtocolConsumer} {
+	for _, protocol := range []string{member.ProtocolClassic, member.ProtocolConsumer} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)

@@ -36,12 +36,6 @@ const (
 	maxRecord = 2 << 20
 )
 
-// Group protocols.
-const (
-	ProtocolClassic  = member.ProtocolClassic
-	ProtocolConsumer = member.ProtocolConsumer
-)
-
 // Latencies take how long decisions took.
 type Latencies interface {
 	Observe(took time.Duration, n int) // n of them
@@ -52,11 +46,11 @@ type Config struct {
 	Kafka      kafka.Config
 	Topics     schemas.Topics
 	Group      string
-	Instance   string // unique in the group, the same after a restart
-	Sessions   int    // transactional sessions of this process, at least 1
-	Protocol   string // ProtocolClassic or ProtocolConsumer
-	Static     bool   // static membership, ProtocolClassic only
-	From       From
+	Instance   string                  // unique in the group, the same after a restart
+	Sessions   int                     // transactional sessions of this process, at least 1
+	Protocol   string                  // member.ProtocolClassic or member.ProtocolConsumer
+	Static     bool                    // static membership, member.ProtocolClassic only
+	From       member.From             // the zero value refuses to guess once predictions from the stream exist
 	Codec      *wire.Codec             // nil: JSON only
 	Live       func() *release.LiveSet // nil result: nothing serves yet; once it is not nil it stays so
 	Log        *slog.Logger
@@ -84,10 +78,10 @@ func New(c Config) (*Scorer, error) {
 	switch {
 	case c.Group == "" || c.Instance == "" || c.Sessions < 1:
 		return nil, errors.New("the scorer needs a group, an instance and at least one session")
-	case c.Protocol != ProtocolClassic && c.Protocol != ProtocolConsumer:
-		return nil, fmt.Errorf("group protocol %q: expected %s or %s", c.Protocol, ProtocolClassic, ProtocolConsumer)
-	case c.Static && c.Protocol != ProtocolClassic:
-		return nil, fmt.Errorf("static membership needs group protocol %s: with %s a killed member's id stays taken until its session expires", ProtocolClassic, c.Protocol)
+	case c.Protocol != member.ProtocolClassic && c.Protocol != member.ProtocolConsumer:
+		return nil, fmt.Errorf("group protocol %q: expected %s or %s", c.Protocol, member.ProtocolClassic, member.ProtocolConsumer)
+	case c.Static && c.Protocol != member.ProtocolClassic:
+		return nil, fmt.Errorf("static membership needs group protocol %s: with %s a killed member's id stays taken until its session expires", member.ProtocolClassic, c.Protocol)
 	}
 	if c.Now == nil {
 		c.Now = time.Now

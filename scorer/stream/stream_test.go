@@ -23,6 +23,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
@@ -116,7 +117,7 @@ func (w *world) applications(first, last int) (records []*kgo.Record) {
 // scorer is one that does not run yet.
 func (w *world) scorer(instance string, change ...func(*Config)) *Scorer {
 	c := Config{
-		Kafka: w.config, Topics: w.topics, Codec: w.codec, Group: "g", Instance: instance, Sessions: 2, Protocol: ProtocolClassic,
+		Kafka: w.config, Topics: w.topics, Codec: w.codec, Group: "g", Instance: instance, Sessions: 2, Protocol: member.ProtocolClassic,
 		Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}
 	for _, f := range change {
@@ -141,7 +142,7 @@ func becomesReady(t *testing.T, s *Scorer) {
 }
 
 // start makes a scorer and runs it.
-func (w *world) start(instance string, from From) (s *Scorer, stop func() error) {
+func (w *world) start(instance string, from member.From) (s *Scorer, stop func() error) {
 	s = w.scorer(instance, func(c *Config) { c.From = from })
 	return s, run(s)
 }
@@ -204,7 +205,7 @@ func (w *world) exact(n int) []*kgo.Record {
 func TestEveryApplicationIsAnsweredOnce(t *testing.T) {
 	w := newWorld(t)
 	w.apply(0, 3000)
-	s, stop := w.start("one", From{})
+	s, stop := w.start("one", member.From{})
 	letters := w.exact(3000)
 	require.Len(t, letters, 300)
 	classes := map[string]int{}
@@ -224,7 +225,7 @@ func TestEveryApplicationIsAnsweredOnce(t *testing.T) {
 
 	// Another instance goes on where it stopped; none is scored again.
 	w.apply(3000, 3100)
-	_, stop = w.start("two", From{})
+	_, stop = w.start("two", member.From{})
 	w.exact(3100)
 	require.NoError(t, stop())
 }
@@ -232,8 +233,8 @@ func TestEveryApplicationIsAnsweredOnce(t *testing.T) {
 func TestTwoReplicasShareTheWorkAndOneLeaves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, stopOne := w.start("one", From{})
-	_, stopTwo := w.start("two", From{})
+	_, stopOne := w.start("one", member.From{})
+	_, stopTwo := w.start("two", member.From{})
 	w.apply(0, 2000)
 	w.outputs(500)
 	require.NoError(t, stopOne())
@@ -255,7 +256,7 @@ func TestAnApplicationOfNearlyOneMebibyteIsAnswered(t *testing.T) {
 			first, big, last := applications[0], applications[4], *applications[0]
 			big.Value = large(big)
 			require.NoError(t, w.client.ProduceSync(t.Context(), first, big, &last).FirstErr())
-			_, stop := w.start("one", From{})
+			_, stop := w.start("one", member.From{})
 			answers := w.read(3)
 			require.NoError(t, stop())
 
@@ -300,7 +301,7 @@ func TestWhatAProducerAbortedIsNotAnswered(t *testing.T) {
 	}
 	emit(0, 40, kgo.TryAbort)
 	emit(40, 80, kgo.TryCommit)
-	s, stop := w.start("one", From{})
+	s, stop := w.start("one", member.From{})
 	w.read(40)
 	emit(80, 120, kgo.TryAbort) // while it reads
 	emit(120, 160, kgo.TryCommit)
@@ -340,7 +341,7 @@ func TestATransactionEndsBeforeTheMembersSession(t *testing.T) {
 		}
 		return nil, nil, false
 	})
-	s, stop := w.start("one", From{})
+	s, stop := w.start("one", member.From{})
 	becomesReady(t, s)
 	w.apply(0, 4)
 	w.exact(4)
@@ -390,7 +391,7 @@ func TestDeletedTopicsAreNamed(t *testing.T) {
 
 func TestBothGroupProtocols(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"consumer": func(c *Config) { c.Protocol = ProtocolConsumer },
+		"consumer": func(c *Config) { c.Protocol = member.ProtocolConsumer },
 		"static":   func(c *Config) { c.Static = true },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -407,9 +408,9 @@ func TestBothGroupProtocols(t *testing.T) {
 			groups, err := kmsg.NewPtrListGroupsRequest().RequestWith(t.Context(), w.client)
 			require.NoError(t, err)
 			require.Len(t, groups.Groups, 1)
-			expected := ProtocolConsumer
+			expected := member.ProtocolConsumer
 			if name == "static" {
-				expected = ProtocolClassic
+				expected = member.ProtocolClassic
 			}
 			require.Equal(t, expected, strings.ToLower(groups.Groups[0].GroupType))
 		})
@@ -417,7 +418,7 @@ func TestBothGroupProtocols(t *testing.T) {
 }
 
 func TestStaticMembershipTakesTheClassicProtocol(t *testing.T) {
-	_, err := New(Config{Group: "g", Instance: "i", Sessions: 1, Protocol: ProtocolConsumer, Static: true})
+	_, err := New(Config{Group: "g", Instance: "i", Sessions: 1, Protocol: member.ProtocolConsumer, Static: true})
 	require.ErrorContains(t, err, "classic")
 	_, err = New(Config{Group: "g", Instance: "i", Sessions: 1, Protocol: "x"})
 	require.ErrorContains(t, err, `"x"`)
@@ -469,7 +470,7 @@ func TestKafkaMayComeLater(t *testing.T) {
 func TestStoppingLeavesTheGroup(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s, stop := w.start("one", From{})
+	s, stop := w.start("one", member.From{})
 	becomesReady(t, s)
 	require.NoError(t, stop())
 	group, err := kadm.NewClient(w.client).DescribeGroups(t.Context(), "g")
