@@ -74,7 +74,7 @@ func (c *datasetExportCmd) Run(p *process) error {
 	}
 	defer frugal()()
 	var counts *dataset.Counts
-	write := func(to io.Writer) error {
+	err = writeOut(p, c.Out, func(to io.Writer) error {
 		w, err := dataset.NewWriter(to)
 		if err != nil {
 			return err
@@ -89,12 +89,7 @@ func (c *datasetExportCmd) Run(p *process) error {
 			return err
 		}
 		return w.Flush()
-	}
-	if c.Out == "-" {
-		err = write(p.stdout)
-	} else {
-		err = writeWhole(c.Out, write)
-	}
+	})
 	if err != nil {
 		return err
 	}

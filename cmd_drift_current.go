@@ -72,11 +72,3 @@ func (c *driftCurrentCmd) Run(p *process) error {
 	}
 	return nil
 }
-
-// writeOut writes a file, whole or not at all; - is the standard output.
-func writeOut(p *process, path string, write func(io.Writer) error) error {
-	if path == "-" {
-		return write(p.stdout)
-	}
-	return writeWhole(path, write)
-}

@@ -95,14 +95,9 @@ func DecodeBatchRequest(value []byte, items []BatchItem, limit int) ([]BatchItem
 }
 
 func (r *reader) itemsInto(items []BatchItem, limit int) []BatchItem {
-	from := r.i
-	if r.peek() != '[' {
-		if r.skip(1) {
-			r.mistyped("applications", from, "must be an array")
-		}
+	if !r.array("applications", 1) {
 		return items
 	}
-	r.i++
 	batch := r.violations
 	defer func() { r.violations = batch }()
 	n := 0
