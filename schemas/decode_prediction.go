@@ -15,21 +15,14 @@ var predictionNames = []string{
 const optionalShadow = 1 << 14 // predictionNames' shadow
 
 const (
-	channelRule      = "must be stream or api"
-	decisionRule     = "must be approve, refer or decline"
-	engineRule       = "must be native or onnx"
-	routeRule        = "must be champion or canary"
-	probabilityRule  = "must be a number, 0 … 1"
-	contributionRule = "must be a number from 0"
+	channelRule     = "must be stream or api"
+	decisionRule    = "must be approve, refer or decline"
+	engineRule      = "must be native or onnx"
+	routeRule       = "must be champion or canary"
+	probabilityRule = "must be a number, 0 … 1"
 )
 
 var reasonsRule = "must have at most " + strconv.Itoa(MaxReasons) + " items"
-
-func oneOf(words ...string) func([]byte) bool {
-	return func(t []byte) bool {
-		return slices.ContainsFunc(words, func(w string) bool { return w == string(t) })
-	}
-}
 
 var (
 	isChannel  = oneOf(ChannelStream, ChannelAPI)
@@ -37,10 +30,6 @@ var (
 	isEngine   = oneOf("native", "onnx")
 	isRoute    = oneOf(RouteChampion, RouteCanary)
 )
-
-func notEmpty(t []byte) bool { return len(t) > 0 }
-
-const notEmptyRule = "must be a text that is not empty"
 
 // DecodePrediction reads a prediction. The error is a *DecodeError or a
 // *ContractError. What p holds already is reused where it is the same.
@@ -144,7 +133,7 @@ func (r *reader) reasonsInto(p *Prediction) {
 			continue
 		}
 		field := &reasonFields[len(p.Reasons)]
-		if !r.object(field.item, 2, "must be an object") {
+		if !r.object(field.item, 2, objectRule) {
 			continue
 		}
 		p.Reasons = slices.Grow(p.Reasons, 1)[:len(p.Reasons)+1]
@@ -153,7 +142,7 @@ func (r *reader) reasonsInto(p *Prediction) {
 			if i == 0 {
 				r.stringInto(field.code, &reason.Code, notEmpty, notEmptyRule)
 			} else {
-				reason.Contribution = float32(r.floatInto(field.contribution, 0, math.MaxFloat32, contributionRule))
+				reason.Contribution = float32(r.floatInto(field.contribution, 0, math.MaxFloat32, fromZeroRule))
 			}
 		})
 		r.require(field.prefix, reasonNames, seen, 0)

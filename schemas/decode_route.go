@@ -9,8 +9,6 @@ var (
 
 const optionalRoute = 1<<5 | 1<<6 // routeNames' canary and shadow
 
-func anyText([]byte) bool { return true }
-
 // DecodeRoute reads a route and checks its shape; ParsePolicy checks the policy.
 // The error is a *DecodeError or a *ContractError.
 func DecodeRoute(value []byte, route *Route) error {
@@ -26,11 +24,11 @@ func DecodeRoute(value []byte, route *Route) error {
 		case "policy":
 			r.stringInto(name, &route.Policy, notEmpty, notEmptyRule)
 		case "by":
-			r.stringInto(name, &route.By, anyText, "must be a text")
+			r.stringInto(name, &route.By, anyText, textRule)
 		case "at":
 			r.timestampInto(name, &route.At)
 		case "why":
-			r.stringInto(name, &route.Why, anyText, "must be a text")
+			r.stringInto(name, &route.Why, anyText, textRule)
 		case "shadow":
 			if !r.null() {
 				route.Shadow = new(string)

@@ -23,6 +23,24 @@ const (
 	maxViolations = 64
 )
 
+// Rules that several fields keep.
+const (
+	textRule     = "must be a text"
+	notEmptyRule = "must be a text that is not empty"
+	objectRule   = "must be an object"
+	fromZeroRule = "must be a number from 0"
+)
+
+func anyText([]byte) bool { return true }
+
+func notEmpty(t []byte) bool { return len(t) > 0 }
+
+func oneOf(words ...string) func([]byte) bool {
+	return func(t []byte) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return w == string(t) })
+	}
+}
+
 // violate notes a broken rule about the value that began at byte from.
 func (r *reader) violate(field string, from int, rule string) {
 	if r.err != nil || len(r.violations) >= maxViolations {
@@ -193,6 +211,16 @@ func (r *reader) timestampInto(field string, dst *Timestamp) {
 	if !ok {
 		r.violate(field, from, timestampRule)
 	}
+}
+
+// boolInto reads true or false.
+func (r *reader) boolInto(field string) bool {
+	from := r.i
+	c := r.peek()
+	if r.skip(1) && c != 't' && c != 'f' {
+		r.violate(field, from, "must be true or false")
+	}
+	return c == 't'
 }
 
 // object steps into an object value; anything else breaks a rule.

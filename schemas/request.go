@@ -111,7 +111,7 @@ func (r *reader) itemsInto(items []BatchItem, limit int) []BatchItem {
 		items = append(items, BatchItem{})
 		item := &items[len(items)-1]
 		r.violations = nil
-		if r.object("", 2, "must be an object") {
+		if r.object("", 2, objectRule) {
 			r.requestInto(3, &item.Request)
 		}
 		item.Violations = r.violations
