@@ -97,7 +97,7 @@ func (w *world) report(started time.Time, components ...Component) *running {
 
 // read is what a reader finds now.
 func (w *world) read() []Summary {
-	l, err := OpenLog(w.t.Context(), w.config, w.topics, nil)
+	l, err := OpenLog(w.t.Context(), w.config, w.topics)
 	require.NoError(w.t, err)
 	defer l.Close()
 	require.NoError(w.t, l.ReadToEnd(w.t.Context()))
@@ -199,7 +199,7 @@ func TestWithoutTheTopicReportsAreDroppedAndItSaysWhy(t *testing.T) {
 	r := w.report(time.Now(), Component{Name: "score", Instance: "one", Ready: fine})
 	w.eventually(func() bool { return testutil.ToFloat64(r.reporter.dropped) > 1 }, "dropped and counted")
 	require.Equal(t, 1, strings.Count(w.log.String(), "not reported"), w.log.String())
-	_, err := OpenLog(t.Context(), w.config, w.topics, nil)
+	_, err := OpenLog(t.Context(), w.config, w.topics)
 	var missing *kafka.MissingTopicsError
 	require.ErrorAs(t, err, &missing)
 	require.ErrorContains(t, err, "the cluster has no topic t.replicas; run: creditstream topics apply")
@@ -223,7 +223,7 @@ func TestKafkaAwayHoldsNothingUp(t *testing.T) {
 
 func TestAFollowerKnowsThemAll(t *testing.T) {
 	w := newWorld(t)
-	f := NewFollower(w.config, w.topics, slog.New(slog.NewTextHandler(w.log, nil)), nil)
+	f := NewFollower(w.config, w.topics, slog.New(slog.NewTextHandler(w.log, nil)))
 	ctx, cancel := context.WithCancel(context.Background())
 	var ran sync.WaitGroup
 	ran.Go(func() { _ = f.Run(ctx) })
@@ -254,7 +254,7 @@ func TestWhatSaysNothingIsIgnored(t *testing.T) {
 		r.Topic = w.topics.Replicas
 		require.NoError(t, w.client.ProduceSync(t.Context(), r).FirstErr())
 	}
-	l, err := OpenLog(t.Context(), w.config, w.topics, nil)
+	l, err := OpenLog(t.Context(), w.config, w.topics)
 	require.NoError(t, err)
 	defer l.Close()
 	require.NoError(t, l.ReadToEnd(t.Context()))
@@ -269,7 +269,7 @@ func TestAnEndThatIsGoneIsNotWaitedFor(t *testing.T) {
 	w.createTopic()
 	r := process{"score", "one", noon}.said(time.Now(), nil)
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Replicas, Key: []byte(r.Key), Value: r.Value}).FirstErr())
-	l, err := OpenLog(t.Context(), w.config, w.topics, nil)
+	l, err := OpenLog(t.Context(), w.config, w.topics)
 	require.NoError(t, err)
 	defer l.Close()
 	l.left[0] += 5
