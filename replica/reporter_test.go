@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -16,28 +15,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
 )
-
-// syncBuffer is a log that a test reads while it is written.
-type syncBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
 
 // world is an embedded broker and what a process has.
 type world struct {
@@ -45,7 +27,7 @@ type world struct {
 	broker *local.Kafka
 	config kafka.Config
 	topics schemas.Topics
-	log    *syncBuffer
+	log    *capture.Output
 	client *kgo.Client
 }
 
@@ -54,7 +36,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	w := &world{
-		t: t, broker: broker, topics: schemas.NewTopics("t"), log: &syncBuffer{},
+		t: t, broker: broker, topics: schemas.NewTopics("t"), log: &capture.Output{},
 		config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"},
 	}
 	w.client, err = kgo.NewClient(w.config.Options()...)
