@@ -9,6 +9,14 @@ import (
 	"path/filepath"
 )
 
+// writeOut writes a file, whole or not at all; - is the standard output.
+func writeOut(p *process, path string, write func(io.Writer) error) error {
+	if path == "-" {
+		return write(p.stdout)
+	}
+	return writeWhole(path, write)
+}
+
 // writeWhole writes a file that is there whole or not at all: write fills a
 // neighbour, which then takes its place. Only its owner may read it.
 func writeWhole(path string, write func(io.Writer) error) (err error) {

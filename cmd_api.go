@@ -139,7 +139,7 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	}
 	status := latest.NewFollower(parts.kafka.config(p, "drift-status"), schemas.NewTopics(parts.kafka.Prefix), p.log)
 	all = append(all, status)
-	replicas := replica.NewFollower(parts.kafka.config(p, "replicas"), schemas.NewTopics(parts.kafka.Prefix), p.log, time.Now)
+	replicas := replica.NewFollower(parts.kafka.config(p, "replicas"), schemas.NewTopics(parts.kafka.Prefix), p.log)
 	all = append(all, replicas)
 	watch := &redisWatch{client: client, log: p.log}
 	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, Publish: f.PublishTimeout}

@@ -20,28 +20,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
 )
-
-// output is what a command wrote so far.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
 
 var answersAt = regexp.MustCompile(`the API answers" address=(https?://\S+)`)
 
@@ -53,11 +36,11 @@ type apiWorld struct {
 	client *kgo.Client // reads predictions
 	url    string
 	stop   func() int
-	stderr *output
+	stderr *capture.Output
 }
 
 func startAPI(t *testing.T, flags ...string) *apiWorld {
-	w := &apiWorld{t: t, stderr: &output{}}
+	w := &apiWorld{t: t, stderr: &capture.Output{}}
 	var err error
 	w.broker, err = local.StartKafka("")
 	require.NoError(t, err)
@@ -306,7 +289,7 @@ func TestAPINeedsItsTopic(t *testing.T) {
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	defer broker.Close()
-	var stderr output
+	var stderr capture.Output
 	code := run(t.Context(), []string{"api", "--api-listen", "127.0.0.1:0", "--model", "shipped", "--brokers", broker.Addr()}, nil, io.Discard, &stderr)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr.String(), "the cluster has no topic credit.predictions; run: creditstream topics apply")

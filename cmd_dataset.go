@@ -7,39 +7,13 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
-	"time"
 
 	"github.com/creditstream/creditstream/consumer/dataset"
-	"github.com/creditstream/creditstream/consumer/deadletters"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 type datasetCmd struct {
 	Export datasetExportCmd `cmd:"" help:"Write predictions joined with outcomes as CSV, in the columns that training reads."`
-}
-
-// stretchFlags say by when they were decided which predictions are meant.
-type stretchFlags struct {
-	From string `help:"Only what was decided at this time or later: start or an RFC 3339 time." placeholder:"start|TIME"`
-	To   string `help:"Only what was decided before this RFC 3339 time." placeholder:"TIME"`
-}
-
-// stretch is the two times, zero where there is no bound.
-func (f stretchFlags) stretch() (from, to time.Time, err error) {
-	if f.From != "" {
-		if from, err = deadletters.ParseFrom(f.From); err != nil {
-			return from, to, err
-		}
-	}
-	if f.To != "" {
-		if to, err = deadletters.ParseTime("to", f.To); err != nil {
-			return from, to, err
-		}
-	}
-	if !to.IsZero() && !from.Before(to) {
-		return from, to, fmt.Errorf("--from %s --to %s: expected a time before --to", f.From, f.To)
-	}
-	return from, to, nil
 }
 
 type datasetExportCmd struct {
@@ -57,7 +31,7 @@ func (datasetExportCmd) Help() string {
 
 Counts follow on stderr, by decision: outcomes are known only of loans that were granted, which is a bias to reckon with.
 
-The predictions of the stretch are read twice and its outcomes once, in parts of three million applications: never more than about 400 MB are taken. The file holds applicants' data: only its owner may read it.
+The predictions of the stretch are read twice and its outcomes once, in parts of three million applications: never more than about 400 MB are taken. These are applicants' data: only its owner may read a file that --out names.
 
 Examples:
   creditstream dataset export --from 2026-01-01T00:00:00Z --to 2026-07-01T00:00:00Z --labelled --out export.csv`
@@ -74,7 +48,7 @@ func (c *datasetExportCmd) Run(p *process) error {
 	}
 	defer frugal()()
 	var counts *dataset.Counts
-	write := func(to io.Writer) error {
+	err = writeOut(p, c.Out, func(to io.Writer) error {
 		w, err := dataset.NewWriter(to)
 		if err != nil {
 			return err
@@ -89,12 +63,7 @@ func (c *datasetExportCmd) Run(p *process) error {
 			return err
 		}
 		return w.Flush()
-	}
-	if c.Out == "-" {
-		err = write(p.stdout)
-	} else {
-		err = writeWhole(c.Out, write)
-	}
+	})
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ type driftCurrentCmd struct {
 func (driftCurrentCmd) Help() string {
 	return `Writes the last N inputs as CSV, oldest first, in the columns of dataset export: what was decided, the 23 features as received (empty: missing), and whether the loan defaulted where that is known already. It is what the daily check compares with the training data (python -m credit_retrain drift).
 
-The file holds applicants' data: only its owner may read it.
+These are applicants' data: only its owner may read a file that --out names.
 
 Examples:
   creditstream drift current --last 10000 > current.csv
@@ -71,12 +71,4 @@ func (c *driftCurrentCmd) Run(p *process) error {
 		fmt.Fprintf(p.stderr, "the log holds no more than these\n")
 	}
 	return nil
-}
-
-// writeOut writes a file, whole or not at all; - is the standard output.
-func writeOut(p *process, path string, write func(io.Writer) error) error {
-	if path == "-" {
-		return write(p.stdout)
-	}
-	return writeWhole(path, write)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,9 +18,9 @@ import (
 
 type driftReportCmd struct {
 	kafkaFlags
+	stretchFlags
+	fairnessFlags
 
-	From   string `help:"Decided at this time or later." placeholder:"start|TIME"`
-	To     string `help:"Decided before this time (default: now)." placeholder:"TIME"`
 	Out    string `help:"HTML file to write; - is the standard output, empty: none." default:"drift_report.html" placeholder:"FILE"`
 	Status string `help:"JSON file to write the same figures to; - is the standard output." placeholder:"FILE"`
 	Model  string `help:"Whose reference to compare with: a released version, shipped, or a bundle's file (default: the champion at the end of the stretch)." placeholder:"VERSION|shipped|FILE" group:"Model"`
@@ -28,11 +29,11 @@ type driftReportCmd struct {
 
 // Help is the second half of `drift report --help`.
 func (driftReportCmd) Help() string {
-	return `Compares the decisions of any stretch of time that the log holds with the reference of the model that served, as a page of HTML that loads nothing and, with --status, as JSON. It needs no aggregator: where there are no panes, predictions are counted.
+	return `Compares the decisions of any stretch of time that the log holds with the reference of the model that served, as a page of HTML that loads nothing and, with --status, as JSON. It needs no aggregator: where there are no panes, predictions are counted. The stretch ends now where --to does not say.
 
 A stretch without decisions has no report: that is an error, and nothing is written.
 
-A stretch is judged by one look, not by the sequential test that alerts rest on: its evidence is that of these decisions alone. Where panes are counted it becomes one of whole buckets. Outcomes are shown as far as the aggregator has counted them.
+A stretch is judged by one look, not by the sequential test that alerts rest on: its evidence is that of these decisions alone. Where panes are counted it becomes one of whole buckets. Outcomes are shown as far as the aggregator has counted them. Give --fairness-ratio what the stream's drift has: a demo holds groups against 0.7.
 
 Examples:
   creditstream drift report --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z
@@ -41,8 +42,11 @@ Examples:
 
 // Run writes the report.
 func (c *driftReportCmd) Run(p *process) error {
-	from, to, err := c.stretch(time.Now())
+	from, to, err := c.bounds(time.Now())
 	if err != nil {
+		return err
+	}
+	if err := c.checkFairness(); err != nil {
 		return err
 	}
 	pages, err := report.NewWriter()
@@ -59,7 +63,7 @@ func (c *driftReportCmd) Run(p *process) error {
 	}
 	status, counted, err := stretch.Evaluate(p.ctx, stretch.Config{
 		Kafka: c.config(p, "drift-report"), Topics: schemas.NewTopics(c.Prefix), Codec: codec,
-		From: from, To: to, Champion: champion, Source: c.Source, Now: time.Now(),
+		From: from, To: to, Champion: champion, Source: c.Source, Fairness: c.Fairness, Now: time.Now(),
 	})
 	if err != nil {
 		return err
@@ -96,28 +100,14 @@ func stretchStart(from time.Time) string {
 	return from.UTC().Format(time.RFC3339)
 }
 
-// stretch is the two times; from is zero where the log's start is meant.
-func (c *driftReportCmd) stretch(now time.Time) (from, to time.Time, err error) {
-	to = now
-	if c.To != "" {
-		if to, err = time.Parse(time.RFC3339Nano, c.To); err != nil {
-			return from, to, fmt.Errorf("--to %q: expected an RFC 3339 time", c.To)
-		}
-	}
-	switch c.From {
-	case "":
+// bounds are the two times; from is zero where the log's start is meant.
+func (c *driftReportCmd) bounds(now time.Time) (from, to time.Time, err error) {
+	if c.From == "" {
 		return from, to, errors.New("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
-	case "start":
-		return from, to, nil // the zero time
-	default:
-		if from, err = time.Parse(time.RFC3339Nano, c.From); err != nil {
-			return from, to, fmt.Errorf("--from %q: expected start or an RFC 3339 time", c.From)
-		}
 	}
-	if !from.Before(to) {
-		return from, to, fmt.Errorf("--from %s --to %s: expected a time before --to", c.From, to.UTC().Format(time.RFC3339))
-	}
-	return from, to, nil
+	f := c.stretchFlags
+	f.To = cmp.Or(f.To, now.UTC().Format(time.RFC3339Nano))
+	return f.stretch()
 }
 
 // champion is the model compared with, under the policy that was in force.

@@ -99,6 +99,23 @@ func TestDriftReportOfAStretch(t *testing.T) {
 	require.Equal(t, first, status.Windows[0].From, "start is the first decision")
 }
 
+func TestAReportHoldsGroupsAgainstTheRatioThatItIsGiven(t *testing.T) {
+	broker := decidedStream(t, 500)
+	f := func(want float64, args ...string) {
+		t.Helper()
+		code, out, errs := creditstream(t, append([]string{"drift", "report", "--brokers", broker, "--from", "start", "--model", "shipped", "--out", "", "--status", "-"}, args...)...)
+		require.Zero(t, code, errs)
+		var status drift.Status
+		require.NoError(t, json.Unmarshal([]byte(out), &status))
+		require.NotEmpty(t, status.Windows[0].Groups)
+		for _, g := range status.Windows[0].Groups {
+			require.Equal(t, want, g.Limit, g.Group)
+		}
+	}
+	f(0.8)
+	f(0.7, "--fairness-ratio", "0.7")
+}
+
 func TestAStretchWithoutDecisionsHasNoReport(t *testing.T) {
 	broker := decidedStream(t, 30)
 	f := func(want string, args ...string) {
@@ -128,6 +145,8 @@ func TestDriftReportRefusesWhatMakesNoSense(t *testing.T) {
 	f(`--from "yesterday": expected start or an RFC 3339 time`, "--from", "yesterday")
 	f(`--to "now": expected an RFC 3339 time`, "--from", "start", "--to", "now")
 	f("expected a time before --to", "--from", "2026-01-02T00:00:00Z", "--to", "2026-01-01T00:00:00Z")
+	f("expected a time before --to", "--from", "2999-01-02T00:00:00Z")
+	f("--fairness-ratio 0: expected more than 0, at most 1", "--from", "start", "--fairness-ratio", "0")
 	f("--model says whose reference", "--from", "start")
 	f("nowhere", "--from", "start", "--model", "nowhere")
 	f("--source", "--from", "start", "--source", "tea leaves")

@@ -78,7 +78,7 @@ func (c *modelListCmd) Run(p *process) error {
 func loadedBy(p *process, k kafkaFlags) (map[string][]string, error) {
 	p, cancel := withinModelTime(p)
 	defer cancel()
-	log, err := replica.OpenLog(p.ctx, k.config(p, "replicas"), schemas.NewTopics(k.Prefix), nil)
+	log, err := replica.OpenLog(p.ctx, k.config(p, "replicas"), schemas.NewTopics(k.Prefix))
 	if err != nil {
 		return nil, err
 	}

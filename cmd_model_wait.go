@@ -60,7 +60,7 @@ func (f waitFlags) begin(p *process, k kafkaFlags) (*routeWait, error) {
 	if f.Wait == 0 {
 		return nil, nil
 	}
-	log, err := replica.OpenLog(p.ctx, k.config(p, "wait"), schemas.NewTopics(k.Prefix), nil)
+	log, err := replica.OpenLog(p.ctx, k.config(p, "wait"), schemas.NewTopics(k.Prefix))
 	if err != nil {
 		return nil, fmt.Errorf("--wait: %w", err)
 	}

@@ -39,7 +39,7 @@ const watchInterval = time.Second
 
 // Run reads the topic to its end, and on with --watch.
 func (c *replicasCmd) Run(p *process) error {
-	log, err := replica.OpenLog(p.ctx, c.config(p, "replicas"), schemas.NewTopics(c.Prefix), nil)
+	log, err := replica.OpenLog(p.ctx, c.config(p, "replicas"), schemas.NewTopics(c.Prefix))
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,8 @@ const demoFairness = 0.7
 // stream is looked at once a day: what happens is to be seen while somebody looks.
 func demoEvaluator() evaluatorFlags {
 	return evaluatorFlags{
-		Windows: "1000,10000,1m,10m", Silence: 30 * time.Second, BlockTime: time.Second, MinFiring: 5 * time.Second, Fairness: demoFairness,
+		fairnessFlags: fairnessFlags{demoFairness},
+		Windows:       "1000,10000,1m,10m", Silence: 30 * time.Second, BlockTime: time.Second, MinFiring: 5 * time.Second,
 	}
 }
 

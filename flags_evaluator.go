@@ -15,11 +15,24 @@ import (
 
 // evaluatorFlags say over what drift is judged, and what its alerts wait for.
 type evaluatorFlags struct {
+	fairnessFlags `group:"Alerts"`
+
 	Windows   string        `help:"What statistics are shown over: numbers of decisions and times up to 24h." default:"1000,10000,1h,24h" placeholder:"LIST" group:"Alerts"`
 	Silence   time.Duration `help:"How long nothing may be decided before that is an alert." default:"5m" placeholder:"DURATION" group:"Alerts"`
 	BlockTime time.Duration `help:"How long a block of decisions, what evidence is taken from, takes at least." default:"5s" placeholder:"DURATION" group:"Alerts"`
-	Fairness  float64       `help:"Ratio of a group's approval rate to that of the group approved most often, below which an alert fires." default:"0.8" name:"fairness-ratio" placeholder:"RATIO" group:"Alerts"`
 	MinFiring time.Duration `help:"How long a drift alert lasts at least." default:"1m" placeholder:"DURATION" group:"Alerts"`
+}
+
+// fairnessFlags say what the approval rates of groups are held against.
+type fairnessFlags struct {
+	Fairness float64 `help:"Least ratio of a group's approval rate to that of the group approved most often; lower ones are told of." default:"0.8" name:"fairness-ratio" placeholder:"RATIO"`
+}
+
+func (f fairnessFlags) checkFairness() error {
+	if !(f.Fairness > 0 && f.Fairness <= 1) {
+		return fmt.Errorf("--fairness-ratio %v: expected more than 0, at most 1", f.Fairness)
+	}
+	return nil
 }
 
 // evaluatorParts are what an evaluator shares with other components of the process.
@@ -47,8 +60,8 @@ func (f *evaluatorFlags) config() (evaluate.Config, error) {
 			return evaluate.Config{}, fmt.Errorf("--%s %s: expected at least 1s", d.flag, d.value)
 		}
 	}
-	if !(f.Fairness > 0 && f.Fairness <= 1) {
-		return evaluate.Config{}, fmt.Errorf("--fairness-ratio %v: expected more than 0, at most 1", f.Fairness)
+	if err := f.checkFairness(); err != nil {
+		return evaluate.Config{}, err
 	}
 	return evaluate.Config{Windows: windows, Quiet: f.Silence, BlockTime: f.BlockTime, MinFiring: f.MinFiring, Fairness: f.Fairness}, nil
 }

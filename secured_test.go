@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/local"
 )
 
@@ -159,7 +160,7 @@ func TestNoFailureShowsASecret(t *testing.T) {
 			all.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				shown := &output{}
+				shown := &capture.Output{}
 				code := run(ctx, slices.Concat(command, scram, at), strings.NewReader(""), shown, shown)
 				assert.NotContains(t, shown.String(), secret, "%v at %s (%d)", command, at, code)
 			})

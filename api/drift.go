@@ -20,9 +20,6 @@ type Drift interface {
 }
 
 func (s *Server) newestDrift() (*drift.Status, []byte, *problem) {
-	if s.config.Drift == nil {
-		return nil, nil, newProblem(http.StatusServiceUnavailable, "no-drift-here", "Drift is not followed here", "").after(10)
-	}
 	status, document, err := s.config.Drift.Newest()
 	if err != nil {
 		s.config.Log.Debug("no drift status to show", "error", err)

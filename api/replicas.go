@@ -21,9 +21,6 @@ type replicasDocument struct {
 
 // replicas is GET /replicas.
 func (s *Server) replicas(w http.ResponseWriter, _ *http.Request, _ string) *problem {
-	if s.config.Replicas == nil {
-		return newProblem(http.StatusServiceUnavailable, "no-replicas", "What replicas are doing is not followed here", "").after(10)
-	}
 	all, err := s.config.Replicas.Replicas()
 	if err != nil {
 		return newProblem(http.StatusServiceUnavailable, "no-replicas", "What replicas are doing is not known now", "").after(1)

@@ -55,10 +55,10 @@ type Config struct {
 	Publisher   Publisher
 	Lookup      Lookup
 	Idempotency Idempotency
-	Feed        Feed      // nil: there is no feed
-	Drift       Drift     // nil: drift is not followed
-	Demo        Demo      // nil: this is no demo
-	Replicas    Replicas  // nil: what replicas are doing is not followed
+	Feed        Feed // nil: there is no feed
+	Drift       Drift
+	Demo        Demo // nil: this is no demo
+	Replicas    Replicas
 	Latencies   Latencies // of requests that decide; nil: nobody asks
 	Keys        *Keys     // nil: no key is asked for
 	LocalOnly   bool      // only requests to a name of this machine are answered

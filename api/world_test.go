@@ -160,6 +160,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	}
 	c := Config{
 		Live: func() *release.LiveSet { return set }, Publisher: w.log, Lookup: w.lookup, Idempotency: w.keys,
+		Drift: &fakeDrift{}, Replicas: &fakeReplicas{},
 		Limits:  Limits{InFlight: 100, Publish: 5 * time.Second},
 		Metrics: http.NotFoundHandler(), Ready: func() error { return nil }, Pending: func() error { return nil },
 		Version: "test", Log: slog.New(slog.NewTextHandler(w.logged, nil)), Registerer: prometheus.NewRegistry(),

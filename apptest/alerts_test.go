@@ -2,7 +2,6 @@ package apptest
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,9 +17,9 @@ import (
 // listening is whoever is told of alerts, as an Alertmanager is.
 type listening struct {
 	mu    sync.Mutex
-	ends  map[string]time.Time // by alert: when it ends, as was told last
-	first string               // summary told first
-	token string
+	ends  map[string]time.Time // guarded by mu, by alert: when it ends, as was told last
+	first string               // guarded by mu: summary told first
+	token string               // guarded by mu: shown last
 }
 
 func (l *listening) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -51,6 +50,13 @@ func (l *listening) fires(alert string) bool {
 	return l.ends[alert].After(time.Now())
 }
 
+// heard is what it was shown last, and told first.
+func (l *listening) heard() (token, summary string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.token, l.first
+}
+
 // Processes that know nothing of each other but the topics: what the population
 // does is counted, judged, told to an Alertmanager, and shown by the API.
 func TestDriftIsSeenToldAndShown(t *testing.T) {
@@ -61,22 +67,23 @@ func TestDriftIsSeenToldAndShown(t *testing.T) {
 	hears := &listening{ends: map[string]time.Time{}}
 	manager := httptest.NewServer(hears)
 	t.Cleanup(manager.Close)
-	token := filepath.Join(t.TempDir(), "token")
-	require.NoError(t, os.WriteFile(token, []byte("s3cret\n"), 0o600))
+	secret := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(secret, []byte("s3cret\n"), 0o600))
 	withRedis := append([]string{"--redis", s.redis}, on...)
 	service(t, "score", append([]string{"score"}, on...)...).ready()
 	service(t, "view", append([]string{"view"}, withRedis...)...).ready()
 	page := freeAddress(t)
 	service(t, "api", append([]string{"api", "--api-listen", page}, withRedis...)...).ready()
 	service(t, "drift", append([]string{
-		"drift", "--bucket", "1s", "--block-time", "1s", "--min-firing", "1s", "--windows", "1000,1m", "--alert-webhook", manager.URL, "--alert-webhook-token-file", token,
+		"drift", "--bucket", "1s", "--block-time", "1s", "--min-firing", "1s", "--windows", "1000,1m", "--alert-webhook", manager.URL, "--alert-webhook-token-file", secret,
 	}, withRedis...)...).ready()
 
 	p := start(t, "produce", append([]string{"produce", "--rate", "1500", "--seed", "3", "--scenario", "recession", "--scenario-after", "0", "--scenario-ramp", "1"}, on...)...)
 	until(t, time.Minute, "the Alertmanager is told", func() bool { return hears.fires("drift/pay_0") && hears.fires("drift/score") })
 	p.terminate()
-	require.Equal(t, "Bearer s3cret", hears.token)
-	require.Contains(t, hears.first, "is firing: evidence ")
+	token, summary := hears.heard()
+	require.Equal(t, "Bearer s3cret", token)
+	require.Contains(t, summary, "is firing: evidence ")
 
 	var status struct {
 		State   string `json:"state"`
@@ -92,26 +99,21 @@ func TestDriftIsSeenToldAndShown(t *testing.T) {
 	run(t, append([]string{"drift", "status", "--json"}, on...)...).answer(&status)
 	require.Equal(t, "act", status.State)
 	require.Equal(t, "1000", status.Windows[0].Name)
-	for _, f := range status.Windows[0].Features {
-		if f.Feature == "pay_0" {
-			require.Equal(t, "act", f.State)
-			require.Greater(t, f.PSI, 0.1)
-		}
-	}
-	until(t, time.Minute, "the API shows it", func() bool { return strings.Contains(fetch(t, "http://"+page+"/drift"), `"drift/pay_0"`) })
-	require.Contains(t, fetch(t, "http://"+page+"/drift/report"), "drift/pay_0")
+	features := status.Windows[0].Features
+	require.Len(t, features, 23)
+	require.Equal(t, "pay_0", features[5].Feature)
+	require.Equal(t, "act", features[5].State)
+	require.Greater(t, features[5].PSI, 0.1)
+	until(t, time.Minute, "the API shows it", func() bool {
+		_, text := shownBy(page, "/drift")
+		return strings.Contains(text, `"drift/pay_0"`)
+	})
+	code, text := shownBy(page, "/drift/report")
+	require.Equal(t, http.StatusOK, code)
+	require.Contains(t, text, "drift/pay_0")
 
 	// The same stretch, from its panes.
 	report := run(t, append([]string{"drift", "report", "--from", "start", "--out", "-"}, on...)...)
 	require.Contains(t, string(report.stdout.bytes()), "<title>Drift: act")
 	require.NotContains(t, string(report.stderr.bytes()), "; 0 in 0 panes")
-}
-
-func fetch(t *testing.T, url string) string {
-	answer, err := http.Get(url)
-	require.NoError(t, err)
-	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
-	require.NoError(t, err)
-	return string(text)
 }

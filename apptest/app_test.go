@@ -1,7 +1,6 @@
 package apptest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -10,12 +9,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/internal/capture"
 )
 
 // binary names the environment variable that names the binary.
@@ -185,23 +185,9 @@ func (a *app) answer(into any) {
 }
 
 // output keeps what a process writes.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer // guarded by mu
-}
+type output struct{ capture.Output }
 
-// Write is part of io.Writer.
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(b)
-}
-
-func (o *output) bytes() []byte {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return bytes.Clone(o.text.Bytes())
-}
+func (o *output) bytes() []byte { return []byte(o.String()) }
 
 // tail is the end of what was written.
 func (o *output) tail() string {

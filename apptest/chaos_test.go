@@ -204,7 +204,7 @@ func (s *storm) inject(ctx context.Context, f fault) error {
 		if err := r.stop(signal); err != nil {
 			return err
 		}
-		time.Sleep(f.lasting)
+		time.Sleep(f.lasting) // the fault itself: nothing else says that it is over
 		return r.start()
 	}
 	switch f.kind {
@@ -267,7 +267,7 @@ func (s *storm) twin(r *replica, lasting time.Duration) error {
 	if err := twin.start(); err != nil {
 		return err
 	}
-	time.Sleep(lasting)
+	time.Sleep(lasting) // as long as both are to fight: the fault itself
 	if err := twin.stop(syscall.SIGTERM); err != nil {
 		return err
 	}

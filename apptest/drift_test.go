@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -307,13 +306,8 @@ func countedOnce(t *testing.T, s servers, n, kills int, source ...string) {
 
 // measures says whether a line of a service's metrics matches.
 func (a *app) measures(line string) bool {
-	answer, err := http.Get("http://" + a.listen + "/metrics")
-	if err != nil {
-		return false
-	}
-	defer func() { _ = answer.Body.Close() }() // was only read from
-	text, err := io.ReadAll(answer.Body)
-	return err == nil && regexp.MustCompile("(?m)^"+line+"$").Match(text)
+	status, text := shownBy(a.listen, "/metrics")
+	return status == http.StatusOK && regexp.MustCompile("(?m)^"+line+"$").MatchString(text)
 }
 
 // tell writes an outcome.

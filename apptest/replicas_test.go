@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,14 +40,6 @@ func (g *stage) replicas() []shown {
 	return d.Replicas
 }
 
-// fails runs a command that must fail, and returns what it said.
-func (g *stage) fails(args ...string) string {
-	a := start(g.t, args[0], g.with(args...)...)
-	<-a.ended
-	require.Equal(g.t, 1, a.cmd.ProcessState.ExitCode())
-	return string(a.stderr.bytes())
-}
-
 // Both replicas hold a corrupted bundle that the one who routes to it has never seen:
 // they refuse it, say so, and the old one goes on deciding.
 func TestARefusedBundleIsReportedByEveryReplicaWhileTheOldOneServes(t *testing.T) {
@@ -76,7 +67,7 @@ func TestARefusedBundleIsReportedByEveryReplicaWhileTheOldOneServes(t *testing.T
 	_, err := kadm.NewClient(client).DeleteRecords(t.Context(), before)
 	require.NoError(t, err)
 
-	said := g.fails("model", "route", "--champion", "v2", "--expect", "0", "--why", "better", "--wait")
+	said := g.refused("model", "route", "--champion", "v2", "--expect", "0", "--why", "better", "--wait")
 	for _, instance := range []string{"one", "two"} {
 		require.Contains(t, said, "score/"+instance+" refuses model v2: ")
 	}
@@ -134,11 +125,7 @@ func TestSeveralComponentsRunInOneProcess(t *testing.T) {
 
 // The scorer is another process than the rest of a demo: the topic tells of both.
 func TestADemoSaysWhatEachOfItsPartsDoes(t *testing.T) {
-	d := start(t, "demo", "demo", "--data-dir", t.TempDir(), "--api-listen", "127.0.0.1:0")
-	page := regexp.MustCompile(`page +(http://\S+)`)
-	until(t, time.Minute, "the demo says where its page is", func() bool { return d.hasEnded() || page.Match(d.stderr.bytes()) })
-	require.False(t, d.hasEnded())
-	home := string(page.FindSubmatch(d.stderr.bytes())[1])
+	d, home := demo(t, t.TempDir(), "127.0.0.1:0")
 	working := map[string]bool{}
 	until(t, time.Minute, "all its parts work", func() bool {
 		response, err := http.Get(home + "/replicas")

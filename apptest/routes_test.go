@@ -64,7 +64,8 @@ func (g *stage) newest() int64 {
 	return all[len(all)-1].Revision
 }
 
-// refused runs a command that must say no, and returns what it says.
+// refused runs a command that must say no, or that not all went well, and returns
+// what it says.
 func (g *stage) refused(args ...string) string {
 	a := start(g.t, args[0], g.with(args...)...)
 	<-a.ended

@@ -20,19 +20,15 @@ type Follower struct {
 	kafka  kafka.Config
 	topics schemas.Topics
 	log    *slog.Logger
-	now    func() time.Time
 
 	mu    sync.Mutex // guards what follows
 	board *Board     // nil until the topic was read
 	why   error      // why it is not read
 }
 
-// NewFollower has read nothing yet. now is nil for time.Now.
-func NewFollower(c kafka.Config, topics schemas.Topics, log *slog.Logger, now func() time.Time) *Follower {
-	if now == nil {
-		now = time.Now
-	}
-	return &Follower{kafka: c, topics: topics, log: log, now: now, why: errors.New("not read yet")}
+// NewFollower has read nothing yet.
+func NewFollower(c kafka.Config, topics schemas.Topics, log *slog.Logger) *Follower {
+	return &Follower{kafka: c, topics: topics, log: log, why: errors.New("not read yet")}
 }
 
 // Name is part of lifecycle.Component.
@@ -56,7 +52,7 @@ func (f *Follower) Replicas() ([]Summary, error) {
 	if f.why != nil {
 		return nil, f.why
 	}
-	return f.board.Summarise(f.now()), nil
+	return f.board.Summarise(time.Now()), nil
 }
 
 // Run follows the topic until ctx ends.
@@ -87,7 +83,7 @@ func (f *Follower) note(err error) {
 
 // follow reads with one client until that fails.
 func (f *Follower) follow(ctx context.Context) error {
-	l, err := OpenLog(ctx, f.kafka, f.topics, f.now)
+	l, err := OpenLog(ctx, f.kafka, f.topics)
 	if err != nil {
 		return err
 	}

@@ -29,15 +29,11 @@ type Log struct {
 	Problem error // the last of them
 
 	client *kgo.Client
-	now    func() time.Time
 	left   map[int32]int64 // ends not reached yet
 }
 
-// OpenLog finds the topic and its ends. now is nil for time.Now.
-func OpenLog(ctx context.Context, c kafka.Config, topics schemas.Topics, now func() time.Time) (*Log, error) {
-	if now == nil {
-		now = time.Now
-	}
+// OpenLog finds the topic and its ends.
+func OpenLog(ctx context.Context, c kafka.Config, topics schemas.Topics) (*Log, error) {
 	client, err := kgo.NewClient(append(c.Quiet().Options(),
 		kgo.ConsumeTopics(topics.Replicas),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
@@ -46,7 +42,7 @@ func OpenLog(ctx context.Context, c kafka.Config, topics schemas.Topics, now fun
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{Board: NewBoard(), client: client, now: now, left: map[int32]int64{}}
+	l := &Log{Board: NewBoard(), client: client, left: map[int32]int64{}}
 	if err := l.findEnds(ctx, topics.Replicas); err != nil {
 		client.Close()
 		return nil, c.Explain(err)
@@ -118,7 +114,7 @@ func (l *Log) poll(ctx context.Context) (n int, err error) {
 			return n, fmt.Errorf("reading %s: %w", e.Topic, e.Err)
 		}
 	}
-	now := l.now()
+	now := time.Now()
 	fetches.EachRecord(func(rec *kgo.Record) {
 		n++
 		r := Record{Key: string(rec.Key), Value: rec.Value, Seen: rec.Timestamp}

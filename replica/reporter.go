@@ -58,7 +58,6 @@ type Config struct {
 	Gatherer   prometheus.Gatherer // of the components' metrics
 	Registerer prometheus.Registerer
 	Log        *slog.Logger
-	Now        func() time.Time // nil: time.Now
 }
 
 // Reporter says what the components of this process are doing. It never holds them
@@ -89,9 +88,6 @@ type mark struct {
 
 // NewReporter returns a Reporter that says nothing yet.
 func NewReporter(c Config, components ...Component) (*Reporter, error) {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
 	client, err := kgo.NewClient(append(c.Kafka.Quiet().Options(),
 		kgo.DefaultProduceTopic(c.Topics.Replicas),
 		// A report that is late is worth nothing, and one that comes twice does no
@@ -175,7 +171,7 @@ func (r *Reporter) report(failure error) {
 		r.note(err)
 		return
 	}
-	now := r.config.Now()
+	now := time.Now()
 	for i := range r.components {
 		c := &r.components[i]
 		said := c.said(r.config, measured, now)

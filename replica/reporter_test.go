@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -16,28 +15,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
 )
-
-// syncBuffer is a log that a test reads while it is written.
-type syncBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
 
 // world is an embedded broker and what a process has.
 type world struct {
@@ -45,7 +27,7 @@ type world struct {
 	broker *local.Kafka
 	config kafka.Config
 	topics schemas.Topics
-	log    *syncBuffer
+	log    *capture.Output
 	client *kgo.Client
 }
 
@@ -54,7 +36,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	w := &world{
-		t: t, broker: broker, topics: schemas.NewTopics("t"), log: &syncBuffer{},
+		t: t, broker: broker, topics: schemas.NewTopics("t"), log: &capture.Output{},
 		config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"},
 	}
 	w.client, err = kgo.NewClient(w.config.Options()...)
@@ -97,7 +79,7 @@ func (w *world) report(started time.Time, components ...Component) *running {
 
 // read is what a reader finds now.
 func (w *world) read() []Summary {
-	l, err := OpenLog(w.t.Context(), w.config, w.topics, nil)
+	l, err := OpenLog(w.t.Context(), w.config, w.topics)
 	require.NoError(w.t, err)
 	defer l.Close()
 	require.NoError(w.t, l.ReadToEnd(w.t.Context()))
@@ -199,7 +181,7 @@ func TestWithoutTheTopicReportsAreDroppedAndItSaysWhy(t *testing.T) {
 	r := w.report(time.Now(), Component{Name: "score", Instance: "one", Ready: fine})
 	w.eventually(func() bool { return testutil.ToFloat64(r.reporter.dropped) > 1 }, "dropped and counted")
 	require.Equal(t, 1, strings.Count(w.log.String(), "not reported"), w.log.String())
-	_, err := OpenLog(t.Context(), w.config, w.topics, nil)
+	_, err := OpenLog(t.Context(), w.config, w.topics)
 	var missing *kafka.MissingTopicsError
 	require.ErrorAs(t, err, &missing)
 	require.ErrorContains(t, err, "the cluster has no topic t.replicas; run: creditstream topics apply")
@@ -223,7 +205,7 @@ func TestKafkaAwayHoldsNothingUp(t *testing.T) {
 
 func TestAFollowerKnowsThemAll(t *testing.T) {
 	w := newWorld(t)
-	f := NewFollower(w.config, w.topics, slog.New(slog.NewTextHandler(w.log, nil)), nil)
+	f := NewFollower(w.config, w.topics, slog.New(slog.NewTextHandler(w.log, nil)))
 	ctx, cancel := context.WithCancel(context.Background())
 	var ran sync.WaitGroup
 	ran.Go(func() { _ = f.Run(ctx) })
@@ -254,7 +236,7 @@ func TestWhatSaysNothingIsIgnored(t *testing.T) {
 		r.Topic = w.topics.Replicas
 		require.NoError(t, w.client.ProduceSync(t.Context(), r).FirstErr())
 	}
-	l, err := OpenLog(t.Context(), w.config, w.topics, nil)
+	l, err := OpenLog(t.Context(), w.config, w.topics)
 	require.NoError(t, err)
 	defer l.Close()
 	require.NoError(t, l.ReadToEnd(t.Context()))
@@ -269,7 +251,7 @@ func TestAnEndThatIsGoneIsNotWaitedFor(t *testing.T) {
 	w.createTopic()
 	r := process{"score", "one", noon}.said(time.Now(), nil)
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Replicas, Key: []byte(r.Key), Value: r.Value}).FirstErr())
-	l, err := OpenLog(t.Context(), w.config, w.topics, nil)
+	l, err := OpenLog(t.Context(), w.config, w.topics)
 	require.NoError(t, err)
 	defer l.Close()
 	l.left[0] += 5

@@ -81,7 +81,6 @@ var (
 const (
 	alertStateRule = "must be firing or resolved"
 	numberRule     = "must be a number"
-	psiRule        = "must be a number from 0"
 )
 
 var isAlertState = oneOf(AlertFiring, AlertResolved)
@@ -119,16 +118,16 @@ func (r *reader) alertMember(a *Alert, i int) {
 	case "contributors":
 		r.contributorsInto(a)
 	case "reference":
-		r.stringInto(name, &a.Reference, anyText, "must be a text")
+		r.stringInto(name, &a.Reference, anyText, textRule)
 	case "model_versions":
 		r.modelVersionsInto(a)
 	case "runbook":
-		r.stringInto(name, &a.Runbook, anyText, "must be a text")
+		r.stringInto(name, &a.Runbook, anyText, textRule)
 	}
 }
 
 func (r *reader) alertWindowInto(w *AlertWindow) {
-	if !r.object("window", 1, "must be an object") {
+	if !r.object("window", 1, objectRule) {
 		return
 	}
 	seen := r.members(2, "window.", alertWindowNames, func(i int) {
@@ -154,12 +153,12 @@ func (r *reader) contributorsInto(a *Alert) {
 	for first := true; r.more(first, ']'); first = false {
 		field := "contributors." + strconv.Itoa(len(a.Contributors))
 		var c Contributor
-		if r.object(field, 2, "must be an object") {
+		if r.object(field, 2, objectRule) {
 			seen := r.members(3, field+".", contributorNames, func(i int) {
 				if i == 0 {
 					r.stringInto(field+".feature", &c.Feature, notEmpty, notEmptyRule)
 				} else {
-					c.PSI = r.doubleInto(field+".psi", 0, math.MaxFloat64, psiRule)
+					c.PSI = r.doubleInto(field+".psi", 0, math.MaxFloat64, fromZeroRule)
 				}
 			})
 			r.require(field+".", contributorNames, seen, 0)

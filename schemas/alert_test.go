@@ -6,7 +6,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -128,55 +127,31 @@ func referenceAlert(value []byte) (a Alert, class string) {
 	if !json.Valid(value) {
 		return a, ErrorClassDecode
 	}
-	ok := true
-	object := func(raw []byte) map[string]json.RawMessage {
-		m, twice, err := members(raw)
-		ok = ok && err == nil && !twice
-		return m
-	}
-	text := func(raw json.RawMessage, empty bool) (s string) {
-		if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil || !utf8.Valid(raw) || !empty && s == "" {
-			ok = false
-		}
-		return s
-	}
-	instant := func(raw json.RawMessage) (at Timestamp) {
-		ok = ok && len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &at) == nil
-		return at
-	}
-	number := func(raw json.RawMessage) (v float64) {
-		ok = ok && string(raw) != "null" && json.Unmarshal(raw, &v) == nil
-		return v
-	}
-	array := func(raw json.RawMessage) (items []json.RawMessage) {
-		ok = ok && string(raw) != "null" && json.Unmarshal(raw, &items) == nil
-		return items
-	}
 	top, twice, err := members(value)
 	if err != nil {
 		return a, ErrorClassDecode
 	}
-	ok = !twice
+	p := &plain{ok: !twice}
 	a = Alert{
-		Alert: text(top["alert"], false), State: text(top["state"], false), Since: instant(top["since"]), EvaluatedAt: instant(top["evaluated_at"]),
-		Statistic: text(top["statistic"], false), Value: number(top["value"]), Threshold: number(top["threshold"]),
-		Contributors: []Contributor{}, Reference: text(top["reference"], true), ModelVersions: []string{}, Runbook: text(top["runbook"], true),
+		Alert: p.text(top["alert"], false), State: p.text(top["state"], false), Since: p.instant(top["since"]), EvaluatedAt: p.instant(top["evaluated_at"]),
+		Statistic: p.text(top["statistic"], false), Value: p.number(top["value"]), Threshold: p.number(top["threshold"]),
+		Contributors: []Contributor{}, Reference: p.text(top["reference"], true), ModelVersions: []string{}, Runbook: p.text(top["runbook"], true),
 	}
-	ok = ok && (a.State == "firing" || a.State == "resolved")
-	window := object(top["window"])
-	a.Window = AlertWindow{Name: text(window["name"], false), From: instant(window["from"]), To: instant(window["to"])}
+	p.ok = p.ok && (a.State == "firing" || a.State == "resolved")
+	window := p.object(top["window"])
+	a.Window = AlertWindow{Name: p.text(window["name"], false), From: p.instant(window["from"]), To: p.instant(window["to"])}
 	decisions := window["decisions"]
-	ok = ok && wholeNumber.Match(decisions) && json.Unmarshal(decisions, &a.Window.Decisions) == nil && a.Window.Decisions >= 0
-	for _, raw := range array(top["contributors"]) {
-		m := object(raw)
-		c := Contributor{text(m["feature"], false), number(m["psi"])}
-		ok = ok && c.PSI >= 0
+	p.ok = p.ok && wholeNumber.Match(decisions) && json.Unmarshal(decisions, &a.Window.Decisions) == nil && a.Window.Decisions >= 0
+	for _, raw := range p.array(top["contributors"]) {
+		m := p.object(raw)
+		c := Contributor{p.text(m["feature"], false), p.number(m["psi"])}
+		p.ok = p.ok && c.PSI >= 0
 		a.Contributors = append(a.Contributors, c)
 	}
-	for _, raw := range array(top["model_versions"]) {
-		a.ModelVersions = append(a.ModelVersions, text(raw, false))
+	for _, raw := range p.array(top["model_versions"]) {
+		a.ModelVersions = append(a.ModelVersions, p.text(raw, false))
 	}
-	if !ok {
+	if !p.ok {
 		return a, ErrorClassContract
 	}
 	return a, ""

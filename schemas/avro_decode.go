@@ -267,7 +267,7 @@ func (r *avroReader) reasonsInto(p *Prediction) {
 			p.Reasons = slices.Grow(p.Reasons, 1)[:len(p.Reasons)+1] // a code that is there is used again
 			reason := &p.Reasons[len(p.Reasons)-1]
 			r.stringInto(fields.code, &reason.Code, notEmpty, notEmptyRule)
-			reason.Contribution = r.floatInto(fields.contribution, math.MaxFloat32, contributionRule)
+			reason.Contribution = r.floatInto(fields.contribution, math.MaxFloat32, fromZeroRule)
 		}
 	}
 	if tooMany {

@@ -111,9 +111,6 @@ var (
 
 const (
 	optionalModels = 1 << 9 // "models" in replicaNames
-	textRule       = "must be a text"
-	objectRule     = "must be an object"
-	secondsRule    = "must be a number from 0"
 	base64Rule     = "must be base64"
 )
 
@@ -165,16 +162,6 @@ func (r *reader) replicaMember(p *Replica, i int) {
 	case "lag":
 		r.lagInto(p)
 	}
-}
-
-// boolInto reads true or false.
-func (r *reader) boolInto(field string) bool {
-	from := r.i
-	c := r.peek()
-	if r.skip(1) && c != 't' && c != 'f' {
-		r.violate(field, from, "must be true or false")
-	}
-	return c == 't'
 }
 
 func (r *reader) replicaModelsInto() *ReplicaModels {
@@ -251,7 +238,7 @@ func (r *reader) replicaStretchInto(name string, s *ReplicaStretch) {
 	seen := r.members(2, name+".", replicaStretchNames, func(i int) {
 		switch field := name + "." + replicaStretchNames[i]; i {
 		case 0:
-			s.Seconds = r.doubleInto(field, 0, math.MaxFloat64, secondsRule)
+			s.Seconds = r.doubleInto(field, 0, math.MaxFloat64, fromZeroRule)
 		case 1:
 			s.Records = r.integerInto(field, 0, math.MaxInt64)
 		case 2:

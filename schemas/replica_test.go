@@ -7,7 +7,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -101,76 +100,63 @@ func referenceReplica(value []byte) (class string, whole bool) {
 	if !json.Valid(value) {
 		return ErrorClassDecode, true
 	}
-	ok := true
-	object := func(raw []byte) map[string]json.RawMessage {
-		m, twice, err := members(raw)
-		ok = ok && err == nil && !twice
-		return m
+	top, twice, err := members(value)
+	if err != nil {
+		return ErrorClassDecode, true
 	}
+	p := &plain{ok: !twice}
 	whole = true
-	text := func(raw json.RawMessage, empty bool) (s string) {
-		if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil || !utf8.Valid(raw) || !empty && s == "" {
-			ok = false
-		}
+	text := func(raw json.RawMessage, empty bool) string {
+		s := p.text(raw, empty)
 		whole = whole && !strings.ContainsRune(s, '\ufffd')
 		return s
 	}
 	integer := func(raw json.RawMessage, low, high int64) {
 		var n int64
 		if string(raw) == "null" || json.Unmarshal(raw, &n) != nil || n < low || n > high {
-			ok = false
+			p.ok = false
 		}
 	}
-	array := func(raw json.RawMessage) (items []json.RawMessage) {
-		ok = ok && string(raw) != "null" && json.Unmarshal(raw, &items) == nil
-		return items
-	}
-	top, twice, err := members(value)
-	if err != nil {
-		return ErrorClassDecode, true
-	}
-	ok = !twice
 	for name, empty := range map[string]bool{"component": false, "instance": false, "host": true, "version": true, "reason": true, "pending": true} {
 		text(top[name], empty)
 	}
 	for _, name := range []string{"started", "at"} {
-		var at Timestamp
-		ok = ok && len(top[name]) > 0 && top[name][0] == '"' && json.Unmarshal(top[name], &at) == nil
+		p.instant(top[name])
 	}
-	ok = ok && (string(top["ready"]) == "true" || string(top["ready"]) == "false")
+	p.ok = p.ok && (string(top["ready"]) == "true" || string(top["ready"]) == "false")
 	if raw, there := top["models"]; there {
-		m := object(raw)
+		m := p.object(raw)
 		integer(m["route_revision"], -1, math.MaxInt64)
 		integer(m["newest_revision"], -1, math.MaxInt64)
 		for _, name := range []string{"champion", "canary", "shadow", "pending"} {
 			text(m[name], true)
 		}
-		for _, raw := range array(m["refused"]) {
-			one := object(raw)
+		for _, raw := range p.array(m["refused"]) {
+			one := p.object(raw)
 			text(one["model_version"], false)
 			text(one["reason"], true)
 		}
 	}
-	d := object(top["decisions"])
+	d := p.object(top["decisions"])
 	for _, name := range decisionCountNames {
 		integer(d[name], 0, math.MaxInt64)
 	}
 	integer(top["dead_letters"], 0, math.MaxInt64)
 	integer(top["errors"], 0, math.MaxInt64)
 	for _, name := range []string{"recent", "total"} {
-		s := object(top[name])
-		var seconds float64
-		ok = ok && string(s["seconds"]) != "null" && json.Unmarshal(s["seconds"], &seconds) == nil && seconds >= 0
+		s := p.object(top[name])
+		seconds := p.number(s["seconds"])
+		p.ok = p.ok && seconds >= 0
 		integer(s["records"], 0, math.MaxInt64)
 		_, err := base64.StdEncoding.Strict().DecodeString(text(s["latency"], true))
-		ok = ok && err == nil
+		p.ok = p.ok && err == nil
 	}
-	for _, raw := range array(top["lag"]) {
-		one := object(raw)
+	for _, raw := range p.array(top["lag"]) {
+		one := p.object(raw)
 		integer(one["partition"], 0, math.MaxInt32)
 		integer(one["offsets"], 0, math.MaxInt64)
 	}
-	if !ok {
+	if !p.ok {
 		return ErrorClassContract, whole
 	}
 	return "", whole

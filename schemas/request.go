@@ -95,14 +95,9 @@ func DecodeBatchRequest(value []byte, items []BatchItem, limit int) ([]BatchItem
 }
 
 func (r *reader) itemsInto(items []BatchItem, limit int) []BatchItem {
-	from := r.i
-	if r.peek() != '[' {
-		if r.skip(1) {
-			r.mistyped("applications", from, "must be an array")
-		}
+	if !r.array("applications", 1) {
 		return items
 	}
-	r.i++
 	batch := r.violations
 	defer func() { r.violations = batch }()
 	n := 0
@@ -116,7 +111,7 @@ func (r *reader) itemsInto(items []BatchItem, limit int) []BatchItem {
 		items = append(items, BatchItem{})
 		item := &items[len(items)-1]
 		r.violations = nil
-		if r.object("", 2, "must be an object") {
+		if r.object("", 2, objectRule) {
 			r.requestInto(3, &item.Request)
 		}
 		item.Violations = r.violations

@@ -58,10 +58,10 @@ type Route struct {
 	By       string `json:"by,omitempty"`
 	Why      string `json:"why,omitempty"`
 	// Where there was a canary: it decides an application whose bucket is below its
-	// share, both of release.ShareScale.
+	// share, both 0 … 1. A bucket of 0 is left out.
 	Canary string  `json:"canary,omitempty"`
 	Share  float64 `json:"canary_share,omitempty"`
-	Bucket float64 `json:"canary_bucket,omitempty"` // 0 … 1
+	Bucket float64 `json:"canary_bucket,omitempty"`
 }
 
 // Score is how the contributions become points.

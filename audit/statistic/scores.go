@@ -30,9 +30,6 @@ func (s *Scores) Add(probability float32) {
 	s.n++
 }
 
-// N is how many scores there are.
-func (s *Scores) N() int64 { return s.n }
-
 // KS is the largest distance between two distribution functions.
 func (s *Scores) KS(other *Scores) float64 { return binned.KS(s.counts[:], other.counts[:]) }
 

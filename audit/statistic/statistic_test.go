@@ -197,7 +197,7 @@ func normal(r *rand.Rand, n int, shift float64) (s Scores, z []float64) {
 func TestScoresThatAreFartherApartShiftMore(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	base, z := normal(r, 20_000, 0)
-	require.EqualValues(t, 20_000, base.N())
+	require.EqualValues(t, 20_000, base.n)
 	require.Zero(t, base.Shift(&base).PSI)
 	require.Zero(t, base.KS(&base))
 	last := Shift{}
@@ -218,7 +218,7 @@ func TestScoresThatAreFartherApartShiftMore(t *testing.T) {
 	for _, p := range []float32{0, 1, 1e-30, 0.9999999} {
 		empty.Add(p)
 	}
-	require.EqualValues(t, 4, empty.N())
+	require.EqualValues(t, 4, empty.n)
 }
 
 // kolmogorov is the exact distance of two sorted samples.

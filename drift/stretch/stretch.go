@@ -29,6 +29,7 @@ type Config struct {
 	From, To time.Time   // decided at From or later, and before To; From zero: from the first decision on
 	Champion *evaluate.Champion
 	Source   string
+	Fairness float64 // ratio of approval rates that groups are held against
 	Now      time.Time
 }
 
@@ -95,7 +96,7 @@ func (r *reading) takePanes() (covered map[int32]kafka.Span) {
 
 // status is what was counted, as an evaluation shows it.
 func (r *reading) status() *drift.Status {
-	w := evaluate.Compare("stretch", r.tally, r.Champion, evaluate.FourFifths)
+	w := evaluate.Compare("stretch", r.tally, r.Champion, r.Fairness)
 	w.From, w.To = schemas.At(r.counted.From), schemas.At(r.counted.To)
 	s := &drift.Status{
 		EvaluatedAt: schemas.At(r.Now), State: w.State, LastDecision: r.last, Decisions: r.tally.Decisions,

@@ -116,7 +116,7 @@ func (w *world) evaluate(from, to int, source string) (*drift.Status, *Counted) 
 	w.t.Helper()
 	status, counted, err := Evaluate(w.t.Context(), Config{
 		Kafka: w.kafka, Topics: topics, From: midnight.Add(time.Duration(from) * time.Second), To: midnight.Add(time.Duration(to) * time.Second),
-		Champion: w.champion, Source: source, Now: midnight.Add(24 * time.Hour),
+		Champion: w.champion, Source: source, Fairness: evaluate.FourFifths, Now: midnight.Add(24 * time.Hour),
 	})
 	require.NoError(w.t, err)
 	return status, counted

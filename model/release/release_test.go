@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"sync"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/model"
@@ -34,32 +35,14 @@ type world struct {
 	config kafka.Config
 	topics schemas.Topics
 	client *kgo.Client
-	log    *syncBuffer
-}
-
-// syncBuffer is a log that may be read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) count(text string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return bytes.Count(s.b.Bytes(), []byte(text))
+	log    *capture.Output
 }
 
 func newWorld(t *testing.T) *world {
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
-	w := &world{t: t, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}, log: &syncBuffer{}}
+	w := &world{t: t, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}, log: &capture.Output{}}
 	w.client, err = kgo.NewClient(append(w.config.Options(), kgo.ProducerBatchMaxBytes(maxRecord))...)
 	require.NoError(t, err)
 	t.Cleanup(w.client.Close)
@@ -445,7 +428,7 @@ func TestAReplicaThatStartsLaterServesTheSame(t *testing.T) {
 		require.NoError(t, replica.Ready())
 		require.Greater(t, testutil.ToFloat64(replica.metrics.newest), testutil.ToFloat64(replica.metrics.revision))
 	}
-	require.Equal(t, 2, w.log.count("the newest route does not serve yet"))
+	require.Equal(t, 2, strings.Count(w.log.String(), "the newest route does not serve yet"))
 
 	w.release("v9")
 	for _, replica := range []*Follower{f, g} {
@@ -511,7 +494,7 @@ func TestARefusedBundleNeverReplacesAWorkingOne(t *testing.T) {
 	s := f.Status()
 	require.Len(t, s.Refused, 1)
 	require.Equal(t, "v2", s.Refused[0].Version)
-	require.Equal(t, 1, w.log.count("model refused"), "told once")
+	require.Equal(t, 1, strings.Count(w.log.String(), "model refused"), "told once")
 	require.InDelta(t, 1, testutil.ToFloat64(f.metrics.refused.WithLabelValues("v2")), 0)
 
 	// What is no route at all is passed over; withdrawn and released again, v2 serves.
@@ -565,13 +548,13 @@ func TestMissingTopicsAreNamed(t *testing.T) {
 }
 
 func TestUnreachableBrokersAreWaitedFor(t *testing.T) {
-	log := &syncBuffer{}
+	log := &capture.Output{}
 	f, err := NewFollower(Config{Kafka: kafka.Config{Brokers: []string{"127.0.0.1:1"}, ClientID: "test"}, Topics: schemas.NewTopics("t"), Engine: model.EngineAuto, Fallback: shipped.Bundle, Log: slog.New(slog.NewTextHandler(log, nil))})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
-	require.Eventually(t, func() bool { return log.count("trying on") > 0 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "trying on") }, time.Minute, time.Millisecond)
 	require.ErrorContains(t, f.Ready(), "127.0.0.1:1")
 	require.Nil(t, f.Live())
 	cancel()

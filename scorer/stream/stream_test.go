@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/member"
@@ -478,29 +478,11 @@ func TestStoppingLeavesTheGroup(t *testing.T) {
 	require.Empty(t, group["g"].Members)
 }
 
-// logged is a log that may be read while it is written.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(line)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // Also in the middle of a rebalance that waits for a member that is gone.
 func TestStoppingDoesNotWaitForARebalance(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	var log logged
+	var log capture.Output
 	s := w.scorer("one", func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	stop := run(s)
 	becomesReady(t, s)
