@@ -33,7 +33,6 @@ PROBLEMS = (
     dataset.DatasetError,
     fetch.FetchError,
     check.CheckError,
-    artefacts.BundleError,
     NativeError,
     TrackingError,
     ValueError,
