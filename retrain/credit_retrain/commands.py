@@ -355,17 +355,10 @@ def add(commands: Commands) -> None:
 
     def on_data(p: argparse.ArgumentParser, seed: bool = True) -> None:
         sources.add_arguments(p)
-        p.add_argument(
-            "--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)"
-        )
+        flags.add_dataset(p)
         p.add_argument("--prepared", metavar="FOLDER", help="what `prepare` wrote, instead of --data")
         if seed:
-            p.add_argument(
-                "--seed",
-                type=flags.seed,
-                default=42,
-                help="of everything drawn at random (default: %(default)s)",
-            )
+            flags.add_seed(p)
 
     def judged(p: argparse.ArgumentParser) -> None:
         p.add_argument(

@@ -26,13 +26,14 @@ from credit_retrain.export import to_onnx
 from credit_retrain.features import TREE_INPUTS
 from credit_retrain.opened import Bundle
 from credit_retrain.pipeline import build, tree_inputs
+from credit_retrain.reference import kind
 
 Doubles = npt.NDArray[np.float64]
 
 INPUTS = [name for name, _ in TREE_INPUTS]
 LOW = {f.name: f.minimum for f in FEATURES}
 HIGH = {f.name: f.maximum for f in FEATURES}
-STATUS = [n for n in NAMES if n.startswith("pay_") and not n.startswith("pay_amt")]
+STATUS = [n for n in NAMES if kind(n) == "status"]
 BILL = [n for n in NAMES if n.startswith("bill_amt")]
 PAID = [n for n in NAMES if n.startswith("pay_amt")]
 
