@@ -33,7 +33,6 @@ PROBLEMS = (
     dataset.DatasetError,
     fetch.FetchError,
     check.CheckError,
-    artefacts.BundleError,
     NativeError,
     TrackingError,
     ValueError,
@@ -143,13 +142,7 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, text: str, function: object, default_out: Path) -> argparse.ArgumentParser:
         p = commands.add_parser(name, help=text, description=text)
-        p.add_argument(
-            "--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)"
-        )
         p.add_argument("--out", default=str(default_out), help="where to write (default: %(default)s)")
-        p.add_argument(
-            "--seed", type=flags.seed, default=42, help="of everything drawn at random (default: %(default)s)"
-        )
         p.set_defaults(function=function)
         return p
 
@@ -160,6 +153,7 @@ def parser() -> argparse.ArgumentParser:
         ROOT / "data" / "processed",
     )
     sources.add_arguments(p)
+    flags.add_dataset(p)
     p.add_argument(
         "--current",
         metavar="FILE",
@@ -183,33 +177,38 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", required=True, metavar="FOLDER", help="where to write")
     p.set_defaults(function=_export)
     p = commands.add_parser("check", help="Train again and compare with a bundle, byte by byte.")
-    p.add_argument("--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)")
+    flags.add_dataset(p)
     p.add_argument(
         "--bundle",
         default=str(SHIPPED),
         help="to compare with (default: %(default)s)",
     )
     p.set_defaults(function=_check)
-    command(
+    p = command(
         "population",
         "Estimate the synthetic population's parameters.",
         _population,
         ROOT / "producer" / "population.json",
     )
+    flags.add_dataset(p)
+    flags.add_seed(p)
     p = command(
         "fixtures", "Write the models and rows that the engines are tested on.", _fixtures, ROOT / "model"
     )
+    flags.add_dataset(p)
+    flags.add_seed(p)
     p.add_argument(
         "--bundle",
         default=str(SHIPPED),
         help="whose thresholds the rows are around (default: %(default)s)",
     )
-    command(
+    p = command(
         "drift-fixtures",
         "Write the counts that drift statistics are tested on.",
         _drift_fixtures,
         ROOT / "drift" / "statistic" / "testdata",
     )
+    flags.add_seed(p)
     p = command(
         "fetch",
         "Fetch the dataset from its official source.",

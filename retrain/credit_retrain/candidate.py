@@ -12,8 +12,9 @@ from typing import Any
 
 from credit_retrain import aims, bundle, card, comparison, evaluate, gates, plots, repeated, search, train
 from credit_retrain.dataset import Dataset, split
-from credit_retrain.gates import Bundle, Case, Gate, Limits
+from credit_retrain.gates import Case, Gate, Limits
 from credit_retrain.native import Binary
+from credit_retrain.opened import Bundle
 
 Report = Callable[[str], None]
 

@@ -27,8 +27,9 @@ from credit_retrain import (
     train,
 )
 from credit_retrain.dataset import Dataset
-from credit_retrain.gates import Bundle, Case
+from credit_retrain.gates import Case
 from credit_retrain.native import Binary, NativeError
+from credit_retrain.opened import Bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "model" / "shipped" / "credit-default.bundle"
@@ -207,7 +208,7 @@ def _ship(arguments: argparse.Namespace) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     opened = _bundle(arguments.bundle)
     _, test = dataset.split(_rows(arguments))
-    found = evaluate.full(test, opened.score(test), arguments.seed)
+    found = evaluate.full(test, opened.score(test.features), arguments.seed)
     text = json.dumps({"version": opened.version, "test": found}, indent=1, ensure_ascii=False) + "\n"
     if arguments.out == "-":
         print(text, end="")
@@ -232,7 +233,7 @@ def _gate(arguments: argparse.Namespace) -> int:
         champion,
         rows,
         test,
-        thresholds.pipeline_of(opened.content, rows),
+        thresholds.pipeline_of(opened, rows),
         _binary(arguments.binary),
         validation,
         arguments.first,
@@ -354,17 +355,10 @@ def add(commands: Commands) -> None:
 
     def on_data(p: argparse.ArgumentParser, seed: bool = True) -> None:
         sources.add_arguments(p)
-        p.add_argument(
-            "--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)"
-        )
+        flags.add_dataset(p)
         p.add_argument("--prepared", metavar="FOLDER", help="what `prepare` wrote, instead of --data")
         if seed:
-            p.add_argument(
-                "--seed",
-                type=flags.seed,
-                default=42,
-                help="of everything drawn at random (default: %(default)s)",
-            )
+            flags.add_seed(p)
 
     def judged(p: argparse.ArgumentParser) -> None:
         p.add_argument(

@@ -23,8 +23,6 @@ class Comparison:
     ----------
     low, high : float
         The 95 % interval of the difference.
-    p_value : float
-        Of both AUCs being equal, two-sided.
     """
 
     first: float
@@ -33,7 +31,6 @@ class Comparison:
     standard_error: float
     low: float
     high: float
-    p_value: float
 
 
 def _placements(defaulted: Labels, score: Doubles) -> tuple[float, Doubles, Doubles]:
@@ -62,5 +59,4 @@ def compare(defaulted: Labels, first: Doubles, second: Doubles) -> Comparison:
     error = float(np.sqrt(variance))
     difference = a - b
     half = float(norm.ppf(0.975)) * error
-    p = float(2 * norm.sf(abs(difference) / error)) if error else float(difference == 0)
-    return Comparison(a, b, difference, error, difference - half, difference + half, p)
+    return Comparison(a, b, difference, error, difference - half, difference + half)

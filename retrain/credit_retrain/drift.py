@@ -6,24 +6,21 @@ the time at counts in bins and rests its alerts on a sequential test; docs/drift
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pandas as pd
 from scipy.stats import fisher_exact
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from credit_retrain import export
+from credit_retrain import figures
 from credit_retrain.contract import FEATURES, LABEL, NAMES
 from credit_retrain.dataset import DatasetError
+from credit_retrain.opened import Bundle
 from credit_retrain.reference import kind
 
 PROBABILITY = "default_probability"
@@ -96,10 +93,8 @@ def read(path: Path) -> Table:
 
 def score(table: Table, bundle: bytes) -> Table:
     """Return the table with the probabilities that a bundle's model gives its rows."""
-    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
-        model = onnx.load_from_string(archive.read("model.onnx"))
     frame = table.frame.copy()
-    frame[PROBABILITY] = export.run(model, frame[NAMES].to_numpy(np.float64))
+    frame[PROBABILITY] = Bundle(bundle).score(frame[NAMES])
     return Table(frame)
 
 
@@ -277,15 +272,15 @@ def _enough(loans: pd.DataFrame) -> bool:
 
 def _figures(loans: pd.DataFrame) -> dict[str, float]:
     y, p = loans[LABEL].to_numpy(np.int64), loans[PROBABILITY].to_numpy(np.float64)
-    auc = float(roc_auc_score(y, p))
+    auc = figures.auc(y, p)
     return {
         "loans": len(y),
         "default_rate": float(y.mean()),
         "expected_rate": float(p.mean()),
         "auc": auc,
         "auc_standard_error": _auc_error(auc, int(y.sum()), int(len(y) - y.sum())),
-        "brier": float(brier_score_loss(y, p)),
-        "log_loss": float(log_loss(y, p)),
+        "brier": figures.brier(y, p),
+        "log_loss": figures.cross_entropy(y, p),
     }
 
 

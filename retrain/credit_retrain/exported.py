@@ -14,7 +14,7 @@ import pandas as pd
 from credit_retrain import reference, validation
 from credit_retrain.contract import FEATURES, LABEL, NAMES
 from credit_retrain.dataset import Dataset, DatasetError, numbers
-from credit_retrain.figures import psi
+from credit_retrain.figures import histogram, psi
 
 CHUNK = 200_000
 """Rows that are text in memory at a time; as text they take ten times the room."""
@@ -186,8 +186,7 @@ def _once(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _counts(values: npt.NDArray[np.float64], at: list[int]) -> npt.NDArray[np.int64]:
     known = values[~np.isnan(values)]
-    counts = np.bincount(np.searchsorted(at, known, side="right"), minlength=len(at) + 1)
-    return np.append(counts, len(values) - len(known))
+    return np.append(histogram(known, at), len(values) - len(known))
 
 
 def _labels(frame: pd.DataFrame) -> dict[str, Any]:

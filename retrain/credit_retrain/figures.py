@@ -180,6 +180,12 @@ def wilson(hits: int, rows: int, z: float = 1.959964) -> tuple[float, float]:
     return float(centre - half), float(centre + half)
 
 
+def histogram(values: Doubles, edges: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Count values in bins; bin i holds edges[i-1] <= x < edges[i], the first and last are open."""
+    at = np.asarray(edges, np.float64)
+    return np.bincount(np.searchsorted(at, values, side="right"), minlength=len(at) + 1)
+
+
 def psi(expected: npt.ArrayLike, actual: npt.ArrayLike) -> float:
     """Return the population stability index of two histograms over the same bins.
 
@@ -193,8 +199,4 @@ def psi(expected: npt.ArrayLike, actual: npt.ArrayLike) -> float:
 def score_psi(before: Doubles, after: Doubles, bins: int = 10) -> float:
     """PSI of two sets of scores over bins that hold equal shares of the first."""
     edges = np.unique(np.quantile(before, np.linspace(0, 1, bins + 1)[1:-1]))
-
-    def count(scores: Doubles) -> npt.NDArray[np.int64]:
-        return np.bincount(np.searchsorted(edges, scores, side="right"), minlength=len(edges) + 1)
-
-    return psi(count(before), count(after))
+    return psi(histogram(before, edges), histogram(after, edges))

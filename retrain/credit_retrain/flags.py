@@ -33,6 +33,20 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 seed = whole(0, HIGHEST_SEED)
 
 
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that `dataset.locate` takes."""
+    parser.add_argument(
+        "--dataset", metavar="FILE", help="UCI_Credit_Card.csv (default: $DATASET, then data/raw)"
+    )
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Add the seed of a command."""
+    parser.add_argument(
+        "--seed", type=seed, default=42, help="of everything drawn at random (default: %(default)s)"
+    )
+
+
 def version(text: str) -> str:
     """Read a model version."""
     if not VERSION.fullmatch(text):

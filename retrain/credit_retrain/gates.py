@@ -6,23 +6,20 @@ of them judge on rows that neither model was trained on.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from google.protobuf.message import DecodeError
 from scipy.stats import norm
 from sklearn.pipeline import Pipeline
 
-from credit_retrain import bundle, fairness, figures, manifest
+from credit_retrain import bundle, fairness, figures
 from credit_retrain.dataset import Dataset
 from credit_retrain.delong import compare
-from credit_retrain.export import run
 from credit_retrain.figures import Doubles
 from credit_retrain.native import Binary, NativeError
+from credit_retrain.opened import Bundle
 from credit_retrain.pipeline import build
 
 HOLDOUT_RULE = "lowest fifth of SHA-256 over the 23 features"
@@ -103,43 +100,6 @@ class Gate:
         return f"{self.verdict():4}  {self.name}: {self.told}"
 
 
-class Bundle:
-    """A bundle's bytes, opened: its manifest and its graph.
-
-    Raises
-    ------
-    ValueError
-        When it is no bundle, its manifest has another shape, or a file is not the one that the
-        manifest names.
-    """
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self.files = bundle.unpack(content)
-        self.manifest = manifest.read(self.files["manifest.json"])
-        for name, said in self.manifest["files"].items():
-            if hashlib.sha256(self.files.get(name, b"")).hexdigest() != said["sha256"]:
-                raise ValueError(f"{name} is not the file that the bundle's manifest names")
-
-    @property
-    def version(self) -> str:
-        """The model version."""
-        return str(self.manifest["version"])
-
-    @property
-    def digest(self) -> str:
-        """The digest of its bytes, as the models topic and MLflow have it."""
-        return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
-
-    def score(self, rows: Dataset) -> Doubles:
-        """Score rows on ONNX Runtime."""
-        try:
-            graph = onnx.load_from_string(self.files["model.onnx"])
-        except DecodeError as error:
-            raise ValueError(f"model {self.version}: model.onnx is no ONNX graph") from error
-        return run(graph, np.asarray(rows.features, np.float32)).astype(np.float64)
-
-
 @dataclass(frozen=True)
 class Case:
     """What is judged, and with what.
@@ -189,7 +149,7 @@ def judge(case: Case, folder: Path, limits: Limits | None = None) -> list[Gate]:
     probability = case.pipeline.predict_proba(case.test.features)[:, 1]
     file = folder / "candidate.bundle"
     file.write_bytes(case.candidate.content)
-    champion = case.champion.score(case.test) if case.champion is not None else None
+    champion = case.champion.score(case.test.features) if case.champion is not None else None
     return [
         _data(case),
         *_engines(case, probability, file, limits),
@@ -234,7 +194,7 @@ def _engines(case: Case, probability: Doubles, file: Path, limits: Limits) -> li
             f"within {worst:.1e} of scikit-learn on {len(probability)} rows (at most {limits.engines:.0e})",
         )
 
-    out = [gate("ONNX Runtime", case.candidate.score(case.test))]
+    out = [gate("ONNX Runtime", case.candidate.score(case.test.features))]
     try:
         if case.binary is None:
             raise NativeError("no creditstream binary: run `make build`, or set CREDITSTREAM_BINARY")

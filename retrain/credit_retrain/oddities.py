@@ -8,6 +8,7 @@ from typing import Any
 
 from credit_retrain.contract import NAMES
 from credit_retrain.dataset import Dataset, texts
+from credit_retrain.reference import kind
 
 UNDOCUMENTED: dict[str, tuple[int, ...]] = {"education": (0, 5, 6), "marriage": (0,)}
 """Codes that the description of the UCI data does not know."""
@@ -15,7 +16,7 @@ UNDOCUMENTED: dict[str, tuple[int, ...]] = {"education": (0, 5, 6), "marriage": 
 NO_USE = -2
 """Repayment status that the description does not know either: the card was not used in the month."""
 
-STATUS = [name for name in NAMES if name.startswith("pay_") and not name.startswith("pay_amt")]
+STATUS = [name for name in NAMES if kind(name) == "status"]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from credit_retrain.contract import FEATURES
 from credit_retrain.dataset import Dataset
+from credit_retrain.figures import histogram
 
 QUANTILE_BINS = 20
 SCORE_EDGES = [round(-8 + 0.1 * i, 1) for i in range(161)]
@@ -38,20 +39,18 @@ def build(train: Dataset, log_odds: npt.NDArray[np.float64]) -> dict[str, Any]:
         column = train.features[:, i]
         values = column[~np.isnan(column)]
         at = edges(feature.name, feature.minimum, feature.maximum, values)
-        counts = np.bincount(np.searchsorted(at, values, side="right"), minlength=len(at) + 1)
         out.append(
             {
                 "name": feature.name,
                 "kind": kind(feature.name),
                 "edges": at,
-                "counts": counts.tolist(),
+                "counts": histogram(values, at).tolist(),
                 "missing": len(column) - len(values),
                 "out_of_range": 0,
             }
         )
-    counts = np.bincount(np.searchsorted(SCORE_EDGES, log_odds, side="right"), minlength=len(SCORE_EDGES) + 1)
     return {
         "rows": len(train),
         "features": out,
-        "scores": {"edges": SCORE_EDGES, "counts": counts.tolist()},
+        "scores": {"edges": SCORE_EDGES, "counts": histogram(log_odds, SCORE_EDGES).tolist()},
     }

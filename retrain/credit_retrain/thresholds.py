@@ -19,19 +19,21 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
-from credit_retrain import bundle, golden, manifest
+from credit_retrain import bundle, golden
 from credit_retrain.contract import FEATURES, NAMES, USED
 from credit_retrain.dataset import Dataset
 from credit_retrain.export import to_onnx
 from credit_retrain.features import TREE_INPUTS
+from credit_retrain.opened import Bundle
 from credit_retrain.pipeline import build, tree_inputs
+from credit_retrain.reference import kind
 
 Doubles = npt.NDArray[np.float64]
 
 INPUTS = [name for name, _ in TREE_INPUTS]
 LOW = {f.name: f.minimum for f in FEATURES}
 HIGH = {f.name: f.maximum for f in FEATURES}
-STATUS = [n for n in NAMES if n.startswith("pay_") and not n.startswith("pay_amt")]
+STATUS = [n for n in NAMES if kind(n) == "status"]
 BILL = [n for n in NAMES if n.startswith("bill_amt")]
 PAID = [n for n in NAMES if n.startswith("pay_amt")]
 
@@ -62,7 +64,7 @@ RATIOS = {
 }
 
 
-def pipeline_of(shipped: bytes, train: Dataset) -> Pipeline:
+def pipeline_of(opened: Bundle, train: Dataset) -> Pipeline:
     """Fit the pipeline that a bundle's manifest describes.
 
     Raises
@@ -70,15 +72,14 @@ def pipeline_of(shipped: bytes, train: Dataset) -> Pipeline:
     ValueError
         When its graph is not the bundle's, byte by byte, or the manifest describes none.
     """
-    files = bundle.unpack(shipped)
-    training = manifest.read(files["manifest.json"])["training"]
+    training = opened.manifest["training"]
     if "parameters" not in training or "seed" not in training:
         raise ValueError(
             "the bundle's manifest does not say how it was trained: expected training.parameters and "
             "training.seed"
         )
     pipeline = build(training["parameters"], training["seed"]).fit(train.features, train.defaulted)
-    if to_onnx(pipeline).SerializeToString(deterministic=True) != files["model.onnx"]:
+    if to_onnx(pipeline).SerializeToString(deterministic=True) != opened.files["model.onnx"]:
         raise ValueError("training again gives another graph than the bundle's; see `make check-train`")
     return pipeline
 
@@ -272,6 +273,6 @@ def document(pipeline: Pipeline, train: Dataset, seed: int) -> dict[str, Any]:
 def write(path: Path, shipped: bytes, train: Dataset, seed: int) -> Path:
     """Write the document for a bundle, compressed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = bundle.to_json(document(pipeline_of(shipped, train), train, seed))
+    text = bundle.to_json(document(pipeline_of(Bundle(shipped), train), train, seed))
     path.write_bytes(gzip.compress(text, mtime=0))
     return path

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from credit_retrain.gates import Bundle
+from credit_retrain.opened import Bundle
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -185,7 +185,6 @@ def _model(made: Made, folder: Path) -> None:
     """Write the graph as an MLflow model, with the bundle beside it."""
     import mlflow.onnx
     import numpy as np
-    import onnx
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
@@ -193,7 +192,7 @@ def _model(made: Made, folder: Path) -> None:
     libraries = opened.manifest["training"]["libraries"]
     inputs = len(opened.manifest["inputs"])
     mlflow.onnx.save_model(
-        onnx.load_from_string(opened.files["model.onnx"]),
+        opened.graph(),
         str(folder),
         save_as_external_data=False,
         # Named, or MLflow would look for them by running the model in a process of its own.

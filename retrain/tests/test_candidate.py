@@ -11,8 +11,8 @@ import pytest
 from credit_retrain import aims, bundle, candidate, gates, tracking
 from credit_retrain.__main__ import main
 from credit_retrain.dataset import split
-from credit_retrain.gates import Bundle
 from credit_retrain.native import Binary
+from credit_retrain.opened import Bundle
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_its_bundle_may_be_released_and_says_how_it_was_judged(folder, metrics):
 def test_the_pipeline_and_the_bundle_are_one_model(folder, uci):
     _, test = split(uci)
     pipeline = pickle.loads((folder / "credit_default_model.pkl").read_bytes())
-    scored = Bundle((folder / "t.1.bundle").read_bytes()).score(test)
+    scored = Bundle((folder / "t.1.bundle").read_bytes()).score(test.features)
     np.testing.assert_allclose(scored, pipeline.predict_proba(test.features)[:, 1], rtol=0, atol=1e-6)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from credit_retrain import bundle, contract, dataset, drift_fixtures, fixtures, population, thresholds
+from credit_retrain.opened import Bundle
 from credit_retrain.pipeline import tree_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +42,7 @@ SHIPPED = ROOT / "model" / "shipped" / "credit-default.bundle"
 
 @pytest.fixture(scope="module")
 def pipeline(training):
-    return thresholds.pipeline_of(SHIPPED.read_bytes(), training)
+    return thresholds.pipeline_of(Bundle(SHIPPED.read_bytes()), training)
 
 
 @pytest.fixture(scope="module")
@@ -124,4 +125,4 @@ def test_a_bundle_that_training_does_not_give_has_no_rows(training):
     manifest = json.loads(files.pop("manifest.json"))
     manifest["training"]["parameters"]["n_estimators"] = 3
     with pytest.raises(ValueError, match="another graph"):
-        thresholds.pipeline_of(bundle.pack(manifest, files), training)
+        thresholds.pipeline_of(Bundle(bundle.pack(manifest, files)), training)

@@ -8,8 +8,9 @@ import pytest
 
 from credit_retrain import bundle, card, evaluate, gates, manifest, thresholds, train
 from credit_retrain.dataset import Dataset, split
-from credit_retrain.gates import Bundle, Case, Gate, Limits
+from credit_retrain.gates import Case, Gate, Limits
 from credit_retrain.native import Binary, NativeError
+from credit_retrain.opened import Bundle
 
 SMALL = {**train.SHARED, "max_depth": 2, "n_estimators": 40, "learning_rate": 0.15}
 
@@ -428,13 +429,13 @@ def test_a_manifest_that_names_a_file_that_is_not_there_is_refused(candidate):
 def test_a_graph_that_is_none_is_refused(fitted, candidate):
     broken = edited(candidate, nothing, **{"model.onnx": b"no graph"})
     with pytest.raises(ValueError, match=r"model t\.1: model\.onnx is no ONNX graph"):
-        broken.score(fitted.test)
+        broken.score(fitted.test.features)
 
 
 def test_a_bundle_that_does_not_say_how_it_was_trained_is_not_fitted_again(fitted, candidate):
     silent_about_it = edited(candidate, lambda m: m["training"].pop("parameters"))
     with pytest.raises(ValueError, match="does not say how it was trained"):
-        thresholds.pipeline_of(silent_about_it.content, fitted.train)
+        thresholds.pipeline_of(silent_about_it, fitted.train)
 
 
 def test_a_file_that_is_not_the_manifests_is_refused(candidate):

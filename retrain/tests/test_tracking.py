@@ -20,8 +20,9 @@ import pytest
 from credit_retrain import commands, gates, tracking
 from credit_retrain.__main__ import main, parser
 from credit_retrain.candidate import Made
-from credit_retrain.gates import Bundle, Gate
+from credit_retrain.gates import Gate
 from credit_retrain.native import Binary
+from credit_retrain.opened import Bundle
 from credit_retrain.tracking import TrackingError
 
 
@@ -100,7 +101,7 @@ def test_the_registered_model_is_one_that_mlflow_runs(sqlite, made, uci, trained
     session = onnxruntime.InferenceSession(graph.SerializeToString())
     rows = uci.features[:50].astype(np.float32)
     got = session.run(["probabilities"], {"features": rows})[0][:, 1]
-    want = Bundle(made.file.read_bytes()).score(type(uci)(uci.features[:50], uci.defaulted[:50]))
+    want = Bundle(made.file.read_bytes()).score(uci.features[:50])
     np.testing.assert_array_equal(got, want.astype(np.float32))
 
 
