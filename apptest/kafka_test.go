@@ -66,5 +66,5 @@ func TestDecisionsAreCountedOnceOnKafka(t *testing.T) {
 }
 
 func TestAlertsAreToldOnceOnKafka(t *testing.T) {
-	toldOnce(t, given(t))
+	toldOnce(t, given(t), false)
 }

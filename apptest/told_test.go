@@ -124,7 +124,11 @@ const mostResolved = 20
 
 // toldOnce lets alerts fire and resolve while whoever judges is killed as soon as it
 // has told something, and in between.
-func toldOnce(t *testing.T, s servers) {
+//
+// settled: only members of their groups are killed. The embedded broker forgets to
+// time out one that dies while it waits to be let in, and may give it the panes
+// (docs/decisions/0008); Kafka does not.
+func toldOnce(t *testing.T, s servers, settled bool) {
 	c := newCounting(t, s)
 	alerts, client := watchAlerts(t, s, c.prefix), newClient(t, s)
 	begin := func() (both [2]*app) {
@@ -135,6 +139,11 @@ func toldOnce(t *testing.T, s servers) {
 	}
 	both := begin()
 	killed := func() {
+		for _, r := range both {
+			if settled {
+				r.ready()
+			}
+		}
 		for _, r := range both {
 			r.kill()
 		}
@@ -208,5 +217,5 @@ func toldOnce(t *testing.T, s servers) {
 }
 
 func TestAlertsAreToldOnceOnTheEmbeddedBroker(t *testing.T) {
-	toldOnce(t, embedded(t))
+	toldOnce(t, embedded(t), true)
 }
