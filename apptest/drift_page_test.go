@@ -43,6 +43,7 @@ func TestThePageShowsDrift(t *testing.T) {
 	b.open("/")
 	b.waitFor(isLive + ` && document.querySelector("#scenario").value === "steady"`)
 	b.eventually(`/quiet|watch/.test(` + driftIs + `)`)
+	b.eventually(`/^Of [\d,]+ loans [\d.]+ % were not paid back; the model expected [\d.]+ %\.$/.test(document.querySelector("#loans").textContent.trim())`)
 	require.Empty(t, b.text("#alerts"))
 	b.screenshot("drift-quiet")
 	b.clean()
