@@ -22,7 +22,7 @@ type dlqListCmd struct {
 
 // Help is the second half of dlq list --help.
 func (dlqListCmd) Help() string {
-	return `Shows the records that could not be scored, the oldest first: where each stands among the dead letters (PARTITION/OFFSET, which dlq replay takes), when and why it failed, the record it was, and its key. Those that were replayed are left out unless --replayed or --all asks for them. A count by class follows on stderr.
+	return `Shows the records that could not be scored, the oldest first: where each stands among the dead letters (PARTITION/OFFSET, which dlq replay takes), when and why it failed, the record it was, and its key. Those that were replayed are left out unless --replayed or --all asks for them. A count by class follows on stderr. A record that says no class is no letter: no scorer wrote it. It is shown as foreign and never replayed.
 
 What it shows it holds in memory, about 300 bytes a letter: --limit or --from bound that where there are millions.
 
@@ -96,7 +96,10 @@ func (c *dlqListCmd) summary(which deadletters.Which, shown int, counts *deadlet
 	if counts.Letters > 0 {
 		text += ": " + byClass(counts.ByClass)
 	}
-	if int64(shown) < counts.Letters {
+	if counts.Foreign > 0 {
+		text += fmt.Sprintf("; %d foreign, which are none", counts.Foreign)
+	}
+	if int64(shown) < counts.Letters+counts.Foreign {
 		text += fmt.Sprintf("; the newest %d are shown", shown)
 	}
 	if counts.Others > 0 && which == deadletters.Waiting {
