@@ -13,11 +13,11 @@ type dlqListCmd struct {
 	kafkaFlags
 	failedFlags
 
-	Replayed bool `help:"Show those that were replayed, not those that were not." xor:"which" group:"Filters"`
-	All      bool `help:"Show both those that were replayed and those that were not." xor:"which" group:"Filters"`
-	Limit    int  `help:"Show only the newest N; 0: all." short:"n" default:"0" placeholder:"N"`
-	Values   bool `help:"Show the values too: they are applicants' data."`
-	JSON     bool `help:"Print each letter as one JSON object a line." name:"json"`
+	Replayed bool      `help:"Show those that were replayed, not those that were not." xor:"which" group:"Filters"`
+	All      bool      `help:"Show both those that were replayed and those that were not." xor:"which" group:"Filters"`
+	Limit    limitFlag `help:"Show only the newest N; 0: all." short:"n" default:"0" placeholder:"N"`
+	Values   bool      `help:"Show the values too: they are applicants' data."`
+	JSON     bool      `help:"Print each letter as one JSON object a line." name:"json"`
 }
 
 // Help is the second half of dlq list --help.
@@ -33,9 +33,6 @@ Examples:
 
 // Run prints letters and counts them.
 func (c *dlqListCmd) Run(p *process) error {
-	if c.Limit < 0 {
-		return fmt.Errorf("--limit %d: expected 0 or more", c.Limit)
-	}
 	selection, err := c.selection()
 	if err != nil {
 		return err
@@ -49,7 +46,7 @@ func (c *dlqListCmd) Run(p *process) error {
 	}
 	found, counts, err := deadletters.List(p.ctx, deadletters.ListConfig{
 		Config:    deadletters.Config{Kafka: c.config(p, "dlq"), Topics: schemas.NewTopics(c.Prefix)},
-		Selection: selection, Which: which, Limit: c.Limit, Values: c.Values,
+		Selection: selection, Which: which, Limit: int(c.Limit), Values: c.Values,
 	})
 	if err != nil {
 		return err

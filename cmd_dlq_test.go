@@ -181,7 +181,11 @@ func TestWhichLettersMustBeSaid(t *testing.T) {
 	f(`--from "then": expected start or an RFC 3339 time`, "list", "--from", "then")
 	f("must be one of", "list", "--class", "odd")
 	f("those are no dead letters", "replay", "--class", "decode,foreign")
-	f("--limit -1", "list", "--limit=-1")
+	for _, limit := range [][]string{{"--limit", "-1"}, {"--limit=-1"}, {"-n", "-1"}, {"-n-1"}} {
+		f(`--limit: "-1": expected a whole number, 0 or more`, append([]string{"list"}, limit...)...)
+	}
+	f(`--limit: "all": expected a whole number, 0 or more`, "list", "--limit", "all")
+	f(`--limit: "": expected a whole number, 0 or more`, "list", "--limit")
 	f("--replayed and --all can't be used together", "list", "--replayed", "--all")
 }
 
