@@ -49,7 +49,7 @@ func TestVerifyTakesBoundedMemory(t *testing.T) {
 		return bytes
 	}
 	few, many := peak(n/10), peak(n)
-	require.Less(t, many, few+int64(n-n/10)+16*mebibyte)
+	require.Less(t, many, few+int64(n-n/10)+32*mebibyte)
 }
 
 // peakUntilItEnds is the most memory that a program held, looked at until it ended
