@@ -17,6 +17,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/model"
+	releases "github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -286,7 +287,9 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	require.Equal(t, model.Digest(shipped.Bundle), versions[0].Digest)
 
 	fails("the current revision is", "model", "rollback", "--expect", "0", "--why", "worse")
-	require.Contains(t, ok("model", "rollback", "--expect", jsonNumber(written.Revision), "--why", "worse"), "revision 0\n")
+	fails("--policy and --same-policy", "model", "route", "--champion", "v2", "--policy", policy, "--same-policy", "--expect", "0", "--why", "x")
+	require.Contains(t, ok("model", "rollback", "--expect", jsonNumber(written.Revision), "--why", "worse"),
+		"back to the champion and the policy of revision 0\ncanary "+v1+" and shadow v3 of revision "+jsonNumber(written.Revision)+": no longer served\n")
 	var history []routeLine
 	require.NoError(t, json.Unmarshal([]byte(ok("model", "history", "--json")), &history))
 	require.Len(t, history, 3)
@@ -296,6 +299,16 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	require.Equal(t, history[0].PolicyVersion, history[2].PolicyVersion)
 	require.NotEqual(t, history[1].PolicyVersion, history[2].PolicyVersion)
 	require.Contains(t, ok("model", "history"), v1+"=12.5%")
+	// A route under the policy in force, and back by its JSON.
+	ok("model", "route", "--champion", v1, "--policy", policy, "--expect", jsonNumber(history[2].Revision), "--why", "stricter")
+	require.NoError(t, json.Unmarshal([]byte(ok("model", "history", "--json")), &history))
+	stricter := history[3]
+	require.NoError(t, json.Unmarshal([]byte(ok("model", "route", "--champion", v1, "--canary", "v3=1%", "--same-policy",
+		"--expect", jsonNumber(stricter.Revision), "--why", "try", "--json")), &written))
+	require.Equal(t, stricter.Policy, written.Policy)
+	require.NoError(t, json.Unmarshal([]byte(ok("model", "rollback", "--expect", jsonNumber(written.Revision), "--why", "worse", "--json")), &written))
+	require.Equal(t, "v2", written.Champion)
+	require.Equal(t, &rolledBack{To: history[1].Revision, PassedOver: []releases.PassedOver{}, Canary: &schemas.Canary{ModelVersion: "v3", Share: 0.01}}, written.RolledBack)
 }
 
 func jsonNumber(n int64) string {
