@@ -268,7 +268,20 @@ func TestADatasetIsExportedAndComparedWithAgain(t *testing.T) {
 	_, _, errs = l.run("dataset", "export", "--from", "start", "--to", to, "--labelled")
 	require.Contains(t, errs, fmt.Sprintf("%d rows written; of 400 applications %d are labelled", approved, approved))
 	require.Contains(t, errs, "  approve: ")
-	l.fails(1, "--from and --to are needed", "dataset", "export")
+	l.fails(1, "--from is needed", "dataset", "export", "--to", to)
+	// Without an end it is that of the log, which is said.
+	whole, err := os.ReadFile(file)
+	require.NoError(t, err)
+	code, out, errs = l.run("dataset", "export", "--from", "start")
+	require.Zero(t, code, errs)
+	require.Equal(t, string(whole), out)
+	require.Regexp(t, `(?m)^--to is not set: everything counts that the log holds now, at 20\d\d-`, errs)
+	var bounds exported
+	require.Zero(t, l.json(&bounds, "dataset", "export", "--from", "start", "--out", file))
+	require.Equal(t, "start", bounds.From)
+	require.EqualValues(t, 400, bounds.Rows)
+	_, err = time.Parse(time.RFC3339, bounds.To)
+	require.NoError(t, err)
 	l.fails(1, "expected a time before --to", "dataset", "export", "--from", to, "--to", to)
 	l.fails(1, "no such file", "dataset", "export", "--from", "start", "--to", to, "--out", filepath.Join(t.TempDir(), "no", "where"))
 

@@ -370,6 +370,42 @@ func TestABundleIsInspectedVerifiedAndScored(t *testing.T) {
 	require.Contains(t, errs, "limit_bal")
 }
 
+// A bad record stays in the log for ever: it is told of where the log is shown.
+func TestRecordsThatCannotBeUsedAreNamedByTheHistory(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	defer broker.Close()
+	t.Setenv("CREDITSTREAM_BROKERS", broker.Addr())
+	run := func(wanted int, args ...string) (out, errs string) {
+		t.Helper()
+		code, out, errs := command(t, args...)
+		require.Equal(t, wanted, code, errs)
+		return out, errs
+	}
+	run(0, "topics", "apply")
+	run(0, "model", "release", "shipped", "--first")
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addr()))
+	require.NoError(t, err)
+	defer client.Close()
+	for _, topic := range []string{"credit.routes", "credit.models"} {
+		record := &kgo.Record{Topic: topic, Key: []byte("not a version"), Value: []byte("{")}
+		require.NoError(t, client.ProduceSync(t.Context(), record).FirstErr())
+	}
+	out, errs := run(0, "model", "history")
+	require.Contains(t, out, "passed over: credit.routes offset ")
+	require.Contains(t, out, "passed over: credit.models offset 1: model version \"not a version\"")
+	require.NotContains(t, errs, "record ignored")
+	out, _ = run(0, "model", "list")
+	require.Contains(t, out, "passed over: credit.models offset 1")
+	require.NotContains(t, out, "credit.routes")
+	_, errs = run(1, "model", "judge")
+	require.NotContains(t, errs, "record ignored")
+	_, errs = run(1, "model", "judge", "--log-level", "debug")
+	require.Contains(t, errs, "record ignored")
+	out, _ = run(0, "model", "history", "--json")
+	require.True(t, json.Valid([]byte(out)))
+}
+
 // A file that is no bundle, settings or policy is not read to its end.
 func TestFilesAreReadUpToALimit(t *testing.T) {
 	endless := filepath.Join(t.TempDir(), "endless")
