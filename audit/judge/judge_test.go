@@ -144,14 +144,15 @@ func TestResultsAreThoseOfIntervals(t *testing.T) {
 					}
 					require.LessOrEqual(t, *c.Lower, c.Value, c.Name)
 					require.GreaterOrEqual(t, *c.Upper, c.Value, c.Name)
-					switch low, high := *c.Lower, *c.Upper; {
-					case c.Name == "AUC":
+					low, high := *c.Lower, *c.Upper
+					switch c.Name {
+					case "AUC":
 						require.Equal(t, c.Result == Pass, low >= c.Limit)
 						require.Equal(t, c.Result == Fail, high < c.Limit)
-					case c.Name == "approval rate":
+					case "approval rate":
 						require.Equal(t, c.Result == Pass, low >= -c.Limit && high <= c.Limit)
 						require.Equal(t, c.Result == Fail, low > c.Limit || high < -c.Limit)
-					case c.Name == "latency": // ten milliseconds more keep it too
+					case "latency": // ten milliseconds more keep it too
 						require.True(t, c.Result != Fail || low > c.Limit)
 						require.True(t, c.Result == Pass || high > c.Limit)
 					default:
