@@ -65,6 +65,7 @@ type Scorer struct {
 	metrics     *metrics
 	reach       *member.Reach
 	endTimeout  time.Duration
+	idle        time.Duration
 	lagInterval time.Duration
 
 	mu       sync.Mutex // guards what follows
@@ -88,7 +89,7 @@ func New(c Config) (*Scorer, error) {
 	}
 	m := newMetrics(c.Registerer)
 	return &Scorer{
-		config: c, metrics: m, endTimeout: member.EndTimeout, lagInterval: member.LagInterval, why: errors.New("starting"),
+		config: c, metrics: m, endTimeout: member.EndTimeout, idle: member.IdleInterval, lagInterval: member.LagInterval, why: errors.New("starting"),
 		reach: member.NewReach(member.ReachConfig{Group: c.Group, Topic: c.Topics.Applications, Log: c.Log, Lag: m.lag, Unreachable: m.unreachable}),
 	}, nil
 }

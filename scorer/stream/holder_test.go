@@ -1,0 +1,129 @@
+package stream
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/creditstream/creditstream/internal/capture"
+	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// looks counts how often somebody asked who holds a transactional id.
+func (w *world) looks() *atomic.Int64 {
+	var n atomic.Int64
+	w.broker.Cluster().ControlKey(int16(kmsg.DescribeTransactions), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		n.Add(1)
+		return nil, nil, false
+	})
+	return &n
+}
+
+// The older ends though nothing comes that would let a broker fence it.
+func TestTwoProcessesUnderOneInstanceWithNothingToAnswer(t *testing.T) {
+	f := func(name, protocol string, options ...kfake.Opt) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorldOn(t, options...)
+			change := func(c *Config) { c.Protocol = protocol }
+			old := w.scorer("same", change)
+			old.idle = 5 * time.Millisecond
+			ended := make(chan error, 1)
+			go func() { ended <- old.Run(t.Context()) }()
+			becomesReady(t, old)
+			young := w.scorer("same", change)
+			young.idle = 5 * time.Millisecond
+			stop := run(young)
+			err := <-ended
+			require.ErrorContains(t, err, `another process runs as instance "same"`)
+			require.ErrorContains(t, err, "is held by producer")
+			require.Equal(t, err, old.Ready())
+			becomesReady(t, young)
+			w.apply(0, 400)
+			w.exact(400)
+			require.NoError(t, stop())
+		})
+	}
+	f(member.ProtocolClassic, member.ProtocolClassic)
+	f(member.ProtocolConsumer, member.ProtocolConsumer)
+	f("before KIP-890", member.ProtocolClassic, kfake.MaxVersions(kversion.V3_7_0()))
+}
+
+// Every transaction of its own gives it a higher epoch: looked at in between, it is
+// still its own. So it is after one that was aborted.
+func TestAnIdleMemberKnowsItself(t *testing.T) {
+	f := func(name string, options ...kfake.Opt) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorldOn(t, options...)
+			looks := w.looks()
+			w.failWhere(kmsg.Produce, 2, kerr.InvalidTxnState, func(r kmsg.Request) bool { return r.(*kmsg.ProduceRequest).TransactionID != nil })
+			w.fail(kmsg.TxnOffsetCommit, 2, kerr.IllegalGeneration)
+			s := w.scorer("one")
+			s.idle = time.Millisecond
+			stop := run(s)
+			for i := range 50 {
+				before := looks.Load()
+				w.apply(4*i, 4*i+4)
+				require.Eventually(t, func() bool {
+					return testutil.ToFloat64(s.metrics.records) == float64(4*i+4) && looks.Load() > before+4
+				}, time.Minute, time.Millisecond)
+			}
+			w.exact(200)
+			becomesReady(t, s)
+			require.NoError(t, stop())
+		})
+	}
+	f("newest")
+	f("before KIP-890", kfake.MaxVersions(kversion.V3_7_0()))
+}
+
+// Brokers before Kafka 3, or one that has no answer, are no reason to end.
+func TestALookThatFailsEndsNothing(t *testing.T) {
+	for _, code := range []*kerr.Error{
+		kerr.UnsupportedVersion, kerr.TransactionalIDNotFound, kerr.TransactionalIDAuthorizationFailed, kerr.UnknownServerError, kerr.ProducerFenced,
+	} {
+		t.Run(code.Message, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			failures := w.fail(kmsg.DescribeTransactions, always, code)
+			s := w.scorer("one")
+			s.idle = time.Millisecond
+			stop := run(s)
+			becomesReady(t, s)
+			require.Eventually(t, func() bool { return failures.Load() > 2 }, time.Minute, time.Millisecond)
+			w.apply(0, 40)
+			w.exact(40)
+			require.NoError(t, stop())
+		})
+	}
+}
+
+// Who may write with a transactional id may also look at it.
+func TestTheGrantsLetAMemberLook(t *testing.T) {
+	t.Parallel()
+	topics := schemas.NewTopics("t")
+	w := newBareWorld(t, kfake.EnableACLs(), kfake.User("SCRAM-SHA-256", "ANONYMOUS", "unused", acls(t, "scorer")...),
+		kfake.SeedTopics(partitions, topics.Applications, topics.Predictions, topics.DLQ))
+	looks := w.looks()
+	var log capture.Output
+	s := w.scorer("one", func(c *Config) {
+		c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	s.idle = time.Millisecond
+	stop := run(s)
+	becomesReady(t, s)
+	require.Eventually(t, func() bool { return looks.Load() > 4 }, time.Minute, time.Millisecond)
+	require.NoError(t, stop())
+	require.NotContains(t, log.String(), "cannot look who holds")
+}
