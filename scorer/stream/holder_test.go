@@ -8,8 +8,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
@@ -57,6 +59,39 @@ func TestTwoProcessesUnderOneInstanceWithNothingToAnswer(t *testing.T) {
 	f(member.ProtocolClassic, member.ProtocolClassic)
 	f(member.ProtocolConsumer, member.ProtocolConsumer)
 	f("before KIP-890", member.ProtocolClassic, kfake.MaxVersions(kversion.V3_7_0()))
+}
+
+// Before there is anything to answer: readers do not wait for the timeout of what a
+// predecessor left open, and one that still runs cannot commit it.
+func TestAtItsStartAMemberAbortsWhatAPredecessorLeftOpen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	before, err := kgo.NewClient(append(w.config.Options(), kgo.TransactionalID("t-g-one-1"), kgo.TransactionTimeout(15*time.Minute))...)
+	require.NoError(t, err)
+	t.Cleanup(before.Close)
+	require.NoError(t, before.BeginTransaction())
+	require.NoError(t, before.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}")}).FirstErr())
+	adm := kadm.NewClient(w.client)
+	heldBack := func() bool {
+		committed, err := adm.ListCommittedOffsets(t.Context(), w.topics.Predictions)
+		require.NoError(t, err)
+		ends, err := adm.ListEndOffsets(t.Context(), w.topics.Predictions)
+		require.NoError(t, err)
+		held := false
+		ends.Each(func(end kadm.ListedOffset) {
+			o, _ := committed.Lookup(end.Topic, end.Partition)
+			held = held || o.Offset < end.Offset
+		})
+		return held
+	}
+	require.True(t, heldBack())
+	s := w.scorer("one")
+	s.idle = time.Hour // it looks at nothing, and has nothing to write
+	stop := run(s)
+	require.Eventually(t, func() bool { return !heldBack() }, time.Minute, time.Millisecond)
+	require.Error(t, before.EndTransaction(t.Context(), kgo.TryCommit))
+	require.NoError(t, stop())
+	require.InDelta(t, 0, testutil.ToFloat64(s.metrics.records), 0)
 }
 
 // Every transaction of its own gives it a higher epoch: looked at in between, it is
