@@ -46,7 +46,7 @@ func TestTwoProcessesUnderOneInstanceWithNothingToAnswer(t *testing.T) {
 			young := w.scorer("same", change)
 			young.idle = 5 * time.Millisecond
 			stop := run(young)
-			err := <-ended
+			err := ends(t, ended)
 			require.ErrorContains(t, err, `another process runs as instance "same"`)
 			require.ErrorContains(t, err, "is held by producer")
 			require.Equal(t, err, old.Ready())
