@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -179,6 +180,28 @@ func TestWhatIsNotAllowedIsNamedAltogether(t *testing.T) {
 	_, open := start(t, kfake.SeedTopics(1, "a"))
 	adm = kadm.NewClient(connect(t, open))
 	require.NoError(t, RequireAccess(t.Context(), adm, Reads("a"), Writes("a")), "without ACLs everything is allowed")
+}
+
+func TestEverythingThatIsMissingIsNamedAtOnce(t *testing.T) {
+	_, c := start(t, kfake.SeedTopics(1, "a", "b"), kfake.EnableACLs(), kfake.User(ScramSHA256, "ANONYMOUS", "unused",
+		kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "a", Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: kmsg.ACLOperationRead, Allow: true},
+		kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "x", Pattern: kmsg.ACLResourcePatternTypePrefixed, Operation: kmsg.ACLOperationRead, Allow: true}))
+	needs := func() ([]Access, []Access) { return Reads("a", "b", "x1", "x2"), Writes("a", "b") }
+	f := func(err error, want string) {
+		t.Helper()
+		reads, writes := needs()
+		require.EqualError(t, c.AlsoMissing(t.Context(), err, reads, writes), want)
+	}
+	const grant, apply = "; creditstream topics acls prints what to grant", "; run: creditstream topics apply (with the same --brokers and --prefix)"
+	f(fmt.Errorf("models: %w", &AccessError{Reads("b")}),
+		"models: not authorised: needs READ on topic b"+grant+"; also: the cluster has no topic x1, x2"+apply+"; also: not authorised: needs WRITE on topic a, WRITE on topic b"+grant)
+	f(errors.Join(&MissingTopicsError{[]string{"x1"}}, fmt.Errorf("scorer: %w", &AccessError{slices.Concat(Reads("b"), Writes("a", "b"))})),
+		"the cluster has no topic x1"+apply+"\nscorer: not authorised: needs READ on topic b, WRITE on topic a, WRITE on topic b"+grant+"; also: the cluster has no topic x2"+apply)
+	f(&MissingTopicsError{[]string{"x1", "x2"}}, "the cluster has no topic x1, x2"+apply+"; also: not authorised: needs READ on topic b, WRITE on topic a, WRITE on topic b"+grant)
+	f(errors.New("another"), "another")
+	require.NoError(t, c.AlsoMissing(t.Context(), nil, Reads("b")))
+	c.Brokers = []string{"127.0.0.1:1"}
+	f(&AccessError{Reads("b")}, "not authorised: needs READ on topic b"+grant)
 }
 
 func TestTokensAreFetchedAndKept(t *testing.T) {
