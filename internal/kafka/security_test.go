@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -227,7 +228,32 @@ func TestTokensAreFetchedAndKept(t *testing.T) {
 	}
 	status = http.StatusUnauthorized
 	_, err := ClientCredentials(server.Client(), server.URL, "id", "Xq7-secret", "")(t.Context())
-	require.ErrorContains(t, err, server.URL+" answers 401 Unauthorized invalid_client")
+	require.ErrorContains(t, err, "no token from --sasl-token-url "+server.URL+": it answers 401 Unauthorized invalid_client")
 	require.ErrorContains(t, err, "look at the client's id and secret")
 	require.NotContains(t, err.Error(), "Xq7-secret")
+}
+
+// A server of tokens that is away is not mistaken for brokers that are.
+func TestAServerOfTokensThatIsAwayIsNamedFirst(t *testing.T) {
+	cluster, c := start(t)
+	cluster.ControlKey(int16(kmsg.SASLHandshake), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		return request.ResponseKind(), nil, true
+	})
+	f := func(want string, answer http.Handler) {
+		t.Helper()
+		server := httptest.NewServer(answer)
+		defer server.Close()
+		if answer == nil {
+			server.Close()
+		}
+		c.Login = &Login{Mechanism: OAuthBearer, Secret: ClientCredentials(http.DefaultClient, server.URL, "id", "s", "")}
+		_, err := c.Connect(t.Context())
+		require.ErrorContains(t, err, "no token from --sasl-token-url "+server.URL+": "+want)
+		require.True(t, strings.HasPrefix(err.Error(), "no token"), err)
+		require.NotContains(t, err.Error(), "no Kafka broker answers")
+		require.Equal(t, 1, strings.Count(err.Error(), "--sasl-token-url"), err)
+	}
+	f("Post ", nil)
+	f("it answers 503 Service Unavailable", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
 }

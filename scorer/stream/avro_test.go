@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/registry"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -261,4 +263,42 @@ func TestOtherSessionsDoNotWaitForTheRegistry(t *testing.T) {
 	w.away.Store(false)
 	w.exact(81)
 	require.NoError(t, stop())
+}
+
+// A scorer that was not told of the registry says so, but not with each batch.
+func TestAvroWithoutARegistryIsToldOf(t *testing.T) {
+	t.Parallel()
+	w := newAvroWorld(t)
+	w.codec = nil
+	var clock atomic.Int64
+	var log capture.Output
+	s := w.scorer("one", func(c *Config) {
+		c.Now = func() time.Time { return time.Unix(clock.Load(), 0) }
+		c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	})
+	stop := run(s)
+	w.apply(0, 40) // two of them malformed
+	w.exact(40)
+	require.NotContains(t, log.String(), "Avro")
+	told := func() int {
+		return strings.Count(log.String(), "applications in Avro go to the dead letters: to read them, set --schema-registry")
+	}
+	n := 40
+	emit := func() {
+		w.applyAvro(n, n+4, w.plain)
+		n += 4
+		require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.records) == float64(n) }, time.Minute, time.Millisecond)
+	}
+	emit()
+	require.Eventually(t, func() bool { return told() == 1 }, time.Minute, time.Millisecond)
+	emit()
+	clock.Add(59)
+	emit()
+	require.Equal(t, 1, told(), "not yet again")
+	clock.Add(1)
+	emit()
+	require.NoError(t, stop())
+	require.Equal(t, 2, told(), log.String())
+	letters := w.exact(n)
+	require.Len(t, letters, 4+16)
 }

@@ -153,6 +153,9 @@ func (s *session) count(live *release.LiveSet, fetches kgo.Fetches, began time.T
 	for _, class := range b.classes {
 		m.deadLetters.WithLabelValues(class).Inc()
 	}
+	if b.unread > 0 {
+		s.parent.unread(b.unread, now)
+	}
 	if len(s.poison) > 0 {
 		fetches.EachRecord(func(r *kgo.Record) { delete(s.poison, sourceOf(r)) })
 	}
