@@ -264,17 +264,20 @@ func (m *Member) Poll(ctx context.Context, sess *kgo.GroupTransactSession, limit
 // be in a transaction: its own epoch grows with each. An error says that it is
 // not; a look that fails says nothing.
 func (m *Member) holds(ctx context.Context, client *kgo.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, holdsTimeout)
+	look, cancel := context.WithTimeout(ctx, holdsTimeout)
 	defer cancel()
-	id, epoch, err := client.ProducerID(ctx)
+	id, epoch, err := client.ProducerID(look)
 	if isFenced(err) {
 		return err
 	}
 	if err != nil {
 		return nil //nolint:nilerr // the next transaction says what is wrong
 	}
-	all, err := kadm.NewClient(client).DescribeTransactions(ctx, m.config.ID)
+	all, err := kadm.NewClient(client).DescribeTransactions(look, m.config.ID)
 	t := all[m.config.ID]
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // told to stop
+	}
 	if err = errors.Join(err, t.Err); err != nil {
 		m.config.Log.Debug("cannot look who holds the transactional id", "transactional_id", m.config.ID, "error", err)
 		return nil
