@@ -271,12 +271,12 @@ func (m *Member) holds(ctx context.Context, client *kgo.Client) error {
 		return err
 	}
 	if err != nil {
-		return nil //nolint:nilerr // the next transaction says what is wrong
+		return nil // the next transaction says what is wrong
 	}
 	all, err := kadm.NewClient(client).DescribeTransactions(look, m.config.ID)
 	t := all[m.config.ID]
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // told to stop
+		return nil
 	}
 	if err = errors.Join(err, t.Err); err != nil {
 		m.config.Log.Debug("cannot look who holds the transactional id", "transactional_id", m.config.ID, "error", err)
