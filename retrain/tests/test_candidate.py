@@ -10,7 +10,7 @@ import pytest
 
 from credit_retrain import aims, bundle, candidate, gates, tracking
 from credit_retrain.__main__ import main
-from credit_retrain.dataset import split
+from credit_retrain.dataset import HOLDOUT_RULE, split
 from credit_retrain.native import Binary
 from credit_retrain.opened import Bundle
 
@@ -55,7 +55,7 @@ def test_its_bundle_may_be_released_and_says_how_it_was_judged(folder, metrics):
     assert opened.manifest["metrics"]["gates"] == metrics["gates"]
     assert all(gate["passed"] for gate in metrics["gates"])
     assert opened.files["model.onnx"] == (folder / "model.onnx").read_bytes()
-    assert opened.manifest["training"]["holdout"] == gates.HOLDOUT_RULE
+    assert opened.manifest["training"]["holdout"] == HOLDOUT_RULE
     assert opened.manifest["metrics"]["test"]["auc"] == metrics["test"]["figures"]["auc"]["value"]
 
 
