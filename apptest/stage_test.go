@@ -23,20 +23,25 @@ const stagePartitions = 4
 
 // newStage creates the topics. Flags are those of scorers that also apply knows.
 func newStage(t *testing.T, s servers, flags ...string) *stage {
-	g := &stage{t: t, servers: s, prefix: fmt.Sprintf("apptest-%08x", rand.Uint32()), score: flags}
+	g := bareStage(t, s, flags...)
 	run(t, g.with(append([]string{"topics", "apply", "--partitions", fmt.Sprint(stagePartitions), "--group", g.prefix}, flags...)...)...)
 	g.witness = watch(t, s, g.prefix)
 	return g
+}
+
+// bareStage creates nothing.
+func bareStage(t *testing.T, s servers, flags ...string) *stage {
+	return &stage{t: t, servers: s, prefix: fmt.Sprintf("apptest-%08x", rand.Uint32()), score: flags}
 }
 
 func (g *stage) with(args ...string) []string {
 	return append(args, "--brokers", g.servers.kafka, "--prefix", g.prefix)
 }
 
-// scorer starts one.
-func (g *stage) scorer(instance string) *app {
+// scorer starts one, with more flags of its own.
+func (g *stage) scorer(instance string, flags ...string) *app {
 	args := append([]string{"score", "--model", "shipped", "--group", g.prefix, "--instance", instance}, g.score...)
-	return service(g.t, instance, g.with(args...)...)
+	return service(g.t, instance, g.with(append(args, flags...)...)...)
 }
 
 // view starts one.
