@@ -4,6 +4,7 @@ package apptest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -18,10 +19,17 @@ func TestAnApplicationOfNearlyOneMebibyteOnKafka(t *testing.T) {
 	t.Parallel()
 	const size, around = 1_048_000, 20
 	g := newStage(t, given(t))
+	// Of letters by chance, which hardly compress: a broker's limit is for batches as
+	// they are sent.
+	chance := rand.New(rand.NewPCG(1, 1))
+	padding := make([]byte, size)
+	for i := range padding {
+		padding[i] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"[chance.IntN(64)]
+	}
 	opened := strings.TrimSuffix(string(application("large", 7)), "}") + `,"x":"`
 	values := map[string]string{
-		"large":           opened + strings.Repeat("y", size-len(opened)-len(`"}`)) + `"}`,
-		"large-malformed": `{"x":"` + strings.Repeat("y", size-len(`{"x":"`)),
+		"large":           opened + string(padding[:size-len(opened)-len(`"}`)]) + `"}`,
+		"large-malformed": `{"x":"` + string(padding[:size-len(`{"x":"`)]),
 	}
 	want := map[int32][]int64{} // offsets of the applications to be decided, by partition
 	for p, key := range []string{"large", "large-malformed"} {
