@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // stage is a test's own topics, group and ids on some Kafka and Redis.
@@ -16,7 +17,8 @@ type stage struct {
 	prefix  string
 	score   []string // more flags for the scorers
 	witness *witness
-	emitted int // applications and malformed ones
+	admin   *kadm.Client // once somebody has asked for the group
+	emitted int          // applications and malformed ones
 }
 
 const stagePartitions = 4
