@@ -27,7 +27,7 @@ func (g *stage) lives(rate int) {
 	for _, a := range []*app{one, two, api} {
 		a.ready()
 	}
-	until(t, time.Minute, "the group is whole", func() bool { return g.members() == 4 })
+	until(t, time.Minute, "the group is whole", func() bool { return len(g.owned()) == 4 })
 
 	stop := g.steady(rate)
 	asker := newAsker(listen, g.prefix)

@@ -30,7 +30,7 @@ if [ -z "${KAFKA:-}" ]; then
   need java default-jre-headless KAFKA
   need openssl openssl KAFKA
   need redis-server redis-server KAFKA
-  compgen -G "${KAFKA_HOME:-$root/.cache/kafka}/kafka_2.13-*.jar" >/dev/null || need mvn maven KAFKA
+  compgen -G "${KAFKA_HOME:-$root/.cache/kafka}/kafka-tools-4*.jar" >/dev/null || need mvn maven KAFKA
 fi
 [ -n "${REDIS:-}" ] || need redis-server redis-server REDIS
 

@@ -21,6 +21,9 @@ import (
 const (
 	// SessionTimeout is how long the group waits for a member that is silent.
 	SessionTimeout = 10 * time.Second
+	// HeartbeatInterval is how often a member says that it lives, and is told that
+	// the group rebalances.
+	HeartbeatInterval = SessionTimeout / 10
 	// All wait for the slowest member of a rebalance; a minute, the client's
 	// default, would be a minute without answers.
 	rebalanceTimeout = SessionTimeout
@@ -156,7 +159,7 @@ func (m *Member) open(ctx context.Context) (*kgo.GroupTransactSession, error) {
 		kgo.ConsumeTopics(c.Topic),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.SessionTimeout(SessionTimeout),
-		kgo.HeartbeatInterval(SessionTimeout/10),
+		kgo.HeartbeatInterval(HeartbeatInterval),
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.FetchMaxWait(fetchWait),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtCommitted()),
