@@ -312,7 +312,9 @@ def test_the_binary_asks_for_the_same_verdicts(fitted, candidate, binary, tmp_pa
             release(gates.stamp(candidate, verdicts, held, None), *flags)
     with pytest.raises(NativeError, match="has been through no gate"):
         release(candidate.content)
-    sound = gates.stamp(candidate, [v for v in verdicts if v.passed], held, None)
+    with pytest.raises(NativeError, match="lacks native engine; golden rows"):
+        release(gates.stamp(candidate, [v for v in verdicts if v.passed], held, None))
+    sound = gates.stamp(candidate, all_passed(), held, None)
     forced = gates.stamp(candidate, verdicts, held, "the binary is built elsewhere")
     for content, flags in ((sound, ()), (forced, ()), (candidate.content, ("--ungated", "a sandbox"))):
         with pytest.raises(NativeError, match="no Kafka broker answers"):
