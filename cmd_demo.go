@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/creditstream/creditstream/internal/lifecycle"
 )
 
@@ -95,8 +93,7 @@ func (c *demoCmd) run(p *process, d *demo, status *statusLine) error {
 		}()
 	}
 	shown := sync.WaitGroup{}
-	f, ok := status.w.(*os.File)
-	terminal := ok && term.IsTerminal(int(f.Fd()))
+	terminal := onTerminal(status.w)
 	if terminal || !c.Exit {
 		shown.Go(func() { d.show(ctx, status, terminal) })
 	}

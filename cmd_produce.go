@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/term"
 
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
@@ -96,10 +94,7 @@ func (c *produceCmd) Run(p *process) error {
 	}
 	show, stop := context.WithCancel(context.Background())
 	var shown sync.WaitGroup
-	shown.Go(func() {
-		f, ok := p.stderr.(*os.File)
-		prod.ShowProgress(show, p.stderr, ok && term.IsTerminal(int(f.Fd())), c.Count)
-	})
+	shown.Go(func() { prod.ShowProgress(show, p.stderr, onTerminal(p.stderr), c.Count) })
 	err = reporting(reporter, func() error {
 		if c.Listen == "" && codec == nil {
 			return prod.Run(p.ctx)

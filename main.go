@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -73,9 +74,10 @@ type exitCode int
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
-	// A reader of the output that goes away ends the program like a signal, so that
-	// it cleans up behind itself.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// It comes for sockets, too, whose other end has gone away: that is no reason to
+	// end, and of standard output and error the write says so itself.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -89,8 +91,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		exited = -1
 		began  = time.Now()
 	)
-	out := &noticingWriter{w: stdout}
-	stdout = out
+	// Somebody who reads the output and goes away ends the program as a signal does,
+	// so that it cleans up behind itself.
+	ctx, gone := context.WithCancel(ctx)
+	defer gone()
+	out := &noticingWriter{w: stdout, gone: gone}
+	stdout, stderr = out, &noticingWriter{w: stderr, gone: gone}
 	settings := newSettings()
 	parser, err := kong.New(&root, parserOptions(settings, stdout, stderr, func(code int) { exited = code })...)
 	if err != nil {
@@ -130,7 +136,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	err = openSecurity(kctx.Selected(), p.log)
 	if err == nil {
-		err = cmp.Or(kctx.Run(p, settings, parser), out.failed)
+		err = cmp.Or(kctx.Run(p, settings, parser), out.failure())
 	}
 	if err != nil {
 		var code exitCode
@@ -151,18 +157,32 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 // noticingWriter keeps the first failure: results that could not be written are
-// not told by whoever prints them line by line.
+// not told by whoever prints them line by line. It is safe for concurrent use if the
+// writer is.
 type noticingWriter struct {
 	w      io.Writer
+	gone   func() // called when nobody reads any more
+	mu     sync.Mutex
 	failed error
 }
 
 func (n *noticingWriter) Write(b []byte) (int, error) {
 	k, err := n.w.Write(b)
-	if n.failed == nil {
-		n.failed = err
+	if err != nil {
+		n.mu.Lock()
+		n.failed = cmp.Or(n.failed, err)
+		n.mu.Unlock()
+		if errors.Is(err, syscall.EPIPE) {
+			n.gone()
+		}
 	}
 	return k, err
+}
+
+func (n *noticingWriter) failure() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.failed
 }
 
 // onTerminal says whether people look at what is written there.

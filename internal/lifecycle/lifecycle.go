@@ -46,6 +46,9 @@ func Run(ctx context.Context, drain time.Duration, log *slog.Logger, components 
 			mu.Lock()
 			defer mu.Unlock()
 			delete(running, c.Name())
+			if err == nil && ctx.Err() == nil { // as one may whose work has an end
+				log.Debug("stopping: a component has done its work", "component", c.Name())
+			}
 			// Cancelled is how one ends that was told to stop, and nobody else.
 			if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
 				errs = append(errs, fmt.Errorf("%s: %w", c.Name(), err))
@@ -56,6 +59,7 @@ func Run(ctx context.Context, drain time.Duration, log *slog.Logger, components 
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()
 	<-ctx.Done()
+	log.Debug("stopping", "cause", context.Cause(ctx))
 	deadline := time.NewTimer(drain)
 	defer deadline.Stop()
 	select {

@@ -66,6 +66,21 @@ func both(cause, end error) error {
 	return fmt.Errorf("%w; ending the transaction: %w", cause, end)
 }
 
+// joinedError is several errors, as the client joins those of partitions, told on
+// one line: who reads a log or a process's last words reads lines.
+type joinedError struct{ err error }
+
+func (e *joinedError) Error() string { return strings.ReplaceAll(e.err.Error(), "\n", "; ") }
+
+func (e *joinedError) Unwrap() error { return e.err }
+
+func onOneLine(err error) error {
+	if err == nil || !strings.Contains(err.Error(), "\n") {
+		return err
+	}
+	return &joinedError{err}
+}
+
 // isOneOf says whether an error is one of Kafka's codes.
 func isOneOf(err error, codes ...*kerr.Error) bool {
 	for _, c := range codes {

@@ -17,3 +17,14 @@ func TestEveryErrorThatIsNeitherRetriableNorOursIsARecords(t *testing.T) {
 	require.False(t, IsRecords(kerr.ProducerFenced))
 	require.False(t, IsRecords(errors.New("the network")))
 }
+
+func TestErrorsOfSeveralPartitionsAreOneLine(t *testing.T) {
+	one := fmt.Errorf("unable to commit: %w", errors.Join(
+		fmt.Errorf("partition 2: %w", kerr.FencedInstanceID), fmt.Errorf("partition 7: %w", kerr.FencedInstanceID)))
+	why := Needs{Instance: "a", Group: "g"}.Fatal(onOneLine(one))
+	require.ErrorIs(t, why, kerr.FencedInstanceID)
+	require.ErrorContains(t, why, "another process runs as instance")
+	require.NotContains(t, why.Error(), "\n")
+	require.NoError(t, onOneLine(nil))
+	require.Equal(t, kerr.FencedInstanceID, onOneLine(kerr.FencedInstanceID))
+}

@@ -370,7 +370,7 @@ func Transact(ctx context.Context, sess *kgo.GroupTransactSession, produce func(
 	}
 	cause = failed.Err()
 	committed, err = sess.End(ctx, kgo.TransactionEndTry(cause == nil))
-	return committed, cause, err
+	return committed, cause, onOneLine(err)
 }
 
 // RequireProtocol fails where the cluster cannot do what a group protocol takes.
