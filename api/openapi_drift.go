@@ -77,7 +77,7 @@ func driftComponents() object {
 			"evaluated_at": time, "state": state, "reference": record("", object{"digest": name, "model_version": name, "rows": whole}),
 			"model_versions": object{"type": []string{"array", "null"}, "items": name}, "last_decision": time, "decisions": whole,
 			"windows": some("DriftWindow"), "alerts": some("DriftAlert"),
-			"outcomes": record("", object{"read": whole, "matched": whole, "unmatched": whole, "duplicate": whole, "late": described("Of those matched: told long after they were observed.", whole), "versions": some("DriftPerformance")}),
+			"outcomes": record("", object{"read": whole, "matched": whole, "unmatched": whole, "duplicate": whole, "late": described("Of those matched: told long after they were observed.", whole), "declined": described("Of those matched: of an application that was declined, so of no loan that was granted; in no figure of the versions.", whole), "versions": some("DriftPerformance")}),
 		}),
 		"DriftWindow": record("", object{
 			"name": text("1000, 10000, 1h, 24h …"), "from": time, "to": time, "decisions": whole, "state": state,

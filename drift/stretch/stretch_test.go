@@ -200,7 +200,7 @@ func TestOutcomesAreThoseThatPanesHold(t *testing.T) {
 	outcomes := func(minute int, loans, defaulted int64) {
 		w.pane(&drift.Pane{
 			Topic: topics.Outcomes, Bucket: schemas.At(midnight.Add(time.Duration(minute) * time.Minute)), Width: 60, To: 1,
-			Read: loans + 2, Matched: loans, NoMatch: 1, Repeated: 1, Late: 7,
+			Read: loans + 6, Matched: loans + 4, NoMatch: 1, Repeated: 1, Late: 7, Declined: 4,
 			Outcomes: []drift.OutcomeCounts{{ModelVersion: "v", Score: -15, Loans: loans, Defaulted: defaulted, Probabilities: 0.2 * float64(loans)}},
 		})
 	}
@@ -209,8 +209,9 @@ func TestOutcomesAreThoseThatPanesHold(t *testing.T) {
 	outcomes(9, 100, 90) // behind the stretch
 	status, _ := w.evaluate(0, 300, Auto)
 	o := status.Outcomes
-	require.EqualValues(t, 204, o.Read)
-	require.EqualValues(t, 200, o.Matched)
+	require.EqualValues(t, 212, o.Read)
+	require.EqualValues(t, 208, o.Matched)
+	require.EqualValues(t, 8, o.Declined)
 	require.EqualValues(t, 14, o.Late)
 	require.Len(t, o.Versions, 1)
 	require.EqualValues(t, 200, o.Versions[0].Loans)
