@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -206,10 +207,10 @@ func TestDriftStatusIsTheNewest(t *testing.T) {
 
 	code, out, errs := creditstream(t, "drift", "status", "--brokers", broker, "--json")
 	require.Zero(t, code, errs)
-	require.Equal(t, string(value)+"\n", out)
+	require.Equal(t, `{"stale":true,`+string(value[1:])+"\n", out)
 	code, out, errs = creditstream(t, "drift", "status", "--brokers", broker)
 	require.Zero(t, code, errs)
-	require.Contains(t, out, "act as of 2025-11-24T16:00:00Z, 1234 decisions of v1, v2\n")
+	require.Regexp(t, `^act as of 2025-11-24T16:00:00Z, 1234 decisions of v1, v2\nOLD: nothing was evaluated for [0-9hms]+, so this may not hold any more`, out)
 	require.Regexp(t, `1000 +act +1003 +60\.0 % .*limit_bal 0\.31, pay_0 0\.11\n`, out)
 	require.Contains(t, out, "outcomes: 700 read, 695 matched, 3 unmatched, 2 told twice, 0 late, 5 of declined applications\n")
 	require.Regexp(t, `v1 +act +690 +20\.0 % \(17\.1 … 23\.1\) +13\.0 % +0\.610\n`, out)
@@ -251,7 +252,7 @@ func TestTheAPIShowsTheNewestDriftStatus(t *testing.T) {
 		code, body, _ = w.get("/drift")
 		return code == http.StatusOK
 	}, 20*time.Second, 10*time.Millisecond)
-	require.Equal(t, string(value), body)
+	require.Equal(t, `{"stale":true,`+string(value[1:]), body)
 	code, body, header := w.get("/drift/report")
 	require.Equal(t, http.StatusOK, code)
 	require.Contains(t, header.Get("Content-Type"), "text/html")
@@ -276,4 +277,14 @@ func TestDriftRefusesWhatMakesNoSense(t *testing.T) {
 	f("--late-after 0s: expected more than 0", "--late-after", "0s")
 	f("--fairness-ratio 1.2: expected more than 0, at most 1", "--fairness-ratio", "1.2")
 	f("expected http://HOST:PORT", "--alert-webhook", "alerts:9093")
+}
+
+func TestAFreshDriftStatusIsNotMarked(t *testing.T) {
+	now := time.Unix(1_764_000_000, 0)
+	status := drift.Status{EvaluatedAt: schemas.At(now), State: drift.Quiet}
+	var out bytes.Buffer
+	require.NoError(t, printDrift(&out, &status, now.Add(drift.StaleAfter)))
+	require.NotContains(t, out.String(), "OLD")
+	require.NoError(t, printDrift(&out, &status, now.Add(drift.StaleAfter+time.Second)))
+	require.Contains(t, out.String(), "OLD: nothing was evaluated for 31s, ")
 }

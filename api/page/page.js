@@ -396,16 +396,23 @@ async function showDrift() {
     if (!response.ok) return;
     const d = await response.json();
     const sign = signs[d.state];
-    $("drift-state").className = "badge " + d.state;
-    const text = sign ? sign + " " + d.state : d.state === "none" ? "not looked at yet" : "not known";
+    $("drift-state").className = "badge " + (d.stale ? "stale" : d.state);
+    $("drift").classList.toggle("stale", d.stale);
+    const text = d.stale ? "○ old" : sign ? sign + " " + d.state : d.state === "none" ? "not looked at yet" : "not known";
     if ($("drift-state").textContent !== text) $("drift-state").textContent = text;
     const watched = d.watched.slice(0, 4).join(", ") + (d.watched.length > 4 ? ` and ${d.watched.length - 4} more` : "");
-    $("drift-at").textContent = (watched ? "worth a look: " + watched + "; " : "") + (d.evaluated_at ? "as of " + clock(new Date(d.evaluated_at)) : "");
+    $("drift-at").textContent = d.stale ? `was ${d.state} ${ago(d.age_seconds)} ago, at ${clock(new Date(d.evaluated_at))}; no evaluator works, so no alert can come` : (watched ? "worth a look: " + watched + "; " : "") + (d.evaluated_at ? "as of " + clock(new Date(d.evaluated_at)) : "");
     $("loans").replaceChildren(...d.outcomes.flatMap((o) => loansText(o, d.outcomes.length > 1)));
     $("alerts").replaceChildren(...d.alerts.map(alertItem));
   } catch {
     // The stream says that the server is away.
   }
+}
+
+// ago is a time in its largest unit.
+function ago(seconds) {
+  for (const [unit, name] of [[86400, "days"], [3600, "hours"], [60, "minutes"]]) if (seconds >= 2 * unit) return Math.floor(seconds / unit) + " " + name;
+  return seconds + " seconds";
 }
 
 // loansText says how often loans were not paid back, and how often their scores said.

@@ -19,6 +19,7 @@ type metrics struct {
 	evaluation     prometheus.Histogram
 	active         prometheus.Gauge
 	lastDecision   prometheus.Gauge
+	lastEvaluation prometheus.Gauge
 	reference      *prometheus.GaugeVec
 
 	// Of the newest status; nothing is shown while another evaluator works.
@@ -43,6 +44,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		evaluation:     f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_drift_evaluation_seconds", Help: "One evaluation of every window.", Buckets: prometheus.ExponentialBuckets(0.0001, 2, 14)}),
 		active:         f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_drift_evaluator_active", Help: "1 while this process is the evaluator that works."}),
 		lastDecision:   f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_drift_last_decision_timestamp_seconds", Help: "Bucket of the newest decision that was evaluated."}),
+		lastEvaluation: f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_drift_last_evaluation_timestamp_seconds", Help: "When this process wrote its newest status; 0: never."}),
 	}
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		g := f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_" + name, Help: help}, labels)
@@ -82,6 +84,7 @@ func (m *metrics) show(s *drift.Status) {
 		g.Reset()
 	}
 	m.active.Set(1)
+	m.lastEvaluation.Set(float64(s.EvaluatedAt) / 1e6)
 	if s.LastDecision != 0 {
 		m.lastDecision.Set(float64(s.LastDecision) / 1e6)
 	}

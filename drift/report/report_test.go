@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
@@ -89,7 +90,7 @@ func page(t *testing.T, s *drift.Status, e Edges) string {
 	w, err := NewWriter()
 	require.NoError(t, err)
 	var b bytes.Buffer
-	require.NoError(t, w.Write(&b, s, e))
+	require.NoError(t, w.Write(&b, s, e, s.EvaluatedAt.Time()))
 	return b.String()
 }
 
@@ -312,4 +313,17 @@ func FuzzPage(f *testing.F) {
 			require.NotContains(t, fmt.Sprint(n.Attr), "Inf")
 		}
 	})
+}
+
+func TestAgesArePutInTheirLargestUnit(t *testing.T) {
+	f := func(want string, d time.Duration) {
+		t.Helper()
+		require.Equal(t, want, ago(d))
+	}
+	f("31 seconds", 31500*time.Millisecond)
+	f("119 seconds", 119*time.Second)
+	f("2 minutes", 179*time.Second)
+	f("119 minutes", 2*time.Hour-time.Second)
+	f("47 hours", 48*time.Hour-time.Second)
+	f("3 days", 80*time.Hour)
 }

@@ -13,6 +13,7 @@ import (
 // view is a status in the order that a reader wants it.
 type view struct {
 	*drift.Status
+	Old      string // how long ago the evaluation was, of a status that is stale
 	Firing   int
 	Overview []overview
 	Windows  []window
