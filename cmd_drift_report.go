@@ -90,6 +90,9 @@ func (c *driftReportCmd) Run(p *process) error {
 	if counted.LeftOut > 0 {
 		fmt.Fprintf(p.stderr, "; %d records left out: not predictions", counted.LeftOut)
 	}
+	if counted.NoPanes > 0 {
+		fmt.Fprintf(p.stderr, "; %d records on %s are no panes: what they may have counted is missing, and --source predictions counts without panes", counted.NoPanes, schemas.NewTopics(c.Prefix).DriftPanes)
+	}
 	fmt.Fprintln(p.stderr)
 	return nil
 }

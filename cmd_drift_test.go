@@ -98,6 +98,16 @@ func TestDriftReportOfAStretch(t *testing.T) {
 	}
 
 	require.Equal(t, first, status.Windows[0].From, "start is the first decision")
+	require.NotContains(t, errs, "are no panes")
+
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "credit.drift.panes", Value: []byte("{")}).FirstErr())
+	code, _, errs = creditstream(t, "drift", "report", "--brokers", broker, "--from", "start", "--model", "shipped", "--out", page)
+	require.Zero(t, code, errs)
+	require.Contains(t, errs, "act: 3000 decisions")
+	require.Contains(t, errs, "1 records on credit.drift.panes are no panes: what they may have counted is missing")
 }
 
 func TestAReportHoldsGroupsAgainstTheRatioThatItIsGiven(t *testing.T) {

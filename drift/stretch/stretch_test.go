@@ -171,6 +171,23 @@ func TestPanesAndPredictionsAddUpToTheSame(t *testing.T) {
 	require.Equal(t, want.Windows, got.Windows)
 }
 
+// As the evaluator does: one record that is no pane must not take a whole stretch.
+func TestWhatIsNoPaneIsPassedOverAndCounted(t *testing.T) {
+	w := newWorld(t)
+	w.decide(600)
+	w.count(0, 0, 600)
+	for _, value := range []string{"nonsense", `{"decisions": 3, "features": [{"bins": [1]}]}`} {
+		w.produce(&kgo.Record{Topic: topics.DriftPanes, Timestamp: midnight.Add(time.Minute), Value: []byte(value)})
+	}
+	w.count(1, 0, 600)
+	want, _ := w.evaluate(0, 600, Predictions)
+	got, counted := w.evaluate(0, 600, Auto)
+	require.EqualValues(t, 2, counted.NoPanes)
+	require.Empty(t, counted.Why)
+	require.EqualValues(t, 1200, counted.FromPanes)
+	require.Equal(t, want.Windows, got.Windows)
+}
+
 func TestPanesThatDoNotServeAreLeftAlone(t *testing.T) {
 	for name, c := range map[string]struct {
 		write func(w *world)
