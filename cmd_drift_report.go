@@ -91,7 +91,7 @@ func (c *driftReportCmd) Run(p *process) error {
 		fmt.Fprintf(p.stderr, "; %d records left out: not predictions", counted.LeftOut)
 	}
 	if counted.NoPanes > 0 {
-		fmt.Fprintf(p.stderr, "; %d records on %s are no panes: what they may have counted is missing, and --source predictions counts without panes", counted.NoPanes, schemas.NewTopics(c.Prefix).DriftPanes)
+		fmt.Fprintf(p.stderr, "; left out %d records of %s that hold no pane: what they may have counted is missing, and --source predictions counts without panes", counted.NoPanes, schemas.NewTopics(c.Prefix).DriftPanes)
 	}
 	fmt.Fprintln(p.stderr)
 	return nil

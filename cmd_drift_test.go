@@ -98,7 +98,7 @@ func TestDriftReportOfAStretch(t *testing.T) {
 	}
 
 	require.Equal(t, first, status.Windows[0].From, "start is the first decision")
-	require.NotContains(t, errs, "are no panes")
+	require.NotContains(t, errs, "hold no pane")
 
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
 	require.NoError(t, err)
@@ -107,7 +107,7 @@ func TestDriftReportOfAStretch(t *testing.T) {
 	code, _, errs = creditstream(t, "drift", "report", "--brokers", broker, "--from", "start", "--model", "shipped", "--out", page)
 	require.Zero(t, code, errs)
 	require.Contains(t, errs, "act: 3000 decisions")
-	require.Contains(t, errs, "1 records on credit.drift.panes are no panes: what they may have counted is missing")
+	require.Contains(t, errs, "left out 1 records of credit.drift.panes that hold no pane: what they may have counted is missing")
 }
 
 func TestAReportHoldsGroupsAgainstTheRatioThatItIsGiven(t *testing.T) {
