@@ -191,6 +191,9 @@ func TestADemosScenarioCanBeChanged(t *testing.T) {
 		require.Equal(t, "recession", demo.scenario)
 	}
 	refused(http.StatusBadRequest, `recession`)
+	refused(http.StatusBadRequest, `{"scenario": "steady", "speed": 2}`)
+	refused(http.StatusBadRequest, `{"scenario": "steady"} {}`)
+	refused(http.StatusBadRequest, `{"scenario": "steady"}]`)
 	refused(http.StatusUnprocessableEntity, `{}`)
 	refused(http.StatusUnprocessableEntity, `{"scenario": "nowhere"}`)
 	refused(http.StatusUnsupportedMediaType, `{"scenario": "steady"}`, "Content-Type", "text/plain")

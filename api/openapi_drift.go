@@ -34,7 +34,7 @@ func demoPaths() object {
 		"post": object{
 			"operationId": "setScenario", "tags": []string{"demo"}, "summary": "Let something else happen",
 			"requestBody": object{"required": true, "content": object{"application/json": object{"schema": object{
-				"type": "object", "required": []string{"scenario"}, "properties": object{"scenario": object{"type": "string"}},
+				"type": "object", "required": []string{"scenario"}, "additionalProperties": false, "properties": object{"scenario": object{"type": "string"}},
 			}}}},
 			"responses": responses(jsonOf("The scenario that begins", "Scenario"), 400, 403, 413, 415, 422, 429, 500, 503),
 		},
