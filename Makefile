@@ -8,7 +8,7 @@ DVC_VENV := .venv-dvc
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-life test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release ship check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-life test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release drift-check ship check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -176,6 +176,11 @@ train: validate build ## Search, train, judge and record a candidate in dist/VER
 MODEL ?= models:/credit_default@challenger
 release: python build ## Release MODEL (a file, or models:/credit_default@challenger) that passed its gates; ARGS='--brokers HOST:PORT'
 	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain release $(MODEL) -- $(ARGS)
+
+REFERENCE ?= data/processed/train.csv
+CURRENT ?= data/processed/current.csv
+drift-check: python ## Hold CURRENT, what drift current --out wrote, to REFERENCE by Evidently; reports in data/reports/drift
+	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain drift --reference "$(REFERENCE)" --current "$(CURRENT)" --out data/reports/drift $(ARGS)
 
 ship: python ## Train the bundle inside the binary again from the dataset
 	cd retrain && ../$(VENV)/bin/python -m credit_retrain ship

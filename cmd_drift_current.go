@@ -18,7 +18,7 @@ type driftCurrentCmd struct {
 
 // Help is the second half of `drift current --help`.
 func (driftCurrentCmd) Help() string {
-	return `Writes the last N inputs as CSV, oldest first, in the columns of dataset export: what was decided, the 23 features as received (empty: missing), and whether the loan defaulted where that is known already. It is what the daily check compares with the training data (python -m credit_retrain drift).
+	return `Writes the last N inputs as CSV, oldest first, in the columns of dataset export: what was decided, the 23 features as received (empty: missing), and whether the loan defaulted where that is known already. It is what the daily check compares with the training data (make drift-check, in a checkout).
 
 These are applicants' data: only its owner may read a file that --out names.
 

@@ -72,7 +72,9 @@ func (c *driftReportCmd) Run(p *process) error {
 		return fmt.Errorf("no decisions between %s and %s", stretchStart(counted.From), counted.To.UTC().Format(time.RFC3339))
 	}
 	if c.Out != "" {
-		err = writeOut(p, c.Out, func(w io.Writer) error { return pages.Write(w, status, report.EdgesOf(champion.Reference)) })
+		err = writeOut(p, c.Out, func(w io.Writer) error {
+			return pages.Write(w, status, report.EdgesOf(champion.Reference), status.EvaluatedAt.Time())
+		})
 	}
 	if err == nil && c.Status != "" {
 		err = writeOut(p, c.Status, func(w io.Writer) error { return json.NewEncoder(w).Encode(status) })
@@ -87,6 +89,9 @@ func (c *driftReportCmd) Run(p *process) error {
 	}
 	if counted.LeftOut > 0 {
 		fmt.Fprintf(p.stderr, "; %d records left out: not predictions", counted.LeftOut)
+	}
+	if counted.NoPanes > 0 {
+		fmt.Fprintf(p.stderr, "; left out %d records of %s that hold no pane: what they may have counted is missing, and --source predictions counts without panes", counted.NoPanes, schemas.NewTopics(c.Prefix).DriftPanes)
 	}
 	fmt.Fprintln(p.stderr)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/latest"
@@ -15,12 +16,13 @@ import (
 type driftStatusCmd struct {
 	kafkaFlags
 
-	JSON bool `help:"Print the whole status record as it is on its topic." name:"json"`
+	JSON bool `help:"Print the whole status record of its topic, and in front of it whether it is stale." name:"json"`
 }
 
 // Help is the second half of `drift status --help`.
 func (driftStatusCmd) Help() string {
 	return `Shows what the evaluator said last: the state of every window and alert, and the features that moved. With --json every statistic over every window, one object on one line: drift_status.json.
+A status that is older than 30 s is marked as old ("stale": true): evaluators write one every ten seconds at least, so none works.
 
 Examples:
   creditstream drift status
@@ -30,25 +32,29 @@ Examples:
 // Run prints the newest status.
 func (c *driftStatusCmd) Run(p *process) error {
 	newest, _, err := latest.Read(p.ctx, c.config(p, "drift-status"), schemas.NewTopics(c.Prefix))
+	now := time.Now()
 	switch {
 	case err != nil:
 		return err
 	case newest == nil:
 		return latest.ErrNone
 	case c.JSON:
-		_, err = p.stdout.Write(append(slices.Clip(newest.JSON), '\n'))
+		_, err = p.stdout.Write(append(drift.WithStale(newest.JSON, newest.Status.Stale(now)), '\n'))
 		return err
 	}
-	return printDrift(p.stdout, &newest.Status)
+	return printDrift(p.stdout, &newest.Status, now)
 }
 
 // mostMoved is how many features of a window are named.
 const mostMoved = 5
 
 // printDrift writes a status for people.
-func printDrift(to io.Writer, s *drift.Status) error {
+func printDrift(to io.Writer, s *drift.Status, now time.Time) error {
 	out := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "%s as of %s, %d decisions of %s\n", s.State, s.EvaluatedAt, s.Decisions, orNone(s.ModelVersions))
+	if s.Stale(now) {
+		fmt.Fprintf(out, "OLD: nothing was evaluated for %s, so this may not hold any more, and no alert can come: is `creditstream drift` running?\n", s.Age(now).Round(time.Second))
+	}
 	fmt.Fprintf(out, "reference: %d rows of model %s\n", s.Reference.Rows, s.Reference.ModelVersion)
 	if len(s.Windows) > 0 {
 		fmt.Fprintf(out, "\nWINDOW\tSTATE\tDECISIONS\tAPPROVE\tREFER\tDECLINE\tMOST MOVED (PSI)\n")
@@ -58,7 +64,7 @@ func printDrift(to io.Writer, s *drift.Status) error {
 		fmt.Fprintf(out, "%s\t%s\t%d\t%.1f %%\t%.1f %%\t%.1f %%\t%s\n", w.Name, w.State, w.Decisions, 100*w.Rates.Approve, 100*w.Rates.Refer, 100*w.Rates.Decline, moved(w))
 	}
 	if o := &s.Outcomes; o.Read > 0 {
-		fmt.Fprintf(out, "\noutcomes: %d read, %d matched, %d unmatched, %d told twice, %d late\n", o.Read, o.Matched, o.Unmatched, o.Duplicate, o.Late)
+		fmt.Fprintf(out, "\noutcomes: %d read, %d matched, %d unmatched, %d told twice, %d late, %d of declined applications\n", o.Read, o.Matched, o.Unmatched, o.Duplicate, o.Late, o.Declined)
 	}
 	if len(s.Outcomes.Versions) > 0 {
 		fmt.Fprintf(out, "\nMODEL\tSTATE\tLOANS\tDEFAULTED\tEXPECTED\tAUC\n")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -97,6 +98,16 @@ func TestDriftReportOfAStretch(t *testing.T) {
 	}
 
 	require.Equal(t, first, status.Windows[0].From, "start is the first decision")
+	require.NotContains(t, errs, "hold no pane")
+
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "credit.drift.panes", Value: []byte("{")}).FirstErr())
+	code, _, errs = creditstream(t, "drift", "report", "--brokers", broker, "--from", "start", "--model", "shipped", "--out", page)
+	require.Zero(t, code, errs)
+	require.Contains(t, errs, "act: 3000 decisions")
+	require.Contains(t, errs, "left out 1 records of credit.drift.panes that hold no pane: what they may have counted is missing")
 }
 
 func TestAReportHoldsGroupsAgainstTheRatioThatItIsGiven(t *testing.T) {
@@ -192,7 +203,7 @@ func TestDriftStatusIsTheNewest(t *testing.T) {
 		Windows: []drift.WindowStatus{{Name: "1000", State: drift.Act, Decisions: 1003, Rates: drift.RateStatus{Approve: 0.6}, Features: []drift.FeatureStatus{
 			{Feature: "age", State: drift.Quiet, PSI: 0.9}, {Feature: "pay_0", State: drift.Watch, PSI: 0.11}, {Feature: "limit_bal", State: drift.Act, PSI: 0.31},
 		}, Score: drift.FeatureStatus{Feature: "score", State: drift.Quiet}}},
-		Outcomes: drift.OutcomeStatus{Read: 700, Matched: 690, Unmatched: 8, Duplicate: 2, Versions: []drift.PerformanceStatus{
+		Outcomes: drift.OutcomeStatus{Read: 700, Matched: 695, Unmatched: 3, Duplicate: 2, Declined: 5, Versions: []drift.PerformanceStatus{
 			{ModelVersion: "v1", State: drift.Act, Loans: 690, Observed: 0.2, Lower: 0.171, Upper: 0.231, Expected: 0.13, AUC: 0.61},
 		}},
 		Alerts: []drift.AlertStatus{{Alert: schemas.Alert{Alert: "drift/limit_bal", State: schemas.AlertFiring, Statistic: "evidence", Value: 7.5, Threshold: 3, Contributors: []schemas.Contributor{{Feature: "limit_bal", PSI: 0.31}}}}},
@@ -206,12 +217,12 @@ func TestDriftStatusIsTheNewest(t *testing.T) {
 
 	code, out, errs := creditstream(t, "drift", "status", "--brokers", broker, "--json")
 	require.Zero(t, code, errs)
-	require.Equal(t, string(value)+"\n", out)
+	require.Equal(t, `{"stale":true,`+string(value[1:])+"\n", out)
 	code, out, errs = creditstream(t, "drift", "status", "--brokers", broker)
 	require.Zero(t, code, errs)
-	require.Contains(t, out, "act as of 2025-11-24T16:00:00Z, 1234 decisions of v1, v2\n")
+	require.Regexp(t, `^act as of 2025-11-24T16:00:00Z, 1234 decisions of v1, v2\nOLD: nothing was evaluated for [0-9hms]+, so this may not hold any more`, out)
 	require.Regexp(t, `1000 +act +1003 +60\.0 % .*limit_bal 0\.31, pay_0 0\.11\n`, out)
-	require.Contains(t, out, "outcomes: 700 read, 690 matched, 8 unmatched, 2 told twice, 0 late\n")
+	require.Contains(t, out, "outcomes: 700 read, 695 matched, 3 unmatched, 2 told twice, 0 late, 5 of declined applications\n")
 	require.Regexp(t, `v1 +act +690 +20\.0 % \(17\.1 … 23\.1\) +13\.0 % +0\.610\n`, out)
 	require.Regexp(t, `drift/limit_bal +firing .*evidence +7\.5 +3 +limit_bal \(PSI 0\.31\)`, out)
 }
@@ -251,7 +262,7 @@ func TestTheAPIShowsTheNewestDriftStatus(t *testing.T) {
 		code, body, _ = w.get("/drift")
 		return code == http.StatusOK
 	}, 20*time.Second, 10*time.Millisecond)
-	require.Equal(t, string(value), body)
+	require.Equal(t, `{"stale":true,`+string(value[1:]), body)
 	code, body, header := w.get("/drift/report")
 	require.Equal(t, http.StatusOK, code)
 	require.Contains(t, header.Get("Content-Type"), "text/html")
@@ -276,4 +287,14 @@ func TestDriftRefusesWhatMakesNoSense(t *testing.T) {
 	f("--late-after 0s: expected more than 0", "--late-after", "0s")
 	f("--fairness-ratio 1.2: expected more than 0, at most 1", "--fairness-ratio", "1.2")
 	f("expected http://HOST:PORT", "--alert-webhook", "alerts:9093")
+}
+
+func TestAFreshDriftStatusIsNotMarked(t *testing.T) {
+	now := time.Unix(1_764_000_000, 0)
+	status := drift.Status{EvaluatedAt: schemas.At(now), State: drift.Quiet}
+	var out bytes.Buffer
+	require.NoError(t, printDrift(&out, &status, now.Add(drift.StaleAfter)))
+	require.NotContains(t, out.String(), "OLD")
+	require.NoError(t, printDrift(&out, &status, now.Add(drift.StaleAfter+time.Second)))
+	require.Contains(t, out.String(), "OLD: nothing was evaluated for 31s, ")
 }

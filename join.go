@@ -6,6 +6,7 @@ import (
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/drift/aggregate"
 	"github.com/creditstream/creditstream/internal/redisconn"
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // decided is what outcomes are joined with: what the view keeps in Redis.
@@ -25,7 +26,7 @@ func (d decided) Claim(ctx context.Context, claims []aggregate.Claim) ([]aggrega
 	}
 	answers := make([]aggregate.Claimed, len(found))
 	for i, f := range found {
-		answers[i] = aggregate.Claimed{Probability: float64(f.Probability), ModelVersion: f.ModelVersion}
+		answers[i] = aggregate.Claimed{Probability: float64(f.Probability), ModelVersion: f.ModelVersion, Declined: f.Decision == schemas.Decline}
 		switch {
 		case !f.Known:
 			answers[i].State = aggregate.Unknown

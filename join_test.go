@@ -9,6 +9,7 @@ import (
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/drift/aggregate"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/schemas"
 )
 
 func TestOutcomesAreJoinedThroughTheView(t *testing.T) {
@@ -20,17 +21,24 @@ func TestOutcomesAreJoinedThroughTheView(t *testing.T) {
 	store, later := view.NewStore(client), time.Now().Add(time.Hour)
 	_, err = store.Write(t.Context(), []view.Entry{{
 		ID: "A-1", Value: []byte(`{}`), PredictionExpires: later, DecidedExpires: later,
-		Decided: view.Decided{Probability: 0.25, ModelVersion: "v1", Decision: "approve"},
+		Decided: view.Decided{Probability: 0.25, ModelVersion: "v1", Decision: schemas.Approve},
+	}, {
+		ID: "A-3", Value: []byte(`{}`), PredictionExpires: later, DecidedExpires: later,
+		Decided: view.Decided{Probability: 0.75, ModelVersion: "v1", Decision: schemas.Decline},
+	}, {
+		ID: "A-4", Value: []byte(`{}`), PredictionExpires: later, DecidedExpires: later,
+		Decided: view.Decided{Probability: 0.5, ModelVersion: "v1", Decision: schemas.Refer},
 	}})
 	require.NoError(t, err)
 	d := decided{store}
 	ask := func() []aggregate.Claimed {
-		answers, err := d.Claim(t.Context(), []aggregate.Claim{{ApplicationID: "A-1", Outcome: "a/0/7"}, {ApplicationID: "A-1", Outcome: "a/0/9"}, {ApplicationID: "A-2", Outcome: "a/0/8"}})
+		answers, err := d.Claim(t.Context(), []aggregate.Claim{{ApplicationID: "A-1", Outcome: "a/0/7"}, {ApplicationID: "A-1", Outcome: "a/0/9"}, {ApplicationID: "A-2", Outcome: "a/0/8"}, {ApplicationID: "A-3", Outcome: "a/0/10"}, {ApplicationID: "A-4", Outcome: "a/0/11"}})
 		require.NoError(t, err)
 		return answers
 	}
 	want := []aggregate.Claimed{
 		{State: aggregate.Matched, Probability: 0.25, ModelVersion: "v1"}, {State: aggregate.Repeated, Probability: 0.25, ModelVersion: "v1"}, {State: aggregate.Unknown},
+		{State: aggregate.Matched, Probability: 0.75, ModelVersion: "v1", Declined: true}, {State: aggregate.Matched, Probability: 0.5, ModelVersion: "v1"},
 	}
 	require.Equal(t, want, ask())
 	require.Equal(t, want, ask(), "read again")

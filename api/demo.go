@@ -1,7 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,8 +45,10 @@ func (s *Server) setScenario(w http.ResponseWriter, r *http.Request, caller stri
 	var asked struct {
 		Scenario string `json:"scenario"`
 	}
-	if err := json.Unmarshal(body, &asked); err != nil {
-		return newProblem(http.StatusBadRequest, "scenario", "The body is not one JSON object that names a scenario", "Send {\"scenario\": \"NAME\"}.")
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&asked); err != nil || !errors.Is(d.Decode(&struct{}{}), io.EOF) {
+		return newProblem(http.StatusBadRequest, "scenario", "The body is not one JSON object that names a scenario and nothing else", "Send {\"scenario\": \"NAME\"}.")
 	}
 	if all := s.config.Demo.Scenarios(); !slices.Contains(all, asked.Scenario) {
 		return newProblem(http.StatusUnprocessableEntity, "no-such-scenario", "There is no such scenario", "It must be one of "+strings.Join(all, ", ")+".")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/report"
@@ -42,7 +43,7 @@ func (s *Server) driftStatus(w http.ResponseWriter, _ *http.Request, _ string) *
 	case status == nil:
 		return noDrift()
 	}
-	writeJSON(w, document)
+	writeJSON(w, drift.WithStale(document, status.Stale(s.config.Now())))
 	return nil
 }
 
@@ -56,7 +57,7 @@ func (s *Server) driftReport(w http.ResponseWriter, _ *http.Request, _ string) *
 		return noDrift()
 	}
 	var page bytes.Buffer
-	if err := s.report.Write(&page, status, s.edges(status.Reference.ModelVersion)); err != nil {
+	if err := s.report.Write(&page, status, s.edges(status.Reference.ModelVersion), s.config.Now()); err != nil {
 		s.config.Log.Error("writing the drift report failed", "error", err)
 		return internalProblem()
 	}
@@ -86,6 +87,8 @@ func (s *Server) edges(modelVersion string) report.Edges {
 // driftSummary is what a page that is open asks for again and again.
 type driftSummary struct {
 	EvaluatedAt *schemas.Timestamp `json:"evaluated_at"` // null: nothing has been evaluated yet
+	AgeSeconds  int64              `json:"age_seconds"`  // of the evaluation
+	Stale       bool               `json:"stale"`        // it is so old that no evaluator works
 	State       string             `json:"state"`        // none while nothing has, unknown while that cannot be read
 	Alerts      []schemas.Alert    `json:"alerts"`       // firing, and those resolved lately
 	Watched     []string           `json:"watched"`      // names of alerts that do not fire and are worth a look
@@ -113,6 +116,8 @@ func (s *Server) driftAlerts(w http.ResponseWriter, _ *http.Request, _ string) *
 	}
 	if status != nil {
 		summary.EvaluatedAt, summary.State = &status.EvaluatedAt, status.State
+		now := s.config.Now()
+		summary.AgeSeconds, summary.Stale = int64(status.Age(now)/time.Second), status.Stale(now)
 		for i := range status.Alerts {
 			summary.Alerts = append(summary.Alerts, wireAlert(status.Alerts[i].Alert))
 		}

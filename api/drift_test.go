@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -55,9 +57,10 @@ func someDrift(t *testing.T) *drift.Status {
 func TestTheDriftStatusIsHandedOnAsItIs(t *testing.T) {
 	status := someDrift(t)
 	w := newWorld(t, func(c *Config) { c.Drift = &fakeDrift{status: status} })
+	status.EvaluatedAt = schemas.At(w.now)
 	want, err := json.Marshal(status)
 	require.NoError(t, err)
-	require.Equal(t, string(want), w.get("/drift").Body.String())
+	require.Equal(t, `{"stale":false,`+string(want[1:]), w.get("/drift").Body.String())
 
 	var alerts struct {
 		State  string          `json:"state"`
@@ -76,6 +79,28 @@ func TestTheDriftStatusIsHandedOnAsItIs(t *testing.T) {
 	status.Windows[0].Features[0].State, status.Windows[0].Features[5].State, status.Outcomes.Versions[0].State = drift.Act, drift.Watch, drift.Watch
 	text = w.get("/drift/alerts").Body.String()
 	require.Contains(t, text, `"watched":["drift/pay_0","fairness/sex/2","performance/`, "what fires is among the alerts")
+}
+
+// An evaluator that stopped says nothing, and what it said last must not look like
+// the present.
+func TestAStatusThatIsOldIsMarked(t *testing.T) {
+	status := someDrift(t)
+	w := newWorld(t, func(c *Config) { c.Drift = &fakeDrift{status: status} })
+	status.EvaluatedAt = schemas.At(w.now)
+	ask := func(old bool, age string) {
+		t.Helper()
+		text := w.get("/drift/alerts").Body.String()
+		require.Contains(t, text, `"age_seconds":`+age+`,"stale":`+strconv.FormatBool(old)+`,"state":"act"`)
+		require.Contains(t, w.get("/drift").Body.String(), `{"stale":`+strconv.FormatBool(old)+`,"evaluated_at"`)
+		page := w.get("/drift/report").Body.String()
+		require.Equal(t, old, strings.Contains(page, "Nothing was evaluated for 31 seconds"))
+		require.Equal(t, old, strings.Contains(page, "○ old"))
+	}
+	ask(false, "0")
+	w.now = w.now.Add(drift.StaleAfter)
+	ask(false, "30")
+	w.now = w.now.Add(time.Second)
+	ask(true, "31")
 }
 
 func TestTheDriftReportIsAPageOfItsOwn(t *testing.T) {
@@ -108,7 +133,7 @@ func TestNoDriftStatus(t *testing.T) {
 		p := w.problem(w.get(path), http.StatusNotFound, "no-drift")
 		require.Contains(t, p.Detail, "creditstream drift")
 	}
-	require.JSONEq(t, `{"evaluated_at": null, "state": "none", "alerts": [], "watched": [], "outcomes": []}`, w.get("/drift/alerts").Body.String())
+	require.JSONEq(t, `{"evaluated_at": null, "age_seconds": 0, "stale": false, "state": "none", "alerts": [], "watched": [], "outcomes": []}`, w.get("/drift/alerts").Body.String())
 
 	w = newWorld(t, func(c *Config) { c.Drift = &fakeDrift{err: errors.New("broker 10.1.2.3 is away")} })
 	for _, path := range []string{"/drift", "/drift/report"} {
@@ -116,7 +141,7 @@ func TestNoDriftStatus(t *testing.T) {
 		w.problem(rec, http.StatusServiceUnavailable, "drift")
 		require.NotContains(t, rec.Body.String(), "10.1.2.3")
 	}
-	require.JSONEq(t, `{"evaluated_at": null, "state": "unknown", "alerts": [], "watched": [], "outcomes": []}`, w.get("/drift/alerts").Body.String())
+	require.JSONEq(t, `{"evaluated_at": null, "age_seconds": 0, "stale": false, "state": "unknown", "alerts": [], "watched": [], "outcomes": []}`, w.get("/drift/alerts").Body.String())
 }
 
 func TestDriftNeedsAKeyWhereOneIsAskedFor(t *testing.T) {
@@ -166,6 +191,9 @@ func TestADemosScenarioCanBeChanged(t *testing.T) {
 		require.Equal(t, "recession", demo.scenario)
 	}
 	refused(http.StatusBadRequest, `recession`)
+	refused(http.StatusBadRequest, `{"scenario": "steady", "speed": 2}`)
+	refused(http.StatusBadRequest, `{"scenario": "steady"} {}`)
+	refused(http.StatusBadRequest, `{"scenario": "steady"}]`)
 	refused(http.StatusUnprocessableEntity, `{}`)
 	refused(http.StatusUnprocessableEntity, `{"scenario": "nowhere"}`)
 	refused(http.StatusUnsupportedMediaType, `{"scenario": "steady"}`, "Content-Type", "text/plain")

@@ -34,7 +34,7 @@ func demoPaths() object {
 		"post": object{
 			"operationId": "setScenario", "tags": []string{"demo"}, "summary": "Let something else happen",
 			"requestBody": object{"required": true, "content": object{"application/json": object{"schema": object{
-				"type": "object", "required": []string{"scenario"}, "properties": object{"scenario": object{"type": "string"}},
+				"type": "object", "required": []string{"scenario"}, "additionalProperties": false, "properties": object{"scenario": object{"type": "string"}},
 			}}}},
 			"responses": responses(jsonOf("The scenario that begins", "Scenario"), 400, 403, 413, 415, 422, 429, 500, 503),
 		},
@@ -49,6 +49,7 @@ func driftComponents() object {
 	share := object{"type": "number", "minimum": 0, "maximum": 1}
 	name := object{"type": "string"}
 	state := object{"type": "string", "enum": []string{drift.Quiet, drift.Watch, drift.Act}}
+	stale := described("The evaluation is so long ago, more than 30 s, that no evaluator works: it may not hold any more, and no alert can come.", object{"type": "boolean"})
 	counts := object{"type": []string{"array", "null"}, "items": whole}
 	some := func(schema string) object { return object{"type": []string{"array", "null"}, "items": ref(schema)} }
 	// What evaluators of later versions add is not refused by who reads by this.
@@ -74,10 +75,11 @@ func driftComponents() object {
 	})
 	return object{
 		"DriftStatus": record("", object{
+			"stale":        stale,
 			"evaluated_at": time, "state": state, "reference": record("", object{"digest": name, "model_version": name, "rows": whole}),
 			"model_versions": object{"type": []string{"array", "null"}, "items": name}, "last_decision": time, "decisions": whole,
 			"windows": some("DriftWindow"), "alerts": some("DriftAlert"),
-			"outcomes": record("", object{"read": whole, "matched": whole, "unmatched": whole, "duplicate": whole, "late": described("Of those matched: told long after they were observed.", whole), "versions": some("DriftPerformance")}),
+			"outcomes": record("", object{"read": whole, "matched": whole, "unmatched": whole, "duplicate": whole, "late": described("Of those matched: told long after they were observed.", whole), "declined": described("Of those matched: of an application that was declined, so of no loan that was granted; in no figure of the versions.", whole), "versions": some("DriftPerformance")}),
 		}),
 		"DriftWindow": record("", object{
 			"name": text("1000, 10000, 1h, 24h …"), "from": time, "to": time, "decisions": whole, "state": state,
@@ -97,6 +99,8 @@ func driftComponents() object {
 		"DriftAlert": record("As on the alerts topic.", alert),
 		"DriftAlerts": record("", object{
 			"evaluated_at": described("null: nothing has been evaluated yet.", object{"type": []string{"string", "null"}, "format": "date-time"}),
+			"age_seconds":  described("Of the evaluation; 0 while there is none.", whole),
+			"stale":        stale,
 			"state":        object{"type": "string", "enum": []string{drift.Quiet, drift.Watch, drift.Act, "none", "unknown"}, "description": "none: nothing has been evaluated yet; unknown: that cannot be read now"},
 			"alerts":       list(ref("DriftAlert")),
 			"watched":      list(text("name of an alert that does not fire and is worth a look")),

@@ -36,6 +36,7 @@ type Pane struct {
 	NoMatch  int64           `json:"unmatched,omitempty"` // no decision is known
 	Repeated int64           `json:"duplicate,omitempty"` // a decision whose outcome was already counted
 	Late     int64           `json:"late,omitempty"`      // of those matched: told long after they were observed
+	Declined int64           `json:"declined,omitempty"`  // of those matched: told of an application that was declined, and not among Outcomes
 }
 
 // End is where the pane's bucket ends.
@@ -124,6 +125,9 @@ func (p *Pane) check() error {
 	}
 	if p.Late < 0 || p.Late > p.Matched {
 		return fmt.Errorf("pane of %s/%d at %d: late is %d, expected 0 … %d (matched)", p.Topic, p.Partition, p.From, p.Late, p.Matched)
+	}
+	if p.Declined < 0 || p.Declined > p.Matched {
+		return fmt.Errorf("pane of %s/%d at %d: declined is %d, expected 0 … %d (matched)", p.Topic, p.Partition, p.From, p.Declined, p.Matched)
 	}
 	return nil
 }

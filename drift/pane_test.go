@@ -37,7 +37,7 @@ func TestAPaneReadsAsItWasWritten(t *testing.T) {
 	f(&Pane{
 		Topic: "credit.outcomes", From: 1, To: 9, Bucket: schemas.Timestamp(1763892000000000), Width: 1, Malformed: 2,
 		Outcomes: []OutcomeCounts{{ModelVersion: "v1", Score: -20, Loans: 3, Defaulted: 1, Probabilities: 0.5, Squares: 0.9, LogLoss: 2}},
-		Read:     6, Matched: 3, NoMatch: 2, Repeated: 1, Late: 2,
+		Read:     6, Matched: 3, NoMatch: 2, Repeated: 1, Late: 2, Declined: 1,
 	})
 	_, err := AppendPane(nil, &Pane{Outcomes: []OutcomeCounts{{LogLoss: math.Inf(1)}}})
 	require.Error(t, err)
@@ -57,6 +57,8 @@ func TestAPaneThatDoesNotAgreeWithItselfIsRefused(t *testing.T) {
 	f("features.1 counts 3 values, expected 4", func(p *Pane) { p.Features[0].Missing, p.Decisions = 2, 4 })
 	f("is 1, expected 2 (read)", func(p *Pane) { p.Read, p.Matched = 2, 1 })
 	f("late is 3, expected 0 … 2 (matched)", func(p *Pane) { p.Read, p.Matched, p.Late = 2, 2, 3 })
+	f("declined is 3, expected 0 … 2 (matched)", func(p *Pane) { p.Read, p.Matched, p.Declined = 2, 2, 3 })
+	f("declined is -1, expected 0 … 2 (matched)", func(p *Pane) { p.Read, p.Matched, p.Declined = 2, 2, -1 })
 	_, err := DecodePane([]byte(`{"decisions":"many"}`))
 	require.ErrorContains(t, err, "pane:")
 }

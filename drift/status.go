@@ -114,7 +114,8 @@ type OutcomeStatus struct {
 	Matched   int64               `json:"matched"`
 	Unmatched int64               `json:"unmatched"`
 	Duplicate int64               `json:"duplicate"`
-	Late      int64               `json:"late"` // of those matched: told long after they were observed
+	Late      int64               `json:"late"`     // of those matched: told long after they were observed
+	Declined  int64               `json:"declined"` // of those matched: of an application that was declined, so of no loan that was granted; in no figure of Versions
 	Versions  []PerformanceStatus `json:"versions"`
 }
 

@@ -396,16 +396,23 @@ async function showDrift() {
     if (!response.ok) return;
     const d = await response.json();
     const sign = signs[d.state];
-    $("drift-state").className = "badge " + d.state;
-    const text = sign ? sign + " " + d.state : d.state === "none" ? "not looked at yet" : "not known";
+    $("drift-state").className = "badge " + (d.stale ? "stale" : d.state);
+    $("drift").classList.toggle("stale", d.stale);
+    const text = d.stale ? "○ old" : sign ? sign + " " + d.state : d.state === "none" ? "not looked at yet" : "not known";
     if ($("drift-state").textContent !== text) $("drift-state").textContent = text;
     const watched = d.watched.slice(0, 4).join(", ") + (d.watched.length > 4 ? ` and ${d.watched.length - 4} more` : "");
-    $("drift-at").textContent = (watched ? "worth a look: " + watched + "; " : "") + (d.evaluated_at ? "as of " + clock(new Date(d.evaluated_at)) : "");
+    $("drift-at").textContent = d.stale ? `was ${d.state} ${ago(d.age_seconds)} ago, at ${clock(new Date(d.evaluated_at))}; no evaluator works, so no alert can come` : (watched ? "worth a look: " + watched + "; " : "") + (d.evaluated_at ? "as of " + clock(new Date(d.evaluated_at)) : "");
     $("loans").replaceChildren(...d.outcomes.flatMap((o) => loansText(o, d.outcomes.length > 1)));
-    $("alerts").replaceChildren(...d.alerts.map(alertItem));
+    $("alerts").replaceChildren(...alertItems(d.alerts));
   } catch {
     // The stream says that the server is away.
   }
+}
+
+// ago is a time in its largest unit.
+function ago(seconds) {
+  for (const [unit, name] of [[86400, "days"], [3600, "hours"], [60, "minutes"]]) if (seconds >= 2 * unit) return Math.floor(seconds / unit) + " " + name;
+  return seconds + " seconds";
 }
 
 // loansText says how often loans were not paid back, and how often their scores said.
@@ -415,12 +422,22 @@ function loansText(o, named) {
   return parts;
 }
 
+// alertItems are what fires, and the newest of what is over: the rest is in the report.
+const MAX_OVER = 3;
+function alertItems(alerts) {
+  const over = alerts.filter((a) => a.state !== "firing").sort((a, b) => Date.parse(b.since) - Date.parse(a.since));
+  const items = [...alerts.filter((a) => a.state === "firing"), ...over.slice(0, MAX_OVER)].map(alertItem);
+  if (over.length > MAX_OVER) items.push(el("li", "resolved", `and ${over.length - MAX_OVER} more that are over`));
+  return items;
+}
+
 function alertItem(a) {
   const item = el("li", a.state);
-  item.append(el("span", "badge " + a.state, (a.state === "firing" ? "■ " : "✓ ") + a.alert));
+  const firing = a.state === "firing";
+  item.append(el("span", "badge " + a.state, (firing ? "■ " : "✓ ") + a.alert));
   const own = a.contributors.find((c) => a.alert.endsWith("/" + c.feature));
   const remark = a.alert === "no-decisions" ? "nothing was counted " : ""; // decisions may have been made all the same
-  item.append(el("small", "", ` ${remark}${own ? `PSI ${own.psi.toFixed(2)} ` : ""}${a.state === "firing" ? "since" : "over since"} ${clock(new Date(a.since))}`));
+  item.append(el("small", "", ` ${remark}${own && firing ? `PSI ${own.psi.toFixed(2)} ` : ""}${firing ? "since" : "over since"} ${clock(new Date(a.since))}`));
   const moved = a.contributors.map((c) => `${c.feature} (PSI ${c.psi.toFixed(2)})`).join(", ");
   item.title = `${a.statistic} ${a.value.toPrecision(3)}, threshold ${a.threshold.toPrecision(3)}, over ${number.format(a.window.decisions)} ${a.window.name === "outcomes" ? "loans" : "decisions"}${moved ? "; moved: " + moved : ""}`;
   return item;

@@ -23,6 +23,7 @@ type Claimed struct {
 	First        bool // no other outcome claimed it before
 	Probability  float32
 	ModelVersion string
+	Decision     string
 }
 
 // claimLua notes for each key the first outcome that claims it. It answers with
@@ -30,7 +31,7 @@ type Claimed struct {
 const claimLua = `
 local result = {}
 for i, key in ipairs(KEYS) do
-  local h = redis.pcall('HMGET', key, 'outcome', 'default_probability', 'model_version')
+  local h = redis.pcall('HMGET', key, 'outcome', 'default_probability', 'model_version', 'decision')
   if h.err or not h[2] or not h[3] then
     result[i] = {}
   else
@@ -38,7 +39,7 @@ for i, key in ipairs(KEYS) do
       redis.call('HSET', key, 'outcome', ARGV[i])
       h[1] = ARGV[i]
     end
-    result[i] = {h[1], h[2], h[3]}
+    result[i] = {h[1], h[2], h[3], h[4]}
   end
 end
 return result
@@ -90,7 +91,7 @@ func claimedOf(fields []any, outcome string) (a Claimed, err error) {
 	if err != nil {
 		return a, fmt.Errorf("claiming decisions in Redis: default_probability %q was not written by the view", text(1))
 	}
-	return Claimed{Known: true, First: text(0) == outcome, Probability: float32(p), ModelVersion: text(2)}, nil
+	return Claimed{Known: true, First: text(0) == outcome, Probability: float32(p), ModelVersion: text(2), Decision: text(3)}, nil
 }
 
 // Passed says whether the view holds everything of a log of predictions that lies

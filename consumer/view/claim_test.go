@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/schemas"
 )
 
 func TestAnOutcomeClaimsItsDecisionOnce(t *testing.T) {
@@ -22,7 +24,7 @@ func TestAnOutcomeClaimsItsDecisionOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, first, 301)
 	for _, c := range first[:300] {
-		require.Equal(t, Claimed{Known: true, First: true, Probability: 0.07, ModelVersion: "v7"}, c)
+		require.Equal(t, Claimed{Known: true, First: true, Probability: 0.07, ModelVersion: "v7", Decision: schemas.Approve}, c)
 	}
 	require.Equal(t, Claimed{}, first[300], "nothing was decided about it")
 	again, err := store.Claim(ctx, claims)
@@ -31,7 +33,7 @@ func TestAnOutcomeClaimsItsDecisionOnce(t *testing.T) {
 	claims[5].Outcome = "a/1/5"
 	others, err := store.Claim(ctx, claims[5:6])
 	require.NoError(t, err)
-	require.Equal(t, []Claimed{{Known: true, Probability: 0.07, ModelVersion: "v7"}}, others)
+	require.Equal(t, []Claimed{{Known: true, Probability: 0.07, ModelVersion: "v7", Decision: schemas.Approve}}, others)
 	none, err := store.Claim(ctx, nil)
 	require.NoError(t, err)
 	require.Empty(t, none)
@@ -52,7 +54,7 @@ func TestAClaimStaysWhenItsDecisionIsWrittenAgain(t *testing.T) {
 	w.same()
 	got, err := store.Claim(ctx, []Claim{{id(3), "a/0/2"}, {id(3), "a/0/1"}})
 	require.NoError(t, err)
-	require.Equal(t, []Claimed{{true, false, 0.02, "v2"}, {true, true, 0.02, "v2"}}, got)
+	require.Equal(t, []Claimed{{true, false, 0.02, "v2", schemas.Approve}, {true, true, 0.02, "v2", schemas.Approve}}, got)
 	ttl, err := w.rdb.TTL(ctx, decidedKey+id(3)).Result()
 	require.NoError(t, err)
 	require.Positive(t, ttl)

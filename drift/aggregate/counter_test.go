@@ -193,15 +193,17 @@ func TestAnEmptyCounterFillsNothing(t *testing.T) {
 func TestOutcomesAreCountedByVersionAndScore(t *testing.T) {
 	var c outcomeCounter
 	c.reset()
-	c.add(Claimed{Matched, 0.25, "v1"}, true, true)
-	c.add(Claimed{Matched, 0.25, "v1"}, false, false)
-	c.add(Claimed{Matched, 0, "v1"}, true, false) // certain, and wrong
-	c.add(Claimed{Matched, 0.9, "v2"}, true, false)
-	c.add(Claimed{Repeated, 0.9, "v2"}, true, true)
+	c.add(Claimed{State: Matched, Probability: 0.25, ModelVersion: "v1"}, true, true)
+	c.add(Claimed{State: Matched, Probability: 0.25, ModelVersion: "v1"}, false, false)
+	c.add(Claimed{State: Matched, Probability: 0, ModelVersion: "v1"}, true, false) // certain, and wrong
+	c.add(Claimed{State: Matched, Probability: 0.9, ModelVersion: "v2"}, true, false)
+	c.add(Claimed{State: Repeated, Probability: 0.9, ModelVersion: "v2"}, true, true)
+	c.add(Claimed{State: Matched, Probability: 0.25, ModelVersion: "v1", Declined: true}, true, true) // no loan
+	c.add(Claimed{State: Repeated, Probability: 0.25, ModelVersion: "v1", Declined: true}, true, false)
 	c.add(Claimed{State: Unknown}, true, true)
 	var p drift.Pane
 	c.fill(&p)
-	require.Equal(t, []int64{6, 4, 1, 1, 1}, []int64{p.Read, p.Matched, p.NoMatch, p.Repeated, p.Late})
+	require.Equal(t, []int64{8, 5, 1, 2, 2, 1}, []int64{p.Read, p.Matched, p.NoMatch, p.Repeated, p.Late, p.Declined})
 	require.Len(t, p.Outcomes, 3)
 	require.Equal(t, drift.OutcomeCounts{ModelVersion: "v1", Score: drift.FirstScore, Loans: 1, Defaulted: 1, Squares: 1, LogLoss: -math.Log(certain)}, p.Outcomes[0])
 	half := p.Outcomes[1]
@@ -233,7 +235,7 @@ func TestScoresOfLoansAreScikitLearns(t *testing.T) {
 	var c outcomeCounter
 	c.reset()
 	for i, p := range l.Probabilities {
-		c.add(Claimed{Matched, p, "v"}, l.Defaulted[i] == 1, false)
+		c.add(Claimed{State: Matched, Probability: p, ModelVersion: "v"}, l.Defaulted[i] == 1, false)
 	}
 	var p drift.Pane
 	c.fill(&p)

@@ -51,6 +51,7 @@ type Claimed struct {
 	State        ClaimState
 	Probability  float64
 	ModelVersion string
+	Declined     bool // no loan was granted by this decision
 }
 
 const (

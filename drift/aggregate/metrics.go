@@ -9,6 +9,7 @@ type metrics struct {
 	decisions   prometheus.Counter
 	outcomes    *prometheus.CounterVec
 	late        prometheus.Counter
+	declined    prometheus.Counter
 	malformed   *prometheus.CounterVec
 	panes       prometheus.Counter
 	aborts      prometheus.Counter
@@ -25,6 +26,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		decisions:   f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_decisions_total", Help: "Decisions in committed panes."}),
 		outcomes:    f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_drift_outcomes_total", Help: "Outcomes in committed panes: matched, unmatched or duplicate."}, []string{"result"}),
 		late:        f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_late_outcomes_total", Help: "Outcomes in committed panes that were matched, and told long after they were observed."}),
+		declined:    f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_declined_outcomes_total", Help: "Outcomes in committed panes that were matched to a declined application, and are no loans."}),
 		malformed:   f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_drift_malformed_total", Help: "Records that are no prediction or outcome, left out."}, []string{"topic"}),
 		panes:       f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_panes_total", Help: "Committed panes."}),
 		aborts:      f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_aborts_total", Help: "Aborted transactions; their records are counted again."}),

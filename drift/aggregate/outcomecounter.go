@@ -10,8 +10,8 @@ import (
 
 // outcomeCounter counts what became of loans.
 type outcomeCounter struct {
-	matched, unmatched, duplicate, late int64
-	loans                               map[loanKey]*drift.OutcomeCounts
+	matched, unmatched, duplicate, late, declined int64
+	loans                                         map[loanKey]*drift.OutcomeCounts
 }
 
 type loanKey struct {
@@ -37,6 +37,10 @@ func (c *outcomeCounter) add(joined Claimed, defaulted, late bool) {
 	if late {
 		c.late++
 	}
+	if joined.Declined { // no loan that was granted, which is what figures are of
+		c.declined++
+		return
+	}
 	p := joined.Probability
 	key := loanKey{joined.ModelVersion, drift.ScoreBin(p)}
 	l := c.loans[key]
@@ -57,7 +61,7 @@ func (c *outcomeCounter) add(joined Claimed, defaulted, late bool) {
 
 func (c *outcomeCounter) fill(p *drift.Pane) {
 	p.Read, p.Matched, p.NoMatch, p.Repeated = c.matched+c.unmatched+c.duplicate, c.matched, c.unmatched, c.duplicate
-	p.Late = c.late
+	p.Late, p.Declined = c.late, c.declined
 	for _, l := range c.loans {
 		p.Outcomes = append(p.Outcomes, *l)
 	}

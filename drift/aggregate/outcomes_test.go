@@ -87,7 +87,7 @@ func (w *world) catchUp(from int) {
 	require.NoError(w.t, err)
 	w.decisions.with(func(d *decisions) {
 		for _, p := range w.emitted[from:] {
-			d.known[p.ApplicationID] = Claimed{Probability: float64(p.DefaultProbability), ModelVersion: p.ModelVersion}
+			d.known[p.ApplicationID] = Claimed{Probability: float64(p.DefaultProbability), ModelVersion: p.ModelVersion, Declined: p.Decision == schemas.Decline}
 		}
 		ends.Each(func(o kadm.ListedOffset) { d.passed[o.Partition] = o.Offset })
 	})
@@ -127,6 +127,7 @@ func (w *world) joined(matched, unmatched, duplicate int) {
 		total.Matched += p.Matched
 		total.NoMatch += p.NoMatch
 		total.Repeated += p.Repeated
+		total.Declined += p.Declined
 		for _, o := range p.Outcomes {
 			key := loanKey{o.ModelVersion, o.Score}
 			l := loans[key]
@@ -147,6 +148,7 @@ func (w *world) joined(matched, unmatched, duplicate int) {
 			c.add(known, i%2 == 1, false)
 		}
 	})
+	require.Equal(w.t, c.declined, total.Declined)
 	require.Len(w.t, loans, len(c.loans))
 	for key, want := range c.loans {
 		require.Equal(w.t, want.Loans, loans[key].Loans)

@@ -118,6 +118,7 @@ func (s *session) commit(ctx context.Context, sess *kgo.GroupTransactSession, re
 		m.outcomes.WithLabelValues("unmatched").Add(float64(p.NoMatch))
 		m.outcomes.WithLabelValues("duplicate").Add(float64(p.Repeated))
 		m.late.Add(float64(p.Late))
+		m.declined.Add(float64(p.Declined))
 		m.malformed.WithLabelValues(p.Topic).Add(float64(p.Malformed))
 	}
 	return true, nil

@@ -36,11 +36,11 @@ type judge struct {
 	performance performances
 	alerts      alerts
 
-	next                                     int64             // offset behind the last pane folded
-	decisions                                int64             // folded in all
-	newest                                   schemas.Timestamp // bucket of the newest decision, 0: none
-	seen                                     schemas.Timestamp // when a decision was last appended, or began to be waited for
-	read, matched, unmatched, repeated, late int64             // outcomes
+	next                                               int64             // offset behind the last pane folded
+	decisions                                          int64             // folded in all
+	newest                                             schemas.Timestamp // bucket of the newest decision, 0: none
+	seen                                               schemas.Timestamp // when a decision was last appended, or began to be waited for
+	read, matched, unmatched, repeated, late, declined int64             // outcomes
 }
 
 // stream is one thing that is tested.
@@ -130,6 +130,7 @@ func (j *judge) fold(p *drift.Pane, offset int64, appended, now schemas.Timestam
 	j.unmatched += p.NoMatch
 	j.repeated += p.Repeated
 	j.late += p.Late
+	j.declined += p.Declined
 	return append(told, j.foldOutcomes(p, now)...), known
 }
 

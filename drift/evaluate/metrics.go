@@ -19,6 +19,7 @@ type metrics struct {
 	evaluation     prometheus.Histogram
 	active         prometheus.Gauge
 	lastDecision   prometheus.Gauge
+	lastEvaluation prometheus.Gauge
 	reference      *prometheus.GaugeVec
 
 	// Of the newest status; nothing is shown while another evaluator works.
@@ -43,6 +44,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		evaluation:     f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_drift_evaluation_seconds", Help: "One evaluation of every window.", Buckets: prometheus.ExponentialBuckets(0.0001, 2, 14)}),
 		active:         f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_drift_evaluator_active", Help: "1 while this process is the evaluator that works."}),
 		lastDecision:   f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_drift_last_decision_timestamp_seconds", Help: "Bucket of the newest decision that was evaluated."}),
+		lastEvaluation: f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_drift_last_evaluation_timestamp_seconds", Help: "When this process wrote its newest status; 0: never."}),
 	}
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		g := f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_" + name, Help: help}, labels)
@@ -69,7 +71,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.ratioUpper = gauge("approval_ratio_upper", "Upper end of its 95 % interval.", "attribute", "group", window)
 	m.approved = gauge("approval_rate", "Share of a group that was approved.", "attribute", "group", window)
 	m.groupDecisions = gauge("group_decisions", "Decisions on a group.", "attribute", "group", window)
-	m.outcomes = gauge("outcomes", "Outcomes read, and by what became of joining them; those late are among those matched.", "result")
+	m.outcomes = gauge("outcomes", "Outcomes read, and by what became of joining them; those late and those of declined applications are among those matched.", "result")
 	m.performance = gauge("performance", "How well a version's scores foresaw the outcomes of granted loans.", "version", "statistic")
 	m.bands = gauge("band", "Loans whose outcome is known by band of score, 1 the safest: how many, how many defaulted, and the default rate.", "version", "band", "statistic")
 	m.promised = gauge("expected_performance", "How well a version's scores are expected to do: an estimate from the scores alone, of everybody decided on.", "version", "statistic", window)
@@ -82,6 +84,7 @@ func (m *metrics) show(s *drift.Status) {
 		g.Reset()
 	}
 	m.active.Set(1)
+	m.lastEvaluation.Set(float64(s.EvaluatedAt) / 1e6)
 	if s.LastDecision != 0 {
 		m.lastDecision.Set(float64(s.LastDecision) / 1e6)
 	}
@@ -96,7 +99,7 @@ func (m *metrics) show(s *drift.Status) {
 	for i := range s.Windows {
 		m.showWindow(&s.Windows[i])
 	}
-	for result, n := range map[string]int64{"read": s.Outcomes.Read, "matched": s.Outcomes.Matched, "unmatched": s.Outcomes.Unmatched, "duplicate": s.Outcomes.Duplicate, "late": s.Outcomes.Late} {
+	for result, n := range map[string]int64{"read": s.Outcomes.Read, "matched": s.Outcomes.Matched, "unmatched": s.Outcomes.Unmatched, "duplicate": s.Outcomes.Duplicate, "late": s.Outcomes.Late, "declined": s.Outcomes.Declined} {
 		m.outcomes.WithLabelValues(result).Set(float64(n))
 	}
 	for i := range s.Outcomes.Versions {

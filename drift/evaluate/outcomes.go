@@ -23,6 +23,7 @@ func (s *Outcomes) Add(p *drift.Pane) {
 	s.sum.Unmatched += p.NoMatch
 	s.sum.Duplicate += p.Repeated
 	s.sum.Late += p.Late
+	s.sum.Declined += p.Declined
 	for i := range p.Outcomes {
 		s.of.add(&p.Outcomes[i], p.Bucket, p.End())
 	}

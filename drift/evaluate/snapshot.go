@@ -41,6 +41,7 @@ type snapshot struct {
 	Unmatched int64             `json:"unmatched"`
 	Repeated  int64             `json:"repeated"`
 	Late      int64             `json:"late"`
+	Declined  int64             `json:"declined"`
 }
 
 // snapshot is what the judge would go on from.
@@ -50,7 +51,7 @@ func (j *judge) snapshot(oldest int64) *snapshot {
 		Reference: j.champion.Digest, ModelVersion: j.champion.ModelVersion, Policy: j.champion.Policy.Version,
 		Block: j.block, Opened: j.opened, Tests: map[string][][]int64{}, Past: j.past, Performance: j.performance,
 		Newest: j.newest, Seen: j.seen, Decisions: j.decisions,
-		Read: j.read, Matched: j.matched, Unmatched: j.unmatched, Repeated: j.repeated, Late: j.late,
+		Read: j.read, Matched: j.matched, Unmatched: j.unmatched, Repeated: j.repeated, Late: j.late, Declined: j.declined,
 	}
 	for _, t := range j.tests {
 		s.Tests[t.name] = t.test.Past
@@ -64,7 +65,7 @@ func (j *judge) snapshot(oldest int64) *snapshot {
 func resume(l limits, c *Champion, s *snapshot, told []drift.AlertStatus, now schemas.Timestamp) (*judge, []schemas.Alert) {
 	j := newJudge(l, c)
 	j.next, j.newest, j.seen, j.decisions = s.Next, s.Newest, s.Seen, s.Decisions
-	j.read, j.matched, j.unmatched, j.repeated, j.late = s.Read, s.Matched, s.Unmatched, s.Repeated, s.Late
+	j.read, j.matched, j.unmatched, j.repeated, j.late, j.declined = s.Read, s.Matched, s.Unmatched, s.Repeated, s.Late, s.Declined
 	for i := range told {
 		j.alerts[told[i].Alert.Alert] = &told[i]
 	}

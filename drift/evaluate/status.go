@@ -16,7 +16,7 @@ func (j *judge) status(views []*view, now schemas.Timestamp) *drift.Status {
 		Reference:    drift.ReferenceInfo{Digest: j.champion.Digest, ModelVersion: j.champion.ModelVersion, Rows: j.champion.Reference.Rows},
 		LastDecision: j.newest, Decisions: j.decisions, Windows: []drift.WindowStatus{},
 		Outcomes: drift.OutcomeStatus{
-			Read: j.read, Matched: j.matched, Unmatched: j.unmatched, Duplicate: j.repeated, Late: j.late, Versions: []drift.PerformanceStatus{},
+			Read: j.read, Matched: j.matched, Unmatched: j.unmatched, Duplicate: j.repeated, Late: j.late, Declined: j.declined, Versions: []drift.PerformanceStatus{},
 		},
 	}
 	versions := map[string]bool{}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"html/template"
 	"io"
+	"time"
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/model"
@@ -41,9 +42,13 @@ func NewWriter() (*Writer, error) {
 	return &Writer{page}, err
 }
 
-// Write writes the page of a status.
-func (w *Writer) Write(to io.Writer, s *drift.Status, edges Edges) error {
-	return w.page.Execute(to, newView(s, edges))
+// Write writes the page of a status as it is now.
+func (w *Writer) Write(to io.Writer, s *drift.Status, edges Edges, now time.Time) error {
+	v := newView(s, edges)
+	if s.Stale(now) {
+		v.Old = ago(s.Age(now))
+	}
+	return w.page.Execute(to, v)
 }
 
 // EdgesOf are a reference's.
@@ -59,7 +64,7 @@ func EdgesOf(r *model.Reference) Edges {
 // that opens this one from memory, which hands its own policy down.
 func (w *Writer) StyleHash() (string, error) {
 	var page bytes.Buffer
-	if err := w.Write(&page, &drift.Status{}, nil); err != nil {
+	if err := w.Write(&page, &drift.Status{}, nil, time.Time{}); err != nil {
 		return "", err
 	}
 	_, after, opened := bytes.Cut(page.Bytes(), []byte("<style>"))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
@@ -89,7 +90,7 @@ func page(t *testing.T, s *drift.Status, e Edges) string {
 	w, err := NewWriter()
 	require.NoError(t, err)
 	var b bytes.Buffer
-	require.NoError(t, w.Write(&b, s, e))
+	require.NoError(t, w.Write(&b, s, e, s.EvaluatedAt.Time()))
 	return b.String()
 }
 
@@ -312,4 +313,35 @@ func FuzzPage(f *testing.F) {
 			require.NotContains(t, fmt.Sprint(n.Attr), "Inf")
 		}
 	})
+}
+
+func TestAgesArePutInTheirLargestUnit(t *testing.T) {
+	f := func(want string, d time.Duration) {
+		t.Helper()
+		require.Equal(t, want, ago(d))
+	}
+	f("31 seconds", 31500*time.Millisecond)
+	f("119 seconds", 119*time.Second)
+	f("2 minutes", 179*time.Second)
+	f("119 minutes", 2*time.Hour-time.Second)
+	f("47 hours", 48*time.Hour-time.Second)
+	f("3 days", 80*time.Hour)
+}
+
+// Many bins make much PSI by chance: what is first has moved.
+func TestQuietFeaturesAreSortedByPSILessItsNoise(t *testing.T) {
+	many := make([]int64, 60)
+	for i := range many {
+		many[i] = 400
+	}
+	few := drift.FeatureStatus{State: drift.Quiet, PSI: 0.03, Reference: []int64{12000, 12000, 0}, Current: []int64{550, 450, 0}}
+	score := drift.FeatureStatus{State: drift.Quiet, PSI: 0.054, Reference: many, Current: make([]int64, 60)}
+	score.Current[0] = 1000
+	require.InDelta(t, 0.03-(1.0/1000+1.0/24000), excess(&few), 1e-9, "a bin that nobody is in makes none")
+	require.InDelta(t, 0.054-59*(1.0/1000+1.0/24000), excess(&score), 1e-9)
+	require.Negative(t, bySeverity(&few, &score))
+	score.PSI = 0.2
+	require.Positive(t, bySeverity(&few, &score))
+	few.State = drift.Watch
+	require.Negative(t, bySeverity(&few, &score), "the state goes before it")
 }

@@ -13,6 +13,7 @@ import (
 // view is a status in the order that a reader wants it.
 type view struct {
 	*drift.Status
+	Old      string // how long ago the evaluation was, of a status that is stale
 	Firing   int
 	Overview []overview
 	Windows  []window
@@ -123,14 +124,27 @@ func lookFirst(windows []drift.WindowStatus) int {
 }
 
 // bySeverity puts the worst first: by state, then by how close the evidence came to
-// the threshold, then by PSI. Evidence below what is worth a look orders nothing:
+// the threshold, then by PSI less what chance adds to it, which grows with the number
+// of bins. Evidence below what is worth a look orders nothing:
 // chance alone makes some.
 func bySeverity(a, b *drift.FeatureStatus) int {
 	return cmp.Or(
 		cmp.Compare(severity(b.State), severity(a.State)),
 		cmp.Compare(nearness(b), nearness(a)),
-		cmp.Compare(b.PSI, a.PSI),
+		cmp.Compare(excess(b), excess(a)),
 	)
+}
+
+// excess is a feature's PSI less its noise. Bins that neither side has anything in
+// make none.
+func excess(f *drift.FeatureStatus) float64 {
+	bins := 0
+	for i, n := range f.Reference {
+		if n > 0 || i < len(f.Current) && f.Current[i] > 0 {
+			bins++
+		}
+	}
+	return f.PSI - statistic.PSINoise(bins, statistic.Sum(f.Current), statistic.Sum(f.Reference))
 }
 
 func nearness(f *drift.FeatureStatus) float64 {

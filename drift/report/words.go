@@ -58,6 +58,19 @@ func mark(state string) string {
 	return "●"
 }
 
+// ago is a time for people, in its largest unit.
+func ago(d time.Duration) string {
+	for _, unit := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "days"}, {time.Hour, "hours"}, {time.Minute, "minutes"}} {
+		if d >= 2*unit.of {
+			return fmt.Sprintf("%d %s", d/unit.of, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d seconds", d/time.Second)
+}
+
 // count groups a number's digits.
 func count(n int64) string {
 	digits := strconv.FormatInt(n, 10)

@@ -40,6 +40,7 @@ type Counted struct {
 	FromPanes   int64     `json:"from_panes"`  // decisions in them
 	Predictions int64     `json:"predictions"` // decisions counted from predictions
 	LeftOut     int64     `json:"left_out"`    // records that are no predictions
+	NoPanes     int64     `json:"no_panes"`    // records among the panes that are none
 	Why         string    `json:"why"`         // panes did not serve; empty: they did, or were not asked for
 }
 

@@ -171,6 +171,23 @@ func TestPanesAndPredictionsAddUpToTheSame(t *testing.T) {
 	require.Equal(t, want.Windows, got.Windows)
 }
 
+// As the evaluator does: one record that is no pane must not take a whole stretch.
+func TestWhatIsNoPaneIsPassedOverAndCounted(t *testing.T) {
+	w := newWorld(t)
+	w.decide(600)
+	w.count(0, 0, 600)
+	for _, value := range []string{"nonsense", `{"decisions": 3, "features": [{"bins": [1]}]}`} {
+		w.produce(&kgo.Record{Topic: topics.DriftPanes, Timestamp: midnight.Add(time.Minute), Value: []byte(value)})
+	}
+	w.count(1, 0, 600)
+	want, _ := w.evaluate(0, 600, Predictions)
+	got, counted := w.evaluate(0, 600, Auto)
+	require.EqualValues(t, 2, counted.NoPanes)
+	require.Empty(t, counted.Why)
+	require.EqualValues(t, 1200, counted.FromPanes)
+	require.Equal(t, want.Windows, got.Windows)
+}
+
 func TestPanesThatDoNotServeAreLeftAlone(t *testing.T) {
 	for name, c := range map[string]struct {
 		write func(w *world)
@@ -200,7 +217,7 @@ func TestOutcomesAreThoseThatPanesHold(t *testing.T) {
 	outcomes := func(minute int, loans, defaulted int64) {
 		w.pane(&drift.Pane{
 			Topic: topics.Outcomes, Bucket: schemas.At(midnight.Add(time.Duration(minute) * time.Minute)), Width: 60, To: 1,
-			Read: loans + 2, Matched: loans, NoMatch: 1, Repeated: 1, Late: 7,
+			Read: loans + 6, Matched: loans + 4, NoMatch: 1, Repeated: 1, Late: 7, Declined: 4,
 			Outcomes: []drift.OutcomeCounts{{ModelVersion: "v", Score: -15, Loans: loans, Defaulted: defaulted, Probabilities: 0.2 * float64(loans)}},
 		})
 	}
@@ -209,8 +226,9 @@ func TestOutcomesAreThoseThatPanesHold(t *testing.T) {
 	outcomes(9, 100, 90) // behind the stretch
 	status, _ := w.evaluate(0, 300, Auto)
 	o := status.Outcomes
-	require.EqualValues(t, 204, o.Read)
-	require.EqualValues(t, 200, o.Matched)
+	require.EqualValues(t, 212, o.Read)
+	require.EqualValues(t, 208, o.Matched)
+	require.EqualValues(t, 8, o.Declined)
 	require.EqualValues(t, 14, o.Late)
 	require.Len(t, o.Versions, 1)
 	require.EqualValues(t, 200, o.Versions[0].Loans)

@@ -29,6 +29,8 @@ from credit_retrain.commands import ROOT, SHIPPED, report, source
 from credit_retrain.native import NativeError
 from credit_retrain.tracking import TrackingError
 
+NOT_JUDGED = 3
+"""Exit code of a drift check that has too few rows to say anything; 1 is a problem, 2 a wrong flag."""
 PROBLEMS = (
     dataset.DatasetError,
     fetch.FetchError,
@@ -123,6 +125,12 @@ def _drift(arguments: argparse.Namespace) -> int:
     told = "not judged: too few outcomes are known"
     if concept is not None:
         told = "yes" if concept["drifted"] else "no"
+    if not data["judged"]:
+        print(
+            f"{arguments.out}: data drift not judged: {len(current)} rows against {len(reference)}, "
+            f"fewer than {data['fewest_rows']} say nothing; concept drift {told}"
+        )
+        return NOT_JUDGED
     missing = ""
     if data["missing_columns"]:
         missing = f", missing values: {', '.join(data['missing_columns'])}"

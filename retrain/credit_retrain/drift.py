@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
+from sklearn.exceptions import UndefinedMetricWarning
 
 from credit_retrain import figures
 from credit_retrain.contract import FEATURES, LABEL, NAMES
@@ -25,8 +27,11 @@ from credit_retrain.reference import kind
 
 PROBABILITY = "default_probability"
 CODES = [name for name in NAMES if kind(name) == "code"]
+PAGES = ("drift_report.html", "concept_report.html")
 DRIFT_SHARE = 0.5
 """Share of drifted columns from which the whole table counts as drifted: Evidently's default."""
+FEWEST_ROWS = 500
+"""Fewer rows than these are not judged: of 200, chance alone can put half of the columns above the limits."""
 FEWEST_LABELS = 200
 """Fewer loans than these, or fewer than thirty of either kind, say nothing on concept drift."""
 FEWEST_OF_A_KIND = 30
@@ -106,31 +111,35 @@ def check(
     Returns
     -------
     status : dict
-        What drift_status.json holds.
+        What drift_status.json holds. Of fewer rows than FEWEST_ROWS in either table `data_drift` is not
+        judged: it has no figures, and `drifted` is None.
     pages : dict of str
-        Evidently's reports as HTML, by the name of the file: drift_report.html and, where enough outcomes
-        are known, concept_report.html.
+        Evidently's reports as HTML, by the name of the file: drift_report.html where there are enough rows,
+        concept_report.html where enough outcomes are known.
     """
     os.environ["DO_NOT_TRACK"] = "1"  # its user interface would tell of its use
     import evidently
     from evidently.presets import ClassificationPreset, DataDriftPreset
 
     columns = [*NAMES, *([PROBABILITY] if reference.scored and current.scored else [])]
-    drift = _run(
-        [DataDriftPreset(columns=columns, drift_share=share)],
-        reference.frame[columns],
-        current.frame[columns],
-        categorical_columns=CODES,
-        numerical_columns=[name for name in columns if name not in CODES],
-    )
     status: dict[str, Any] = {
         "tool": f"evidently {evidently.__version__}",
         "reference": {"rows": len(reference)},
         "current": {"rows": len(current), "labelled": len(current.labelled())},
-        "data_drift": _data_drift(drift.dict(), reference, current, share),
+        "data_drift": {"judged": False, "fewest_rows": FEWEST_ROWS, "drifted": None},
         "concept_drift": concept_drift(reference, current),
     }
-    pages = {"drift_report.html": drift.get_html_str(as_iframe=False)}
+    pages: dict[str, str] = {}
+    if min(len(reference), len(current)) >= FEWEST_ROWS:
+        drift = _run(
+            [DataDriftPreset(columns=columns, drift_share=share)],
+            reference.frame[columns],
+            current.frame[columns],
+            categorical_columns=CODES,
+            numerical_columns=[name for name in columns if name not in CODES],
+        )
+        status["data_drift"] = _data_drift(drift.dict(), reference, current, share)
+        pages["drift_report.html"] = drift.get_html_str(as_iframe=False)
     if status["concept_drift"] is not None:
         quality = _run(
             [ClassificationPreset()],
@@ -153,7 +162,11 @@ def _run(metrics: list[Any], reference: pd.DataFrame, current: pd.DataFrame, **d
         evidently.Dataset.from_pandas(frame, data_definition=evidently.DataDefinition(**definition))
         for frame in (current, reference)
     ]
-    return evidently.Report(metrics).run(*sets)
+    with warnings.catch_warnings():
+        # Of the threshold 0.5, above which no granted loan is, and of columns that hold one value only.
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"numpy\.lib\._function_base_impl")
+        return evidently.Report(metrics).run(*sets)
 
 
 def _labels(frame: pd.DataFrame) -> pd.DataFrame:
@@ -186,6 +199,8 @@ def _data_drift(report: dict[str, Any], reference: Table, current: Table, share:
     drifted = sum(bool(c["drifted"]) for c in columns)
     missing = sorted(c["column"] for c in columns if c["missing_drifted"])
     return {
+        "judged": True,
+        "fewest_rows": FEWEST_ROWS,
         # A share of the columns is a rule for populations; one column that is no longer handed in is enough.
         "drifted": drifted >= share * len(columns) or bool(missing),
         "missing_columns": missing,
@@ -291,8 +306,11 @@ def _auc_error(auc: float, bads: int, goods: int) -> float:
 
 
 def write(out: Path, status: dict[str, Any], pages: dict[str, str]) -> None:
-    """Write drift_status.json and the reports."""
+    """Write drift_status.json and the reports; reports of an earlier check go that this one has not."""
     out.mkdir(parents=True, exist_ok=True)
+    for name in PAGES:
+        if name not in pages:
+            (out / name).unlink(missing_ok=True)
     for name, page in pages.items():
         (out / name).write_text(page, encoding="utf-8")
     text = json.dumps(status, indent=1) + "\n"

@@ -187,6 +187,41 @@ def test_the_command_writes_reports_that_load_nothing(tables, tmp_path, monkeypa
         assert '<script src="http' not in page
 
 
+def test_a_few_rows_are_not_judged(tables, tmp_path, capsys):
+    """Of 499 rows chance alone moves columns: neither yes nor no, said in JSON, output and exit code."""
+    reference, current = tables
+    few = drift.FEWEST_ROWS - 1
+    reference.frame.to_csv(tmp_path / "train.csv", index=False)
+    current.frame.head(few).drop(columns=LABEL).to_csv(tmp_path / "current.csv", index=False)
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in drift.PAGES:
+        (out / name).write_text("of yesterday")
+    arguments = ["--reference", str(tmp_path / "train.csv"), "--current", str(tmp_path / "current.csv")]
+    assert main(["drift", *arguments, "--out", str(out)]) == 3
+    assert f"not judged: {few} rows against 6000" in capsys.readouterr().out
+    status = json.loads((out / "drift_status.json").read_text())
+    assert status["data_drift"] == {"judged": False, "fewest_rows": 500, "drifted": None}
+    assert status["current"]["rows"] == few
+    assert [path.name for path in out.iterdir()] == ["drift_status.json"]
+    enough = drift.Table(current.frame.head(few + 1))
+    assert drift.check(reference, enough)[0]["data_drift"]["judged"]
+    # A reference of few rows says as little; what became of loans is judged all the same.
+    status, pages = drift.check(drift.Table(reference.frame.head(few)), current)
+    assert not status["data_drift"]["judged"]
+    assert set(pages) == {"concept_report.html"}
+
+
+def test_warnings_that_mean_nothing_are_not_told(tables, recwarn):
+    """No granted loan is above one half, and a column may hold one value only."""
+    reference, current = tables
+    granted = current.frame[current.frame[drift.PROBABILITY] < 0.3].assign(sex=1.0, pay_6=0.0)
+    status, pages = drift.check(reference, drift.Table(granted))
+    assert status["concept_drift"] is not None
+    assert "concept_report.html" in pages
+    assert [str(w.message) for w in recwarn if "site-packages" in w.filename] == []
+
+
 @pytest.mark.parametrize(
     ("change", "want"),
     [
