@@ -123,8 +123,8 @@ func (p *Pane) checkOutcomes() error {
 }
 
 func (o *OutcomeCounts) check() error {
-	if o.Loans < 0 || o.Loans > mostCounted {
-		return fmt.Errorf("loans is %d, expected 0 … %d", o.Loans, mostCounted)
+	if o.Loans < 1 || o.Loans > mostCounted {
+		return fmt.Errorf("loans is %d, expected 1 … %d", o.Loans, mostCounted)
 	}
 	if err := within("defaulted", o.Defaulted, o.Loans); err != nil {
 		return err

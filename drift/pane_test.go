@@ -59,7 +59,10 @@ func TestAPaneThatDoesNotAgreeWithItselfIsRefused(t *testing.T) {
 	f("late is 3, expected 0 … 2 (matched)", func(p *Pane) { p.Read, p.Matched, p.Late = 2, 2, 3 })
 	f("duplicate is 3 + -1 + 0, expected 2", func(p *Pane) { p.Read, p.Matched, p.NoMatch = 2, 3, -1 })
 	f("features.0 has a count below 0", func(p *Pane) { p.Features[0].Bins[0] -= 1e9; p.Features[0].Bins[1] += 1e9 })
-	f("features.0 has a count below 0 or more", func(p *Pane) { p.Features[0].Bins = []int64{math.MaxInt64, math.MaxInt64, 5}; p.Features[0].Missing = 0 })
+	f("features.0 has a count below 0 or more", func(p *Pane) {
+		p.Features[0].Bins = []int64{math.MaxInt64, math.MaxInt64, 5}
+		p.Features[0].Missing = 0
+	})
 	f("features.0 has a count below 0", func(p *Pane) { p.Features[0].Missing, p.Features[0].OutOfRange = 2, -1 })
 	f("decisions is -3", func(p *Pane) { p.Decisions = -3 })
 	f("decisions is 1099511627777", func(p *Pane) { p.Decisions = mostCounted + 1 })
@@ -92,6 +95,7 @@ func TestAPaneThatDoesNotAgreeWithItselfIsRefused(t *testing.T) {
 		})
 	}
 	outcome("outcomes.0 loans is -5", func(o *OutcomeCounts) { o.Loans, o.Defaulted = -5, 9 })
+	outcome("outcomes.0 loans is 0", func(o *OutcomeCounts) { *o = OutcomeCounts{} })
 	outcome("outcomes.0 defaulted is 10, expected 0 … 9", func(o *OutcomeCounts) { o.Defaulted = 10 })
 	outcome("outcomes.0 defaulted is -1", func(o *OutcomeCounts) { o.Defaulted = -1 })
 	outcome("outcomes counts 8 values, expected 9 (matched)", func(o *OutcomeCounts) { o.Loans = 8 })
