@@ -8,7 +8,7 @@ DVC_VENV := .venv-dvc
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release ship check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-life test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release ship check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,8 +31,13 @@ test-onnx: ## Hold both engines to each other (fetches the ONNX Runtime library;
 test-race: ## Run the Go tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
 
-test-kafka: build ## Test two scorers, killed and stopped, on a real Kafka and Redis (or KAFKA=HOST:PORT REDIS=HOST:PORT); takes DATASET
-	@GO="$(GO)" DATASET="$(DATASET)" KAFKA="$(KAFKA)" REDIS="$(REDIS)" deploy/dev/test-kafka.sh
+# The bundle that make train wrote, dist/VERSION/VERSION.bundle.
+TRAINED ?=
+test-life: build ## Take TRAINED, a bundle of make train, to champion and back on the embedded broker (without: a rewritten copy of the shipped one)
+	CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream CREDITSTREAM_TEST_TRAINED="$(abspath $(TRAINED))" $(GO) test -count=1 -v -run 'TestAModelsLife$$' ./apptest
+
+test-kafka: build ## Test two scorers, killed and stopped, on a real Kafka and Redis (or KAFKA=HOST:PORT REDIS=HOST:PORT); takes DATASET, TRAINED as test-life does
+	@GO="$(GO)" DATASET="$(DATASET)" TRAINED="$(TRAINED)" KAFKA="$(KAFKA)" REDIS="$(REDIS)" deploy/dev/test-kafka.sh -v
 
 chaos-short: build ## Let everything fail for two minutes on three real brokers, and judge what is left; SEED=n plays a run again
 	@GO="$(GO)" SEED="$(SEED)" LENGTH="$(LENGTH)" deploy/dev/chaos.sh

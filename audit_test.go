@@ -268,7 +268,20 @@ func TestADatasetIsExportedAndComparedWithAgain(t *testing.T) {
 	_, _, errs = l.run("dataset", "export", "--from", "start", "--to", to, "--labelled")
 	require.Contains(t, errs, fmt.Sprintf("%d rows written; of 400 applications %d are labelled", approved, approved))
 	require.Contains(t, errs, "  approve: ")
-	l.fails(1, "--from and --to are needed", "dataset", "export")
+	l.fails(1, "--from is needed", "dataset", "export", "--to", to)
+	// Without an end it is that of the log, which is said.
+	whole, err := os.ReadFile(file)
+	require.NoError(t, err)
+	code, out, errs = l.run("dataset", "export", "--from", "start")
+	require.Zero(t, code, errs)
+	require.Equal(t, string(whole), out)
+	require.Regexp(t, `(?m)^--to is not set: everything counts that the log holds now, at 20\d\d-`, errs)
+	var bounds exported
+	require.Zero(t, l.json(&bounds, "dataset", "export", "--from", "start", "--out", file))
+	require.Equal(t, "start", bounds.From)
+	require.EqualValues(t, 400, bounds.Rows)
+	_, err = time.Parse(time.RFC3339, bounds.To)
+	require.NoError(t, err)
 	l.fails(1, "expected a time before --to", "dataset", "export", "--from", to, "--to", to)
 	l.fails(1, "no such file", "dataset", "export", "--from", "start", "--to", to, "--out", filepath.Join(t.TempDir(), "no", "where"))
 
@@ -316,9 +329,11 @@ func TestACandidateIsJudgedByTheRouteInForce(t *testing.T) {
 	first, small := versionOf(t, shipped.Bundle), versionOf(t, mustRead(t, smallBundle))
 	l.must("model", "release", otherVersion(t, "v2"), "--ungated", "a test")
 	l.must("model", "route", "--champion", first, "--why", "first")
-	l.fails(1, "route revision 0 has neither canary nor shadow", "model", "judge")
+	l.fails(1, `route revision 0 has neither canary nor shadow: nothing to judge; to take its champion back: creditstream model rollback --expect 0 --why "`, "model", "judge")
 	var routed routeLine
-	require.Zero(t, l.json(&routed, "model", "route", "--champion", first, "--canary", small+"=50%", "--shadow", "v2", "--expect", "0", "--why", "half"))
+	policy := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(policy, []byte(strings.Replace(schemas.DefaultPolicyText, "0.45", "0.46", 1)), 0o600))
+	require.Zero(t, l.json(&routed, "model", "route", "--champion", first, "--canary", small+"=50%", "--shadow", "v2", "--policy", policy, "--expect", "0", "--why", "half"))
 	n, inForce := 0, func(p schemas.Prediction) bool { return p.RouteRevision == routed.Revision }
 	var all []schemas.Prediction
 	require.Eventually(t, func() bool {
@@ -343,15 +358,19 @@ func TestACandidateIsJudgedByTheRouteInForce(t *testing.T) {
 	require.Equal(t, judge.Hold, out.Verdict)
 	require.Equal(t, "canary", out.Candidate)
 	require.Contains(t, out.Canary.Why, "too few decisions")
+	require.Nil(t, out.Canary.Next)
 	require.Equal(t, canary, out.Canary.N)
 	require.Equal(t, champion, out.Canary.ChampionN)
 	require.Equal(t, champion, out.Shadow.N)
 	// The shadow has the champion's graph: not one decision differs.
 	require.Zero(t, l.json(&out, "model", "judge", "--of", "shadow", "--min-n", "300"))
 	require.Equal(t, judge.Promote, out.Shadow.Verdict)
+	require.Contains(t, out.Shadow.Next.Command, "--canary v2=10% --same-policy --expect "+jsonNumber(routed.Revision)+" ")
 	require.Equal(t, exitRollBack, l.json(&out, "model", "judge", "--min-n", "300", "--max-score-psi", "0.0001", "--max-approval-change", "0.0001"))
+	undo := out.Canary.Next.Command
 	code, text, _ := l.run("model", "judge")
 	require.Equal(t, exitHold, code)
+	require.Contains(t, text, `taken back, and the candidates with it, by:`+"\n"+`  creditstream model rollback --expect `+jsonNumber(routed.Revision)+` --why "the champion is worse"`)
 	require.Contains(t, text, "canary "+small+": HOLD")
 	require.Contains(t, text, "shadow v2: HOLD")
 	l.fails(1, "--of both: expected canary or shadow", "model", "judge", "--of", "both")
@@ -365,4 +384,15 @@ func TestACandidateIsJudgedByTheRouteInForce(t *testing.T) {
 	require.Equal(t, exitHold, l.json(&out, "model", "judge", "--from", "2100-01-01T00:00:00Z", "--min-n", "1"))
 	require.Zero(t, out.Canary.N)
 	require.Equal(t, judge.Hold, out.Canary.Verdict)
+
+	// What is printed does what it says: nothing but the canary goes.
+	words, why, _ := strings.Cut(strings.TrimPrefix(undo, "creditstream "), " --why ")
+	var after routeLine
+	require.Zero(t, l.json(&after, append(strings.Fields(words), "--why", strings.Trim(why, `"`))...))
+	require.Equal(t, first, after.Champion)
+	require.Nil(t, after.Canary)
+	require.Equal(t, "v2", *after.Shadow)
+	require.Equal(t, routed.PolicyVersion, after.PolicyVersion)
+	require.NotEqual(t, schemas.DefaultPolicyText, after.Policy)
+	require.Contains(t, after.Why, "judged: ")
 }

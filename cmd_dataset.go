@@ -7,6 +7,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/creditstream/creditstream/consumer/dataset"
 	"github.com/creditstream/creditstream/schemas"
@@ -27,9 +28,9 @@ type datasetExportCmd struct {
 
 // Help is the second half of dataset export --help.
 func (datasetExportCmd) Help() string {
-	return `Writes a row for every application that was decided from --from until --to: its id, when it was applied for and decided, the model version, its probability and the decision, the 23 features as received (empty: missing), and whether the loan defaulted (empty: not known yet). Outcomes are looked for from --from until now. Of an application that was decided or told of more than once the newest decision and the first outcome count.
+	return `Writes a row for every application that was decided from --from until --to: its id, when it was applied for and decided, the model version, its probability and the decision, the 23 features as received (empty: missing), and whether the loan defaulted (empty: not known yet). Outcomes are looked for from --from until now. Of an application that was decided or told of more than once the newest decision and the first outcome count: another outcome is a repetition, as it is for drift. Without --to everything counts that the log holds when the export begins.
 
-Counts follow on stderr, by decision: outcomes are known only of loans that were granted, which is a bias to reckon with.
+Counts follow on stderr, by decision. Where only loans that were granted have outcomes, that is a bias to reckon with.
 
 The predictions of the stretch are read twice and its outcomes once, in parts of three million applications: never more than about 400 MB are taken. These are applicants' data: only its owner may read a file that --out names.
 
@@ -39,12 +40,19 @@ Examples:
 
 // Run writes the rows.
 func (c *datasetExportCmd) Run(p *process) error {
-	if c.From == "" || c.To == "" {
-		return errors.New("--from and --to are needed: which stretch of time is meant (start, and RFC 3339 times)")
+	if c.From == "" {
+		return errors.New("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
 	}
 	config, err := joined(p, c.kafkaFlags, c.stretchFlags, "dataset")
 	if err != nil {
 		return err
+	}
+	to := c.To
+	if to == "" {
+		to = time.Now().UTC().Format(time.RFC3339)
+		if !c.JSON { // which says it in its own way
+			fmt.Fprintf(p.stderr, "--to is not set: everything counts that the log holds now, at %s\n", to)
+		}
 	}
 	defer frugal()()
 	var counts *dataset.Counts
@@ -68,14 +76,21 @@ func (c *datasetExportCmd) Run(p *process) error {
 		return err
 	}
 	if c.JSON {
-		to := p.stdout
+		out := p.stdout
 		if c.Out == "-" {
-			to = p.stderr
+			out = p.stderr
 		}
-		return printJSON(to, counts)
+		return printJSON(out, exported{counts, c.From, to})
 	}
 	printCounts(p.stderr, counts, c.Labelled)
 	return nil
+}
+
+// exported is what `dataset export --json` prints.
+type exported struct {
+	*dataset.Counts
+	From string `json:"from"` // as it was given
+	To   string `json:"to"`   // likewise, or when the export began
 }
 
 // joinedGarbage is how much garbage a command that remembers applications may hold,

@@ -19,7 +19,7 @@ type dlqCmd struct {
 
 // failedFlags select letters by why and when.
 type failedFlags struct {
-	Class []string `help:"Only letters of these classes: decode, contract, too-large, permanent." enum:"decode,contract,too-large,permanent" placeholder:"CLASS" group:"Filters"`
+	Class []string `help:"Only letters of these classes: decode, contract, too-large, permanent; unknown is any other, foreign what has none and is no letter." enum:"decode,contract,too-large,permanent,unknown,foreign" placeholder:"CLASS" group:"Filters"`
 	From  string   `help:"Only letters of applications that failed at this time or later: start or an RFC 3339 time." placeholder:"start|TIME" group:"Filters"`
 	To    string   `help:"Only letters of applications that failed before this RFC 3339 time." placeholder:"TIME" group:"Filters"`
 }

@@ -13,16 +13,16 @@ type dlqListCmd struct {
 	kafkaFlags
 	failedFlags
 
-	Replayed bool `help:"Show those that were replayed, not those that were not." xor:"which" group:"Filters"`
-	All      bool `help:"Show both those that were replayed and those that were not." xor:"which" group:"Filters"`
-	Limit    int  `help:"Show only the newest N; 0: all." short:"n" default:"0" placeholder:"N"`
-	Values   bool `help:"Show the values too: they are applicants' data."`
-	JSON     bool `help:"Print each letter as one JSON object a line." name:"json"`
+	Replayed bool      `help:"Show those that were replayed, not those that were not." xor:"which" group:"Filters"`
+	All      bool      `help:"Show both those that were replayed and those that were not." xor:"which" group:"Filters"`
+	Limit    limitFlag `help:"Show only the newest N; 0: all." short:"n" default:"0" placeholder:"N"`
+	Values   bool      `help:"Show the values too: they are applicants' data."`
+	JSON     bool      `help:"Print each letter as one JSON object a line." name:"json"`
 }
 
 // Help is the second half of dlq list --help.
 func (dlqListCmd) Help() string {
-	return `Shows the records that could not be scored, the oldest first: where each stands among the dead letters (PARTITION/OFFSET, which dlq replay takes), when and why it failed, the record it was, and its key. Those that were replayed are left out unless --replayed or --all asks for them. A count by class follows on stderr.
+	return `Shows the records that could not be scored, the oldest first: where each stands among the dead letters (PARTITION/OFFSET, which dlq replay takes), when and why it failed, the record it was, and its key. Those that were replayed are left out unless --replayed or --all asks for them. A count by class follows on stderr. A record that says no class is no letter: no scorer wrote it. It is shown as foreign and never replayed.
 
 What it shows it holds in memory, about 300 bytes a letter: --limit or --from bound that where there are millions.
 
@@ -33,9 +33,6 @@ Examples:
 
 // Run prints letters and counts them.
 func (c *dlqListCmd) Run(p *process) error {
-	if c.Limit < 0 {
-		return fmt.Errorf("--limit %d: expected 0 or more", c.Limit)
-	}
 	selection, err := c.selection()
 	if err != nil {
 		return err
@@ -49,7 +46,7 @@ func (c *dlqListCmd) Run(p *process) error {
 	}
 	found, counts, err := deadletters.List(p.ctx, deadletters.ListConfig{
 		Config:    deadletters.Config{Kafka: c.config(p, "dlq"), Topics: schemas.NewTopics(c.Prefix)},
-		Selection: selection, Which: which, Limit: c.Limit, Values: c.Values,
+		Selection: selection, Which: which, Limit: int(c.Limit), Values: c.Values,
 	})
 	if err != nil {
 		return err
@@ -96,7 +93,10 @@ func (c *dlqListCmd) summary(which deadletters.Which, shown int, counts *deadlet
 	if counts.Letters > 0 {
 		text += ": " + byClass(counts.ByClass)
 	}
-	if int64(shown) < counts.Letters {
+	if counts.Foreign > 0 {
+		text += fmt.Sprintf("; %d foreign, which are none", counts.Foreign)
+	}
+	if int64(shown) < counts.Letters+counts.Foreign {
 		text += fmt.Sprintf("; the newest %d are shown", shown)
 	}
 	if counts.Others > 0 && which == deadletters.Waiting {

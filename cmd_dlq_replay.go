@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/term"
 
@@ -31,7 +32,7 @@ type dlqReplayCmd struct {
 func (dlqReplayCmd) Help() string {
 	return `Writes the application that a letter was to the applications topic again, with the key, value and headers as received and a header replayed-from, and in the same transaction a marker among the dead letters. The scorer answers it as any other: what broke a rule breaks it again and becomes a new letter, unless the rule or the model has changed since.
 
-A letter that a marker names is left, so that a run that was interrupted can be started again. Of two that run at once the first is stopped and says so.
+What has no class is foreign: no scorer wrote it. It is left, or refused where it is named. A letter that a marker names is left, so that a run that was interrupted can be started again. Of two that run at once the first is stopped and says so.
 
 Exits with 1 when a letter was refused, or when one named on the command line was not replayed.
 
@@ -90,6 +91,9 @@ func (c *dlqReplayCmd) selected() (deadletters.Selection, error) {
 		}
 		return s, nil
 	}
+	if slices.Contains(c.Class, deadletters.ForeignClass) {
+		return deadletters.Selection{}, fmt.Errorf("--class %s: those are no dead letters, and are never replayed", deadletters.ForeignClass)
+	}
 	if !c.All && !c.narrow() {
 		return deadletters.Selection{}, errors.New("which? Name letters as PARTITION/OFFSET, select them with --class, --from or --to, or say --all")
 	}
@@ -113,6 +117,9 @@ func (c *dlqReplayCmd) print(p *process, r *deadletters.Report) error {
 		done = "would replay"
 	}
 	_, err := fmt.Fprintf(p.stdout, "%s %s, skipped %d (replayed already), refused %d\n", done, letters(r.Replayed), r.Skipped, r.Refused)
+	if r.Foreign > 0 {
+		fmt.Fprintf(p.stderr, "left %d foreign: without an error class they are no dead letters (dlq list --class %s shows them)\n", r.Foreign, deadletters.ForeignClass)
+	}
 	for _, refusal := range r.Refusals {
 		fmt.Fprintf(p.stderr, "refused %s: %s\n", refusal.Letter, refusal.Why)
 	}

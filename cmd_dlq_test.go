@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -104,6 +105,65 @@ func TestDeadLettersAreScoredAgain(t *testing.T) {
 	require.Zero(t, stop())
 }
 
+// What someone else writes among the dead letters is shown as such, and never
+// becomes an application.
+func TestForeignRecordsAreNotReplayed(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	defer broker.Close()
+	on := func(args ...string) (int, string, string) {
+		return onCommandLine(t, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)
+	}
+	code, _, stderr := on("topics", "apply", "--partitions", "1")
+	require.Zero(t, code, stderr)
+	topics := schemas.NewTopics("t")
+	client, err := kgo.NewClient(kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t"}.Options()...)
+	require.NoError(t, err)
+	defer client.Close()
+	of := func(class string) *kgo.Record {
+		r := &kgo.Record{Topic: topics.DLQ, Key: []byte("A-1"), Value: []byte("{")}
+		if class != "" {
+			r.Headers = []kgo.RecordHeader{{Key: schemas.HeaderErrorClass, Value: []byte(class)}}
+		}
+		return r
+	}
+	require.NoError(t, client.ProduceSync(t.Context(), of(""), of("decode"), of("later")).FirstErr())
+
+	code, out, stderr := on("dlq", "list")
+	require.Zero(t, code)
+	require.Contains(t, stderr, "2 dead letters not replayed: 1 decode, 1 unknown; 1 foreign, which are none\n")
+	require.Regexp(t, `(?m)^0/0 .* foreign `, out)
+	for _, class := range []string{"decode", "unknown", "foreign"} { // every one that it counts
+		code, out, _ = on("dlq", "list", "--class", class)
+		require.Zero(t, code)
+		require.Equal(t, 2, strings.Count(out, "\n"), "the columns' names and one line")
+		require.Contains(t, out, class)
+	}
+	_, _, stderr = on("dlq", "list", "--replayed")
+	require.Contains(t, stderr, "0 dead letters replayed; 2 more were not\n")
+
+	code, out, stderr = on("dlq", "replay", "0/0")
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "replayed 0 dead letters, skipped 0 (replayed already), refused 1")
+	require.Contains(t, stderr, "refused 0/0: it is no dead letter: without a header error-class, no scorer wrote it")
+	code, out, stderr = on("dlq", "replay", "--all")
+	require.Zero(t, code)
+	require.Contains(t, out, "replayed 2 dead letters, skipped 0 (replayed already), refused 0")
+	require.Contains(t, stderr, "left 1 foreign")
+	// Nor one that a marker names.
+	marker := &kgo.Record{Topic: topics.DLQ, Headers: []kgo.RecordHeader{{Key: schemas.HeaderReplayOf, Value: []byte("0/0")}}}
+	require.NoError(t, client.ProduceSync(t.Context(), marker).FirstErr())
+	_, out, _ = on("dlq", "replay", "--all", "--again", "--json")
+	require.JSONEq(t, `{"dry_run": false, "replayed": 2, "skipped": 0, "refused": 0, "foreign": 1, "refusals": [], "unclear_markers": 0, "declined": false}`, out)
+
+	admin := kadm.NewClient(client)
+	ends, err := kafka.Listed(admin.ListCommittedOffsets(t.Context(), topics.Applications))
+	require.NoError(t, err)
+	end, ok := ends.Lookup(topics.Applications, 0)
+	require.True(t, ok)
+	require.EqualValues(t, 6, end.Offset, "two letters twice, and the ends of two transactions")
+}
+
 func TestWhichLettersMustBeSaid(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()
@@ -120,7 +180,12 @@ func TestWhichLettersMustBeSaid(t *testing.T) {
 	f("expected a time before --to", "replay", "--from", "2026-11-23T10:00:00Z", "--to", "2026-11-23T10:00:00Z")
 	f(`--from "then": expected start or an RFC 3339 time`, "list", "--from", "then")
 	f("must be one of", "list", "--class", "odd")
-	f("--limit -1", "list", "--limit=-1")
+	f("those are no dead letters", "replay", "--class", "decode,foreign")
+	for _, limit := range [][]string{{"--limit", "-1"}, {"--limit=-1"}, {"-n", "-1"}, {"-n-1"}} {
+		f(`--limit: "-1": expected a whole number, 0 or more`, append([]string{"list"}, limit...)...)
+	}
+	f(`--limit: "all": expected a whole number, 0 or more`, "list", "--limit", "all")
+	f(`--limit: "": expected a whole number, 0 or more`, "list", "--limit")
 	f("--replayed and --all can't be used together", "list", "--replayed", "--all")
 }
 

@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/user"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/creditstream/creditstream/internal/bounded"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
@@ -41,7 +41,7 @@ func (a bundleArg) read() ([]byte, error) {
 	if a.Bundle == "shipped" {
 		return shipped.Bundle, nil
 	}
-	return os.ReadFile(a.Bundle)
+	return model.ReadFile(a.Bundle)
 }
 
 // policyFlags say which policy a command decides under.
@@ -54,7 +54,7 @@ func (f policyFlags) text() (string, error) {
 	if f.Policy == "" {
 		return schemas.DefaultPolicyText, nil
 	}
-	text, err := os.ReadFile(f.Policy)
+	text, err := bounded.ReadFile(f.Policy, bounded.Text)
 	if err != nil {
 		return "", fmt.Errorf("--policy: %w", err)
 	}
@@ -173,13 +173,64 @@ func (i *inspected) print(to io.Writer, m *model.Manifest) error {
 	for _, g := range i.Groups {
 		fmt.Fprintf(w, "reason %s\t%s (%s)\n", g.Code, g.Text, strings.Join(g.Inputs, " "))
 	}
+	gates, broken := m.Gates()
+	metrics := i.Metrics
+	if broken == nil {
+		metrics = withoutGates(metrics)
+	}
 	for _, facts := range []struct {
 		name string
 		text json.RawMessage
-	}{{"training", i.Training}, {"metrics", i.Metrics}, {"forced", i.Forced}} {
+	}{{"training", i.Training}, {"metrics", metrics}, {"forced", i.Forced}} {
 		if err := printFacts(w, facts.name, facts.text); err != nil {
 			return err
 		}
+	}
+	if broken == nil {
+		fmt.Fprintf(w, "gates\t%s\n", gates.Verdict)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return printGates(to, gates)
+}
+
+// withoutGates are a manifest's metrics less its gates, which have a table.
+func withoutGates(metrics json.RawMessage) json.RawMessage {
+	var by map[string]json.RawMessage
+	if json.Unmarshal(metrics, &by) != nil || by == nil {
+		return metrics
+	}
+	delete(by, "gates")
+	rest, err := json.Marshal(by)
+	if err != nil {
+		return metrics
+	}
+	return rest
+}
+
+// printGates prints every gate that a manifest holds, and those that it lacks.
+func printGates(to io.Writer, g model.Gates) error {
+	if len(g.All) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(to, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "  GATE\tVERDICT\tFIGURE\tLIMIT\tFOUND")
+	for _, one := range g.All {
+		verdict, figure := "fail", "-"
+		switch {
+		case one.Passed && one.Unsure:
+			verdict = "pass (unsure)"
+		case one.Passed:
+			verdict = "pass"
+		}
+		if one.Figure != nil {
+			figure = fmt.Sprintf("%.5g", *one.Figure)
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%g\t%s\n", one.Name, verdict, figure, one.Limit, one.Told)
+	}
+	for _, name := range g.Missing {
+		fmt.Fprintf(w, "  %s\tmissing\t-\t-\tit has not been through it\n", name)
 	}
 	return w.Flush()
 }

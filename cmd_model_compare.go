@@ -136,7 +136,7 @@ func (s *modelSource) bundle(p *process, name string) ([]byte, error) {
 	if name == "shipped" {
 		return shipped.Bundle, nil
 	}
-	bundle, err := os.ReadFile(name)
+	bundle, err := model.ReadFile(name)
 	if err == nil {
 		return bundle, nil
 	}

@@ -41,14 +41,16 @@ const (
 
 // Help is the second half of model judge --help.
 func (modelJudgeCmd) Help() string {
-	return `Weighs the canary, or the shadow, of the route in force against the champion, by the predictions that name its revision. A canary's decisions are compared with the champion's on other applicants, a shadow's with the champion's on the same. Each figure has a limit and a 95 % interval: it passes when the interval keeps the limit, fails when it breaks it, and is unclear in between. Outcomes are known only of loans that were granted; where they are too few, AUC is not judged and holds nothing up.
+	return `Weighs the canary, or the shadow, of the route in force against the champion, by the predictions that name its revision. A canary's decisions are compared with the champion's on other applicants, a shadow's with the champion's on the same. Each figure has a limit and a 95 % interval: it passes when the interval keeps the limit, fails when it breaks it, and is unclear in between. Score PSI has no interval: within the limit it passes; beyond it a canary's is unclear until it is beyond by more than chance adds, a shadow's fails. At the default limits a canary without one error takes 3,838 decisions, and the approval rate about 1,500 of each. AUC is of the known outcomes, and it is said how many are of approved applications: of declined ones there mostly are none. Where they are too few, AUC is not judged and holds nothing up.
 
 Exit codes: 0 promote: every limit is kept. 3 hold: fewer than --min-n decisions, or a figure is unclear. 4 roll back: a limit is broken; errors count before --min-n is reached. 1: it could not be judged.
+
+For every verdict but hold the command that carries it out is printed; with --json it is next.command. A canary or shadow that is to be undone goes by a route without it: model rollback would take the healthy champion back. A canary is promoted by a route with it as champion, a shadow by one with it as canary of 10 %. The other candidate and the policy stay. A champion is taken back by model rollback --expect REVISION.
 
 An application that was decided more than once counts once, by its newest decision.
 
 Example:
-  creditstream model judge && creditstream model route --champion 2026-12-01.1 --expect 1 --why "judged"`
+  creditstream model judge && creditstream model route --champion 2026-12-01.1 --same-policy --expect 1 --why "judged"`
 }
 
 // judged is what `model judge --json` prints.
@@ -59,8 +61,11 @@ type judged struct {
 	Candidate string            `json:"candidate"`
 	Limits    judge.Limits      `json:"limits"`
 	Read      *dataset.Counts   `json:"read"`
-	Canary    *judge.Judgement  `json:"canary"` // null without one
-	Shadow    *judge.Judgement  `json:"shadow"`
+	// Null without one.
+	Canary *candidateJudgement `json:"canary"`
+	Shadow *candidateJudgement `json:"shadow"`
+	// Champion takes the champion back, whatever the candidates are like.
+	Champion nextStep `json:"champion"`
 }
 
 // Run judges, prints, and says by its exit code what to do.
@@ -112,7 +117,7 @@ func (c *modelJudgeCmd) candidate(route *release.Revision) (string, error) {
 	canary, shadow := route.Route.Canary != nil, route.Route.Shadow != nil
 	switch {
 	case !canary && !shadow:
-		return "", fmt.Errorf("route revision %d has neither canary nor shadow: nothing to judge", route.Number)
+		return "", fmt.Errorf("route revision %d has neither canary nor shadow: nothing to judge; to take its champion back: %s", route.Number, route.RollbackCommand(whyBack))
 	case c.Of == "" && canary, c.Of == "canary" && canary:
 		return "canary", nil
 	case c.Of == "" && shadow, c.Of == "shadow" && shadow:
@@ -125,7 +130,10 @@ func (c *modelJudgeCmd) candidate(route *release.Revision) (string, error) {
 
 // judge reads what the route's models decided.
 func (c *modelJudgeCmd) judge(p *process, route *release.Revision) (*judged, error) {
-	out := &judged{Route: lineOf(*route), Since: route.Route.At, Limits: c.limits()}
+	out := &judged{
+		Route: lineOf(*route), Since: route.Route.At, Limits: c.limits(),
+		Champion: nextStep{"the champion goes, the one before serves again", route.RollbackCommand(whyBack)},
+	}
 	config, err := joined(p, c.kafkaFlags, stretchFlags{}, "judge")
 	if err != nil {
 		return nil, err
@@ -154,10 +162,10 @@ func (c *modelJudgeCmd) judge(p *process, route *release.Revision) (*judged, err
 		return nil, err
 	}
 	if canary := route.Route.Canary; canary != nil {
-		out.Canary = tally.Canary(canary.ModelVersion, out.Limits)
+		out.Canary = withNext(tally.Canary(canary.ModelVersion, out.Limits), route)
 	}
 	if shadow := route.Route.Shadow; shadow != nil {
-		out.Shadow = tally.Shadow(*shadow, out.Limits)
+		out.Shadow = withNext(tally.Shadow(*shadow, out.Limits), route)
 	}
 	return out, nil
 }
@@ -220,7 +228,7 @@ func (j *judged) print(w io.Writer) error {
 	fmt.Fprintf(w, "route revision %d: champion %s, canary %s, shadow %s; judged by what was decided since %s\n\n",
 		j.Route.Revision, j.Route.Champion, j.Route.canary(), j.Route.shadow(), j.Since)
 	first := true
-	for _, one := range []*judge.Judgement{j.Canary, j.Shadow} {
+	for _, one := range []*candidateJudgement{j.Canary, j.Shadow} {
 		if one == nil {
 			continue
 		}
@@ -228,9 +236,10 @@ func (j *judged) print(w io.Writer) error {
 			fmt.Fprintln(w)
 		}
 		first = false
-		if err := one.Print(w); err != nil {
+		if err := one.print(w); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := fmt.Fprintf(w, "\nthe champion itself is taken back, and the candidates with it, by:\n  %s\n", j.Champion.Command)
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -71,7 +72,23 @@ func (c *modelListCmd) Run(p *process) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", l.Version, serves, created, l.ReleasedAt.Format(time.RFC3339), auc, cmp.Or(l.Gates, "-"), l.Bytes, l.Digest,
 			cmp.Or(strings.Join(l.Loaded, ","), "-"))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return printProblems(p.stdout, h, schemas.NewTopics(c.Prefix).Models)
+}
+
+// printProblems names the records of the topics that could not be used.
+func printProblems(w io.Writer, h *release.History, topics ...string) error {
+	for _, problem := range h.Problems() {
+		if !slices.Contains(topics, problem.Topic) {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "passed over: %s\n", problem); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loadedBy are the live replicas that serve each version.
@@ -158,11 +175,15 @@ func (c *modelHistoryCmd) Run(p *process) error {
 	for _, l := range lines {
 		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Revision, l.At, l.By, l.Champion, l.canary(), l.shadow(), l.PolicyVersion, l.Why)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	topics := schemas.NewTopics(c.Prefix)
+	return printProblems(p.stdout, h, topics.Routes, topics.Models)
 }
 
-// readHistory reads models and routes; records that cannot be used are told of on
-// the log.
+// readHistory reads models and routes. Records that cannot be used stay there for ever:
+// they are told of by model history, and otherwise only to who looks for them.
 func readHistory(p *process, k kafkaFlags) (*release.History, error) {
 	p, cancel := withinModelTime(p)
 	defer cancel()
@@ -171,7 +192,7 @@ func readHistory(p *process, k kafkaFlags) (*release.History, error) {
 		return nil, err
 	}
 	for _, problem := range h.Problems() {
-		p.log.Warn("record ignored", "topic", problem.Topic, "offset", problem.Offset, "reason", problem.Reason)
+		p.log.Debug("record ignored", "topic", problem.Topic, "offset", problem.Offset, "reason", problem.Reason)
 	}
 	return h, nil
 }

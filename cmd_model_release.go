@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/creditstream/creditstream/model"
@@ -78,14 +79,17 @@ type released struct {
 
 // gated is what a bundle's gates came to, as commands print it.
 type gated struct {
-	Gates    string `json:"gates"`               // passed, forced, failed, none
-	GatesWhy string `json:"gates_why,omitempty"` // forced, none: why it may serve all the same
+	Gates    string `json:"gates"`               // passed, forced, failed, incomplete, none
+	GatesWhy string `json:"gates_why,omitempty"` // forced, none: why it may serve all the same; incomplete: the gates that are missing
 }
 
 // gatedOf says it of a bundle with the reason that its record gives.
 func gatedOf(g model.Gates, ungated string) gated {
-	if g.Verdict == model.GatesNone {
+	switch g.Verdict {
+	case model.GatesNone:
 		return gated{g.Verdict, ungated}
+	case model.GatesPart:
+		return gated{g.Verdict, "it lacks " + strings.Join(g.Missing, "; ")}
 	}
 	return gated{g.Verdict, g.Why}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -18,13 +19,15 @@ type modelRouteCmd struct {
 	Champion string     `help:"Version that decides." required:"" placeholder:"VERSION"`
 	Canary   canaryFlag `help:"Version that decides a share of the applications, in steps of 0.01%." placeholder:"VERSION=SHARE%"`
 	Shadow   string     `help:"Version that says what it would have decided; not the canary." placeholder:"VERSION"`
-	Engine   string     `help:"Engine that the replicas run; the bundles are opened on it first: ${enum}." enum:"auto,native,onnx" default:"auto"`
-	JSON     bool       `help:"Print JSON." name:"json"`
+	// A route without a policy is under the contract's: this one is easily forgotten.
+	SamePolicy bool   `help:"Keep the policy of the route in force."`
+	Engine     string `help:"Engine that the replicas run; the bundles are opened on it first: ${enum}." enum:"auto,native,onnx" default:"auto"`
+	JSON       bool   `help:"Print JSON." name:"json"`
 }
 
 // Help is the second half of `model route --help`.
 func (modelRouteCmd) Help() string {
-	return `A route says everything that serves: a canary, a shadow or a policy that it does not name serves no longer. Every replica takes it up within a moment, without a restart, once it has opened the bundles.
+	return `A route says everything that serves: a canary or a shadow that it does not name serves no longer, and the policy is --policy, with --same-policy the one in force, else the contract's. Every replica takes it up within a moment, without a restart, once it has opened the bundles.
 
 Of two people who route at once, one is refused: --expect names the revision that was seen last (model history prints it).
 
@@ -80,8 +83,13 @@ func (c *modelRouteCmd) Run(p *process) error {
 		return err
 	}
 	policy, err := c.text()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case c.SamePolicy && c.Policy != "":
+		return errors.New("--policy and --same-policy: expected one of them")
+	case c.SamePolicy:
+		policy = ""
 	}
 	w, err := c.begin(p, c.kafkaFlags)
 	if err != nil {
@@ -91,7 +99,7 @@ func (c *modelRouteCmd) Run(p *process) error {
 	bounded, cancel := withinModelTime(p)
 	defer cancel()
 	r, err := release.Route(bounded.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RouteRequest{
-		Champion: c.Champion, Canary: c.Canary.version, CanaryShare: c.Canary.share, Shadow: c.Shadow, Policy: policy,
+		Champion: c.Champion, Canary: c.Canary.version, CanaryShare: c.Canary.share, Shadow: c.Shadow, Policy: policy, SamePolicy: c.SamePolicy,
 		Expect: c.Expect, By: by, At: schemas.At(time.Now()), Why: c.Why, Engine: c.Engine,
 	})
 	if err != nil {
@@ -110,7 +118,13 @@ type modelRollbackCmd struct {
 
 // Help is the second half of `model rollback --help`.
 func (modelRollbackCmd) Help() string {
-	return `Writes a new route to the champion and the policy of the last revision with another champion than the current one, without canary or shadow. Rolling back twice is therefore back where it began; to go further, name the version: model route --champion.`
+	return `Takes the champion back: writes a new route to the champion and the policy of the last revision with another champion than the current one. One whose model or policy is refused is passed over, and said. Rolling back twice is therefore back where it began; to go further, name the version: model route --champion.
+
+A canary or a shadow that runs serves no longer. It is no way to undo one: its champion is healthy, and would be taken back. Write the route without it: model route --champion CURRENT --expect REVISION; model judge prints that command.
+
+Examples:
+  creditstream model rollback --expect 3 --why "complaints"
+  creditstream model route --champion 2026-11-23.1 --same-policy --expect 3 --why "the canary is worse"`
 }
 
 // Run writes the route back.
@@ -126,16 +140,32 @@ func (c *modelRollbackCmd) Run(p *process) error {
 	defer w.close()
 	bounded, cancel := withinModelTime(p)
 	defer cancel()
-	r, from, err := release.Rollback(bounded.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RollbackRequest{
+	back, err := release.Rollback(bounded.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RollbackRequest{
 		Expect: c.Expect, By: by, At: schemas.At(time.Now()), Why: c.Why, Engine: c.Engine,
 	})
 	if err != nil {
 		return err
 	}
+	line := lineOf(*back.Written)
+	line.RolledBack = &rolledBack{To: back.To.Number, PassedOver: append([]release.PassedOver{}, back.Passed...), Canary: back.From.Route.Canary, Shadow: back.From.Route.Shadow}
 	if !c.JSON {
-		fmt.Fprintf(p.stdout, "back to the champion and the policy of revision %d\n", from.Number)
+		for _, one := range back.Passed {
+			fmt.Fprintf(p.stdout, "passed over revision %d: %s\n", one.Revision, one.Reason)
+		}
+		fmt.Fprintf(p.stdout, "back to the champion and the policy of revision %d\n", back.To.Number)
+		if candidates := back.From.Candidates(); candidates != "" {
+			fmt.Fprintf(p.stdout, "%s of revision %d: no longer served\n", candidates, back.From.Number)
+		}
 	}
-	return printRevision(p, c.JSON, r, w)
+	return printLine(p, c.JSON, line, back.Written, w)
+}
+
+// rolledBack is what a rollback says beside the route that it wrote.
+type rolledBack struct {
+	To         int64                `json:"to"` // revision whose champion and policy serve again
+	PassedOver []release.PassedOver `json:"passed_over"`
+	Canary     *schemas.Canary      `json:"canary"` // that ran, and no longer does
+	Shadow     *string              `json:"shadow"`
 }
 
 // routeLine is a revision as commands print it.
@@ -149,6 +179,7 @@ type routeLine struct {
 	Shadow        *string           `json:"shadow"`
 	PolicyVersion string            `json:"policy_version"` // "" where the policy is not valid
 	Policy        string            `json:"policy"`         // its text
+	RolledBack    *rolledBack       `json:"rolled_back,omitempty"`
 	Wait          *waited           `json:"wait,omitempty"` // with --wait: what the replicas make of it
 }
 
@@ -181,7 +212,10 @@ func (l *routeLine) shadow() string {
 // printRevision prints a route that was written and, where that was asked for, what
 // the replicas make of it.
 func printRevision(p *process, asJSON bool, r *release.Revision, w *routeWait) error {
-	line := lineOf(*r)
+	return printLine(p, asJSON, lineOf(*r), r, w)
+}
+
+func printLine(p *process, asJSON bool, line routeLine, r *release.Revision, w *routeWait) error {
 	if !asJSON {
 		if _, err := fmt.Fprintf(p.stdout, "route revision %d: champion %s, canary %s, shadow %s, policy %s\n",
 			line.Revision, line.Champion, line.canary(), line.shadow(), line.PolicyVersion); err != nil || w == nil {

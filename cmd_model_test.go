@@ -8,13 +8,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/model"
+	releases "github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -104,6 +107,45 @@ func withGates(t *testing.T, version, gates, forced string) (path string) {
 	return path
 }
 
+// verdicts are those of every gate: passed, but for those given.
+func verdicts(t *testing.T, given ...string) string {
+	m := model.Manifest{Metrics: json.RawMessage(`{"gates": [{"name": "data", "passed": true}]}`)}
+	g, err := m.Gates()
+	require.NoError(t, err)
+	require.Len(t, g.Missing, 15)
+	for _, name := range append([]string{"data"}, g.Missing...) {
+		if !slices.ContainsFunc(given, func(g string) bool { return strings.Contains(g, `"`+name+`"`) }) {
+			given = append(given, `{"name": "`+name+`", "passed": true, "figure": 0.001, "limit": 0.01, "told": "within the limit"}`)
+		}
+	}
+	return "[" + strings.Join(given, ",") + "]"
+}
+
+func TestInspectShowsTheGatesAsATable(t *testing.T) {
+	inspect := func(bundle string) string {
+		t.Helper()
+		code, out, errs := command(t, "model", "inspect", bundle)
+		require.Zero(t, code, errs)
+		return out
+	}
+	out := inspect(withGates(t, "v2", verdicts(t, `{"name": "AUC", "passed": false, "figure": -0.021, "limit": -0.005, "told": "worse"}`,
+		`{"name": "score PSI, champion", "passed": true, "figure": null, "limit": 0.25, "told": "no champion yet"}`,
+		`{"name": "approval ratio by age", "passed": true, "figure": 0.78, "limit": 0.8, "told": "0.74 to 0.82", "unsure": true}`), "null"))
+	require.Regexp(t, `(?m)^  approval ratio by age +pass \(unsure\) +0\.78 +0\.8 `, out)
+	require.Regexp(t, `(?m)^gates +failed$`, out)
+	require.Regexp(t, `(?m)^  GATE +VERDICT +FIGURE +LIMIT +FOUND$`, out)
+	require.Regexp(t, `(?m)^  AUC +fail +-0\.021 +-0\.005 +worse$`, out)
+	require.Regexp(t, `(?m)^  score PSI, champion +pass +- +0\.25 +no champion yet$`, out)
+	require.Equal(t, 15, strings.Count(out, " pass "))
+	require.NotContains(t, out, "metrics.gates")
+	require.Contains(t, out, "metrics.test.auc")
+	require.Regexp(t, `(?m)^  AUC +missing`, inspect(withGates(t, "v3", `[{"name": "data", "passed": true}]`, "null")))
+	out = inspect(otherVersion(t, "v4"))
+	require.Regexp(t, `(?m)^gates +none$`, out)
+	require.NotContains(t, out, "GATE ")
+	require.Contains(t, inspect(withGates(t, "v5", `"passed"`, "null")), "metrics.gates", "what is no list is shown as it is")
+}
+
 func TestAReleaseAsksTheGates(t *testing.T) {
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
@@ -125,11 +167,8 @@ func TestAReleaseAsksTheGates(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(text), &out))
 		return out
 	}
-	const (
-		passed = `[{"name": "AUC", "passed": true, "figure": 0.001, "limit": -0.005, "told": "better"}]`
-		failed = `[{"name": "data", "passed": true, "figure": 0, "limit": 0, "told": "valid"},
-			{"name": "AUC", "passed": false, "figure": -0.021, "limit": -0.005, "told": "worse than the champion"}]`
-	)
+	const worse = `{"name": "AUC", "passed": false, "figure": -0.021, "limit": -0.005, "told": "worse than the champion"}`
+	passed, failed := verdicts(t), verdicts(t, worse)
 	bad := withGates(t, "bad", failed, "null")
 	said := refused(bad)
 	require.Contains(t, said, "model bad failed its gates")
@@ -143,6 +182,13 @@ func TestAReleaseAsksTheGates(t *testing.T) {
 	require.Contains(t, refused(plain), "model plain has been through no gate")
 	require.Contains(t, refused(plain, "--ungated", " "), "--ungated is empty")
 	require.Contains(t, refused(plain, "--ungated", strings.Repeat("x", 501)), "501 bytes")
+	cut := withGates(t, "cut", `[{"name": "AUC", "passed": true, "figure": 0.001, "limit": -0.005, "told": "better"}]`, "null")
+	for _, more := range [][]string{nil, {"--ungated", "in a hurry"}} {
+		said := refused(append([]string{cut}, more...)...)
+		require.Contains(t, said, "model cut has not been through every gate")
+		require.Contains(t, said, "lacks data; ONNX Runtime; native engine; golden rows; calibration; ")
+		require.Contains(t, said, "score PSI, champion; run training's gate")
+	}
 	good := withGates(t, "good", passed, "null")
 	require.Contains(t, refused(good, "--ungated", "in a hurry"), "model good has been through its gates (passed)")
 	code, out, errs := command(t, "model", "list", "--json")
@@ -161,15 +207,24 @@ func TestAReleaseAsksTheGates(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "gates none: tried on a sandbox")
 
+	// Written past the command, it is not said to have passed.
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addr()))
+	require.NoError(t, err)
+	defer client.Close()
+	bundle, err := os.ReadFile(cut)
+	require.NoError(t, err)
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "credit.models", Key: []byte("cut"), Value: bundle}).FirstErr())
 	code, out, errs = command(t, "model", "list", "--json")
 	require.Zero(t, code, errs)
 	var all []listed
 	require.NoError(t, json.Unmarshal([]byte(out), &all))
-	var verdicts []gated
+	var found []gated
 	for _, l := range all {
-		verdicts = append(verdicts, l.gated)
+		found = append(found, l.gated)
 	}
-	require.Equal(t, []gated{{Gates: "none"}, {Gates: "passed"}, overruled, none}, verdicts)
+	require.Equal(t, []gated{{Gates: "none"}, {Gates: "passed"}, overruled, none}, found[:4])
+	require.Equal(t, "incomplete", found[4].Gates)
+	require.Contains(t, found[4].GatesWhy, "it lacks data; ONNX Runtime")
 	code, out, errs = command(t, "model", "list")
 	require.Zero(t, code, errs)
 	lines := strings.Split(out, "\n")
@@ -232,7 +287,9 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	require.Equal(t, model.Digest(shipped.Bundle), versions[0].Digest)
 
 	fails("the current revision is", "model", "rollback", "--expect", "0", "--why", "worse")
-	require.Contains(t, ok("model", "rollback", "--expect", jsonNumber(written.Revision), "--why", "worse"), "revision 0\n")
+	fails("--policy and --same-policy", "model", "route", "--champion", "v2", "--policy", policy, "--same-policy", "--expect", "0", "--why", "x")
+	require.Contains(t, ok("model", "rollback", "--expect", jsonNumber(written.Revision), "--why", "worse"),
+		"back to the champion and the policy of revision 0\ncanary "+v1+" and shadow v3 of revision "+jsonNumber(written.Revision)+": no longer served\n")
 	var history []routeLine
 	require.NoError(t, json.Unmarshal([]byte(ok("model", "history", "--json")), &history))
 	require.Len(t, history, 3)
@@ -242,6 +299,16 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	require.Equal(t, history[0].PolicyVersion, history[2].PolicyVersion)
 	require.NotEqual(t, history[1].PolicyVersion, history[2].PolicyVersion)
 	require.Contains(t, ok("model", "history"), v1+"=12.5%")
+	// A route under the policy in force, and back by its JSON.
+	ok("model", "route", "--champion", v1, "--policy", policy, "--expect", jsonNumber(history[2].Revision), "--why", "stricter")
+	require.NoError(t, json.Unmarshal([]byte(ok("model", "history", "--json")), &history))
+	stricter := history[3]
+	require.NoError(t, json.Unmarshal([]byte(ok("model", "route", "--champion", v1, "--canary", "v3=1%", "--same-policy",
+		"--expect", jsonNumber(stricter.Revision), "--why", "try", "--json")), &written))
+	require.Equal(t, stricter.Policy, written.Policy)
+	require.NoError(t, json.Unmarshal([]byte(ok("model", "rollback", "--expect", jsonNumber(written.Revision), "--why", "worse", "--json")), &written))
+	require.Equal(t, "v2", written.Champion)
+	require.Equal(t, &rolledBack{To: history[1].Revision, PassedOver: []releases.PassedOver{}, Canary: &schemas.Canary{ModelVersion: "v3", Share: 0.01}}, written.RolledBack)
 }
 
 func jsonNumber(n int64) string {
@@ -301,6 +368,64 @@ func TestABundleIsInspectedVerifiedAndScored(t *testing.T) {
 	code, _, errs = command(t, "model", "score", "shipped", "--in", in)
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "limit_bal")
+}
+
+// A bad record stays in the log for ever: it is told of where the log is shown.
+func TestRecordsThatCannotBeUsedAreNamedByTheHistory(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	defer broker.Close()
+	t.Setenv("CREDITSTREAM_BROKERS", broker.Addr())
+	run := func(wanted int, args ...string) (out, errs string) {
+		t.Helper()
+		code, out, errs := command(t, args...)
+		require.Equal(t, wanted, code, errs)
+		return out, errs
+	}
+	run(0, "topics", "apply")
+	run(0, "model", "release", "shipped", "--first")
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addr()))
+	require.NoError(t, err)
+	defer client.Close()
+	for _, topic := range []string{"credit.routes", "credit.models"} {
+		record := &kgo.Record{Topic: topic, Key: []byte("not a version"), Value: []byte("{")}
+		require.NoError(t, client.ProduceSync(t.Context(), record).FirstErr())
+	}
+	out, errs := run(0, "model", "history")
+	require.Contains(t, out, "passed over: credit.routes offset ")
+	require.Contains(t, out, "passed over: credit.models offset 1: model version \"not a version\"")
+	require.NotContains(t, errs, "record ignored")
+	out, _ = run(0, "model", "list")
+	require.Contains(t, out, "passed over: credit.models offset 1")
+	require.NotContains(t, out, "credit.routes")
+	_, errs = run(1, "model", "judge")
+	require.NotContains(t, errs, "record ignored")
+	_, errs = run(1, "model", "judge", "--log-level", "debug")
+	require.Contains(t, errs, "record ignored")
+	out, _ = run(0, "model", "history", "--json")
+	require.True(t, json.Valid([]byte(out)))
+}
+
+// A file that is no bundle, settings or policy is not read to its end.
+func TestFilesAreReadUpToALimit(t *testing.T) {
+	endless := filepath.Join(t.TempDir(), "endless")
+	require.NoError(t, os.WriteFile(endless, nil, 0o600))
+	require.NoError(t, os.Truncate(endless, 1<<42)) // 4 TB, of which nothing is on the disk
+	for _, c := range []struct {
+		most string
+		args []string
+	}{
+		{"8323072", []string{"model", "inspect", endless}},
+		{"8323072", []string{"model", "verify", endless}},
+		{"8323072", []string{"model", "release", endless, "--brokers", "127.0.0.1:1"}},
+		{"8323072", []string{"model", "compare", endless, "shipped", "--csv", endless}},
+		{"8388608", []string{"model", "route", "--champion", "v1", "--why", "x", "--policy", endless, "--brokers", "127.0.0.1:1"}},
+		{"8388608", []string{"model", "inspect", "shipped", "--config", endless}},
+	} {
+		code, _, errs := command(t, c.args...)
+		require.NotZero(t, code, c.args)
+		require.Contains(t, errs, "has more than "+c.most+" bytes, expected at most those", c.args)
+	}
 }
 
 func TestACanaryIsAVersionAndAShare(t *testing.T) {

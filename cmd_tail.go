@@ -14,10 +14,10 @@ import (
 type tailCmd struct {
 	kafkaFlags
 
-	ID     string `arg:"" optional:"" help:"Show only this application_id: everything the log holds about it, from the start unless --from says otherwise."`
-	From   string `help:"Where to begin: start, end or an RFC 3339 time (default: end; with an ID, start)." placeholder:"start|end|TIME"`
-	Follow bool   `help:"Go on with what comes after the end of the log; always so when beginning there." short:"f"`
-	Limit  int    `help:"Stop after this many; 0: no limit." short:"n" default:"0" placeholder:"N"`
+	ID     string    `arg:"" optional:"" help:"Show only this application_id: everything the log holds about it, from the start unless --from says otherwise."`
+	From   string    `help:"Where to begin: start, end or an RFC 3339 time (default: end; with an ID, start; with --limit, so far back that those are shown)." placeholder:"start|end|TIME"`
+	Follow bool      `help:"Go on with what comes after the end of the log; always so when beginning there." short:"f"`
+	Limit  limitFlag `help:"Show only the last N there are (with --follow, and what comes after them); with --from, the first N from there on. 0: no limit." short:"n" default:"0" placeholder:"N"`
 
 	Decision       string  `help:"Show only this decision: approve, refer or decline." placeholder:"WHAT" group:"Filters"`
 	Channel        string  `help:"Show only what was asked through this channel: stream or api." placeholder:"WHICH" group:"Filters"`
@@ -29,9 +29,6 @@ type tailCmd struct {
 
 // Run prints predictions until a signal, the limit or the end of the log.
 func (c *tailCmd) Run(p *process) error {
-	if c.Limit < 0 {
-		return fmt.Errorf("--limit %d: expected 0 or more", c.Limit)
-	}
 	if !slices.Contains([]string{"", schemas.Approve, schemas.Refer, schemas.Decline}, c.Decision) {
 		return fmt.Errorf("--decision %s: expected approve, refer or decline", c.Decision)
 	}
@@ -41,11 +38,16 @@ func (c *tailCmd) Run(p *process) error {
 	if c.MinProbability < 0 || c.MinProbability > 1 {
 		return fmt.Errorf("--min-probability %g: expected 0 … 1", c.MinProbability)
 	}
-	if c.From == "" {
-		c.From = "end"
-		if c.ID != "" {
-			c.From = "start"
-		}
+	last, most := 0, int(c.Limit)
+	follow := c.Follow || c.From == "end"
+	switch {
+	case c.From != "":
+	case most > 0:
+		c.From, last, most = "end", most, 0
+	case c.ID != "":
+		c.From = "start"
+	default:
+		c.From, follow = "end", true
 	}
 	from, err := tail.ParseFrom(c.From)
 	if err != nil {
@@ -61,11 +63,11 @@ func (c *tailCmd) Run(p *process) error {
 	}
 	shown := 0
 	leftOut, err := tail.Read(p.ctx, tail.Config{
-		Kafka: c.config(p, "tail"), Topics: schemas.NewTopics(c.Prefix), Codec: codec, From: from, Follow: c.Follow || c.From == "end",
+		Kafka: c.config(p, "tail"), Topics: schemas.NewTopics(c.Prefix), Codec: codec, From: from, Last: last, Follow: follow,
 		Filter: tail.Filter{ID: c.ID, Decision: c.Decision, Channel: c.Channel, ModelVersion: c.ModelVersion, MinProbability: c.MinProbability},
 	}, func(prediction *schemas.Prediction, value []byte) (bool, error) {
 		shown++
-		return shown != c.Limit, show(prediction, value)
+		return shown != most, show(prediction, value)
 	})
 	if leftOut > 0 {
 		p.log.Warn("left out: not predictions", "records", leftOut)

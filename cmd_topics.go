@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -28,18 +29,19 @@ type topicsApplyCmd struct {
 	Partitions    int32  `help:"Partitions of applications, predictions, dead letters and outcomes." default:"12" placeholder:"N"`
 	Replication   int16  `help:"Replicas of every partition; -1: the broker's default." default:"-1" placeholder:"N"`
 	Update        bool   `help:"Change the settings of topics that exist to the catalogue's, and add partitions where there are fewer than --partitions (an id's later records may then go to another partition). Partitions are never removed, replicas never moved."`
-	GroupProtocol string `help:"Group protocol of the scorer: ${enum}. consumer also sets the session timeout of its group, as low as the broker allows." enum:"classic,consumer" default:"classic"`
+	GroupProtocol string `help:"Group protocol of the scorer: ${enum}. consumer also sets the session timeout and the heartbeat interval of its group: 10 s and 1 s, or the least that the brokers allow." enum:"classic,consumer" default:"classic"`
 	Group         string `help:"Consumer group of the scorer." default:"scorer" placeholder:"NAME"`
 	JSON          bool   `help:"Print JSON." name:"json"`
 }
 
-const (
-	// applyTime bounds a whole apply.
-	applyTime = time.Minute
-	// What a group of the consumer protocol should have: the classic group's
-	// timeout, above the transactions' eight seconds.
-	wantedSessionTimeout = 10 * time.Second
-)
+// applyTime bounds a whole apply.
+const applyTime = time.Minute
+
+// wantedGroupTimes are what a group of the consumer protocol should have: a classic
+// member's. The session's is above the transactions' eight seconds.
+func wantedGroupTimes() kafka.GroupTimes {
+	return kafka.GroupTimes{Session: member.SessionTimeout, Heartbeat: member.HeartbeatInterval}
+}
 
 // appliedTopic is what apply did to one topic.
 type appliedTopic struct {
@@ -65,7 +67,7 @@ func (c *topicsApplyCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	session, err := c.sessionTimeout(p, client)
+	times, err := c.groupTimes(p, client)
 	if err != nil {
 		return err
 	}
@@ -75,10 +77,11 @@ func (c *topicsApplyCmd) Run(p *process) error {
 	}
 	if c.JSON {
 		return json.NewEncoder(p.stdout).Encode(struct {
-			Topics         []appliedTopic  `json:"topics"`
-			SessionTimeout int64           `json:"group_session_timeout_ms,omitempty"`
-			Schemas        []appliedSchema `json:"schemas,omitempty"`
-		}{topics, session.Milliseconds(), subjects})
+			Topics            []appliedTopic  `json:"topics"`
+			SessionTimeout    int64           `json:"group_session_timeout_ms,omitempty"`
+			HeartbeatInterval int64           `json:"group_heartbeat_interval_ms,omitempty"`
+			Schemas           []appliedSchema `json:"schemas,omitempty"`
+		}{topics, times.Session.Milliseconds(), times.Heartbeat.Milliseconds(), subjects})
 	}
 	for _, t := range topics {
 		fmt.Fprintln(p.stdout, t.State, t.Topic)
@@ -86,8 +89,13 @@ func (c *topicsApplyCmd) Run(p *process) error {
 			fmt.Fprintln(p.stdout, "  "+d.String())
 		}
 	}
-	if session > 0 {
-		fmt.Fprintf(p.stdout, "set consumer.session.timeout.ms of group %s to %d\n", c.Group, session.Milliseconds())
+	if times.Session > 0 {
+		fmt.Fprintf(p.stdout, "set consumer.session.timeout.ms of group %s to %d, consumer.heartbeat.interval.ms to %d\n",
+			c.Group, times.Session.Milliseconds(), times.Heartbeat.Milliseconds())
+	}
+	if wanted := wantedGroupTimes(); times.Session > wanted.Session || times.Heartbeat > wanted.Heartbeat {
+		fmt.Fprintf(p.stdout, "  %d and %d would hand partitions over sooner: set the brokers' group.consumer.min.session.timeout.ms and group.consumer.min.heartbeat.interval.ms to these, and apply again\n",
+			wanted.Session.Milliseconds(), wanted.Heartbeat.Milliseconds())
 	}
 	for _, s := range subjects {
 		fmt.Fprintf(p.stdout, "registered %s as id %d, %s\n", s.Subject, s.ID, s.Compatibility)
@@ -131,16 +139,16 @@ func (c *topicsApplyCmd) apply(p *process, adm *kadm.Client) ([]appliedTopic, er
 	return applied, nil
 }
 
-// sessionTimeout sets the group's where the scorer is to use the consumer
-// protocol; 0 where it does not or the cluster has no such setting.
-func (c *topicsApplyCmd) sessionTimeout(p *process, client *kgo.Client) (time.Duration, error) {
-	if c.GroupProtocol != "consumer" {
-		return 0, nil
+// groupTimes sets the group's where the scorer is to use the consumer protocol; none
+// where it does not or the cluster has no such settings.
+func (c *topicsApplyCmd) groupTimes(p *process, client *kgo.Client) (kafka.GroupTimes, error) {
+	if c.GroupProtocol != member.ProtocolConsumer {
+		return kafka.GroupTimes{}, nil
 	}
-	set, err := kafka.SetSessionTimeout(p.ctx, client, c.Group, wantedSessionTimeout)
+	set, err := kafka.SetGroupTimes(p.ctx, client, c.Group, wantedGroupTimes())
 	if errors.Is(err, kafka.ErrNoGroupConfigs) {
-		p.log.Warn("the session timeout of the scorer's group was not set", "group", c.Group, "error", err)
-		return 0, nil
+		p.log.Warn("the session timeout and the heartbeat interval of the scorer's group were not set", "group", c.Group, "error", err)
+		return kafka.GroupTimes{}, nil
 	}
 	return set, err
 }

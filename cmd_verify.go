@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/verify"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -43,16 +45,10 @@ func (c *verifyCmd) Run(p *process) error {
 		return err
 	}
 	topics := schemas.NewTopics(c.Prefix)
-	again, err := newRecomputer(p.ctx, c.config(p, "verify"), topics, unrouted)
+	report, err := recomputed(p.ctx, verify.Config{Kafka: c.config(p, "verify"), Topics: topics, Codec: codec, Group: c.Group, From: from}, unrouted)
 	if err != nil {
-		return err
-	}
-	report, err := verify.Run(p.ctx, verify.Config{
-		Kafka: c.config(p, "verify"), Topics: topics, Codec: codec, Group: c.Group, From: from,
-		Recompute: again.recompute,
-	})
-	if err != nil {
-		return err
+		return c.config(p, "verify").AlsoMissing(p.ctx, err,
+			kafka.Reads(topics.Applications, topics.Predictions, topics.DLQ, topics.Models, topics.Routes))
 	}
 	if c.JSON {
 		err = json.NewEncoder(p.stdout).Encode(report)
@@ -63,4 +59,14 @@ func (c *verifyCmd) Run(p *process) error {
 		return exitCode(1)
 	}
 	return err
+}
+
+// recomputed is verify.Run, which computes every decision again.
+func recomputed(ctx context.Context, c verify.Config, unrouted []byte) (*verify.Report, error) {
+	again, err := newRecomputer(ctx, c.Kafka, c.Topics, unrouted)
+	if err != nil {
+		return nil, err
+	}
+	c.Recompute = again.recompute
+	return verify.Run(ctx, c)
 }

@@ -2,10 +2,10 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
@@ -45,7 +45,7 @@ func (f modelFlags) bundle() ([]byte, error) {
 	case "shipped":
 		return shipped.Bundle, nil
 	}
-	b, err := os.ReadFile(f.Model)
+	b, err := model.ReadFile(f.Model)
 	if err != nil {
 		return nil, fmt.Errorf("--model: %w", err)
 	}

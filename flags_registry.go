@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/creditstream/creditstream/internal/bounded"
 	"github.com/creditstream/creditstream/internal/certs"
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/internal/registry"
@@ -57,7 +57,7 @@ func (f registryFlags) registryClient(p *process) (*registry.Client, error) {
 		if password != "" {
 			return nil, errors.New("CREDITSTREAM_SCHEMA_REGISTRY_PASSWORD and --schema-registry-password-file: set one of them")
 		}
-		text, err := os.ReadFile(f.SchemaRegistryPasswordFile)
+		text, err := bounded.ReadFile(f.SchemaRegistryPasswordFile, bounded.Text)
 		if err != nil {
 			return nil, fmt.Errorf("--schema-registry-password-file: %w", err)
 		}

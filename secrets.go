@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"slices"
+
+	"github.com/creditstream/creditstream/internal/bounded"
 )
 
 // A secret is given by the environment or a settings file, or stands in a file
@@ -32,7 +33,7 @@ func secretSource(flag, value, file string) (func(context.Context) (string, erro
 
 // readSecret is a file's first line: editors end it with a newline.
 func readSecret(flag, file string) (string, error) {
-	text, err := os.ReadFile(file)
+	text, err := bounded.ReadFile(file, bounded.Text)
 	if err != nil {
 		return "", fmt.Errorf("--%s: %w", flag, err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/internal/telemetry"
 	"github.com/creditstream/creditstream/model/release"
@@ -109,7 +110,13 @@ func (s *services) serve(listen string) error {
 	if err != nil {
 		return err
 	}
-	return reporting(reporter, func() error { return serveComponents(s.p, listen, s.reg, s.all...) })
+	err = reporting(reporter, func() error { return serveComponents(s.p, listen, s.reg, s.all...) })
+	// Each part names what it has missed first; what else is missing is named, too.
+	var needs [][]kafka.Access
+	for _, r := range s.reports {
+		needs = append(needs, access(s.kafka.Prefix, r.Name))
+	}
+	return s.kafka.config(s.p, "missing").AlsoMissing(s.p.ctx, err, needs...)
 }
 
 // serving is what is reported of a component that serves what models do.

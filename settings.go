@@ -8,6 +8,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/creditstream/creditstream/internal/bounded"
 )
 
 // settings is where flags get their values from when the command line does not
@@ -43,7 +45,7 @@ func (s *settings) load(args []string) error {
 	if s.path == "" {
 		return nil
 	}
-	text, err := os.ReadFile(s.path)
+	text, err := bounded.ReadFile(s.path, bounded.Text)
 	if err != nil {
 		return fmt.Errorf("--config %s: %w", s.path, err)
 	}

@@ -10,10 +10,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/creditstream/creditstream/internal/bounded"
 )
 
 // keysInterval is how often the file of keys is looked at.
@@ -45,7 +46,7 @@ func OpenKeys(path string, log *slog.Logger) (*Keys, error) {
 
 // refresh takes up the file if its text has changed. A wrong one changes nothing.
 func (k *Keys) refresh() error {
-	text, err := os.ReadFile(k.path)
+	text, err := bounded.ReadFile(k.path, bounded.Text)
 	if err != nil {
 		return err
 	}

@@ -32,9 +32,9 @@ const (
 	heldAtMost       = (8 + 10 + 5) * time.Second
 	heldInOutageMost = heldAtMost + (9+10)*time.Second
 
-	// A killed member of the consumer protocol keeps its partitions for the 45 s
-	// that a broker allows at least, and what came meanwhile is to be answered too.
-	drainedWithin = 4 * time.Minute
+	// A killed member keeps its partitions for 10 s, in either protocol, and what came
+	// meanwhile is to be answered too.
+	drainedWithin = 2 * time.Minute
 )
 
 // storm is everything running, and what goes wrong with it.

@@ -2,6 +2,7 @@ package apptest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,17 +21,17 @@ func (g *stage) handsOver() {
 	two.ready()
 	g.emit(2000)
 	g.answered()
-	require.Equal(t, 4, g.members(), "two scorers of two sessions")
+	g.shared()
 
 	began := time.Now()
 	two.terminate()
-	require.Equal(t, 2, g.members(), "it has left before it ended")
+	require.Len(t, g.owned(), 2, "it has left before it ended")
 	left := time.Since(began)
 	g.emit(2000) // to every partition
 	g.exact()
 	t.Logf("SIGTERM: gone after %s; what was sent then was answered, in every partition, after %s", left.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 	one.terminate()
-	require.Zero(t, g.members())
+	require.Empty(t, g.owned())
 }
 
 // isTakenOver kills one of two scorers for good: the other has its work when the
@@ -39,6 +40,7 @@ func (g *stage) isTakenOver() {
 	one, two := g.scorer("one").ready(), g.scorer("two").ready()
 	g.emit(2000)
 	g.answered()
+	g.shared()
 	began := time.Now()
 	two.kill()
 	g.emit(2000)
@@ -47,22 +49,46 @@ func (g *stage) isTakenOver() {
 	one.terminate()
 }
 
-// members are those that the group has.
-func (g *stage) members() int {
-	adm := kadm.NewClient(newClient(g.t, g.servers))
+// shared waits until each of two sessions of two scorers owns one of the partitions:
+// the one that ends has something to hand over.
+func (g *stage) shared() {
+	until(g.t, time.Minute, "both scorers own partitions", func() bool { return slices.Equal(g.owned(), []int{1, 1, 1, 1}) })
+}
+
+// owned counts the partitions of each member that the group has.
+func (g *stage) owned() (partitions []int) {
+	if g.admin == nil {
+		g.admin = kadm.NewClient(newClient(g.t, g.servers))
+	}
 	if len(g.score) > 0 {
-		groups, err := adm.DescribeConsumerGroups(g.t.Context(), g.prefix)
+		groups, err := g.admin.DescribeConsumerGroups(g.t.Context(), g.prefix)
 		require.NoError(g.t, err)
 		require.NoError(g.t, groups.Error())
-		return len(groups[g.prefix].Members)
+		for _, m := range groups[g.prefix].Members {
+			n := 0
+			for _, assigned := range m.Assignment { // of one topic, which the embedded broker does not name
+				n += len(assigned)
+			}
+			partitions = append(partitions, n)
+		}
+		return partitions
 	}
-	groups, err := adm.DescribeGroups(g.t.Context(), g.prefix)
+	groups, err := g.admin.DescribeGroups(g.t.Context(), g.prefix)
 	require.NoError(g.t, err)
 	if errors.Is(groups.Error(), kerr.GroupIDNotFound) {
-		return 0
+		return nil
 	}
 	require.NoError(g.t, groups.Error())
-	return len(groups[g.prefix].Members)
+	for _, m := range groups[g.prefix].Members {
+		n := 0
+		if assigned, ok := m.Assigned.AsConsumer(); ok {
+			for _, topic := range assigned.Topics {
+				n += len(topic.Partitions)
+			}
+		}
+		partitions = append(partitions, n)
+	}
+	return partitions
 }
 
 func TestAScorerThatIsToldToStopHandsOver(t *testing.T) {

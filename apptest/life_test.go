@@ -13,10 +13,10 @@ import (
 )
 
 // lives takes a model through its life while two scorers and an API decide:
-// shadow, canary, champion, and back. Nobody is restarted, nothing waits.
+// shadow, canary, champion, and back. Nobody is restarted, nothing waits. Along the
+// way it is judged, and afterwards its decisions are made again.
 func (g *stage) lives(rate int) {
 	t := g.t
-	const leans = 0.5
 	one, two := g.routed("one"), g.routed("two")
 	api, listen := g.answering()
 	until(t, time.Minute, "they wait for a route", func() bool {
@@ -27,7 +27,7 @@ func (g *stage) lives(rate int) {
 	for _, a := range []*app{one, two, api} {
 		a.ready()
 	}
-	until(t, time.Minute, "the group is whole", func() bool { return g.members() == 4 })
+	until(t, time.Minute, "the group is whole", func() bool { return len(g.owned()) == 4 })
 
 	stop := g.steady(rate)
 	asker := newAsker(listen, g.prefix)
@@ -40,11 +40,17 @@ func (g *stage) lives(rate int) {
 		until(t, time.Minute, "the API decides under it", func() bool { return g.witness.under(revision).api >= 20 })
 	}
 	decides(first, 250)
-	candidate := g.release(bundleFile(t, leaning(t, "candidate", leans)))
+	file, flags := candidateFile(t)
+	candidate, gates := g.releaseAs(file, flags...)
+	if len(flags) == 0 {
+		require.Equal(t, "passed", gates, "%s is released on its own merit", candidate)
+	}
 	shadow := g.route(first, "--champion", old, "--shadow", candidate)
 	decides(shadow, 250)
+	asShadow := g.judges("shadow")
 	canary := g.route(shadow, "--champion", old, "--canary", candidate+"=10%")
 	decides(canary, 750)
+	asCanary := g.judges("canary")
 	champion := g.route(canary, "--champion", candidate)
 	decides(champion, 250)
 	var back revision
@@ -64,20 +70,20 @@ func (g *stage) lives(rate int) {
 	inTurn(t, decisions)
 	g.askedInTurn(asker)
 
-	// What serves is what its name says: the candidate leans against the other.
+	// What serves is what its name says.
+	g.asScored(map[string]string{old: shippedBundle, candidate: file})
+	g.lookedAt(old, candidate)
 	inForce := []int64{first, shadow, canary, champion, back.Revision}
 	canaries := map[bool]int{}
 	for _, d := range decisions {
 		require.Contains(t, inForce, d.Revision)
-		switch d.Revision {
-		case shadow:
-			leansBy(t, leans, d.Shadow.probability, d.probability, d.id)
-		case canary:
+		if d.Revision == canary {
 			canaries[d.Route == "canary"]++
 		}
 	}
 	withinChance(t, 0.1, canaries[true], canaries[true]+canaries[false])
-	t.Logf("%d applications and %d requests under 5 revisions; %d of %d by the canary", g.emitted, asker.count(), canaries[true], canaries[true]+canaries[false])
+	t.Logf("model %s (gates: %s): %d applications and %d requests under 5 revisions; %d of %d by the canary; judged as shadow: %s, as canary: %s",
+		candidate, gates, g.emitted, asker.count(), canaries[true], canaries[true]+canaries[false], asShadow, asCanary)
 	for _, a := range []*app{one, two, api} {
 		a.terminate()
 	}

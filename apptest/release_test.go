@@ -231,7 +231,7 @@ func TestAReplicaThatHasNotCaughtUpServesNothing(t *testing.T) {
 	answer := post("http://"+listen+"/predict", "", question("early", 1))
 	require.Equal(t, http.StatusServiceUnavailable, answer.status)
 	require.Contains(t, string(answer.body), "no-model")
-	require.Zero(t, g.members(), "it owns nothing that another could decide")
+	require.Empty(t, g.owned(), "it owns nothing that another could decide")
 	let()
 	scorer.ready()
 	api.ready()

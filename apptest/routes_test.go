@@ -25,14 +25,10 @@ type revision struct {
 	Why           string  `json:"why"`
 }
 
-// release releases a bundle and returns its version.
+// release releases a bundle, whatever its gates say, and returns its version.
 func (g *stage) release(file string) string {
-	var released struct {
-		Version string `json:"version"`
-	}
-	run(g.t, g.with("model", "release", file, "--json", "--ungated", "a test")...).answer(&released)
-	require.NotEmpty(g.t, released.Version)
-	return released.Version
+	version, _ := g.releaseAs(file, "--ungated", "a test")
+	return version
 }
 
 // route writes a route after the one that is expected to be current; below 0: the

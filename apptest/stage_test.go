@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // stage is a test's own topics, group and ids on some Kafka and Redis.
@@ -16,27 +17,33 @@ type stage struct {
 	prefix  string
 	score   []string // more flags for the scorers
 	witness *witness
-	emitted int // applications and malformed ones
+	admin   *kadm.Client // once somebody has asked for the group
+	emitted int          // applications and malformed ones
 }
 
 const stagePartitions = 4
 
 // newStage creates the topics. Flags are those of scorers that also apply knows.
 func newStage(t *testing.T, s servers, flags ...string) *stage {
-	g := &stage{t: t, servers: s, prefix: fmt.Sprintf("apptest-%08x", rand.Uint32()), score: flags}
+	g := bareStage(t, s, flags...)
 	run(t, g.with(append([]string{"topics", "apply", "--partitions", fmt.Sprint(stagePartitions), "--group", g.prefix}, flags...)...)...)
 	g.witness = watch(t, s, g.prefix)
 	return g
+}
+
+// bareStage creates nothing.
+func bareStage(t *testing.T, s servers, flags ...string) *stage {
+	return &stage{t: t, servers: s, prefix: fmt.Sprintf("apptest-%08x", rand.Uint32()), score: flags}
 }
 
 func (g *stage) with(args ...string) []string {
 	return append(args, "--brokers", g.servers.kafka, "--prefix", g.prefix)
 }
 
-// scorer starts one.
-func (g *stage) scorer(instance string) *app {
+// scorer starts one, with more flags of its own.
+func (g *stage) scorer(instance string, flags ...string) *app {
 	args := append([]string{"score", "--model", "shipped", "--group", g.prefix, "--instance", instance}, g.score...)
-	return service(g.t, instance, g.with(args...)...)
+	return service(g.t, instance, g.with(append(args, flags...)...)...)
 }
 
 // view starts one.

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/creditstream/creditstream/internal/bounded"
 )
 
 // MaxBundle is the most bytes a bundle may have: a record of 8 MiB, less its
@@ -34,6 +36,15 @@ func maxEntry(name string) int64 {
 func Digest(bundle []byte) string {
 	d := sha256.Sum256(bundle)
 	return "sha256:" + hex.EncodeToString(d[:])
+}
+
+// ReadFile is a bundle's bytes. Of a file that is too large for one no more is read.
+func ReadFile(path string) ([]byte, error) {
+	bundle, err := bounded.ReadFile(path, MaxBundle)
+	if err != nil {
+		return nil, fmt.Errorf("reading a bundle: %w", err)
+	}
+	return bundle, nil
 }
 
 // ReadManifest is what a bundle says of itself, with its reference distribution.

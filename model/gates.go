@@ -12,8 +12,32 @@ const (
 	GatesPassed = "passed"
 	GatesForced = "forced" // some failed, and somebody said why it may pass
 	GatesFailed = "failed"
-	GatesNone   = "none" // it has been through none
+	GatesPart   = "incomplete" // it has not been through every one
+	GatesNone   = "none"       // it has been through none
 )
+
+// gateNames are the gates that every bundle must have been through, in training's
+// order. A gate that does not apply, as one that needs a champion where there is none
+// yet, is recorded all the same, as passed and without a figure. Training's own names
+// are held to these.
+var gateNames = []string{
+	"data",
+	"ONNX Runtime",
+	"native engine",
+	"golden rows",
+	"AUC",
+	"calibration",
+	"approval ratio by sex",
+	"equal opportunity by sex",
+	"approval ratio by education",
+	"equal opportunity by education",
+	"approval ratio by marriage",
+	"equal opportunity by marriage",
+	"approval ratio by age",
+	"equal opportunity by age",
+	"score PSI, hold-out",
+	"score PSI, champion",
+}
 
 // Gate is one that training held a candidate to, as the manifest keeps it.
 type Gate struct {
@@ -21,7 +45,8 @@ type Gate struct {
 	Passed bool     `json:"passed"`
 	Figure *float64 `json:"figure"` // null where it could not be measured
 	Limit  float64  `json:"limit"`
-	Told   string   `json:"told"` // the verdict in words
+	Told   string   `json:"told"`   // the verdict in words
+	Unsure bool     `json:"unsure"` // it passed though the figure is beyond the limit: its interval reaches that
 }
 
 // String is the gate with its figure and what that was held against.
@@ -36,12 +61,14 @@ func (g Gate) String() string {
 // Gates are the verdicts that stand in a manifest.
 type Gates struct {
 	Verdict string // one of the constants above
+	All     []Gate // as they stand in the manifest
 	Failed  []Gate
-	Why     string // forced: why those that failed are overruled
+	Missing []string // names of those that it has not been through, where it has been through others
+	Why     string   // forced: why those that failed are overruled
 }
 
 // Gates reads the verdicts. A gate that failed is overruled only when the manifest
-// names it beside a reason.
+// names it beside a reason; one that is missing never is.
 func (m *Manifest) Gates() (Gates, error) {
 	var metrics struct {
 		Gates []Gate `json:"gates"`
@@ -63,7 +90,12 @@ func (m *Manifest) Gates() (Gates, error) {
 			return Gates{}, fmt.Errorf("manifest.json: forced: expected null, or why and the gates: %w", err)
 		}
 	}
-	out := Gates{Verdict: GatesPassed}
+	out := Gates{Verdict: GatesPassed, All: metrics.Gates}
+	for _, name := range gateNames {
+		if !slices.ContainsFunc(metrics.Gates, func(g Gate) bool { return g.Name == name }) {
+			out.Missing = append(out.Missing, name)
+		}
+	}
 	overruled := strings.TrimSpace(forced.Why) != ""
 	for _, g := range metrics.Gates {
 		if g.Passed {
@@ -73,11 +105,12 @@ func (m *Manifest) Gates() (Gates, error) {
 		overruled = overruled && slices.Contains(forced.Gates, g.Name)
 	}
 	switch {
-	case len(out.Failed) == 0:
-	case overruled:
-		out.Verdict, out.Why = GatesForced, forced.Why
-	default:
+	case len(out.Failed) > 0 && !overruled:
 		out.Verdict = GatesFailed
+	case len(out.Missing) > 0:
+		out.Verdict = GatesPart
+	case len(out.Failed) > 0:
+		out.Verdict, out.Why = GatesForced, forced.Why
 	}
 	return out, nil
 }

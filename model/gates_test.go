@@ -2,6 +2,8 @@ package model
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,6 +18,18 @@ func TestGatesAreReadAsTrainingRecordsThem(t *testing.T) {
 		engine = `{"name": "native engine", "passed": false, "figure": null, "limit": 1e-6, "told": "no binary"}`
 		silent = `{"name": "data"}`
 	)
+	// all are the verdicts of every gate, those named as they are given.
+	all := func(given ...string) string {
+		var out []string
+		for _, name := range gateNames {
+			gate := `{"name": "` + name + `", "passed": true, "figure": null, "limit": 0.25, "told": "there is no champion yet"}`
+			if i := slices.IndexFunc(given, func(g string) bool { return strings.Contains(g, `"`+name+`"`) }); i >= 0 {
+				gate = given[i]
+			}
+			out = append(out, gate)
+		}
+		return `{"gates": [` + strings.Join(out, ",") + `]}`
+	}
 	for _, c := range []struct {
 		metrics, forced, verdict string
 		failed                   []string
@@ -24,15 +38,19 @@ func TestGatesAreReadAsTrainingRecordsThem(t *testing.T) {
 		{`null`, `null`, GatesNone, nil},
 		{`{"test": {"auc": 0.8}}`, `null`, GatesNone, nil},
 		{`{"gates": []}`, `{"why": "nothing to overrule", "gates": []}`, GatesNone, nil},
-		{`{"gates": [` + pass + `]}`, `null`, GatesPassed, nil},
-		{`{"gates": [` + pass + `]}`, ``, GatesPassed, nil},
+		{all(pass), `null`, GatesPassed, nil},
+		{all(pass), ``, GatesPassed, nil},
+		{all(auc), `null`, GatesFailed, []string{"AUC"}},
+		{all(auc), `{"why": "a sandbox", "gates": ["AUC"]}`, GatesForced, []string{"AUC"}},
+		{all(auc, engine), `{"why": "a sandbox", "gates": ["AUC"]}`, GatesFailed, []string{"native engine", "AUC"}},
+		{all(auc, engine), `{"why": "a sandbox", "gates": ["AUC", "native engine"]}`, GatesForced, []string{"native engine", "AUC"}},
+		{`{"gates": [` + pass + `]}`, `null`, GatesPart, nil},
+		{`{"gates": [` + pass + `]}`, `{"why": "the rest is boring", "gates": ["data", "AUC"]}`, GatesPart, nil},
 		{`{"gates": [` + pass + `,` + auc + `]}`, `null`, GatesFailed, []string{"AUC"}},
 		{`{"gates": [` + silent + `]}`, `null`, GatesFailed, []string{"data"}},
-		{`{"gates": [` + auc + `]}`, `{"why": "a sandbox", "gates": ["AUC"]}`, GatesForced, []string{"AUC"}},
+		{`{"gates": [` + auc + `]}`, `{"why": "a sandbox", "gates": ["AUC"]}`, GatesPart, []string{"AUC"}},
 		{`{"gates": [` + auc + `]}`, `{"why": " ", "gates": ["AUC"]}`, GatesFailed, []string{"AUC"}},
 		{`{"gates": [` + auc + `]}`, `{"why": "a sandbox"}`, GatesFailed, []string{"AUC"}},
-		{`{"gates": [` + auc + `,` + engine + `]}`, `{"why": "a sandbox", "gates": ["AUC"]}`, GatesFailed, []string{"AUC", "native engine"}},
-		{`{"gates": [` + auc + `,` + engine + `]}`, `{"why": "a sandbox", "gates": ["native engine", "AUC"]}`, GatesForced, []string{"AUC", "native engine"}},
 	} {
 		m := Manifest{Metrics: json.RawMessage(c.metrics), Forced: json.RawMessage(c.forced)}
 		g, err := m.Gates()
@@ -53,6 +71,25 @@ func TestGatesAreReadAsTrainingRecordsThem(t *testing.T) {
 		m := Manifest{Metrics: json.RawMessage(c.metrics), Forced: json.RawMessage(c.forced)}
 		_, err := m.Gates()
 		require.ErrorContains(t, err, c.says)
+	}
+}
+
+func TestEveryGateMustBeThere(t *testing.T) {
+	for i, cut := range gateNames {
+		var rest []Gate
+		for _, name := range gateNames {
+			if name != cut {
+				rest = append(rest, Gate{Name: name, Passed: true})
+			}
+		}
+		metrics, err := json.Marshal(map[string]any{"gates": append(rest, Gate{Name: "a newer gate", Passed: true})})
+		require.NoError(t, err)
+		m := Manifest{Metrics: metrics}
+		g, err := m.Gates()
+		require.NoError(t, err)
+		require.Equal(t, GatesPart, g.Verdict, cut)
+		require.Equal(t, gateNames[i:i+1], g.Missing)
+		require.Len(t, g.All, len(gateNames))
 	}
 }
 

@@ -3,6 +3,7 @@ package judge
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/creditstream/creditstream/audit/statistic"
 	binned "github.com/creditstream/creditstream/drift/statistic"
@@ -59,23 +60,24 @@ func (j *Judgement) skip(why string) {
 // conclude is the verdict. Scoring errors weigh at once; anything else once there
 // are enough decisions, and never without any.
 func (j *Judgement) conclude(n int64, l Limits) {
-	find := func(result string) *Check {
-		for i := range j.Checks {
-			if j.Checks[i].Result == result {
-				return &j.Checks[i]
-			}
+	var failed *Check // the first: errors come before all others
+	var unclear []string
+	for i := range j.Checks {
+		switch c := &j.Checks[i]; {
+		case c.Result == Fail && failed == nil:
+			failed = c
+		case c.Result == Unclear:
+			unclear = append(unclear, c.Name+" is unclear: "+c.Says)
 		}
-		return nil
 	}
-	failed, unclear := find(Fail), find(Unclear)
 	least := max(1, l.MinN)
 	switch {
 	case failed != nil && (failed.Name == errorsName || n >= least):
 		j.Verdict, j.Why = RollBack, failed.Name+": "+failed.Says
 	case n < least:
 		j.Verdict, j.Why = Hold, fmt.Sprintf("too few decisions: %d, expected at least %d of each", n, least)
-	case unclear != nil:
-		j.Verdict, j.Why = Hold, unclear.Name+" is unclear: "+unclear.Says
+	case len(unclear) > 0:
+		j.Verdict, j.Why = Hold, strings.Join(unclear, "; ")
 	default:
 		j.Verdict, j.Why = Promote, "every limit is kept"
 	}
@@ -83,7 +85,7 @@ func (j *Judgement) conclude(n int64, l Limits) {
 
 // upTo holds a figure below a limit.
 func upTo(name string, i statistic.Interval, limit float64, says string) Check {
-	c := Check{Name: name, Value: i.Value, Lower: i.Lower, Upper: i.Upper, Limit: limit, Says: says, Result: Unclear}
+	c := Check{Name: name, Value: i.Value, Lower: &i.Lower, Upper: &i.Upper, Limit: limit, Says: says, Result: Unclear}
 	switch {
 	case i.Lower > limit:
 		c.Result = Fail
@@ -95,7 +97,7 @@ func upTo(name string, i statistic.Interval, limit float64, says string) Check {
 
 // within holds a figure within a limit either way.
 func within(name string, i statistic.Interval, limit float64, says string) Check {
-	c := Check{Name: name, Value: i.Value, Lower: i.Lower, Upper: i.Upper, Limit: limit, Says: says, Result: Unclear}
+	c := Check{Name: name, Value: i.Value, Lower: &i.Lower, Upper: &i.Upper, Limit: limit, Says: says, Result: Unclear}
 	switch {
 	case i.Lower > limit || i.Upper < -limit:
 		c.Result = Fail
@@ -107,17 +109,24 @@ func within(name string, i statistic.Interval, limit float64, says string) Check
 
 const errorsName = "errors"
 
-// errorCheck: a limit that is not broken for certain is kept, for a candidate whose
-// errors are as rare as the limit would be unclear for ever.
+// errorCheck holds the difference of the shares below the limit. As long as there
+// are few decisions, none with an error says little: how many would do is told.
 func errorCheck(a, b *arm, l Limits) Check {
 	i := statistic.ShareGain(a.errors, a.n+a.errors, b.errors, b.n+b.errors)
 	c := upTo(errorsName, i, l.MaxErrors, fmt.Sprintf("%d of the candidate's %d applications could not be scored, %d of the champion's %d", b.errors, b.n+b.errors, a.errors, a.n+a.errors))
-	if c.Result == Unclear && i.Value <= l.MaxErrors {
-		c.Result = Pass
+	if c.Result == Unclear && a.errors+b.errors == 0 && l.MaxErrors > 0 {
+		c.Says += fmt.Sprintf("; without an error %d decisions keep the limit", errorFree(l.MaxErrors))
 	}
 	ra, rb := binned.Share(a.errors, a.n+a.errors), binned.Share(b.errors, b.n+b.errors)
 	c.Champion, c.Subject = &ra, &rb
 	return c
+}
+
+// errorFree is how many decisions without an error show that errors are rarer than
+// the limit: the upper end of Wilson's interval is z²/(n + z²) then.
+func errorFree(limit float64) int64 {
+	const z2 = binned.Normal95 * binned.Normal95
+	return int64(math.Ceil(z2 * (1 - min(1, limit)) / limit))
 }
 
 func approvalCheck(gain statistic.Interval, champion, candidate float64, l Limits) Check {
@@ -126,24 +135,32 @@ func approvalCheck(gain statistic.Interval, champion, candidate float64, l Limit
 	return c
 }
 
-// psiCheck compares scores. Of two arms the index is above 0 by chance alone: only
-// what exceeds that breaks a limit, and what it may hide does not keep one.
+// psiCheck compares scores. The index has no interval: one that is within the limit
+// keeps it, for chance only adds to it. Of two arms it is above 0 by chance alone, and
+// only what exceeds that breaks a limit.
 func psiCheck(a, b *statistic.Scores, arms bool, l Limits) Check {
 	shift := a.Shift(b)
-	i := statistic.Interval{Value: shift.PSI, Lower: shift.PSI, Upper: shift.PSI}
-	says := fmt.Sprintf("PSI %.4f", shift.PSI)
+	least, says := shift.PSI, fmt.Sprintf("PSI %.4f", shift.PSI)
 	if arms {
-		i.Lower = max(0, shift.PSI-shift.Noise)
+		least = max(0, shift.PSI-shift.Noise)
 		says += fmt.Sprintf(", of which chance may be %.4f", min(shift.PSI, shift.Noise))
 	}
-	return upTo("score PSI", i, l.MaxPSI, says)
+	c := Check{Name: "score PSI", Value: shift.PSI, Limit: l.MaxPSI, Says: says, Result: Unclear}
+	switch {
+	case least > l.MaxPSI:
+		c.Result = Fail
+	case shift.PSI <= l.MaxPSI:
+		c.Result = Pass
+	}
+	return c
 }
 
 // slightLatency is a difference nobody minds, seconds.
 const slightLatency = 0.010
 
-// latencyCheck compares the 99th percentiles, as a ratio. Their intervals are those
-// of the order statistics around them.
+// latencyCheck compares the 99th percentiles, as a ratio. Its interval is made of
+// those of the two, which are the order statistics around them: it is wider than
+// 95 %. A difference that is slight at its largest keeps every limit.
 func latencyCheck(a, b *arm, l Limits) Check {
 	const q = 0.99
 	c := Check{Name: "latency", Limit: l.MaxLatency}
@@ -153,11 +170,11 @@ func latencyCheck(a, b *arm, l Limits) Check {
 	c.Says = fmt.Sprintf("p99 from applied to decided %.1f ms, the champion's %.1f ms", 1e3*candidate, 1e3*champion)
 	ratio := func(over, under float64) float64 { return max(0, over) / max(under, slightLatency) }
 	i := statistic.Interval{Value: ratio(candidate, champion), Lower: ratio(lowB, highA), Upper: ratio(highB, lowA)}
-	c.Value, c.Lower, c.Upper = i.Value, i.Lower, i.Upper
+	c.Value, c.Lower, c.Upper = i.Value, &i.Lower, &i.Upper
 	switch {
-	case i.Value <= l.MaxLatency || candidate-champion <= slightLatency:
+	case i.Upper <= l.MaxLatency || highB-lowA <= slightLatency:
 		c.Result = Pass
-	case i.Lower > l.MaxLatency:
+	case i.Lower > l.MaxLatency && lowB-highA > slightLatency:
 		c.Result = Fail
 	default:
 		c.Result = Unclear
@@ -188,7 +205,7 @@ func (a *arm) percentiles() Latency {
 // certain, keeps it.
 func aucCheck(gain statistic.Interval, champion, candidate float64, says string, l Limits) Check {
 	c := Check{
-		Name: "AUC", Value: gain.Value, Lower: gain.Lower, Upper: gain.Upper, Limit: -l.MaxAUCLoss, Result: Unclear,
+		Name: "AUC", Value: gain.Value, Lower: &gain.Lower, Upper: &gain.Upper, Limit: -l.MaxAUCLoss, Result: Unclear,
 		Champion: &champion, Subject: &candidate, Says: fmt.Sprintf("%.4f, the champion's %.4f, on %s", candidate, champion, says),
 	}
 	switch {
@@ -214,7 +231,7 @@ func armsAUC(a, b *arm, l Limits) Check {
 	if !okA || !okB || !enough(&areasA, l) || !enough(&areasB, l) {
 		return tooFewOutcomes(l)
 	}
-	says := fmt.Sprintf("%d and %d loans that were granted", len(b.defaulted), len(a.defaulted))
+	says := fmt.Sprintf("%d and %d known outcomes (%d and %d of them of approved applications)", len(b.defaulted), len(a.defaulted), b.granted, a.granted)
 	return aucCheck(areasA.GainOver(&areasB), areasA.AUC[0], areasB.AUC[0], says, l)
 }
 
@@ -223,5 +240,5 @@ func pairsAUC(s *pairs, l Limits) Check {
 	if !ok || !enough(&areas, l) {
 		return tooFewOutcomes(l)
 	}
-	return aucCheck(areas.Gain(0, 1), areas.AUC[0], areas.AUC[1], fmt.Sprintf("the same %d loans that were granted", len(s.defaulted)), l)
+	return aucCheck(areas.Gain(0, 1), areas.AUC[0], areas.AUC[1], fmt.Sprintf("the same %d known outcomes (%d of them of applications that the champion approved)", len(s.defaulted), s.granted), l)
 }

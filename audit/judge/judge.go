@@ -28,8 +28,9 @@ type arm struct {
 	errors      int64 // applications of this arm that could not be scored
 	scores      statistic.Scores
 	latency     *ddsketch.DDSketch // applied to decided, seconds
-	defaulted   []bool             // of the loans whose outcome is known
+	defaulted   []bool             // of the applications whose outcome is known
 	probability []float32          // theirs
+	granted     int                // how many of those were approved
 }
 
 // pairs are what the champion and the shadow said of the same applications.
@@ -40,6 +41,7 @@ type pairs struct {
 	change              statistic.Mean // of approvals: 1 gained, −1 lost
 	defaulted           []bool
 	byChampion, byShade []float32
+	granted             int // how many of those with an outcome the champion approved
 }
 
 // NewTally counts from nothing.
@@ -65,6 +67,9 @@ func (t *Tally) Add(p *schemas.Prediction, defaulted int8) error {
 	if defaulted != Unknown {
 		a.defaulted = append(a.defaulted, defaulted == 1)
 		a.probability = append(a.probability, p.DefaultProbability)
+		if p.Decision == schemas.Approve {
+			a.granted++
+		}
 	}
 	if p.Shadow != nil && p.Route == schemas.RouteChampion {
 		t.shadow.add(p, defaulted)
@@ -103,6 +108,9 @@ func (s *pairs) add(p *schemas.Prediction, defaulted int8) {
 		s.defaulted = append(s.defaulted, defaulted == 1)
 		s.byChampion = append(s.byChampion, p.DefaultProbability)
 		s.byShade = append(s.byShade, p.Shadow.DefaultProbability)
+		if p.Decision == schemas.Approve {
+			s.granted++
+		}
 	}
 }
 
@@ -140,8 +148,8 @@ type Check struct {
 	Champion *float64 `json:"champion,omitempty"`
 	Subject  *float64 `json:"candidate,omitempty"`
 	Value    float64  `json:"value"` // what is judged
-	Lower    float64  `json:"lower"`
-	Upper    float64  `json:"upper"`
+	Lower    *float64 `json:"lower"` // of its 95 % interval; null where it has none
+	Upper    *float64 `json:"upper"`
 	Limit    float64  `json:"limit"`
 	Says     string   `json:"says"`
 }

@@ -92,7 +92,7 @@ func TestACanaryIsJudgedByItsArm(t *testing.T) {
 		require.EqualValues(t, 9*n, j.ChampionN)
 		return j
 	}
-	j := f("the same", Promote, "AUC", Skipped, 3000, like)
+	j := f("the same", Promote, "AUC", Skipped, 4000, like)
 	require.InDelta(t, 0.005, j.Latency[1].P50, 0.0005)
 	require.InDelta(t, 0.0075, j.Latency[1].P99, 0.0005)
 	f("too few", Hold, "approval rate", Unclear, 200, like)
@@ -102,7 +102,9 @@ func TestACanaryIsJudgedByItsArm(t *testing.T) {
 	f("as many are approved, and others", RollBack, "score PSI", Fail, 3000, madeUp{noise: 1.5, shift: 0.3, latency: 5})
 	require.Contains(t, f("at the limit", Hold, "approval rate", Unclear, 1500, madeUp{shift: 0.15, latency: 5}).Why, "approval rate is unclear")
 	f("slow", RollBack, "latency", Fail, 3000, madeUp{latency: 50})
-	f("slower by what nobody minds", Promote, "latency", Pass, 3000, madeUp{latency: 9})
+	f("slower by what nobody minds", Promote, "latency", Pass, 4000, madeUp{latency: 9})
+	require.Contains(t, f("slower, perhaps", Hold, "latency", Unclear, 4000, madeUp{latency: 11.65}).Why, "latency is unclear")
+	require.Contains(t, f("no error, of too few", Hold, "errors", Unclear, 3000, like).Why, "without an error 3838 decisions keep the limit")
 }
 
 func TestErrorsWeighBeforeThereAreManyDecisions(t *testing.T) {
@@ -118,13 +120,72 @@ func TestErrorsWeighBeforeThereAreManyDecisions(t *testing.T) {
 		return s.tally.Canary("v2", limits())
 	}
 	require.Equal(t, Hold, errors(0, 0).Verdict)
-	require.Equal(t, Pass, result(errors(0, 0), "errors").Result)
+	require.Equal(t, Unclear, result(errors(0, 0), "errors").Result, "none in a hundred is not less than one in a thousand")
+	require.Contains(t, result(errors(0, 0), "errors").Says, "without an error 3838 decisions keep the limit")
 	require.Equal(t, Unclear, result(errors(0, 1), "errors").Result)
 	require.Equal(t, Hold, errors(0, 1).Verdict)
 	bad := errors(0, 10)
 	require.Equal(t, RollBack, bad.Verdict)
 	require.Contains(t, bad.Why, "10 of the candidate's 110 applications could not be scored, 0 of the champion's 900")
 	require.Equal(t, Hold, errors(100, 10).Verdict, "the champion fares no better")
+}
+
+// A check that passes keeps its limit with the whole interval, one that fails breaks it.
+func TestResultsAreThoseOfIntervals(t *testing.T) {
+	like := madeUp{latency: 5, labels: 0.3}
+	for _, n := range []int{10, 300, 1000, 3837, 3838, 6000} {
+		for _, canary := range []madeUp{like, {latency: 9, shift: 0.1, labels: 0.3}, {latency: 17, shift: 0.5, labels: 0.3}, {latency: 60, noise: 1, labels: 0.3}} {
+			s := newStream(t).add(schemas.RouteChampion, 3*n, like, &canary).add(schemas.RouteCanary, n, canary, nil)
+			for _, j := range []*Judgement{s.tally.Canary("v2", limits()), s.tally.Shadow("v3", limits())} {
+				for _, c := range j.Checks {
+					if c.Result == Skipped || c.Name == "score PSI" {
+						require.Nil(t, c.Lower, "nothing has an interval that was not worked out")
+						continue
+					}
+					require.LessOrEqual(t, *c.Lower, c.Value, c.Name)
+					require.GreaterOrEqual(t, *c.Upper, c.Value, c.Name)
+					low, high := *c.Lower, *c.Upper
+					switch c.Name {
+					case "AUC":
+						require.Equal(t, c.Result == Pass, low >= c.Limit)
+						require.Equal(t, c.Result == Fail, high < c.Limit)
+					case "approval rate":
+						require.Equal(t, c.Result == Pass, low >= -c.Limit && high <= c.Limit)
+						require.Equal(t, c.Result == Fail, low > c.Limit || high < -c.Limit)
+					case "latency": // ten milliseconds more keep it too
+						require.True(t, c.Result != Fail || low > c.Limit)
+						require.True(t, c.Result == Pass || high > c.Limit)
+					default:
+						require.Equal(t, c.Result == Pass, high <= c.Limit, c.Name)
+						require.Equal(t, c.Result == Fail, low > c.Limit, c.Name)
+					}
+				}
+				if j.Role == "canary" {
+					require.Equal(t, n >= 3838, result(j, "errors").Result == Pass)
+				}
+			}
+		}
+	}
+}
+
+func TestKnownOutcomesAreThoseOfWhoeverHasOne(t *testing.T) {
+	tally, err := NewTally()
+	require.NoError(t, err)
+	for i := range 400 {
+		p := schemas.Prediction{Route: schemas.RouteChampion, DefaultProbability: float32(i%100+1) / 200, Decision: schemas.Decline}
+		if i%4 == 0 {
+			p.Route = schemas.RouteCanary
+		}
+		if i%10 == 1 || i%20 == 0 {
+			p.Decision = schemas.Approve
+		}
+		p.Shadow = &schemas.Shadow{DefaultProbability: p.DefaultProbability, Decision: schemas.Approve}
+		require.NoError(t, tally.Add(&p, int8(i/4%2)))
+	}
+	l := limits()
+	l.MinOutcomes = 5
+	require.Contains(t, result(tally.Canary("v2", l), "AUC").Says, "on 100 and 300 known outcomes (20 and 40 of them of approved applications)")
+	require.Contains(t, result(tally.Shadow("v2", l), "AUC").Says, "on the same 300 known outcomes (40 of them of applications that the champion approved)")
 }
 
 func TestOutcomesCountOnceThereAreEnough(t *testing.T) {
@@ -167,10 +228,12 @@ func TestAShadowIsJudgedOnTheChampionsApplications(t *testing.T) {
 }
 
 func TestAJudgementIsReadable(t *testing.T) {
-	s := newStream(t).add(schemas.RouteChampion, 9000, madeUp{latency: 5}, &madeUp{}).add(schemas.RouteCanary, 1000, madeUp{latency: 5, shift: 2}, nil)
+	s := newStream(t).add(schemas.RouteChampion, 9000, madeUp{latency: 5}, &madeUp{shift: 0.01}).add(schemas.RouteCanary, 1000, madeUp{latency: 5, shift: 2}, nil)
 	var out bytes.Buffer
 	require.NoError(t, s.tally.Canary("v2", limits()).Print(&out))
 	require.NoError(t, s.tally.Shadow("v3", limits()).Print(&out))
+	require.Regexp(t, `(?m)^  score PSI +pass +0\.\d{4} +- +0\.1 +PSI`, out.String(), "no interval is shown where there is none")
+	require.Regexp(t, `(?m)^  flips +pass +0\.\d{4} +0\.\d{4} … 0\.\d{4} +0\.1 `, out.String())
 	for _, want := range []string{"canary v2: ROLL BACK", "1000 decisions, the champion made 9000", "approval rate", "fail", "not judged", "latency p50", "shadow v3: PROMOTE", "every limit is kept", "9000 of the champion's decisions"} {
 		require.Contains(t, out.String(), want)
 	}

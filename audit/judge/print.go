@@ -7,6 +7,14 @@ import (
 	"text/tabwriter"
 )
 
+// interval is the figure's, - where it has none.
+func (c *Check) interval() string {
+	if c.Lower == nil || c.Upper == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.4f … %.4f", *c.Lower, *c.Upper)
+}
+
 // Print writes the judgement for people.
 func (j *Judgement) Print(to io.Writer) error {
 	fmt.Fprintf(to, "%s %s: %s\n", j.Role, j.ModelVersion, strings.ToUpper(j.Verdict))
@@ -23,7 +31,7 @@ func (j *Judgement) Print(to io.Writer) error {
 			fmt.Fprintf(w, "  %s\t%s\t-\t-\t%.4g\t%s\n", c.Name, c.Result, c.Limit, c.Says)
 			continue
 		}
-		fmt.Fprintf(w, "  %s\t%s\t%.4f\t%.4f … %.4f\t%.4g\t%s\n", c.Name, c.Result, c.Value, c.Lower, c.Upper, c.Limit, c.Says)
+		fmt.Fprintf(w, "  %s\t%s\t%.4f\t%s\t%.4g\t%s\n", c.Name, c.Result, c.Value, c.interval(), c.Limit, c.Says)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -21,6 +21,7 @@ type Letter struct {
 	Position
 	FailedAt     time.Time // when the letter was appended, where no header says
 	Class        string    // "" where no header says
+	Foreign      bool      // no header says a class: no scorer wrote it, and it is not replayed
 	Message      string
 	Source       schemas.Source // its Topic is "" where no headers say
 	ReplayedFrom string         // the letter that the application was, "" where it was none
@@ -37,6 +38,13 @@ func IsMarker(r *kgo.Record) bool {
 	_, marker := header(r.Headers, schemas.HeaderReplayOf)
 	_, letter := header(r.Headers, schemas.HeaderErrorClass)
 	return marker && !letter
+}
+
+// isForeign says whether a record among the dead letters is none: every letter has
+// a class, whoever else writes to the topic gives it no such header.
+func isForeign(r *kgo.Record) bool {
+	_, letter := header(r.Headers, schemas.HeaderErrorClass)
+	return !letter && !IsMarker(r)
 }
 
 // WasCut says whether a letter's value is only the beginning of what was received,
@@ -82,7 +90,7 @@ func parse(r *kgo.Record) Letter {
 	l := Letter{
 		Position: Position{r.Partition, r.Offset}, FailedAt: r.Timestamp.UTC(),
 		Class: text(schemas.HeaderErrorClass), Message: text(schemas.HeaderErrorMessage),
-		Key: r.Key, Value: r.Value,
+		Foreign: isForeign(r), Key: r.Key, Value: r.Value,
 	}
 	l.Digest, l.Cut = WasCut(r)
 	var at schemas.Timestamp

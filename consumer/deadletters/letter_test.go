@@ -53,10 +53,10 @@ func TestReceivedHeadersAreNotTakenForTheScorers(t *testing.T) {
 }
 
 func TestALetterWithMalformedHeadersIsStillALetter(t *testing.T) {
-	r := &kgo.Record{Timestamp: noon, Headers: headers("failed-at", "yesterday", "source-topic", "t.applications", "source-partition", "x", "source-offset", "1")}
+	r := &kgo.Record{Timestamp: noon, Headers: headers("error-class", "later", "failed-at", "yesterday", "source-topic", "t.applications", "source-partition", "x", "source-offset", "1")}
 	l := parse(r)
 	require.Equal(t, noon, l.FailedAt)
-	require.Empty(t, l.Class)
+	require.Equal(t, "later", l.Class)
 	require.Equal(t, schemas.Source{}, l.Source)
 	require.Contains(t, Line(&l), "unknown")
 	require.Equal(t, noon, parse(&kgo.Record{Timestamp: noon}).FailedAt)
@@ -97,12 +97,16 @@ func TestSelections(t *testing.T) {
 }
 
 func TestClassesAreNumbered(t *testing.T) {
-	for _, class := range Classes() {
-		require.Equal(t, class, (chosen | cut | classNumber(class)<<classShift).className())
+	f := func(want string, l Letter) {
+		t.Helper()
+		require.Equal(t, want, (chosen | cut | l.classNumber()<<classShift).className())
+		require.Equal(t, want, l.class())
+		require.True(t, (&Selection{Classes: []string{want}}).matcher()(&l), "every class shown can be asked for")
 	}
-	for _, class := range []string{"", "other", "unknown"} {
-		require.Equal(t, "unknown", (chosen | classNumber(class)<<classShift).className())
+	for _, class := range []string{"decode", "contract", "too-large", "permanent", "unknown"} {
+		f(class, Letter{Class: class})
 	}
+	f("foreign", Letter{Foreign: true})
 }
 
 func TestNothingOfAnApplicantIsShown(t *testing.T) {

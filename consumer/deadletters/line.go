@@ -39,10 +39,8 @@ func ValueLine(l *Letter) string {
 	return "    " + printable(string(l.Value)) + "\n"
 }
 
-// class is the class as it is shown: one of the contract's.
-func (l *Letter) class() string {
-	return (classNumber(l.Class) << classShift).className()
-}
+// class is the class as it is shown: one of Classes.
+func (l *Letter) class() string { return Classes()[l.classNumber()] }
 
 // key is the key where it can be an application_id, and its size where it cannot:
 // a producer may have put anything there, features too.
@@ -75,7 +73,7 @@ type jsonLetter struct {
 	Partition    int32             `json:"partition"`
 	Offset       int64             `json:"offset"`
 	FailedAt     schemas.Timestamp `json:"failed_at"`
-	Class        string            `json:"error_class"` // unknown where it is not one of the contract's
+	Class        string            `json:"error_class"` // unknown where it is not one of the contract's, foreign without one
 	Message      string            `json:"error_message"`
 	Source       *string           `json:"source"` // topic/partition/offset; null where no headers say
 	Key          *string           `json:"key"`    // null where it cannot be an application_id

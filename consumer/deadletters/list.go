@@ -34,9 +34,10 @@ type ListConfig struct {
 
 // Counts are how many letters a selection takes.
 type Counts struct {
-	ByClass map[string]int64 // of those meant
+	ByClass map[string]int64 // of those meant, without foreign records
 	Letters int64            // the sum of ByClass
 	Others  int64            // that the selection takes and Which does not
+	Foreign int64            // records that are no letters; they were not replayed
 	Unclear int              // markers that name no position: which letter was replayed is not known
 }
 
@@ -49,21 +50,27 @@ func List(ctx context.Context, c ListConfig) ([]Letter, *Counts, error) {
 	}
 	counts := &Counts{ByClass: map[string]int64{}, Unclear: s.unclear}
 	s.count(func(_ Position, m mark) {
-		if c.Which.means(m&replayed != 0) {
+		switch {
+		case m.isForeign():
+			if c.Which.means(false) {
+				counts.Foreign++
+			}
+		case c.Which.means(m&replayed != 0):
 			counts.ByClass[m.className()]++
 			counts.Letters++
-		} else {
+		default:
 			counts.Others++
 		}
 	})
 	var kept newest
 	err = s.read(ctx, func(r *kgo.Record) error {
 		m := s.at(Position{r.Partition, r.Offset})
-		if *m&chosen == 0 || !c.Which.means(*m&replayed != 0) {
+		again := *m&replayed != 0 && !m.isForeign()
+		if *m&chosen == 0 || !c.Which.means(again) {
 			return nil
 		}
 		l := parse(r)
-		l.Replayed = *m&replayed != 0
+		l.Replayed = again
 		if !c.Values {
 			l.Value = nil
 		}

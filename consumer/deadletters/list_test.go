@@ -1,12 +1,15 @@
 package deadletters
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestLettersAreListedTheOldestFirst(t *testing.T) {
@@ -89,6 +92,37 @@ func TestAbortedRecordsAreNotRead(t *testing.T) {
 	found, counts := w.list()
 	require.Len(t, found, 6)
 	require.Zero(t, counts.Others)
+}
+
+// A replay that ended may have its marker in one partition and not yet the end of
+// its transaction: who looks then waits for it, or would replay the letter again.
+func TestAReplayWhoseEndIsOnItsWayIsWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	w.letters(6)
+	client := w.connect(kgo.TransactionalID("ending"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	require.NoError(t, client.BeginTransaction())
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: w.config.Topics.DLQ, Headers: headers("replay-of", "0/0")}).FirstErr())
+	var listings atomic.Int32
+	w.broker.Cluster().ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		listings.Add(1)
+		return nil, nil, false
+	})
+	done := make(chan *Counts, 1)
+	go func() {
+		_, counts, err := List(context.WithoutCancel(t.Context()), ListConfig{Config: w.config})
+		if err == nil {
+			done <- counts
+		}
+		close(done)
+	}()
+	// Where the log begins and ends.
+	require.Eventually(t, func() bool { return listings.Load() >= 2 }, time.Minute, time.Millisecond)
+	require.NoError(t, client.EndTransaction(t.Context(), kgo.TryCommit))
+	counts := <-done
+	require.NotNil(t, counts)
+	require.EqualValues(t, 5, counts.Letters)
+	require.EqualValues(t, 1, counts.Others, "0/0 was replayed")
 }
 
 func TestWhatRetentionHasRemovedIsNotListed(t *testing.T) {

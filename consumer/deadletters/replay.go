@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
 )
 
 const (
@@ -45,6 +46,7 @@ type Report struct {
 	Replayed int64 `json:"replayed"` // in a dry run: would be
 	Skipped  int64 `json:"skipped"`  // a marker says that they were replayed
 	Refused  int64 `json:"refused"`  // cannot be replayed
+	Foreign  int64 `json:"foreign"`  // records that are no letters and were not named: left
 	// The first hundred refusals.
 	Refusals []Refusal `json:"refusals"`
 	Unclear  int       `json:"unclear_markers"` // that name no position
@@ -149,13 +151,20 @@ func (r *replay) try(ctx context.Context) error {
 
 // due says whether a letter is to be replayed.
 func (r *replay) due(m mark) bool {
-	return m&chosen != 0 && (r.Again || m&replayed == 0)
+	return m&chosen != 0 && !m.isForeign() && (r.Again || m&replayed == 0)
 }
 
 func (r *replay) plan() Plan {
 	plan := Plan{ByClass: map[string]int64{}}
-	r.survey.count(func(_ Position, m mark) {
-		if !r.due(m) {
+	r.survey.count(func(p Position, m mark) {
+		switch {
+		case m.isForeign() && len(r.Positions) > 0:
+			r.report.refuse(p, fmt.Sprintf("it is no dead letter: without a header %s, no scorer wrote it", schemas.HeaderErrorClass))
+			return
+		case m.isForeign():
+			r.report.Foreign++
+			return
+		case !r.due(m):
 			plan.Already++
 			return
 		}

@@ -35,26 +35,22 @@ const (
 	classShift = 4
 )
 
-// unclassed is the number of every class that is not one of Classes.
-const unclassed = 15
-
-func classNumber(class string) mark {
-	if i := slices.Index(Classes(), class); i >= 0 {
-		return mark(i)
+// classNumber is the number of a letter's class among Classes.
+func (l *Letter) classNumber() mark {
+	i := slices.Index(Classes(), l.Class)
+	switch {
+	case l.Foreign:
+		i = slices.Index(Classes(), ForeignClass)
+	case i < 0:
+		i = slices.Index(Classes(), unknownClass)
 	}
-	return unclassed
+	return mark(i)
 }
 
 // className is a class as it is shown.
-func (m mark) className() string {
-	if i := int(m >> classShift); i < len(Classes()) {
-		return Classes()[i]
-	}
-	return unknownClass
-}
+func (m mark) className() string { return Classes()[m>>classShift] }
 
-// unknownClass stands for a class that is none.
-const unknownClass = "unknown"
+func (m mark) isForeign() bool { return m.className() == ForeignClass }
 
 // survey is what one reading of the dead letters found: a letter's markers come
 // after it, so what was replayed is known only at the end. It takes a byte for
@@ -81,7 +77,7 @@ func look(ctx context.Context, c Config, sel Selection) (*survey, error) {
 		if !IsMarker(r) {
 			if l := parse(r); takes(&l) {
 				m := s.at(l.Position)
-				*m |= chosen | classNumber(l.Class)<<classShift
+				*m |= chosen | l.classNumber()<<classShift
 				if l.Cut {
 					*m |= cut
 				}

@@ -45,13 +45,15 @@ type Config struct {
 	Topics schemas.Topics
 	Codec  *wire.Codec // nil: JSON only
 	From   From
+	Last   int  // from the end on: but first the last so many before it; they are held in memory
 	Follow bool // go on at the end that the log had at the beginning
 	Filter Filter
 }
 
 // Read calls each for every prediction that the filter lets through, in a
 // partition's order, until each says no more, ctx ends or, without Follow, the
-// log does. The value is the prediction's JSON, as it stood on the wire where it
+// log does. The last ones come first, the oldest of them at their head, whatever
+// their partitions. The value is the prediction's JSON, as it stood on the wire where it
 // did; both are good until each returns. What is no prediction is left out and counted.
 func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value []byte) (more bool, err error)) (leftOut int, err error) {
 	r, err := open(ctx, c.Kafka, c.Topics.Predictions, c.From)
@@ -63,6 +65,24 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 		p      schemas.Prediction
 		buffer []byte
 	)
+	if c.Last > 0 {
+		found, n, err := r.last(ctx, c)
+		leftOut = n
+		if ctx.Err() != nil {
+			return leftOut, nil
+		}
+		if err != nil {
+			return leftOut, err
+		}
+		for _, d := range found {
+			if err := c.Codec.DecodePrediction(ctx, d.record.Value, &p); err != nil {
+				return leftOut, err
+			}
+			if more, err := each(&p, wire.PredictionJSON(nil, d.record.Value, &p)); err != nil || !more {
+				return leftOut, err
+			}
+		}
+	}
 	for c.Follow || r.unread() {
 		fetches := r.client.PollFetches(ctx)
 		if ctx.Err() != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -133,6 +134,59 @@ func TestFollowingShowsWhatComes(t *testing.T) {
 	w.emit(100, 120, kgo.TryAbort)
 	w.emit(10, 40, kgo.TryCommit)
 	require.Len(t, <-got, 40)
+}
+
+func TestTheLastAreShown(t *testing.T) {
+	w := newWorld(t)
+	// shown are the ids that Read gives, in its order.
+	shown := func(c Config, most int) (ids []string) {
+		c.Kafka, c.Topics = w.kafka, w.topics
+		_, err := Read(t.Context(), c, func(p *schemas.Prediction, value []byte) (bool, error) {
+			require.NoError(t, schemas.DecodePrediction(value, new(schemas.Prediction)))
+			ids = append(ids, p.ApplicationID)
+			return len(ids) != most, nil
+		})
+		require.NoError(t, err)
+		return ids
+	}
+	require.Empty(t, shown(Config{Last: 3}, 0), "there are none")
+	w.emit(0, 60, kgo.TryCommit)
+	w.emit(100, 400, kgo.TryAbort) // in the way of looking backwards
+	w.emit(60, 63, kgo.TryCommit)
+	w.emit(400, 500, kgo.TryAbort)
+	f := func(filter Filter, last int, want ...int) {
+		t.Helper()
+		var ids []string
+		for _, i := range want {
+			ids = append(ids, prediction(i).ApplicationID)
+		}
+		require.Equal(t, ids, shown(Config{Last: last, Filter: filter}, 0))
+	}
+	f(Filter{}, 1, 62)
+	f(Filter{}, 5, 58, 59, 60, 61, 62)
+	f(Filter{Decision: schemas.Decline}, 3, 54, 57, 60)
+	f(Filter{ID: "A-0007"}, 2, 7)
+	f(Filter{ID: "A-0107"}, 2)
+	require.Len(t, shown(Config{Last: 1000}, 0), 63)
+	require.Len(t, shown(Config{Last: 1 << 62}, 0), 63)
+
+	got, shownLast := make(chan []string), make(chan struct{})
+	go func() {
+		var ids []string
+		_, err := Read(t.Context(), Config{Kafka: w.kafka, Topics: w.topics, Last: 2, Follow: true}, func(p *schemas.Prediction, _ []byte) (bool, error) {
+			if ids = append(ids, p.ApplicationID); len(ids) == 2 {
+				close(shownLast)
+			}
+			return len(ids) < 5, nil
+		})
+		assert.NoError(t, err)
+		got <- ids
+	}()
+	<-shownLast
+	w.emit(63, 66, kgo.TryCommit)
+	ids := <-got
+	require.Equal(t, []string{"A-0061", "A-0062"}, ids[:2])
+	require.ElementsMatch(t, []string{"A-0063", "A-0064", "A-0065"}, ids[2:], "and what comes")
 }
 
 func TestWhatIsNoPredictionIsLeftOut(t *testing.T) {

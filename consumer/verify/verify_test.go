@@ -539,6 +539,42 @@ func TestAnOpenTransactionIsWaitedFor(t *testing.T) {
 	require.Zero(t, report.Lost)
 }
 
+// meanwhile has something happen before the first request of a kind is answered.
+func (w *world) meanwhile(key kmsg.Key, happen func()) (happened *atomic.Bool) {
+	happened = new(atomic.Bool)
+	w.broker.Cluster().ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().DropControl()
+		w.broker.Cluster().SleepControl(happen)
+		happened.Store(true)
+		return nil, nil, false
+	})
+	return happened
+}
+
+// What the group commits until its offsets are asked for is judged, so its answers
+// must be looked for: the outputs' ends are taken afterwards.
+func TestAnswersAreLookedForAfterTheirApplicationsAreFixed(t *testing.T) {
+	w := newWorld(t)
+	w.scored(300, same)
+	happened := w.meanwhile(kmsg.OffsetFetch, func() { w.scored(300, same) })
+	report := w.judge()
+	require.True(t, happened.Load())
+	require.Equal(t, Report{Applications: 600, Predictions: 540, DeadLetters: 60, RepeatedApplicationID: 270}, counts(report))
+	require.Empty(t, report.Examples)
+}
+
+// Retention does not wait for a judge: what it takes before it is read is not
+// judged, and the answers to it are no answers to nothing.
+func TestWhatRetentionRemovesMeanwhileIsUnjudgeable(t *testing.T) {
+	w := newWorld(t)
+	w.scored(600, same)
+	happened := w.meanwhile(kmsg.Fetch, func() { w.remove(w.config.Topics.Applications, map[int32]int64{0: 50, 2: 20}) })
+	report := w.judge()
+	require.True(t, happened.Load())
+	require.Equal(t, Report{Applications: 530, Predictions: 477, DeadLetters: 53, Unjudgeable: 70}, counts(report))
+	require.Empty(t, report.Examples)
+}
+
 func TestThereMustBeSomethingToJudge(t *testing.T) {
 	w := newWorld(t)
 	_, err := Run(t.Context(), w.config)

@@ -20,7 +20,7 @@ need() { command -v "$1" >/dev/null || fail "$1 is missing: apt-get install $2 (
 
 need java default-jre-headless
 need redis-server redis-server
-compgen -G "${KAFKA_HOME:-$root/.cache/kafka}/kafka_2.13-*.jar" >/dev/null || need mvn maven
+compgen -G "${KAFKA_HOME:-$root/.cache/kafka}/kafka-tools-4*.jar" >/dev/null || need mvn maven
 
 mkdir -p "$root/.cache"
 work=$(mktemp -d "$root/.cache/chaos.XXXXXX")

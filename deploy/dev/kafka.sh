@@ -6,6 +6,7 @@
 #   deploy/dev/kafka.sh kill N          SIGKILL node N
 #   deploy/dev/kafka.sh resume N        start node N again on the data it has
 #   deploy/dev/kafka.sh stop            stop every node
+#   deploy/dev/kafka.sh acls ARGUMENTS  Kafka's own kafka-acls.sh
 #
 # KAFKA_HOME  where the jars are kept   (default .cache/kafka in the repository)
 # KAFKA_DATA  logs, settings, pid files (default .cache/kafka-data)
@@ -31,6 +32,8 @@ fail() { printf 'kafka.sh: %s\n' "$*" >&2; exit 1; }
 broker_port() { echo $((port + 2 * ($1 - 1))); }
 controller_port() { echo $((port + 2 * ($1 - 1) + 1)); }
 node_count() { cat "$data/count" 2>/dev/null || echo 0; }
+# Of an older version's jars the tools are missing.
+have_jars() { compgen -G "$home/kafka_2.13-*.jar" >/dev/null && compgen -G "$home/kafka-tools-4*.jar" >/dev/null; }
 java_run() { java -cp "$home/*" "$@"; }
 
 # A pid file outlives its process and pids are used again, so the process must
@@ -69,6 +72,12 @@ transaction.state.log.num.partitions=4
 # The first member of a new group waits 3 s by default.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+# Groups of the consumer protocol as classic ones are here: a silent member is given
+# up after 10 s instead of 45, and hears of its partitions within 1 s instead of 5.
+group.consumer.session.timeout.ms=10000
+group.consumer.min.session.timeout.ms=10000
+group.consumer.heartbeat.interval.ms=1000
+group.consumer.min.heartbeat.interval.ms=1000
 num.network.threads=2
 num.io.threads=4
 END
@@ -200,12 +209,13 @@ stop() {
 
 case ${1:-} in
   fetch)
-    compgen -G "$home/kafka_2.13-*.jar" >/dev/null && exit 0
+    have_jars && exit 0
     command -v mvn >/dev/null || fail "mvn is missing: install Maven"
     mvn -B -q -ntp -f "$here/kafka-pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$home" ;;
   start) start "${2:-1}" ;;
   kill) kill_node "${2:?node}" ;;
   resume) launch "${2:?node}"; await "$2" ;;
   stop) stop ;;
+  acls) shift; java_run org.apache.kafka.tools.AclCommand "$@" ;;
   *) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac

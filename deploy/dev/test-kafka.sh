@@ -4,6 +4,7 @@
 #   deploy/dev/test-kafka.sh [go test flags…]
 #
 # DATASET  the UCI CSV file             (default data/raw/UCI_Credit_Card.csv, see make data)
+# TRAINED  a bundle of make train, taken from release to champion and back (default: a rewritten copy of the shipped one)
 # KAFKA    brokers that run already     (default: one is started on free ports and stopped at the end)
 # REDIS    a Redis that runs already    (default: likewise)
 # KAFKA_HOME, KAFKA_HEAP: see kafka.sh. Needs Go; to start Kafka, Java 17, Maven and openssl; to start Redis, redis-server.
@@ -20,11 +21,16 @@ need() { # need PROGRAM PACKAGE INSTEAD
 dataset=${DATASET:-$root/data/raw/UCI_Credit_Card.csv}
 [ -f "$dataset" ] || fail "no dataset at $dataset: set DATASET=FILE to the UCI CSV file, or run: make data"
 dataset=$(realpath "$dataset")
+trained=${TRAINED:-}
+if [ -n "$trained" ]; then
+  [ -f "$trained" ] || fail "no bundle at $trained: TRAINED names what make train wrote, dist/VERSION/VERSION.bundle"
+  trained=$(realpath "$trained")
+fi
 if [ -z "${KAFKA:-}" ]; then
   need java default-jre-headless KAFKA
   need openssl openssl KAFKA
   need redis-server redis-server KAFKA
-  compgen -G "${KAFKA_HOME:-$root/.cache/kafka}/kafka_2.13-*.jar" >/dev/null || need mvn maven KAFKA
+  compgen -G "${KAFKA_HOME:-$root/.cache/kafka}/kafka-tools-4*.jar" >/dev/null || need mvn maven KAFKA
 fi
 [ -n "${REDIS:-}" ] || need redis-server redis-server REDIS
 
@@ -81,12 +87,13 @@ if [ -z "${REDIS:-}" ]; then
   REDIS=127.0.0.1:$port
 fi
 echo "test-kafka: Kafka $KAFKA, Redis $REDIS, logs in $work"
+echo "test-kafka: a model's life is that of ${trained:-a rewritten copy of the shipped bundle}"
 cd "$root"
 skip=
 if [ -z "${KAFKA_DATA:-}" ]; then
   skip=Secured
   echo "test-kafka: what starts a secured Kafka of its own is left out; leave KAFKA unset for it" >&2
 fi
-DATASET=$dataset CREDITSTREAM_BINARY=$root/bin/creditstream \
+DATASET=$dataset CREDITSTREAM_TEST_TRAINED=$trained CREDITSTREAM_BINARY=$root/bin/creditstream \
   CREDITSTREAM_TEST_KAFKA=$KAFKA CREDITSTREAM_TEST_REDIS=$REDIS \
   "${GO:-go}" test -count=1 -tags kafka -run 'OnKafka$' ${skip:+-skip "$skip"} "$@" ./apptest

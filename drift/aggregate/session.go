@@ -48,16 +48,11 @@ func newSession(a *Aggregator, id, topic string, reach *member.Reach, options ..
 func (s *session) gather(ctx context.Context, sess *kgo.GroupTransactSession, each func(*kgo.Record) (enough bool, err error)) (records int, err error) {
 	now, due, enough := s.parent.config.Now, time.Time{}, false
 	for {
-		poll, cancel := ctx, context.CancelFunc(func() {})
-		if records > 0 {
-			poll, cancel = context.WithTimeout(ctx, due.Sub(now()))
-		}
-		fetches := sess.PollRecords(poll, maxPoll)
-		cancel()
+		fetches, err := s.poll(ctx, sess, records > 0, due.Sub(now()))
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		if err := s.member.Polled(ctx, sess.Client(), fetches); err != nil {
+		if err != nil {
 			return 0, err
 		}
 		for iter := fetches.RecordIter(); !iter.Done(); {
@@ -75,6 +70,17 @@ func (s *session) gather(ctx context.Context, sess *kgo.GroupTransactSession, ea
 			return records, nil
 		}
 	}
+}
+
+// poll waits for the first record, and for others no longer than is left.
+func (s *session) poll(ctx context.Context, sess *kgo.GroupTransactSession, begun bool, left time.Duration) (kgo.Fetches, error) {
+	if !begun {
+		return s.member.Poll(ctx, sess, maxPoll)
+	}
+	poll, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	fetches := sess.PollRecords(poll, maxPoll)
+	return fetches, s.member.Polled(ctx, sess.Client(), fetches)
 }
 
 // commit writes panes and ends their transaction.

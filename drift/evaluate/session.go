@@ -48,7 +48,7 @@ func (e *Evaluator) open(ctx context.Context) (*session, error) {
 		kgo.KeepControlRecords(), // without the last one's marker the end is never reached
 		kgo.FetchMaxWait(fetchWait),
 		kgo.SessionTimeout(member.SessionTimeout),
-		kgo.HeartbeatInterval(member.SessionTimeout/10),
+		kgo.HeartbeatInterval(member.HeartbeatInterval),
 		kgo.RebalanceTimeout(member.SessionTimeout),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),

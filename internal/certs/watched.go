@@ -3,10 +3,11 @@ package certs
 import (
 	"bytes"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/creditstream/creditstream/internal/bounded"
 )
 
 // lookInterval is how long files are taken to be as they were: between two looks
@@ -41,7 +42,7 @@ func (w *watched[T]) take() error {
 	texts := make([][]byte, len(w.paths))
 	for i, path := range w.paths {
 		var err error
-		if texts[i], err = os.ReadFile(path); err != nil {
+		if texts[i], err = bounded.ReadFile(path, bounded.Text); err != nil {
 			return err
 		}
 	}

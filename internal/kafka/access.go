@@ -57,17 +57,22 @@ func (e *AccessError) Unwrap() error { return kerr.TopicAuthorizationFailed }
 // (before Kafka 2.3) is taken at its requests.
 func RequireAccess(ctx context.Context, adm *kadm.Client, access ...[]Access) error {
 	all := slices.Concat(access...)
+	have, err := listKnown(kadm.WithAuthorizedOps(ctx), adm, spreadTime, topicsOf(all))
+	if err != nil {
+		return err
+	}
+	return notAllowed(have, all)
+}
+
+// topicsOf are the topics that are used, each once.
+func topicsOf(all []Access) []string {
 	names := make([]string, 0, len(all))
 	for _, a := range all {
 		if !slices.Contains(names, a.Topic) {
 			names = append(names, a.Topic)
 		}
 	}
-	have, err := listKnown(kadm.WithAuthorizedOps(ctx), adm, spreadTime, names)
-	if err != nil {
-		return err
-	}
-	return notAllowed(have, all)
+	return names
 }
 
 // notAllowed is an *AccessError, or nil.

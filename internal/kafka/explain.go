@@ -46,6 +46,9 @@ func (c Config) Explain(err error) error {
 	}
 	brokers := "--brokers " + strings.Join(c.Brokers, ",")
 	because := func(format string, args ...any) error { return &explained{fmt.Sprintf(format, args...), err} }
+	if token, ok := errors.AsType[*tokenError](err); ok {
+		return &explained{"no token from --sasl-token-url " + token.url, token.err}
+	}
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
 		return c.Unreachable(err)
 	}

@@ -13,9 +13,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// What rules a group of the consumer protocol, and the brokers' lower bounds of it.
 const (
-	groupSessionTimeout = "consumer.session.timeout.ms"
-	minSessionTimeout   = "group.consumer.min.session.timeout.ms"
+	groupSessionTimeout    = "consumer.session.timeout.ms"
+	groupHeartbeatInterval = "consumer.heartbeat.interval.ms"
+	minSessionTimeout      = "group.consumer.min.session.timeout.ms"
+	minHeartbeatInterval   = "group.consumer.min.heartbeat.interval.ms"
 )
 
 // ErrNoGroupConfigs is a cluster without group configurations (Kafka before 4).
@@ -37,59 +40,71 @@ func ServerSideGroups(ctx context.Context, adm *kadm.Client) (bool, error) {
 	return all, nil
 }
 
-// SetSessionTimeout sets the session timeout of a group of the consumer protocol,
-// which its members cannot choose: what is wanted, or the least that the broker
-// allows where that is more. It returns what it set.
-func SetSessionTimeout(ctx context.Context, client *kgo.Client, group string, wanted time.Duration) (time.Duration, error) {
-	timeout := wanted
-	least, err := leastSessionTimeout(ctx, kadm.NewClient(client))
+// GroupTimes rule the members of a group of the consumer protocol, which cannot
+// choose them.
+type GroupTimes struct {
+	Session   time.Duration // how long the group waits for a member that is silent
+	Heartbeat time.Duration // how often a member is heard, and hears of its partitions
+}
+
+// SetGroupTimes sets those of a group: what is wanted, or the least that the brokers
+// allow where that is more. It returns what it set.
+func SetGroupTimes(ctx context.Context, client *kgo.Client, group string, wanted GroupTimes) (GroupTimes, error) {
+	least, err := leastGroupTimes(ctx, kadm.NewClient(client))
 	if err != nil {
-		return 0, err
+		return GroupTimes{}, err
 	}
-	timeout = max(timeout, least)
+	set := GroupTimes{max(wanted.Session, least.Session), max(wanted.Heartbeat, least.Heartbeat)}
 	r := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
 	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeGroupConfig, group
-	config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-	config.Name, config.Value = groupSessionTimeout, kadm.StringPtr(strconv.FormatInt(timeout.Milliseconds(), 10))
-	resource.Configs = append(resource.Configs, config)
+	add := func(name string, d time.Duration) {
+		config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		config.Name, config.Value = name, kadm.StringPtr(strconv.FormatInt(d.Milliseconds(), 10))
+		resource.Configs = append(resource.Configs, config)
+	}
+	add(groupSessionTimeout, set.Session)
+	add(groupHeartbeatInterval, set.Heartbeat)
 	r.Resources = append(r.Resources, resource)
 	response, err := r.RequestWith(ctx, client)
 	if err != nil {
-		return 0, fmt.Errorf("setting %s of group %s: %w", groupSessionTimeout, group, err)
+		return GroupTimes{}, fmt.Errorf("setting the timeouts of group %s: %w", group, err)
 	}
 	for _, one := range response.Resources {
 		switch err := kerr.ErrorForCode(one.ErrorCode); {
 		case errors.Is(err, kerr.InvalidRequest), errors.Is(err, kerr.UnsupportedVersion):
-			return 0, ErrNoGroupConfigs
+			return GroupTimes{}, ErrNoGroupConfigs
 		case err != nil:
 			message := ""
 			if one.ErrorMessage != nil {
 				message = *one.ErrorMessage
 			}
-			return 0, fmt.Errorf("setting %s of group %s to %d: %w", groupSessionTimeout, group, timeout.Milliseconds(), withMessage(err, message))
+			return GroupTimes{}, fmt.Errorf("setting %s of group %s to %d and %s to %d: %w", groupSessionTimeout, group, set.Session.Milliseconds(),
+				groupHeartbeatInterval, set.Heartbeat.Milliseconds(), withMessage(err, message))
 		}
 	}
-	return timeout, nil
+	return set, nil
 }
 
-// leastSessionTimeout is the broker's lower bound, 0 where it does not say.
-func leastSessionTimeout(ctx context.Context, adm *kadm.Client) (time.Duration, error) {
+// leastGroupTimes are the brokers' lower bounds, 0 where they do not say.
+func leastGroupTimes(ctx context.Context, adm *kadm.Client) (least GroupTimes, err error) {
 	brokers, err := adm.ListBrokers(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("looking for brokers: %w", err)
+		return GroupTimes{}, fmt.Errorf("looking for brokers: %w", err)
 	}
 	configs, err := adm.DescribeBrokerConfigs(ctx, brokers.NodeIDs()...)
 	if err != nil {
-		return 0, fmt.Errorf("reading the brokers' settings: %w", err)
+		return GroupTimes{}, fmt.Errorf("reading the brokers' settings: %w", err)
 	}
-	least := time.Duration(0)
+	bounds := map[string]*time.Duration{minSessionTimeout: &least.Session, minHeartbeatInterval: &least.Heartbeat}
 	for _, broker := range configs {
 		for _, c := range broker.Configs {
-			if c.Key == minSessionTimeout {
-				if ms, err := strconv.ParseInt(c.MaybeValue(), 10, 64); err == nil {
-					least = max(least, time.Duration(ms)*time.Millisecond)
-				}
+			bound, ok := bounds[c.Key]
+			if !ok {
+				continue
+			}
+			if ms, err := strconv.ParseInt(c.MaybeValue(), 10, 64); err == nil {
+				*bound = max(*bound, time.Duration(ms)*time.Millisecond)
 			}
 		}
 	}

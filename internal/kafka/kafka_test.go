@@ -165,15 +165,13 @@ func TestATopicThatWasCreatedIsNotMissing(t *testing.T) {
 	require.Equal(t, []string{"t"}, created)
 }
 
-func TestTheSessionTimeoutIsAsLowAsAllowed(t *testing.T) {
-	_, config := start(t)
-	client := connect(t, config)
-	set, err := SetSessionTimeout(t.Context(), client, "g", 10*time.Second)
-	require.NoError(t, err)
-	require.Equal(t, 10*time.Second, set)
+var wantedTimes = GroupTimes{Session: 10 * time.Second, Heartbeat: time.Second}
+
+// groupConfigs are what a cluster says of a group.
+func groupConfigs(t *testing.T, client *kgo.Client, group string) map[string]string {
 	r := kmsg.NewPtrDescribeConfigsRequest()
 	resource := kmsg.NewDescribeConfigsRequestResource()
-	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeGroupConfig, "g"
+	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeGroupConfig, group
 	r.Resources = append(r.Resources, resource)
 	response, err := r.RequestWith(t.Context(), client)
 	require.NoError(t, err)
@@ -183,24 +181,41 @@ func TestTheSessionTimeoutIsAsLowAsAllowed(t *testing.T) {
 			values[c.Name] = *c.Value
 		}
 	}
-	require.Equal(t, "10000", values[groupSessionTimeout])
+	return values
 }
 
-func TestTheBrokersMinimumRulesTheSessionTimeout(t *testing.T) {
+func TestAGroupsTimesAreAsLowAsAllowed(t *testing.T) {
+	_, config := start(t)
+	client := connect(t, config)
+	set, err := SetGroupTimes(t.Context(), client, "g", wantedTimes)
+	require.NoError(t, err)
+	require.Equal(t, wantedTimes, set)
+	values := groupConfigs(t, client, "g")
+	require.Equal(t, "10000", values[groupSessionTimeout])
+	require.Equal(t, "1000", values[groupHeartbeatInterval])
+}
+
+func TestTheBrokersMinimaRuleAGroupsTimes(t *testing.T) {
 	cluster, config := start(t)
 	cluster.ControlKey(int16(kmsg.DescribeConfigs), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		response := request.ResponseKind().(*kmsg.DescribeConfigsResponse)
 		resource := kmsg.NewDescribeConfigsResponseResource()
 		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeBroker, "0"
-		c := kmsg.NewDescribeConfigsResponseResourceConfig()
-		c.Name, c.Value = minSessionTimeout, kadm.StringPtr("45000")
-		resource.Configs = append(resource.Configs, c)
+		for name, ms := range map[string]string{minSessionTimeout: "45000", minHeartbeatInterval: "5000"} {
+			c := kmsg.NewDescribeConfigsResponseResourceConfig()
+			c.Name, c.Value = name, kadm.StringPtr(ms)
+			resource.Configs = append(resource.Configs, c)
+		}
 		response.Resources = append(response.Resources, resource)
 		return response, nil, true
 	})
-	set, err := SetSessionTimeout(t.Context(), connect(t, config), "g", 10*time.Second)
+	client := connect(t, config)
+	set, err := SetGroupTimes(t.Context(), client, "g", wantedTimes)
 	require.NoError(t, err)
-	require.Equal(t, 45*time.Second, set)
+	require.Equal(t, GroupTimes{Session: 45 * time.Second, Heartbeat: 5 * time.Second}, set)
+	values := groupConfigs(t, client, "g")
+	require.Equal(t, "45000", values[groupSessionTimeout])
+	require.Equal(t, "5000", values[groupHeartbeatInterval])
 }
 
 func TestAClusterWithoutGroupConfigsSaysSo(t *testing.T) {
@@ -212,7 +227,7 @@ func TestAClusterWithoutGroupConfigsSaysSo(t *testing.T) {
 		response.Resources = append(response.Resources, resource)
 		return response, nil, true
 	})
-	_, err := SetSessionTimeout(t.Context(), connect(t, config), "g", 10*time.Second)
+	_, err := SetGroupTimes(t.Context(), connect(t, config), "g", wantedTimes)
 	require.ErrorIs(t, err, ErrNoGroupConfigs)
 }
 

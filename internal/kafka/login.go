@@ -106,11 +106,24 @@ func ClientCredentials(client *http.Client, url, id, secret, scope string) func(
 	return func(context.Context) (string, error) {
 		token, err := tokens.Token()
 		if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-			return "", fmt.Errorf("%s answers %s %s %s: look at the client's id and secret", url, refused.Response.Status, refused.ErrorCode, refused.ErrorDescription)
+			return "", &tokenError{url, fmt.Errorf("it answers %s %s %s: look at the client's id and secret", refused.Response.Status, refused.ErrorCode, refused.ErrorDescription)}
 		}
 		if err != nil {
-			return "", err
+			return "", &tokenError{url, err}
 		}
 		return token.AccessToken, nil
 	}
 }
+
+// tokenError is a server that gives no token: not the brokers', which are asked
+// after it.
+type tokenError struct {
+	url string
+	err error
+}
+
+func (e *tokenError) Error() string {
+	return "no token from --sasl-token-url " + e.url + ": " + e.err.Error()
+}
+
+func (e *tokenError) Unwrap() error { return e.err }

@@ -18,6 +18,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -181,6 +183,28 @@ func TestWhatIsNotAllowedIsNamedAltogether(t *testing.T) {
 	require.NoError(t, RequireAccess(t.Context(), adm, Reads("a"), Writes("a")), "without ACLs everything is allowed")
 }
 
+func TestEverythingThatIsMissingIsNamedAtOnce(t *testing.T) {
+	_, c := start(t, kfake.SeedTopics(1, "a", "b"), kfake.EnableACLs(), kfake.User(ScramSHA256, "ANONYMOUS", "unused",
+		kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "a", Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: kmsg.ACLOperationRead, Allow: true},
+		kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "x", Pattern: kmsg.ACLResourcePatternTypePrefixed, Operation: kmsg.ACLOperationRead, Allow: true}))
+	needs := func() ([]Access, []Access) { return Reads("a", "b", "x1", "x2"), Writes("a", "b") }
+	f := func(err error, want string) {
+		t.Helper()
+		reads, writes := needs()
+		require.EqualError(t, c.AlsoMissing(t.Context(), err, reads, writes), want)
+	}
+	const grant, apply = "; creditstream topics acls prints what to grant", "; run: creditstream topics apply (with the same --brokers and --prefix)"
+	f(fmt.Errorf("models: %w", &AccessError{Reads("b")}),
+		"models: not authorised: needs READ on topic b"+grant+"; also: the cluster has no topic x1, x2"+apply+"; also: not authorised: needs WRITE on topic a, WRITE on topic b"+grant)
+	f(errors.Join(&MissingTopicsError{[]string{"x1"}}, fmt.Errorf("scorer: %w", &AccessError{slices.Concat(Reads("b"), Writes("a", "b"))})),
+		"the cluster has no topic x1"+apply+"\nscorer: not authorised: needs READ on topic b, WRITE on topic a, WRITE on topic b"+grant+"; also: the cluster has no topic x2"+apply)
+	f(&MissingTopicsError{[]string{"x1", "x2"}}, "the cluster has no topic x1, x2"+apply+"; also: not authorised: needs READ on topic b, WRITE on topic a, WRITE on topic b"+grant)
+	f(errors.New("another"), "another")
+	require.NoError(t, c.AlsoMissing(t.Context(), nil, Reads("b")))
+	c.Brokers = []string{"127.0.0.1:1"}
+	f(&AccessError{Reads("b")}, "not authorised: needs READ on topic b"+grant)
+}
+
 func TestTokensAreFetchedAndKept(t *testing.T) {
 	fetched := 0
 	status := http.StatusOK
@@ -204,7 +228,32 @@ func TestTokensAreFetchedAndKept(t *testing.T) {
 	}
 	status = http.StatusUnauthorized
 	_, err := ClientCredentials(server.Client(), server.URL, "id", "Xq7-secret", "")(t.Context())
-	require.ErrorContains(t, err, server.URL+" answers 401 Unauthorized invalid_client")
+	require.ErrorContains(t, err, "no token from --sasl-token-url "+server.URL+": it answers 401 Unauthorized invalid_client")
 	require.ErrorContains(t, err, "look at the client's id and secret")
 	require.NotContains(t, err.Error(), "Xq7-secret")
+}
+
+// A server of tokens that is away is not mistaken for brokers that are.
+func TestAServerOfTokensThatIsAwayIsNamedFirst(t *testing.T) {
+	cluster, c := start(t)
+	cluster.ControlKey(int16(kmsg.SASLHandshake), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		return request.ResponseKind(), nil, true
+	})
+	f := func(want string, answer http.Handler) {
+		t.Helper()
+		server := httptest.NewServer(answer)
+		defer server.Close()
+		if answer == nil {
+			server.Close()
+		}
+		c.Login = &Login{Mechanism: OAuthBearer, Secret: ClientCredentials(http.DefaultClient, server.URL, "id", "s", "")}
+		_, err := c.Connect(t.Context())
+		require.ErrorContains(t, err, "no token from --sasl-token-url "+server.URL+": "+want)
+		require.True(t, strings.HasPrefix(err.Error(), "no token"), err)
+		require.NotContains(t, err.Error(), "no Kafka broker answers")
+		require.Equal(t, 1, strings.Count(err.Error(), "--sasl-token-url"), err)
+	}
+	f("Post ", nil)
+	f("it answers 503 Service Unavailable", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
 }

@@ -46,7 +46,8 @@ func Run(ctx context.Context, drain time.Duration, log *slog.Logger, components 
 			mu.Lock()
 			defer mu.Unlock()
 			delete(running, c.Name())
-			if err != nil && !errors.Is(err, context.Canceled) {
+			// Cancelled is how one ends that was told to stop, and nobody else.
+			if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
 				errs = append(errs, fmt.Errorf("%s: %w", c.Name(), err))
 				log.Info("stopping: a component has failed", "component", c.Name())
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -36,6 +37,20 @@ func TestAFailureIsToldOnce(t *testing.T) {
 		require.EqualError(t, err, "scorer: no topic")
 		require.NotContains(t, log.String(), "no topic")
 		require.Equal(t, 1, strings.Count(log.String(), "component=scorer"))
+	})
+}
+
+// Nobody told it to stop: what cancelled it is a failure like any other.
+func TestOneThatIsCancelledByItselfHasFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := slog.New(slog.DiscardHandler)
+		failing := component{"view", func(context.Context) error { return fmt.Errorf("asking Redis: %w", context.Canceled) }}
+		require.EqualError(t, Run(t.Context(), time.Second, log, untilStopped("telemetry"), failing), "view: asking Redis: context canceled")
+
+		ctx, stop := context.WithCancel(t.Context())
+		told := component{"view", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+		time.AfterFunc(time.Second, stop)
+		require.NoError(t, Run(ctx, time.Second, log, told))
 	})
 }
 

@@ -69,6 +69,14 @@ func Refusal(request kmsg.Request, code int16) kmsg.Response {
 		response := request.ResponseKind().(*kmsg.InitProducerIDResponse)
 		response.ErrorCode = code
 		return response
+	case *kmsg.DescribeTransactionsRequest:
+		response := request.ResponseKind().(*kmsg.DescribeTransactionsResponse)
+		for _, id := range request.TransactionalIDs {
+			state := kmsg.NewDescribeTransactionsResponseTransactionState()
+			state.TransactionalID, state.ErrorCode = id, code
+			response.TransactionStates = append(response.TransactionStates, state)
+		}
+		return response
 	case *kmsg.EndTxnRequest:
 		response := request.ResponseKind().(*kmsg.EndTxnResponse)
 		response.ErrorCode = code

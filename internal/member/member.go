@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,9 @@ import (
 const (
 	// SessionTimeout is how long the group waits for a member that is silent.
 	SessionTimeout = 10 * time.Second
+	// HeartbeatInterval is how often a member says that it lives, and is told that
+	// the group rebalances.
+	HeartbeatInterval = SessionTimeout / 10
 	// All wait for the slowest member of a rebalance; a minute, the client's
 	// default, would be a minute without answers.
 	rebalanceTimeout = SessionTimeout
@@ -34,6 +38,11 @@ const (
 	fetchWait = 500 * time.Millisecond
 	// What handing the partitions over may take at the end.
 	leaveTimeout = 3 * time.Second
+	// IdleInterval is how often a member that has nothing to read looks whether its
+	// transactional id is still its own.
+	IdleInterval = 5 * time.Second
+	// What that look may take: what comes meanwhile waits for it.
+	holdsTimeout = 2 * time.Second
 	// Between one client and the next.
 	firstPause = 100 * time.Millisecond
 	maxPause   = 5 * time.Second
@@ -56,6 +65,7 @@ type Config struct {
 	Reach      *Reach // where the topic's partitions are read from
 	Log        *slog.Logger
 	EndTimeout time.Duration // 0: EndTimeout
+	Idle       time.Duration // 0: IdleInterval
 	Options    []kgo.Opt     // the client's, beyond what every member has
 	// Resolve says why an error ends the process, nil when a new client may help.
 	Resolve func(ctx context.Context, err error) error
@@ -71,6 +81,9 @@ type Member struct {
 func New(c Config) *Member {
 	if c.EndTimeout == 0 {
 		c.EndTimeout = EndTimeout
+	}
+	if c.Idle == 0 {
+		c.Idle = IdleInterval
 	}
 	return &Member{config: c}
 }
@@ -146,7 +159,7 @@ func (m *Member) open(ctx context.Context) (*kgo.GroupTransactSession, error) {
 		kgo.ConsumeTopics(c.Topic),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.SessionTimeout(SessionTimeout),
-		kgo.HeartbeatInterval(SessionTimeout/10),
+		kgo.HeartbeatInterval(HeartbeatInterval),
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.FetchMaxWait(fetchWait),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtCommitted()),
@@ -233,6 +246,60 @@ func (m *Member) take(ctx context.Context, client *kgo.Client) error {
 	defer cancel()
 	_, _, err := client.ProducerID(ctx)
 	return err
+}
+
+// Poll waits for something to read. Where nothing comes for a while, it looks
+// whether another process has taken the transactional id: without a transaction
+// there is nothing by which a broker would say so. An error is one that only a new
+// client gets over, or none.
+func (m *Member) Poll(ctx context.Context, sess *kgo.GroupTransactSession, limit int) (kgo.Fetches, error) {
+	poll, cancel := context.WithTimeout(ctx, m.config.Idle)
+	fetches := sess.PollRecords(poll, limit)
+	idle := poll.Err() != nil && ctx.Err() == nil && fetches.NumRecords() == 0
+	cancel()
+	if err := m.Polled(ctx, sess.Client(), fetches); err != nil || !idle {
+		return fetches, err
+	}
+	return fetches, m.holds(ctx, sess.Client())
+}
+
+// holds looks whether the transactional id is still this client's, which must not
+// be in a transaction: its own epoch grows with each. An error says that it is
+// not; a look that fails says nothing.
+func (m *Member) holds(ctx context.Context, client *kgo.Client) error {
+	look, cancel := context.WithTimeout(ctx, holdsTimeout)
+	defer cancel()
+	id, epoch, err := client.ProducerID(look)
+	if isFenced(err) {
+		return err
+	}
+	if err != nil {
+		return nil // the next transaction says what is wrong
+	}
+	all, err := kadm.NewClient(client).DescribeTransactions(look, m.config.ID)
+	t := all[m.config.ID]
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err = errors.Join(err, t.Err); err != nil {
+		m.config.Log.Debug("cannot look who holds the transactional id", "transactional_id", m.config.ID, "error", err)
+		return nil
+	}
+	if isAnothers(t, id, epoch) {
+		return fmt.Errorf("transactional id %s is held by producer %d, epoch %d: %w", m.config.ID, t.ProducerID, t.ProducerEpoch, kerr.ProducerFenced)
+	}
+	return nil
+}
+
+// isAnothers says whether a transactional id is held by another than the producer
+// that is given. A lower epoch is what a coordinator says that has not heard yet.
+func isAnothers(t kadm.DescribedTransaction, id int64, epoch int16) bool {
+	// While a transaction ends, the coordinator may already have answered with the
+	// id and the epoch that it begins to hold when the markers are written.
+	if !slices.Contains([]string{"Empty", "Ongoing", "CompleteCommit", "CompleteAbort"}, t.State) {
+		return false
+	}
+	return t.ProducerID != id || t.ProducerEpoch > epoch
 }
 
 // Polled is what the errors of a poll ask for: nil, the client goes on.

@@ -219,8 +219,9 @@ func (r *Reach) owned(members []*Member) (at map[int32]int64, client *kgo.Client
 
 // Watch keeps the gauges until ctx ends, and away up to date: why Kafka could not
 // be asked the last time, which a member that has nothing to read does not notice.
-// It also finds out that the topic is gone, which a consumer never does: it waits
-// for it to come back. resolve says why an error ends the process.
+// It also finds out that the topic is gone, which a consumer does late, and one
+// that owns no partition perhaps never: it waits for the topic to come back. resolve
+// says why an error ends the process.
 func (r *Reach) Watch(ctx context.Context, interval time.Duration, members []*Member, resolve func(context.Context, error) error, away func(error)) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()

@@ -27,7 +27,8 @@ func CheckUngated(why string) error {
 }
 
 // admit is the door: a bundle that failed a gate needs the reason that its manifest
-// gives, one that has been through none needs ungated. The shipped one needs neither,
+// gives, one that has been through some but not all is refused, one that has been
+// through none needs ungated. The shipped one needs neither,
 // for it goes through the gates where the binary is built.
 func admit(m *model.Model, ungated string) (model.Gates, error) {
 	gates, err := m.Manifest.Gates()
@@ -41,6 +42,8 @@ func admit(m *model.Model, ungated string) (model.Gates, error) {
 			failed[i] = g.String()
 		}
 		return gates, fmt.Errorf("model %s failed its gates, and its manifest does not say why it may pass: %s; expected every gate passed, or forced by training's gate --record --force WHY", m.Version, strings.Join(failed, "; "))
+	case gates.Verdict == model.GatesPart:
+		return gates, fmt.Errorf("model %s has not been through every gate: its manifest's metrics.gates lacks %s; run training's gate --record", m.Version, strings.Join(gates.Missing, "; "))
 	case gates.Verdict == model.GatesNone && ungated == "" && m.Digest != model.Digest(shipped.Bundle):
 		return gates, fmt.Errorf("model %s has been through no gate: its manifest has no metrics.gates; run training's gate --record, or say why it may serve all the same with --ungated WHY", m.Version)
 	case ungated != "" && slices.Contains([]string{model.GatesPassed, model.GatesForced}, gates.Verdict):

@@ -322,7 +322,7 @@ func TestAnOvertakenRouterWritesNothing(t *testing.T) {
 	w.release("v1")
 	w.release("v2")
 	var overtaking int64
-	_, err := writeRoute(t.Context(), w.config, w.topics, nil, model.EngineAuto, func(*History) (schemas.Route, error) {
+	_, err := writeRoute(t.Context(), w.config, w.topics, nil, model.EngineAuto, func(*History, *opener) (schemas.Route, error) {
 		overtaking = w.champion(-1, "v2")
 		return schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}, nil
 	})
@@ -340,30 +340,107 @@ func TestRollbackGoesToTheLastOtherChampion(t *testing.T) {
 	for _, v := range []string{"v1", "v2", "v3"} {
 		w.release(v)
 	}
-	back := func(expect int64) (*Revision, *Revision, error) {
+	back := func(expect int64) (*RolledBack, error) {
 		return Rollback(t.Context(), w.config, w.topics, RollbackRequest{Expect: &expect, By: "me", At: 5, Why: "worse", Engine: model.EngineAuto})
 	}
-	_, _, err := back(0)
+	_, err := back(0)
 	require.ErrorContains(t, err, "there is no route yet")
 	r1 := w.route(-1, func(r *RouteRequest) { r.Champion, r.Policy = "v1", otherPolicy })
-	_, _, err = back(r1)
-	require.ErrorContains(t, err, "no revision has another champion than v1")
+	_, err = back(r1)
+	require.ErrorContains(t, err, "no revision has another champion than v1; to serve a version of your choice: creditstream model route --champion VERSION")
 	r2 := w.champion(r1, "v2")
 	r3 := w.route(r2, func(r *RouteRequest) { r.Champion, r.Canary, r.CanaryShare, r.Shadow = "v2", "v3", 500, "v1" })
-	_, _, err = back(r2)
+	_, err = back(r2)
 	require.ErrorContains(t, err, "the current revision is")
 
-	written, from, err := back(r3)
+	did, err := back(r3)
 	require.NoError(t, err)
-	require.Equal(t, r1, from.Number)
-	require.Equal(t, schemas.Route{Champion: "v1", Policy: otherPolicy, By: "me", At: 5, Why: "worse"}, written.Route)
+	require.Equal(t, r1, did.To.Number)
+	require.Equal(t, r3, did.From.Number)
+	require.Equal(t, "canary v3 and shadow v1", did.From.Candidates())
+	require.Empty(t, did.Passed)
+	require.Equal(t, schemas.Route{Champion: "v1", Policy: otherPolicy, By: "me", At: 5, Why: "worse"}, did.Written.Route)
 	// Going back once more undoes it: the canary and the shadow stay away.
-	again, from, err := back(written.Number)
+	again, err := back(did.Written.Number)
 	require.NoError(t, err)
-	require.Equal(t, r3, from.Number)
-	require.Equal(t, "v2", again.Route.Champion)
-	require.Nil(t, again.Route.Canary)
-	require.Nil(t, again.Route.Shadow)
+	require.Equal(t, r3, again.To.Number)
+	require.Equal(t, "v2", again.Written.Route.Champion)
+	require.Nil(t, again.Written.Route.Canary)
+	require.Nil(t, again.Written.Route.Shadow)
+}
+
+func TestRollbackPassesOverWhatCannotServe(t *testing.T) {
+	w := newWorld(t)
+	w.createTopics()
+	for _, v := range []string{"v1", "v2", "v3"} {
+		w.release(v)
+	}
+	w.put("evil.1", []byte("no bundle"))
+	back := func(expect int64) (*RolledBack, error) {
+		return Rollback(t.Context(), w.config, w.topics, RollbackRequest{Expect: &expect, By: "me", At: 5, Why: "worse", Engine: model.EngineAuto})
+	}
+	current := func() int64 {
+		h, err := ReadAll(t.Context(), w.config, w.topics)
+		require.NoError(t, err)
+		return h.Current().Number
+	}
+	w.putRoute(schemas.Route{Champion: "evil.1"})
+	w.putRoute(schemas.Route{Champion: "v2", Canary: &schemas.Canary{ModelVersion: "v3", Share: 0.1}, Policy: otherPolicy})
+	now := current()
+	_, err := back(now)
+	require.ErrorContains(t, err, "no revision has another champion than v2 that can serve; revision 0: model evil.1 is refused: ")
+	require.ErrorContains(t, err, `; to drop canary v3 and keep the champion: creditstream model route --champion v2 --same-policy --expect 1 --why "rolled back"; `)
+	require.ErrorContains(t, err, "creditstream model route --champion VERSION --expect 1")
+	require.Equal(t, now, current(), "nothing was written")
+
+	r := w.champion(now, "v1")
+	for _, champion := range []string{"evil.1", "gone", "v3", "evil.1"} {
+		policy := ""
+		if champion == "v3" {
+			policy = "threshold: 7"
+		}
+		w.putRoute(schemas.Route{Champion: champion, Policy: policy})
+	}
+	w.putRoute(schemas.Route{Champion: "v2"})
+	did, err := back(current())
+	require.NoError(t, err)
+	require.Equal(t, r, did.To.Number)
+	require.Equal(t, "v1", did.Written.Route.Champion)
+	var passed []string
+	for _, p := range did.Passed {
+		require.NotEmpty(t, p.Reason)
+		passed = append(passed, p.Champion)
+	}
+	require.Equal(t, []string{"evil.1", "v3", "gone"}, passed, "each once, the newest first")
+	require.Greater(t, did.Passed[0].Revision, did.Passed[1].Revision)
+}
+
+func TestAPolicyMayStay(t *testing.T) {
+	w := newWorld(t)
+	w.createTopics()
+	w.release("v1")
+	w.release("v2")
+	_, err := Route(t.Context(), w.config, w.topics, RouteRequest{Champion: "v1", SamePolicy: true, Engine: model.EngineAuto})
+	require.ErrorContains(t, err, "--same-policy: there is no route yet")
+	r := w.route(-1, func(r *RouteRequest) { r.Champion, r.Policy = "v1", otherPolicy })
+	w.route(r, func(r *RouteRequest) { r.Champion, r.Policy, r.SamePolicy = "v2", "", true })
+	h, err := ReadAll(t.Context(), w.config, w.topics)
+	require.NoError(t, err)
+	require.Equal(t, "v2", h.Current().Route.Champion)
+	require.Equal(t, otherPolicy, h.Current().Route.Policy)
+}
+
+func TestACommandIsWhatAShellTakes(t *testing.T) {
+	shadow := "v3"
+	r := Revision{Number: 7, Route: schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}}
+	require.Equal(t, `creditstream model route --champion v1 --canary v2=12.34% --shadow v3 --expect 7 --why "the champion's errors"`,
+		r.RouteCommand("v1", &schemas.Canary{ModelVersion: "v2", Share: 0.1234}, &shadow, "the champion's errors"))
+	require.Equal(t, `creditstream model rollback --expect 7 --why 'it'\''s $HOME'`, r.RollbackCommand("it's $HOME"))
+	r.Route.Policy = otherPolicy
+	require.Equal(t, `creditstream model route --champion "v1; rm x" --same-policy --expect 7 --why "x"`, r.RouteCommand("v1; rm x", nil, nil, "x"))
+	for share, want := range map[float64]string{0.0001: "0.01", 0.1: "10", 0.3333: "33.33", 1: "100", 0.07: "7", 0.29: "29"} {
+		require.Equal(t, want, percent(share))
+	}
 }
 
 func TestFollowerTakesUpRoutesAsTheyCome(t *testing.T) {

@@ -106,6 +106,7 @@ type RouteRequest struct {
 	CanaryShare uint64 // of ShareScale, at least 1
 	Shadow      string // "": none
 	Policy      string // text
+	SamePolicy  bool   // that of the current revision; Policy is empty then
 
 	Expect *int64 // revision that is current; nil only where there is none
 	By     string
@@ -117,7 +118,18 @@ type RouteRequest struct {
 // Route writes a route and returns its revision. It is refused unless Expect is
 // the current revision and every bundle opens. Of two at once, one is fenced.
 func Route(ctx context.Context, c kafka.Config, topics schemas.Topics, r RouteRequest) (*Revision, error) {
-	return writeRoute(ctx, c, topics, r.Expect, r.Engine, func(*History) (schemas.Route, error) { return r.route() })
+	return writeRoute(ctx, c, topics, r.Expect, r.Engine, func(h *History, _ *opener) (schemas.Route, error) {
+		route, err := r.route()
+		if err != nil || !r.SamePolicy {
+			return route, err
+		}
+		current := h.Current()
+		if current == nil {
+			return route, errors.New("--same-policy: there is no route yet whose policy could stay")
+		}
+		route.Policy = current.Route.Policy
+		return route, nil
+	})
 }
 
 func (r *RouteRequest) route() (schemas.Route, error) {
@@ -152,23 +164,90 @@ type RollbackRequest struct {
 	Engine string
 }
 
-// Rollback writes a route to the champion and the policy of the last revision
-// with another champion, without canary or shadow. from is that revision.
-func Rollback(ctx context.Context, c kafka.Config, topics schemas.Topics, r RollbackRequest) (written, from *Revision, err error) {
-	written, err = writeRoute(ctx, c, topics, r.Expect, r.Engine, func(h *History) (schemas.Route, error) {
-		current := h.Current()
-		if current == nil {
+// RolledBack is what a rollback did.
+type RolledBack struct {
+	Written *Revision
+	From    *Revision    // which served until then
+	To      *Revision    // whose champion and policy serve again
+	Passed  []PassedOver // later revisions with another champion that cannot serve
+}
+
+// PassedOver is a revision that could not be gone back to.
+type PassedOver struct {
+	Revision int64  `json:"revision"`
+	Champion string `json:"champion"`
+	Reason   string `json:"reason"`
+}
+
+// Rollback writes a route to the champion and the policy of the last revision with
+// another champion that can serve, without canary or shadow.
+func Rollback(ctx context.Context, c kafka.Config, topics schemas.Topics, r RollbackRequest) (*RolledBack, error) {
+	var out RolledBack
+	written, err := writeRoute(ctx, c, topics, r.Expect, r.Engine, func(h *History, o *opener) (schemas.Route, error) {
+		if out.From = h.Current(); out.From == nil {
 			return schemas.Route{}, fmt.Errorf("%s holds no route to roll back", topics.Routes)
 		}
 		for i := len(h.routes) - 1; i >= 0; i-- {
-			if old := h.routes[i]; old.Route.Champion != current.Route.Champion {
-				from = &old
-				return schemas.Route{Champion: old.Route.Champion, Policy: old.Route.Policy, By: r.By, At: r.At, Why: r.Why}, nil
+			old := h.routes[i]
+			if old.Route.Champion == out.From.Route.Champion {
+				continue
 			}
+			route := schemas.Route{Champion: old.Route.Champion, Policy: old.Route.Policy, By: r.By, At: r.At, Why: r.Why}
+			if _, err := o.set(Revision{Number: math.MaxInt64, Route: route}); err != nil {
+				out.pass(old, err)
+				continue
+			}
+			out.To = &old
+			return route, nil
 		}
-		return schemas.Route{}, fmt.Errorf("no revision has another champion than %s", current.Route.Champion)
+		return schemas.Route{}, out.nowhere()
 	})
-	return written, from, err
+	if err != nil {
+		return nil, err
+	}
+	out.Written = written
+	return &out, nil
+}
+
+// pass notes a revision that cannot serve, once for each reason.
+func (b *RolledBack) pass(r Revision, err error) {
+	one := PassedOver{r.Number, r.Route.Champion, err.Error()}
+	for _, p := range b.Passed {
+		if p.Champion == one.Champion && p.Reason == one.Reason {
+			return
+		}
+	}
+	b.Passed = append(b.Passed, one)
+}
+
+// nowhere says why there is nothing to go back to, and what can be done.
+func (b *RolledBack) nowhere() error {
+	from := b.From.Route
+	var said strings.Builder
+	fmt.Fprintf(&said, "no revision has another champion than %s", word(from.Champion))
+	if len(b.Passed) > 0 {
+		said.WriteString(" that can serve")
+	}
+	for _, p := range b.Passed {
+		fmt.Fprintf(&said, "; revision %d: %s", p.Revision, p.Reason)
+	}
+	if from.Canary != nil || from.Shadow != nil {
+		fmt.Fprintf(&said, "; to drop %s and keep the champion: %s", b.From.Candidates(), b.From.RouteCommand(from.Champion, nil, nil, "rolled back"))
+	}
+	fmt.Fprintf(&said, "; to serve a version of your choice: creditstream model route --champion VERSION --expect %d --why WHY", b.From.Number)
+	return errors.New(said.String())
+}
+
+// Candidates are the canary and the shadow in words, "" where there are none.
+func (r *Revision) Candidates() string {
+	var out []string
+	if c := r.Route.Canary; c != nil {
+		out = append(out, "canary "+c.ModelVersion)
+	}
+	if s := r.Route.Shadow; s != nil {
+		out = append(out, "shadow "+*s)
+	}
+	return strings.Join(out, " and ")
 }
 
 var errOvertaken = errors.New("the transactional id was taken meanwhile")
@@ -176,7 +255,7 @@ var errOvertaken = errors.New("the transactional id was taken meanwhile")
 // writeRoute decides on a route with the whole history before it and writes it,
 // and nobody else has written in between: taking the transactional id fences
 // whoever held it, and whoever takes it later fences this one.
-func writeRoute(ctx context.Context, c kafka.Config, topics schemas.Topics, expect *int64, engine string, decide func(*History) (schemas.Route, error)) (*Revision, error) {
+func writeRoute(ctx context.Context, c kafka.Config, topics schemas.Topics, expect *int64, engine string, decide func(*History, *opener) (schemas.Route, error)) (*Revision, error) {
 	id := c.Prefix + "-router"
 	client, err := kgo.NewClient(append(c.Options(), kgo.TransactionalID(id), kgo.TransactionTimeout(routeTimeout))...)
 	if err != nil {
@@ -200,11 +279,12 @@ func writeRoute(ctx context.Context, c kafka.Config, topics schemas.Topics, expe
 	if err := h.expect(expect); err != nil {
 		return nil, err
 	}
-	route, err := decide(h)
+	o := newOpener(engine, h.Bundle)
+	route, err := decide(h, o)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := newOpener(engine, h.Bundle).set(Revision{Number: math.MaxInt64, Route: route}); err != nil {
+	if _, err := o.set(Revision{Number: math.MaxInt64, Route: route}); err != nil {
 		return nil, err
 	}
 	if err := client.BeginTransaction(); err != nil {

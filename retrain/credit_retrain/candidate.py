@@ -136,7 +136,7 @@ def make(data: Dataset, plan: Plan, report: Report) -> Made:
         plan.version,
         plan.created_at,
         _summary(evaluate.evaluate(test.defaulted, probability, plan.seed), metrics),
-        {"holdout": gates.HOLDOUT_RULE, "searched": plan.n_iter},
+        {"searched": plan.n_iter},
     )
 
     report("packing, with golden rows explained by the shap library")

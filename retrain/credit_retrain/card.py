@@ -7,6 +7,9 @@ from typing import Any
 
 from credit_retrain import aims
 from credit_retrain.dataset import UCI
+from credit_retrain.decisions import DECLINE_FROM
+from credit_retrain.fairness import APPROVE_BELOW
+from credit_retrain.features import ENGINEERED, MEANINGS
 from credit_retrain.gates import Gate
 
 FIGURES = {
@@ -41,14 +44,18 @@ def write(
         test = evaluation["test"]
         sections = [
             _head(manifest),
+            _standing(manifest, evaluation),
+            _USE,
             _holdout(test),
             _repeated(evaluation["repeated"]),
             _aims(evaluation),
             _comparison(test, evaluation["comparison"]),
             _calibration(test),
             _lift(test["lift"]),
+            _decisions(test["decisions"]),
             _fairness(test["fairness"]),
             _reasons(manifest),
+            _inputs(manifest),
         ]
         if "gates" in evaluation:
             sections.append(_gates(evaluation["gates"], manifest["forced"]))
@@ -56,7 +63,7 @@ def write(
         sections.append(
             "## Pictures\n\n" + "\n\n".join(f"![{title}]({name})" for name, title in plots.items()) + "\n"
         )
-    return "\n".join([*sections, _LIMITS])
+    return "\n".join([*sections, _LIMITS if evaluation is None else _LIMITS + _LATER])
 
 
 def _table(titles: tuple[str, ...], rows: Iterable[Iterable[object]]) -> str:
@@ -79,6 +86,67 @@ Probability that a credit card holder defaults on next month's payment.
 - Inputs: {", ".join(manifest["used_inputs"])}. Sex, marriage and age are not inputs.
 - Missing inputs are replaced by the training rows' median.
 """
+
+
+def _standing(manifest: dict[str, Any], evaluation: dict[str, Any]) -> str:
+    """Say how it was made and what it came to, where that is known."""
+    lines = [f"- Made {manifest['created_at']}."]
+    searched = evaluation["search"]
+    lines.append(
+        f"- Parameters: of {len(searched['candidates'])} drawn at random, the smallest model within one "
+        "standard error of the best, by five-fold cross-validation of the training rows (best AUC "
+        f"{searched['best_auc']:.4f})."
+    )
+    if "gates" in evaluation:
+        gates = [Gate(**gate) for gate in evaluation["gates"]]
+        failed = [gate.name for gate in gates if not gate.passed]
+        told = f"{len(gates) - len(failed)} of {len(gates)} passed"
+        if failed:
+            told += f"; failed: {', '.join(failed)}"
+        unsure = [gate.name for gate in gates if gate.unsure]
+        if unsure:
+            told += f"; beyond its limit, though not surely: {', '.join(unsure)}"
+        lines.append(f"- Gates: {told}.")
+        champion = evaluation.get("champion") or {}
+        if "version" in champion:
+            lines.append(f"- Held against champion {champion['version']} ({champion['digest']}).")
+    missed = [aim.name for aim in aims.hold(evaluation["repeated"], evaluation["test"]) if not aim.met]
+    if missed:
+        lines.append(f"- Aims missed: {'; '.join(missed)}.")
+    return "## In short\n\n" + "\n".join(lines) + "\n"
+
+
+_USE = """## What it is for
+
+To rank and price the risk of card holders like those it was trained on, and to decide under a policy
+that people are answerable for: approve, refer to a person, decline, with the reasons given. It is not
+for other products or countries without a validation there, and a referred application is a person's
+to decide.
+"""
+
+
+def _decisions(decisions: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            row["decision"],
+            row["rows"],
+            f"{100 * row['share']:.1f} %",
+            "" if row["default_rate"] is None else f"{row['default_rate']:.4f} ({_span(row['interval'])})",
+            f"{100 * row['defaults']:.1f} %",
+        )
+        for row in decisions
+    ]
+    return (
+        "## What the default policy decides\n\nOn the hold-out: approved below a probability of "
+        f"{APPROVE_BELOW:.2f}, declined from {DECLINE_FROM:.2f}, referred between and where too many inputs "
+        "are missing.\n\n"
+        + _table(("decision", "rows", "share", "default rate (95 %)", "of all defaults"), rows)
+    )
+
+
+def _inputs(manifest: dict[str, Any]) -> str:
+    rows = [(i["name"], MEANINGS[i["name"]]) for i in manifest["tree_inputs"] if i["name"] in ENGINEERED]
+    return "## Engineered inputs\n\n" + _table(("input", "is"), rows)
 
 
 def _holdout_short(test: dict[str, Any]) -> str:
@@ -245,4 +313,10 @@ _LIMITS = """## Limits
 One lender, one country, one year: the figures say nothing of other populations or times. The data
 show which cards were granted, not who was refused. Education is an input; whether it may be is a
 question of the law that applies.
+"""
+
+_LATER = """
+The hold-out is of the same months as the training rows: it shows what the model is worth on other
+people, not on later ones. How it ages is watched on the stream (drift of inputs and scores, AUC and
+calibration where outcomes are known), and a new champion is compared before it decides.
 """

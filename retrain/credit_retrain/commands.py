@@ -15,6 +15,7 @@ from typing import Any
 from credit_retrain import (
     bundle,
     candidate,
+    ceiling,
     dataset,
     evaluate,
     flags,
@@ -217,6 +218,20 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _ceiling(arguments: argparse.Namespace) -> int:
+    training = _bundle(arguments.bundle).manifest["training"]
+    if "parameters" not in training or "seed" not in training:
+        raise ValueError(f"--bundle {arguments.bundle}: its manifest does not say how it was trained")
+    train_rows, _ = dataset.split(_rows(arguments))
+    models = ceiling.recipes(training["parameters"], training["seed"])
+    report(f"{ceiling.FOLDS} folds of the training rows, and the test parts of {ceiling.DRAWN} seeds")
+    lucky = ceiling.luck(train_rows, models[ceiling.THIS], training["seed"], arguments.n_jobs, ceiling.DRAWN)
+    report("the ten splits, model by model")
+    print(ceiling.table(ceiling.beside(train_rows, models, arguments.n_jobs, report)))
+    print("\n" + ceiling.told(lucky))
+    return 0
+
+
 def _gate(arguments: argparse.Namespace) -> int:
     opened = _bundle(arguments.candidate)
     force = _reason(arguments.force)
@@ -388,6 +403,15 @@ def add(commands: Commands) -> None:
             "--binary", metavar="FILE", help="creditstream (default: $CREDITSTREAM_BINARY, then bin/)"
         )
 
+    def with_jobs(p: argparse.ArgumentParser) -> None:
+        p.add_argument(
+            "--n-jobs",
+            type=flags.whole(1),
+            default=os.cpu_count() or 1,
+            metavar="N",
+            help="fits at once (default: %(default)s)",
+        )
+
     p = command("train", "Search, train, evaluate and judge a candidate; write it and its card.", _train)
     on_data(p)
     judged(p)
@@ -404,13 +428,7 @@ def add(commands: Commands) -> None:
         metavar="N",
         help=f"candidates of the search (default: {search.SHORT})",
     )
-    p.add_argument(
-        "--n-jobs",
-        type=flags.whole(1),
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="fits at once (default: %(default)s)",
-    )
+    with_jobs(p)
     p.add_argument("--no-tracking", action="store_true", help="do not record the training in MLflow")
 
     p = command(
@@ -436,6 +454,20 @@ def add(commands: Commands) -> None:
         help="(default: %(default)s)",
     )
     p.add_argument("--out", default="-", metavar="FILE|-", help="where to write (default: %(default)s)")
+
+    p = command(
+        "ceiling",
+        "Print what other models reach on the ten splits of the training rows, and how lucky these are.",
+        _ceiling,
+    )
+    on_data(p, seed=False)
+    p.add_argument(
+        "--bundle",
+        default="shipped",
+        metavar="FILE|models:/NAME@ALIAS|shipped",
+        help="whose parameters and seed are this model's (default: %(default)s)",
+    )
+    with_jobs(p)
 
     p = command(
         "gate", "Say whether a candidate may be released: each gate with its figure and limit.", _gate

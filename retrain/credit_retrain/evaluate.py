@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from credit_retrain import fairness, figures
+from credit_retrain import decisions, fairness, figures
 from credit_retrain.dataset import Dataset
 from credit_retrain.figures import Doubles, Labels
 
@@ -74,7 +74,7 @@ def full(
     Returns
     -------
     dict
-        `figures` (each with `value` and `interval`), `calibration`, `lift`, `fairness`.
+        `figures` (each with `value` and `interval`), `calibration`, `lift`, `decisions`, `fairness`.
     """
     defaulted = test.defaulted
     of = figures.intervals(defaulted, probability, seed, figures.ALL, resamples)
@@ -93,5 +93,6 @@ def full(
         "ece_by_chance": {"mean": round(mean, 5), "percentile_95": round(percentile, 5)},
         "calibration": figures.calibration(defaulted, probability),
         "lift": figures.lift(defaulted, probability),
+        "decisions": decisions.table(test, probability),
         "fairness": fairness.assess(test, probability, seed, resamples),
     }

@@ -70,10 +70,16 @@ ATTRIBUTES: list[Attribute] = [
 ]
 
 
+def missing(rows: Dataset) -> npt.NDArray[np.int64]:
+    """Count the model's inputs that each row lacks."""
+    used = np.asarray(rows.features, np.float64)[:, [NAMES.index(name) for name in USED]]
+    out: npt.NDArray[np.int64] = np.isnan(used).sum(axis=1)
+    return out
+
+
 def approve(rows: Dataset, probability: Doubles) -> npt.NDArray[np.bool_]:
     """Mark the rows that the default policy approves."""
-    used = np.asarray(rows.features, np.float64)[:, [NAMES.index(name) for name in USED]]
-    out: npt.NDArray[np.bool_] = (probability < APPROVE_BELOW) & (np.isnan(used).sum(axis=1) <= MAX_MISSING)
+    out: npt.NDArray[np.bool_] = (probability < APPROVE_BELOW) & (missing(rows) <= MAX_MISSING)
     return out
 
 

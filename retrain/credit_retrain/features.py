@@ -110,6 +110,25 @@ ENGINEERED: dict[str, str] = {
 }
 """Engineered features that the trees see, each with its reason group."""
 
+MEANINGS: dict[str, str] = {
+    "util_1": "the latest bill over the limit",
+    "util_mean": "the mean of the six bills over the limit",
+    "util_max": "the highest bill over the limit",
+    "util_rise": "the latest bill less the earliest, over the limit",
+    "headroom": "the limit less the latest bill",
+    "payratio_1": "the latest payment over the bill before it, from 0 to 2",
+    "payratio_2": "the last payment but one over the bill before it, from 0 to 2",
+    "payratio_5m": "the latest five payments over their five bills, from 0 to 2",
+    "paid_to_limit": "the six payments over the limit",
+    "paid_months": "in how many of the six months something was paid",
+    "delay_max": "the worst payment status of the six months",
+    "delay_months": "in how many of the six months a payment was late",
+    "delay_sum": "months of delay, summed over the six months",
+    "delay_recent": "months of delay, summed over the latest two months",
+    "delay_trend": "the latest payment status less the earliest",
+}
+"""What each of them is, in words."""
+
 RAW_GROUPS: dict[str, str] = {
     "limit_bal": "LIMIT",
     "education": "EDUCATION",

@@ -15,17 +15,12 @@ from scipy.stats import norm
 from sklearn.pipeline import Pipeline
 
 from credit_retrain import bundle, fairness, figures
-from credit_retrain.dataset import Dataset
+from credit_retrain.dataset import HOLDOUT_RULE, Dataset
 from credit_retrain.delong import compare
 from credit_retrain.figures import Doubles
 from credit_retrain.native import Binary, NativeError
 from credit_retrain.opened import Bundle
 from credit_retrain.pipeline import build
-
-HOLDOUT_RULE = "lowest fifth of SHA-256 over the 23 features"
-"""How the hold-out is chosen (dataset.holdout). Two models trained by the same rule have seen no
-row of each other's hold-out, whatever else the data held."""
-
 
 NAMES = (
     "data",

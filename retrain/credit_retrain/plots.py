@@ -13,6 +13,8 @@ from sklearn.pipeline import Pipeline
 
 from credit_retrain import golden
 from credit_retrain.dataset import Dataset
+from credit_retrain.decisions import DECLINE_FROM
+from credit_retrain.fairness import APPROVE_BELOW
 from credit_retrain.figures import Doubles, Labels, auc, calibration
 from credit_retrain.pipeline import tree_inputs
 
@@ -87,7 +89,13 @@ def _scores(axes: Axes, defaulted: Labels, log_odds: Doubles) -> None:
     edges = np.linspace(float(log_odds.min()), float(log_odds.max()), 50).tolist()
     for label, color, name in ((0, _BLUE, "paid"), (1, _RED, "defaulted")):
         axes.hist(log_odds[defaulted == label], edges, density=True, alpha=0.55, color=color, label=name)
-    axes.set_xlabel("log-odds of default")
+    top = axes.get_ylim()[1]
+    for cut, told in ((APPROVE_BELOW, "approved\nbelow"), (DECLINE_FROM, "declined\nfrom")):
+        at = float(np.log(cut / (1 - cut)))
+        axes.axvline(at, color=_GREY, linestyle="--", linewidth=1)
+        axes.text(at + 0.04, top, f"{told} {cut:.2f}", color="#555555", fontsize=8, va="top")
+    axes.set_ylim(0, top)
+    axes.set_xlabel("log-odds of default; dashed: the default policy's cut-offs, as probabilities")
     axes.set_ylabel("density within the class")
     axes.legend(frameon=False)
 

@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from credit_retrain import bundle, card, golden, reference
 from credit_retrain.contract import NAMES, USED
-from credit_retrain.dataset import Dataset, split
+from credit_retrain.dataset import HOLDOUT_RULE, Dataset, split
 from credit_retrain.evaluate import Metrics, evaluate
 from credit_retrain.export import run, to_onnx
 from credit_retrain.features import GROUP_TEXTS, TREE_INPUTS
@@ -151,6 +151,7 @@ def describe(
             "dataset_digest": data.digest(),
             "train_digest": fitted.train.digest(),
             "test_digest": fitted.test.digest(),
+            "holdout": HOLDOUT_RULE,
             "train_rows": len(fitted.train),
             "test_rows": len(fitted.test),
             "seed": fitted.seed,

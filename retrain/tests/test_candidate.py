@@ -10,7 +10,7 @@ import pytest
 
 from credit_retrain import aims, bundle, candidate, gates, tracking
 from credit_retrain.__main__ import main
-from credit_retrain.dataset import split
+from credit_retrain.dataset import HOLDOUT_RULE, split
 from credit_retrain.native import Binary
 from credit_retrain.opened import Bundle
 
@@ -55,7 +55,7 @@ def test_its_bundle_may_be_released_and_says_how_it_was_judged(folder, metrics):
     assert opened.manifest["metrics"]["gates"] == metrics["gates"]
     assert all(gate["passed"] for gate in metrics["gates"])
     assert opened.files["model.onnx"] == (folder / "model.onnx").read_bytes()
-    assert opened.manifest["training"]["holdout"] == gates.HOLDOUT_RULE
+    assert opened.manifest["training"]["holdout"] == HOLDOUT_RULE
     assert opened.manifest["metrics"]["test"]["auc"] == metrics["test"]["figures"]["auc"]["value"]
 
 
@@ -84,8 +84,25 @@ def test_metrics_hold_every_figure_with_its_interval(metrics):
 def test_the_card_tells_it_in_words_and_pictures(folder, metrics):
     card = (folder / "model_card.md").read_text("utf-8")
     assert f"{metrics['test']['figures']['auc']['value']:.4f}" in card
-    for heading in ("On the hold-out", "Aims", "Calibration", "Lift", "Between groups", "Gates", "Limits"):
+    for heading in (
+        "In short",
+        "What it is for",
+        "On the hold-out",
+        "Aims",
+        "Calibration",
+        "Lift",
+        "What the default policy decides",
+        "Between groups",
+        "Engineered inputs",
+        "Gates",
+        "Limits",
+    ):
         assert f"\n## {heading}\n" in card
+    assert f"- Gates: {len(gates.NAMES)} of {len(gates.NAMES)} passed" in card
+    assert (
+        f"- Held against champion {metrics['champion']['version']} ({metrics['champion']['digest']})." in card
+    )
+    assert "- Aims missed: " in card
     for name in ("roc", "calibration", "scores", "shap"):
         assert f"]({name}.png)" in card
         assert (folder / f"{name}.png").is_file()

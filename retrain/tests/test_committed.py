@@ -51,6 +51,14 @@ def around_shipped():
     return json.loads(gzip.decompress(path.read_bytes()))
 
 
+def test_the_shipped_manifest_says_what_was_held_out_and_how(uci):
+    said = Bundle(SHIPPED.read_bytes()).manifest["training"]
+    train, test = dataset.split(uci)
+    assert (said["train_rows"], said["test_rows"]) == (len(train), len(test))
+    assert (said["train_digest"], said["test_digest"]) == (train.digest(), test.digest())
+    assert said["holdout"] == dataset.HOLDOUT_RULE
+
+
 def test_population(training):
     same(population.estimate(training, 42), json.loads((ROOT / "producer" / "population.json").read_text()))
 

@@ -25,10 +25,10 @@ def fitted(uci):
     return train.fit(rows, test, SMALL, 42, silent)
 
 
-def packed(fitted, uci, version="t.1", training=None):
+def packed(fitted, uci, version="t.1"):
     probability = fitted.pipeline.predict_proba(fitted.test.features)[:, 1]
     metrics = {"test": evaluate.evaluate(fitted.test.defaulted, probability, 1, 20).to_dict()}
-    manifest = train.describe(fitted, uci, version, "2026-01-01T00:00:00Z", metrics, training)
+    manifest = train.describe(fitted, uci, version, "2026-01-01T00:00:00Z", metrics)
     return Bundle(train.pack(fitted, manifest, card.write(manifest)))
 
 
@@ -153,6 +153,7 @@ def test_a_worse_candidate_fails_by_its_auc(fitted, candidate, uci, tmp_path):
 def test_a_champion_that_may_have_seen_the_rows_is_no_yardstick(fitted, candidate, tmp_path):
     def other_rows(manifest):
         manifest["training"]["test_digest"] = "sha256:other"
+        del manifest["training"]["holdout"]
 
     seen = edited(candidate, other_rows)
     verdict = named(gates.judge(case(fitted, candidate, champion=seen), tmp_path))["AUC"]
@@ -172,19 +173,17 @@ def test_a_champion_that_may_have_seen_the_rows_is_no_yardstick(fitted, candidat
     assert verdict.figure == pytest.approx(candidate.manifest["metrics"]["test"]["auc"], abs=1e-4)
 
 
-def test_the_same_rule_makes_a_yardstick_of_a_champion_with_other_rows(fitted, uci):
-    ruled = packed(fitted, uci, training={"holdout": gates.HOLDOUT_RULE})
-
+def test_the_same_rule_makes_a_yardstick_of_a_champion_with_other_rows(fitted, candidate):
     def other_rows(manifest):
         manifest["training"]["test_digest"] = "sha256:other"
 
-    assert gates.yardstick(case(fitted, ruled, champion=edited(ruled, other_rows))) is None
+    assert gates.yardstick(case(fitted, candidate, champion=edited(candidate, other_rows))) is None
 
     def no_rule(manifest):
         other_rows(manifest)
         del manifest["training"]["holdout"]
 
-    assert "refused" in gates.yardstick(case(fitted, ruled, champion=edited(ruled, no_rule)))
+    assert "refused" in gates.yardstick(case(fitted, candidate, champion=edited(candidate, no_rule)))
 
 
 class Shifted:
@@ -313,7 +312,9 @@ def test_the_binary_asks_for_the_same_verdicts(fitted, candidate, binary, tmp_pa
             release(gates.stamp(candidate, verdicts, held, None), *flags)
     with pytest.raises(NativeError, match="has been through no gate"):
         release(candidate.content)
-    sound = gates.stamp(candidate, [v for v in verdicts if v.passed], held, None)
+    with pytest.raises(NativeError, match="lacks native engine; golden rows"):
+        release(gates.stamp(candidate, [v for v in verdicts if v.passed], held, None))
+    sound = gates.stamp(candidate, all_passed(), held, None)
     forced = gates.stamp(candidate, verdicts, held, "the binary is built elsewhere")
     for content, flags in ((sound, ()), (forced, ()), (candidate.content, ("--ungated", "a sandbox"))):
         with pytest.raises(NativeError, match="no Kafka broker answers"):

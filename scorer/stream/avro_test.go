@@ -4,17 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/registry"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -216,4 +221,85 @@ func TestTheBatchWaitsForTheRegistry(t *testing.T) {
 	w.exact(160)
 	require.NoError(t, stop())
 	require.NoError(t, stopThree())
+}
+
+// A schema that cannot be had holds up the session that read it, with all of its
+// partitions; those of other sessions are answered.
+func TestOtherSessionsDoNotWaitForTheRegistry(t *testing.T) {
+	t.Parallel()
+	w := newAvroWorld(t)
+	codec := w.writing()
+	s := w.scorer("one", func(c *Config) { c.Codec = codec })
+	stop := run(s)
+	w.apply(0, 40)
+	w.exact(40)
+	becomesReady(t, s)
+	// owned are the partitions of a session.
+	owned := func(one *session) (partitions []int32) {
+		client := one.member.Client()
+		if client == nil {
+			return nil
+		}
+		return slices.Collect(maps.Keys(client.CommittedOffsets()[w.topics.Applications]))
+	}
+	require.Eventually(t, func() bool {
+		return len(owned(s.sessions[0])) == partitions/2 && len(owned(s.sessions[1])) == partitions/2
+	}, time.Minute, time.Millisecond)
+	waits, others := owned(s.sessions[0]), owned(s.sessions[1])
+
+	w.away.Store(true)
+	a := avroApplication(40)
+	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Applications, Partition: waits[0], Value: w.plain(40, a)}).FirstErr())
+	require.Eventually(t, func() bool { return codec.Ready() != nil }, time.Minute, time.Millisecond)
+	w.apply(41, 81)
+	bySource, _ := w.outputs(60)
+	for source := range bySource {
+		require.True(t, source.Offset < 10 || slices.Contains(others, source.Partition), source)
+	}
+	require.Len(t, bySource, 60)
+	require.InDelta(t, 60, testutil.ToFloat64(s.metrics.records), 0)
+	require.ErrorIs(t, codec.Ready(), errAway)
+
+	w.away.Store(false)
+	w.exact(81)
+	require.NoError(t, stop())
+}
+
+// A scorer that was not told of the registry says so, but not with each batch.
+func TestAvroWithoutARegistryIsToldOf(t *testing.T) {
+	t.Parallel()
+	w := newAvroWorld(t)
+	w.codec = nil
+	var passed atomic.Int64 // seconds
+	began := time.Now()
+	var log capture.Output
+	s := w.scorer("one", func(c *Config) {
+		c.Now = func() time.Time { return began.Add(time.Duration(passed.Load()) * time.Second) }
+		c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	})
+	stop := run(s)
+	w.apply(0, 40) // two of them malformed
+	w.exact(40)
+	require.NotContains(t, log.String(), "Avro")
+	told := func() int {
+		return strings.Count(log.String(), "applications in Avro go to the dead letters: to read them, set --schema-registry")
+	}
+	n := 40
+	emit := func() {
+		w.applyAvro(n, n+4, w.plain)
+		n += 4
+		require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.records) == float64(n) }, time.Minute, time.Millisecond)
+	}
+	emit()
+	require.Eventually(t, func() bool { return told() == 1 }, time.Minute, time.Millisecond)
+	emit()
+	passed.Add(59)
+	emit()
+	require.Equal(t, 1, told(), "not yet again")
+	passed.Add(1)
+	emit()
+	require.NoError(t, stop())
+	require.Equal(t, 2, told(), log.String())
+	letters := w.exact(n)
+	require.Len(t, letters, 4+16)
 }

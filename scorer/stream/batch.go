@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -23,6 +24,7 @@ type batch struct {
 	predictions []schemas.Prediction  // of each source; longer than sources
 	letters     []*kgo.Record
 	classes     []string // of each dead letter
+	unread      int      // dead letters that a schema registry might have told how to read
 	topics      schemas.Topics
 
 	// What the client holds until the transaction is flushed.
@@ -43,7 +45,7 @@ func (b *batch) drop() {
 // while a schema cannot be had; the error is then ctx's.
 func (b *batch) decode(ctx context.Context, topics schemas.Topics, fetches kgo.Fetches, poison map[schemas.Source]string, now func() time.Time) (err error) {
 	b.topics = topics
-	b.sources, b.letters, b.classes = b.sources[:0], b.letters[:0], b.classes[:0]
+	b.sources, b.letters, b.classes, b.unread = b.sources[:0], b.letters[:0], b.classes[:0], 0
 	for records := fetches.RecordIter(); !records.Done(); {
 		r := records.Next()
 		if len(poison) > 0 {
@@ -65,6 +67,9 @@ func (b *batch) decode(ctx context.Context, topics schemas.Topics, fetches kgo.F
 		case err == nil:
 			b.sources = append(b.sources, r)
 		case wire.IsBroken(err):
+			if errors.Is(err, wire.ErrNoRegistry) {
+				b.unread++
+			}
 			b.refuse(r, errorClass(err), err.Error(), now(), false)
 		default:
 			return err

@@ -39,7 +39,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		scoring:     f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_scoring_seconds", Help: "Decoding, scoring and explaining one batch.", Buckets: prometheus.ExponentialBuckets(0.00001, 4, 9)}),
 		transaction: f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_transaction_seconds", Help: "From a transaction's begin to its commit.", Buckets: seconds}),
 		endToEnd:    f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_end_to_end_seconds", Help: "From applied_at to the commit of the decision.", Buckets: seconds}),
-		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_lag", Help: "Committed applications of a partition that this process owns and has not answered yet."}, []string{"partition"}),
+		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_lag", Help: "Offsets of a partition that this process owns between what it has answered and the end of what is committed. The ends of producers' transactions count too, until the next application is answered: where producers are transactional, an answered partition may show one or more."}, []string{"partition"}),
 		unreachable: f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_unreachable_offsets", Help: "Offsets of an owned partition outside the log; the partition is stopped."}, []string{"partition"}),
 		revision:    f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_scorer_route_revision", Help: "Route revision of the last batch, -1 without a route."}),
 		model:       f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_model_info", Help: "1 for the champion of the last batch."}, []string{"version"}),

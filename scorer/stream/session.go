@@ -29,7 +29,7 @@ func newSession(s *Scorer, id string) *session {
 		parent: s, id: id, limit: maxBatch, poison: map[schemas.Source]string{}, batch: newBatch(c.Codec),
 		member: member.New(member.Config{
 			Kafka: c.Kafka, Group: c.Group, ID: id, Topic: c.Topics.Applications, Protocol: c.Protocol, Static: c.Static,
-			Reach: s.reach, Log: c.Log, EndTimeout: s.endTimeout, Resolve: s.resolve,
+			Reach: s.reach, Log: c.Log, EndTimeout: s.endTimeout, Idle: s.idle, Resolve: s.resolve,
 			Options: []kgo.Opt{
 				kgo.ProducerBatchMaxBytes(maxRecord),
 				// Records linger until the flush at the transaction's end, which waits for
@@ -56,12 +56,12 @@ func (s *session) run(ctx context.Context) error {
 
 // turn answers what one poll brings.
 func (s *session) turn(ctx context.Context, sess *kgo.GroupTransactSession) (committed bool, err error) {
-	fetches := sess.PollRecords(ctx, s.limit)
+	fetches, err := s.member.Poll(ctx, sess, s.limit)
 	if ctx.Err() != nil {
 		// What was polled is not committed: the next owner reads it again.
 		return false, nil //nolint:nilerr // told to stop is not a failure
 	}
-	if err := s.member.Polled(ctx, sess.Client(), fetches); err != nil || fetches.NumRecords() == 0 {
+	if err != nil || fetches.NumRecords() == 0 {
 		return false, err
 	}
 	committed, err = s.transact(ctx, sess, fetches)
@@ -152,6 +152,9 @@ func (s *session) count(live *release.LiveSet, fetches kgo.Fetches, began time.T
 	}
 	for _, class := range b.classes {
 		m.deadLetters.WithLabelValues(class).Inc()
+	}
+	if b.unread > 0 {
+		s.parent.unread(b.unread, now)
 	}
 	if len(s.poison) > 0 {
 		fetches.EachRecord(func(r *kgo.Record) { delete(s.poison, sourceOf(r)) })

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -119,6 +120,21 @@ func TestReplicasThatStartAtOnceAgree(t *testing.T) {
 			require.NoError(t, stop())
 		})
 	}
+}
+
+// Looking back may take long. Meanwhile another replica may have begun, answered and
+// left again: what it committed stays.
+func TestWhatWasCommittedWhileLookingBackStays(t *testing.T) {
+	w := newWorld(t)
+	w.apply(0, 40)
+	adm := kadm.NewClient(w.client)
+	require.NoError(t, member.Begin(t.Context(), adm, "g", w.topics.Applications, func(ctx context.Context) (kadm.ListedOffsets, error) {
+		stop := run(w.scorer("another"))
+		w.exact(40)
+		require.NoError(t, stop())
+		return adm.ListStartOffsets(ctx, w.topics.Applications)
+	}))
+	require.Equal(t, 40, w.committed())
 }
 
 // Another program's group of the same name has members: nothing may be committed

@@ -65,12 +65,15 @@ type Scorer struct {
 	metrics     *metrics
 	reach       *member.Reach
 	endTimeout  time.Duration
+	idle        time.Duration
 	lagInterval time.Duration
 
 	mu       sync.Mutex // guards what follows
 	sessions []*session
 	why      error // why it is not ready beyond what its sessions say
 	away     error // why Kafka could not be asked the last time
+	avro     int   // dead letters in Avro that were not told of yet
+	told     time.Time
 }
 
 // New returns a Scorer that is not running yet.
@@ -88,7 +91,7 @@ func New(c Config) (*Scorer, error) {
 	}
 	m := newMetrics(c.Registerer)
 	return &Scorer{
-		config: c, metrics: m, endTimeout: member.EndTimeout, lagInterval: member.LagInterval, why: errors.New("starting"),
+		config: c, metrics: m, endTimeout: member.EndTimeout, idle: member.IdleInterval, lagInterval: member.LagInterval, why: errors.New("starting"),
 		reach: member.NewReach(member.ReachConfig{Group: c.Group, Topic: c.Topics.Applications, Log: c.Log, Lag: m.lag, Unreachable: m.unreachable}),
 	}, nil
 }
@@ -126,6 +129,23 @@ func (s *Scorer) note(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.why = why
+}
+
+// tellInterval is how often it is said that applications cannot be read.
+const tellInterval = time.Minute
+
+// unread tells now and then of applications in Avro, which take a registry that was
+// not named: teams may have changed over to it before this process has.
+func (s *Scorer) unread(n int, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.avro += n
+	if !s.told.IsZero() && now.Sub(s.told) < tellInterval {
+		return
+	}
+	s.config.Log.Warn("applications in Avro go to the dead letters: to read them, set --schema-registry; dlq replay hands them in again",
+		"applications", s.avro, "topic", s.config.Topics.Applications)
+	s.avro, s.told = 0, now
 }
 
 // Run scores until ctx ends, then finishes the transactions it has begun.

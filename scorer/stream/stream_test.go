@@ -141,6 +141,19 @@ func becomesReady(t *testing.T, s *Scorer) {
 	require.Eventually(t, func() bool { return s.Ready() == nil }, time.Minute, time.Millisecond)
 }
 
+// ends waits for a scorer that ends by itself.
+func ends(t *testing.T, running <-chan error) (err error) {
+	require.Eventually(t, func() bool {
+		select {
+		case err = <-running:
+			return true
+		default:
+			return false
+		}
+	}, time.Minute, time.Millisecond, "it goes on")
+	return err
+}
+
 // start makes a scorer and runs it.
 func (w *world) start(instance string, from member.From) (s *Scorer, stop func() error) {
 	s = w.scorer(instance, func(c *Config) { c.From = from })
@@ -385,6 +398,34 @@ func TestDeletedTopicsAreNamed(t *testing.T) {
 			require.ErrorContains(t, err, topic(w.topics))
 			require.ErrorContains(t, err, "topics apply")
 			require.ErrorContains(t, s.Ready(), topic(w.topics))
+		})
+	}
+}
+
+// One that owns no partition reads nothing that could tell it: it would wait, ready,
+// for the topic to come back.
+func TestADeletedTopicIsNamedByAReplicaWithoutPartitions(t *testing.T) {
+	for _, protocol := range []string{member.ProtocolClassic, member.ProtocolConsumer} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			first := w.scorer("one", func(c *Config) { c.Protocol, c.Sessions = protocol, partitions })
+			stop := run(first)
+			becomesReady(t, first)
+			w.apply(0, 40)
+			w.exact(40)
+			spare := w.scorer("two", func(c *Config) { c.Protocol, c.Sessions = protocol, 1 })
+			spare.lagInterval = 10 * time.Millisecond
+			failed := make(chan error, 1)
+			go func() { failed <- spare.Run(t.Context()) }()
+			becomesReady(t, spare)
+			_, err := kadm.NewClient(w.client).DeleteTopic(t.Context(), w.topics.Applications)
+			require.NoError(t, err)
+			err = ends(t, failed)
+			require.ErrorContains(t, err, w.topics.Applications)
+			require.ErrorContains(t, err, "topics apply")
+			require.ErrorContains(t, spare.Ready(), w.topics.Applications)
+			_ = stop() // it ends by itself, for the same reason
 		})
 	}
 }

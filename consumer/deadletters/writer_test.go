@@ -1,0 +1,67 @@
+package deadletters
+
+import (
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// The client takes "invalid epoch" from a log that begins past what it wrote there
+// for the broker's having forgotten it, asks for a new epoch and produces again.
+// Where the broker gives it one (before Kafka 2.5 all do, to whoever asks) another
+// replay's fence is overcome: the transaction could be committed.
+func TestAFencedClientWithANewEpochCommitsNothing(t *testing.T) {
+	w := newWorld(t)
+	var pairs []pair
+	for i := range 2 { // of one key and one partition: what the first is acknowledged, the second can miss
+		l := &kgo.Record{Topic: w.config.Topics.DLQ, Key: []byte("A"), Value: []byte("{"), Headers: letterHeaders(i, schemas.ErrorClassDecode)}
+		w.write(l)
+		pairs = append(pairs, pair{Position{l.Partition, l.Offset}, original(l, w.config.Topics), marker(l, w.config.Topics)})
+	}
+	first, err := openWriter(t.Context(), w.config)
+	require.NoError(t, err)
+	t.Cleanup(first.close)
+	require.NoError(t, first.write(t.Context(), pairs[:1]))
+	require.EqualValues(t, 1, w.replayed().Replayed, "another replay takes the second")
+
+	var fenced, renewed atomic.Bool
+	cluster := w.broker.Cluster()
+	cluster.ControlKey(int16(kmsg.InitProducerID), func(kmsg.Request) (kmsg.Response, error, bool) {
+		renewed.Store(true)
+		return nil, nil, false
+	})
+	cluster.ControlKey(int16(kmsg.Produce), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		if renewed.Load() {
+			return nil, nil, false
+		}
+		cluster.KeepControl()
+		fenced.Store(true)
+		return forgotten(request.(*kmsg.ProduceRequest)), nil, true
+	})
+	require.ErrorIs(t, first.write(t.Context(), pairs[1:]), errTaken)
+	require.True(t, fenced.Load() && renewed.Load())
+	require.Equal(t, map[string]int{"0/0": 1, "0/1": 1}, w.markers())
+	require.Equal(t, map[string]int{"t.applications.dlq/0/0": 1, "t.applications.dlq/0/1": 1}, w.replayedFrom())
+}
+
+// forgotten refuses a producer's epoch in logs that retention has emptied.
+func forgotten(request *kmsg.ProduceRequest) kmsg.Response {
+	response := request.ResponseKind().(*kmsg.ProduceResponse)
+	for _, t := range request.Topics {
+		topic := kmsg.NewProduceResponseTopic()
+		topic.Topic, topic.TopicID = t.Topic, t.TopicID
+		for _, p := range t.Partitions {
+			partition := kmsg.NewProduceResponseTopicPartition()
+			partition.Partition, partition.ErrorCode, partition.LogStartOffset = p.Partition, kerr.InvalidProducerEpoch.Code, 1000
+			topic.Partitions = append(topic.Partitions, partition)
+		}
+		response.Topics = append(response.Topics, topic)
+	}
+	return response
+}
