@@ -106,7 +106,7 @@ func TestABacklogIsJudgedInBlocks(t *testing.T) {
 			require.Equal(t, []string{"firing drift/pay_0", "resolved drift/pay_0"}, b.told)
 			require.Len(t, b.judge.past, 16)
 			for _, s := range b.judge.past {
-				require.LessOrEqual(t, s.Decisions, int64(2*5*1000*int64(partitions)))
+				require.LessOrEqual(t, s.Decisions, 2*5*1000*int64(partitions))
 			}
 			fired := b.all[0].Window
 			require.LessOrEqual(t, fired.From, back)
