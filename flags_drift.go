@@ -14,7 +14,7 @@ import (
 type driftFlags struct {
 	evaluatorFlags
 	webhookFlags
-	Bucket    time.Duration `help:"Length of the stretches of time that decisions are counted by, whole seconds." default:"1m" placeholder:"DURATION"`
+	Bucket    time.Duration `help:"Length of the stretches of time that decisions are counted by, whole seconds." default:"5s" placeholder:"DURATION"`
 	LateAfter time.Duration `help:"How long after it was observed an outcome may come and not be counted as late." default:"168h" placeholder:"DURATION"`
 }
 

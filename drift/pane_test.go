@@ -36,7 +36,7 @@ func TestAPaneReadsAsItWasWritten(t *testing.T) {
 	f(examplePane())
 	f(&Pane{
 		Topic: "credit.outcomes", From: 1, To: 9, Bucket: schemas.Timestamp(1763892000000000), Width: 1, Malformed: 2,
-		Outcomes: []OutcomeCounts{{ModelVersion: "v1", Score: -20, Loans: 3, Defaulted: 1, Probabilities: 0.5, Squares: 0.9, LogLoss: 2}},
+		Outcomes: []OutcomeCounts{{ModelVersion: "v1", Score: -20, Loans: 2, Defaulted: 1, Probabilities: 0.5, Squares: 0.9, LogLoss: 2}},
 		Read:     6, Matched: 3, NoMatch: 2, Repeated: 1, Late: 2, Declined: 1,
 	})
 	_, err := AppendPane(nil, &Pane{Outcomes: []OutcomeCounts{{LogLoss: math.Inf(1)}}})
@@ -55,10 +55,57 @@ func TestAPaneThatDoesNotAgreeWithItselfIsRefused(t *testing.T) {
 	}
 	f("features.0 counts 4 values, expected 3", func(p *Pane) { p.Features[0].Bins[1] = 1 })
 	f("features.1 counts 3 values, expected 4", func(p *Pane) { p.Features[0].Missing, p.Decisions = 2, 4 })
-	f("is 1, expected 2 (read)", func(p *Pane) { p.Read, p.Matched = 2, 1 })
+	f("is 1 + 0 + 0, expected 2 (read)", func(p *Pane) { p.Read, p.Matched = 2, 1 })
 	f("late is 3, expected 0 … 2 (matched)", func(p *Pane) { p.Read, p.Matched, p.Late = 2, 2, 3 })
 	f("declined is 3, expected 0 … 2 (matched)", func(p *Pane) { p.Read, p.Matched, p.Declined = 2, 2, 3 })
 	f("declined is -1, expected 0 … 2 (matched)", func(p *Pane) { p.Read, p.Matched, p.Declined = 2, 2, -1 })
+	f("duplicate is 3 + -1 + 0, expected 2", func(p *Pane) { p.Read, p.Matched, p.NoMatch = 2, 3, -1 })
+	f("features.0 has a count below 0", func(p *Pane) { p.Features[0].Bins[0] -= 1e9; p.Features[0].Bins[1] += 1e9 })
+	f("features.0 has a count below 0 or more", func(p *Pane) {
+		p.Features[0].Bins = []int64{math.MaxInt64, math.MaxInt64, 5}
+		p.Features[0].Missing = 0
+	})
+	f("features.0 has a count below 0", func(p *Pane) { p.Features[0].Missing, p.Features[0].OutOfRange = 2, -1 })
+	f("decisions is -3", func(p *Pane) { p.Decisions = -3 })
+	f("decisions is 1099511627777", func(p *Pane) { p.Decisions = mostCounted + 1 })
+	f("malformed is -1", func(p *Pane) { p.Malformed = -1 })
+	f("read is -1", func(p *Pane) { p.Read, p.Matched = -1, -1 })
+	f("partition -1", func(p *Pane) { p.Partition = -1 })
+	f("to not before from", func(p *Pane) { p.To = p.From - 1 })
+	f("width is -1", func(p *Pane) { p.Width = -1 })
+	f("width is 9000000000000000", func(p *Pane) { p.Width = 9e15 })
+	f("groups of sex counts 4 values, expected 3", func(p *Pane) { p.Groups[0].Refer++ })
+	f("groups of sex has a count below 0", func(p *Pane) { p.Groups[0].Refer, p.Groups[0].Approve = -1, 3 })
+	f("versions counts 6 values, expected 3", func(p *Pane) { p.Versions = append(p.Versions, p.Versions[0]) })
+	f("versions counts 0 values, expected 3", func(p *Pane) { p.Versions = nil })
+	f("versions.0 counts approve 4, refer -2", func(p *Pane) { p.Versions[0].Approve, p.Versions[0].Refer = 4, -2 })
+	f("versions.0 scores: counts 2 values, expected 3", func(p *Pane) { delete(p.Versions[0].Scores, 7); p.Versions[0].Scores[-12] = 2 })
+	f("versions.0 scores: has a count below 0", func(p *Pane) { p.Versions[0].Scores[7] = -1; p.Versions[0].Scores[-12] = 4 })
+	f("versions.0 scores: bin 80", func(p *Pane) { p.Versions[0].Scores = map[int32]int64{80: 3} })
+	f("versions.0 shadow_scores: counts 3 values, expected 0", func(p *Pane) { p.Versions[0].ShadowVersion = "" })
+	f("versions.0 defaults is 4, expected 0 … 3", func(p *Pane) { p.Versions[0].Defaults = 4 })
+	f("versions.0 defaults is -1", func(p *Pane) { p.Versions[0].Defaults = -1 })
+	f("versions.0 shadow_flips is 4", func(p *Pane) { p.Versions[0].ShadowFlips = 4 })
+	f("versions.0 probabilities is 3.1, expected 0 … 3", func(p *Pane) { p.Versions[0].Probabilities = 3.1 })
+	f("versions.0 probabilities is -0.1", func(p *Pane) { p.Versions[0].Probabilities = -0.1 })
+	outcome := func(says string, change func(*OutcomeCounts)) {
+		t.Helper()
+		f(says, func(p *Pane) {
+			*p = Pane{Topic: "credit.outcomes", Read: 9, Matched: 9}
+			p.Outcomes = []OutcomeCounts{{ModelVersion: "v", Loans: 9, Defaulted: 2, Probabilities: 2, Squares: 1, LogLoss: 3}}
+			change(&p.Outcomes[0])
+		})
+	}
+	outcome("outcomes.0 loans is -5", func(o *OutcomeCounts) { o.Loans, o.Defaulted = -5, 9 })
+	outcome("outcomes.0 loans is 0", func(o *OutcomeCounts) { *o = OutcomeCounts{} })
+	outcome("outcomes.0 defaulted is 10, expected 0 … 9", func(o *OutcomeCounts) { o.Defaulted = 10 })
+	outcome("outcomes.0 defaulted is -1", func(o *OutcomeCounts) { o.Defaulted = -1 })
+	outcome("outcomes counts 8 values, expected 9 (matched, less declined)", func(o *OutcomeCounts) { o.Loans = 8 })
+	outcome("outcomes.0 score is -81", func(o *OutcomeCounts) { o.Score = -81 })
+	outcome("outcomes.0 probabilities is 10, expected 0 … 9", func(o *OutcomeCounts) { o.Probabilities = 10 })
+	outcome("outcomes.0 squares is 10, expected 0 … 9", func(o *OutcomeCounts) { o.Squares = 10 })
+	outcome("outcomes.0 log_loss is 1e+308, expected 0 … 360", func(o *OutcomeCounts) { o.LogLoss = 1e308 })
+	outcome("outcomes.0 log_loss is -1", func(o *OutcomeCounts) { o.LogLoss = -1 })
 	_, err := DecodePane([]byte(`{"decisions":"many"}`))
 	require.ErrorContains(t, err, "pane:")
 }
@@ -67,7 +114,7 @@ func FuzzDecodePane(f *testing.F) {
 	value, err := AppendPane(nil, examplePane())
 	require.NoError(f, err)
 	f.Add(value)
-	f.Add([]byte(`{"read":3,"matched":1,"unmatched":2}`))
+	f.Add([]byte(`{"read":3,"matched":0,"unmatched":3}`))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		p, err := DecodePane(value)
 		if err != nil {

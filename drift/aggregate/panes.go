@@ -94,14 +94,15 @@ func (s *panes) reset() {
 	s.last = nil
 }
 
-// all are the open panes, a partition's one behind the other.
+// all are the open panes, the oldest bucket first: whoever folds a backlog sees
+// time go by in all partitions at once.
 func (s *panes) all() []*drift.Pane {
 	open := make([]*pane, 0, len(s.open))
 	for _, p := range s.open {
 		open = append(open, p)
 	}
 	slices.SortFunc(open, func(a, b *pane) int {
-		return cmp.Or(cmp.Compare(a.key.partition, b.key.partition), cmp.Compare(a.from, b.from), cmp.Compare(a.key.bucket, b.key.bucket))
+		return cmp.Or(cmp.Compare(a.key.bucket, b.key.bucket), cmp.Compare(a.key.partition, b.key.partition), cmp.Compare(a.from, b.from))
 	})
 	all := make([]*drift.Pane, 0, len(open))
 	for _, p := range open {

@@ -166,6 +166,20 @@ func TestStatusAndAlertsComeFromPanes(t *testing.T) {
 	require.Positive(t, committed[w.topics.DriftPanes][0].At)
 }
 
+// Who takes over tells again what the one before may not have come to tell, and
+// nothing twice.
+func TestWhatIsToldNowIsNotToldAgain(t *testing.T) {
+	alert := func(name, state string, ago time.Duration) drift.AlertStatus {
+		return drift.AlertStatus{Alert: schemas.Alert{Alert: name, State: state, Since: noon - micros(ago)}}
+	}
+	status := &drift.Status{EvaluatedAt: noon, Alerts: []drift.AlertStatus{
+		alert("new", schemas.AlertFiring, 0), alert("before", schemas.AlertFiring, time.Hour),
+		alert("over", schemas.AlertResolved, 0), alert("lately", schemas.AlertResolved, 30*time.Second), alert("long ago", schemas.AlertResolved, 2*time.Minute),
+	}}
+	told := []schemas.Alert{status.Alerts[0].Alert, status.Alerts[2].Alert}
+	require.Equal(t, []schemas.Alert{status.Alerts[1].Alert, status.Alerts[3].Alert}, earlier(status, told))
+}
+
 // ear is a Notifier.
 type ear struct {
 	mu    sync.Mutex // guards heard
@@ -335,6 +349,24 @@ func TestOneWorksAndTheOtherTakesOver(t *testing.T) {
 	require.Equal(t, whole, w.told())
 }
 
+func TestABurstBeforeSilenceFires(t *testing.T) {
+	w := newWorld(t)
+	city := newCity(shippedChampion(t), 44)
+	var ahead atomic.Int64
+	stop := run(w.evaluator(func(c *Config) {
+		c.BlockTime, c.Quiet = time.Hour, 100*time.Hour
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	}))
+	city.move("pay_0", 3)
+	w.write(city.pane(600), city.pane(600))
+	w.evaluated(1200)
+	require.Empty(t, w.told(), "its time is not over")
+	ahead.Store(int64(2 * time.Hour))
+	require.Eventually(t, func() bool { return slices.Equal(w.told(), []string{"firing drift/pay_0"}) }, time.Minute, 5*time.Millisecond)
+	require.Equal(t, drift.Act, w.newest().State)
+	require.NoError(t, stop())
+}
+
 func TestSilenceIsToldAndTakenBack(t *testing.T) {
 	w := newWorld(t)
 	city := newCity(shippedChampion(t), 40)
@@ -420,10 +452,15 @@ func TestAPaneThatIsNoneIsCountedAndSkipped(t *testing.T) {
 	require.NoError(t, w.client.BeginTransaction())
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.DriftPanes, Value: []byte("{")}).FirstErr())
 	require.NoError(t, w.client.EndTransaction(t.Context(), kgo.TryCommit))
-	w.write(city.pane(10))
-	w.evaluated(10)
+	contradicting, negative := city.loans(20, func(p float64) float64 { return p }), city.pane(10)
+	contradicting.Outcomes[0].Loans, contradicting.Outcomes[0].Defaulted = -5, 9
+	negative.Features[0].Bins[0] -= 1e9
+	negative.Features[0].Bins[1] += 1e9
+	w.write(contradicting, negative, city.pane(10))
+	s := w.evaluated(10)
 	require.NoError(t, stop())
-	require.InDelta(t, 1, testutil.ToFloat64(e.metrics.malformed), 0)
+	require.Zero(t, s.Outcomes.Read)
+	require.InDelta(t, 3, testutil.ToFloat64(e.metrics.malformed), 0)
 }
 
 func TestAMissingTopicEndsIt(t *testing.T) {

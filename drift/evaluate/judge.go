@@ -17,7 +17,7 @@ const mostVersions = 8
 
 // limits are what a judge waits for.
 type limits struct {
-	blockTime time.Duration // that a block takes at least, by when its panes were appended
+	blockTime time.Duration // that a block takes at least: see judge.over
 	minFiring time.Duration // that a drift alert lasts at least, by when was decided
 	quiet     time.Duration // without a decision, after which that is an alert
 	fair      float64       // ratio of approval rates below which a group is told of
@@ -32,6 +32,8 @@ type judge struct {
 	past     []blockSpan
 	block    *Tally            // not yet full
 	opened   schemas.Timestamp // when the block's first pane was appended
+	clocks   clocks            // of the partitions that decisions come from
+	moved    int64             // microseconds that the clocks have moved on since a block was closed, all together
 
 	performance performances
 	alerts      alerts
@@ -59,14 +61,14 @@ type blockSpan struct {
 }
 
 func newJudge(l limits, c *Champion) *judge {
-	j := &judge{limits: l, performance: performances{}, alerts: alerts{}}
+	j := &judge{limits: l, clocks: clocks{}, performance: performances{}, alerts: alerts{}}
 	j.begin(c)
 	return j
 }
 
 // begin compares with a champion's reference from now on, from nothing.
 func (j *judge) begin(c *Champion) {
-	j.champion, j.block, j.tests, j.past = c, NewTally(c.Reference), nil, nil
+	j.champion, j.block, j.moved, j.tests, j.past = c, NewTally(c.Reference), 0, nil, nil
 	names, cells := Cells(c)
 	for i, name := range names {
 		j.tests = append(j.tests, &stream{name: name, test: sequential.Test{Cells: cells[i]}})
@@ -120,8 +122,9 @@ func (j *judge) fold(p *drift.Pane, offset int64, appended, now schemas.Timestam
 		if j.block.Decisions == 0 {
 			j.opened = appended
 		}
+		j.moved += j.clocks.move(p, appended)
 		known = j.block.Add(p, j.champion)
-		if j.block.Decisions >= sequential.BlockSize && appended-j.opened >= micros(j.limits.blockTime) {
+		if j.block.Decisions >= sequential.BlockSize && j.over(p, appended) {
 			told = append(told, j.closeBlock(now)...)
 		}
 	}
@@ -134,10 +137,34 @@ func (j *judge) fold(p *drift.Pane, offset int64, appended, now schemas.Timestam
 	return append(told, j.foldOutcomes(p, now)...), known
 }
 
+// over says whether a block's time is over with a pane: by when its panes were
+// appended, or, where a backlog is appended at once, by when was decided. The
+// latter is the mean of the partitions' clocks, which may come one behind the
+// other, and moves in steps of a bucket.
+func (j *judge) over(p *drift.Pane, appended schemas.Timestamp) bool {
+	least := micros(j.limits.blockTime)
+	step := max(least, p.End()-p.Bucket)
+	return appended-j.opened >= least || j.moved >= int64(step)*int64(len(j.clocks))
+}
+
+// rest closes a full block that nothing has come to for as long as a block takes.
+// It is asked when every pane there is has been folded.
+func (j *judge) rest(now schemas.Timestamp) (told []schemas.Alert, closed bool) {
+	if !j.rests(now) {
+		return nil, false
+	}
+	return j.closeBlock(now), true
+}
+
+// rests says whether rest would close a block.
+func (j *judge) rests(now schemas.Timestamp) bool {
+	return j.block.Decisions >= sequential.BlockSize && now-j.seen >= micros(j.limits.blockTime)
+}
+
 // closeBlock looks at everything that is tested.
 func (j *judge) closeBlock(now schemas.Timestamp) (told []schemas.Alert) {
 	b := j.block
-	j.block = NewTally(j.champion.Reference)
+	j.block, j.moved = NewTally(j.champion.Reference), 0
 	j.past = keepLast(append(j.past, blockSpan{b.From, b.To, b.Decisions, b.Groups}), sequential.Blocks)
 	for i, s := range j.tests {
 		bins := decided(b)
@@ -301,7 +328,7 @@ func (j *judge) silence(now schemas.Timestamp) *schemas.Alert {
 	if j.seen == 0 {
 		j.seen = now
 	}
-	if now-j.seen < micros(j.limits.quiet) || j.alerts.firing(noDecisions) {
+	if !j.silent(now) {
 		return nil
 	}
 	figures := j.figures(noDecisions, now)
@@ -310,6 +337,11 @@ func (j *judge) silence(now schemas.Timestamp) *schemas.Alert {
 	figures.Value = (time.Duration(now-j.seen) * time.Microsecond).Seconds()
 	figures.Window = schemas.AlertWindow{Name: "silence", From: j.seen, To: now}
 	return j.alerts.tell(figures, schemas.AlertFiring)
+}
+
+// silent says whether silence would tell.
+func (j *judge) silent(now schemas.Timestamp) bool {
+	return now-j.seen >= micros(j.limits.quiet) && !j.alerts.firing(noDecisions)
 }
 
 // figures are what every alert says.

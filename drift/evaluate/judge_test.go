@@ -187,6 +187,34 @@ func TestAGroupApprovedTooSeldomFires(t *testing.T) {
 	require.Len(t, b.told, told, "what was counted meanwhile is not told again")
 }
 
+// However much has been counted of a group that was treated otherwise, when that is
+// over it is over.
+func TestWhatAGroupsAlertWasAboutIsForgotten(t *testing.T) {
+	b := newBench(t, 27)
+	b.city.lower = 0.95
+	b.blocks(sequential.Blocks)
+	b.city.lower = 0
+	fair := func() (told []string) {
+		for _, a := range b.told {
+			if strings.HasSuffix(a, "fairness/sex/2") {
+				told = append(told, a)
+			}
+		}
+		return told
+	}
+	require.Equal(t, []string{"firing fairness/sex/2"}, fair())
+	for n := 0; n < fairRecent+sequential.Calm && len(fair()) == 1; n++ {
+		b.blocks(1)
+	}
+	require.Equal(t, []string{"firing fairness/sex/2", "resolved fairness/sex/2"}, fair())
+	for _, s := range b.judge.past {
+		require.NotContains(t, s.Groups, "sex/2")
+		require.Contains(t, s.Groups, "sex/1")
+	}
+	b.blocks(10)
+	require.Len(t, fair(), 2)
+}
+
 // decidedOn are n decisions, so many of them approvals.
 func decidedOn(approved, n int64) drift.Decided {
 	return drift.Decided{Approve: approved, Decline: n - approved}
@@ -274,6 +302,25 @@ func TestScoresThatNoLongerRankFire(t *testing.T) {
 	require.Equal(t, "auc", over.Statistic)
 	require.Less(t, over.Threshold-over.Value, aucFall, "as it is now")
 	require.LessOrEqual(t, over.Window.Decisions, int64(5*loanBlock))
+}
+
+// More or fewer: either is a miss, so that chance has two ways to one.
+func TestADeviationIsTwoSided(t *testing.T) {
+	for _, defaulted := range []int64{130, 70} {
+		m := deviation(loans{-20: {loans: 1000, defaulted: defaulted, expected: 100}})
+		z := (30 - 0.5) / math.Sqrt(100*0.9)
+		require.InDelta(t, -math.Log10(math.Erfc(z/math.Sqrt2)), m.evidence, 1e-12)
+		require.InDelta(t, 0.3, m.size, 1e-12)
+	}
+}
+
+func TestEveryKindOfOutcomeIsInTheStatus(t *testing.T) {
+	b := newBench(t, 28)
+	for range 2 {
+		b.fold(&drift.Pane{Topic: "outcomes", Bucket: noon, Width: 1, Read: 15, Matched: 8, NoMatch: 4, Repeated: 3, Late: 2})
+	}
+	o := b.status().Outcomes
+	require.Equal(t, []int64{30, 16, 8, 6, 4}, []int64{o.Read, o.Matched, o.Unmatched, o.Duplicate, o.Late})
 }
 
 func TestMoreDefaultsThanPromisedFire(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/sequential"
@@ -29,7 +30,9 @@ type snapshot struct {
 	Policy       string               `json:"policy"`
 	Block        *Tally               `json:"block"`
 	Opened       schemas.Timestamp    `json:"opened"`
-	Tests        map[string][][]int64 `json:"tests"` // cells of each block that is looked back at
+	Clocks       clocks               `json:"clocks"` // by partition
+	Moved        int64                `json:"moved"`  // microseconds
+	Tests        map[string][][]int64 `json:"tests"`  // cells of each block that is looked back at
 	Past         []blockSpan          `json:"past"`
 	Performance  performances         `json:"performance"`
 
@@ -49,7 +52,7 @@ func (j *judge) snapshot(oldest int64) *snapshot {
 	s := &snapshot{
 		Next: j.next, Oldest: oldest,
 		Reference: j.champion.Digest, ModelVersion: j.champion.ModelVersion, Policy: j.champion.Policy.Version,
-		Block: j.block, Opened: j.opened, Tests: map[string][][]int64{}, Past: j.past, Performance: j.performance,
+		Block: j.block, Opened: j.opened, Clocks: j.clocks, Moved: j.moved, Tests: map[string][][]int64{}, Past: j.past, Performance: j.performance,
 		Newest: j.newest, Seen: j.seen, Decisions: j.decisions,
 		Read: j.read, Matched: j.matched, Unmatched: j.unmatched, Repeated: j.repeated, Late: j.late, Declined: j.declined,
 	}
@@ -66,6 +69,7 @@ func resume(l limits, c *Champion, s *snapshot, told []drift.AlertStatus, now sc
 	j := newJudge(l, c)
 	j.next, j.newest, j.seen, j.decisions = s.Next, s.Newest, s.Seen, s.Decisions
 	j.read, j.matched, j.unmatched, j.repeated, j.late, j.declined = s.Read, s.Matched, s.Unmatched, s.Repeated, s.Late, s.Declined
+	maps.Copy(j.clocks, s.Clocks)
 	for i := range told {
 		j.alerts[told[i].Alert.Alert] = &told[i]
 	}
@@ -76,7 +80,7 @@ func resume(l limits, c *Champion, s *snapshot, told []drift.AlertStatus, now sc
 	if s.Reference != c.Digest || s.ModelVersion != c.ModelVersion || s.Block == nil || !s.Block.fits(c.Reference) {
 		return j, j.takeBack("drift/", now)
 	}
-	j.block, j.opened, j.past = s.Block.clone(c.Reference), s.Opened, s.Past
+	j.block, j.opened, j.moved, j.past = s.Block.clone(c.Reference), s.Opened, s.Moved, s.Past
 	var back []schemas.Alert
 	for _, t := range j.tests {
 		if t.name == decisionsName && s.Policy != c.Policy.Version {

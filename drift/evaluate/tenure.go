@@ -141,16 +141,19 @@ func (e *Evaluator) serve(t *tenure) {
 		"champion", c.ModelVersion, "reference", c.Digest, "before", before.ModelVersion)
 }
 
-// quiet looks whether nothing was decided for too long. Only who has read all
-// there is may say so.
+// quiet looks whether nothing has come for so long that a full block is over, or
+// that it is an alert. Only who has read all there is may say so.
 func (e *Evaluator) quiet(ctx context.Context, t *tenure, adm *kadm.Client) error {
 	now := schemas.At(e.config.Now())
-	if now-t.judge.seen < micros(e.limits.quiet) || t.judge.alerts.firing(noDecisions) {
+	if !t.judge.rests(now) && !t.judge.silent(now) {
 		return nil
 	}
 	ends, err := kafka.Listed(adm.ListCommittedOffsets(ctx, e.config.Topics.DriftPanes))
 	if err != nil || t.next < ends[e.config.Topics.DriftPanes][0].Offset {
 		return err
+	}
+	if told, closed := t.judge.rest(now); closed {
+		t.told, t.changed = append(t.told, told...), true
 	}
 	if a := t.judge.silence(now); a != nil {
 		t.told, t.changed = append(t.told, *a), true

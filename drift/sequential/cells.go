@@ -45,7 +45,7 @@ func Neighbours(reference []int64, parts int) *Cells {
 	for i, r := range reference {
 		last := len(c.reference) - 1
 		// A cell is full when it has its part, and enough is left for another.
-		if c.reference[last]*int64(parts) >= n && left*int64(parts) >= n {
+		if n > 0 && c.reference[last]*int64(parts) >= n && left*int64(parts) >= n {
 			c.reference = append(c.reference, 0)
 			last++
 		}

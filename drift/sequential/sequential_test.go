@@ -32,6 +32,7 @@ func TestNeighboursHoldTheirPart(t *testing.T) {
 	require.Equal(t, len(c.reference)-1, c.Of(99))
 	one := Neighbours([]int64{0, 0, 7}, 5)
 	require.Equal(t, []int64{7}, one.reference)
+	require.Equal(t, []int64{0}, Neighbours([]int64{0, 0}, 5).reference, "nothing is one cell")
 }
 
 func TestWhatTheReferenceDoesNotKnowIsNoEvidence(t *testing.T) {
@@ -118,6 +119,27 @@ func tilted(weights []float64, psi float64) []float64 {
 	return out
 }
 
+func TestAShiftIsGoneBelowWatch(t *testing.T) {
+	require.True(t, Reading{Recent: Watch - 0.1}.Gone())
+	for _, evidence := range []float64{Watch, (Watch + Act) / 2, Act} {
+		require.False(t, Reading{Recent: evidence}.Gone(), "what would not fire is not over for that")
+	}
+}
+
+// What hovers around the floor does not fire, and does not end what has fired.
+func TestAShiftBetweenHalfTheFloorAndTheFloorIsNotGone(t *testing.T) {
+	_, weights := weightsOf(t)
+	rng := rand.New(rand.NewPCG(5, 3))
+	w := weights[0]
+	test := Test{Cells: Bins(draw(rng, w, 2_000_000))}
+	r := test.Add(draw(rng, tilted(w, 0.75*Floor), 200_000))
+	require.Zero(t, r.Evidence)
+	require.Greater(t, r.Recent, float64(Watch))
+	require.False(t, r.Gone())
+	test.Forget()
+	require.True(t, test.Add(draw(rng, tilted(w, Floor/4), 200_000)).Gone())
+}
+
 // weightsOf are the shipped reference's features as distributions.
 func weightsOf(t *testing.T) (names []string, weights [][]float64) {
 	_, r, err := model.ReadManifest(shipped.Bundle)
@@ -153,6 +175,26 @@ func TestNothingIsSeenWhereNothingHasChanged(t *testing.T) {
 		}
 		require.Less(t, most, float64(Act), "run %d", run)
 	}
+}
+
+// Nothing rests on a block's size but that it is BlockSize at least: how fast a
+// stream is, and how much of it comes at once, makes no false alarm.
+func TestBlocksOfAnySizeAreQuietWhereNothingHasChanged(t *testing.T) {
+	const blocks = 60
+	_, weights := weightsOf(t)
+	rng := rand.New(rand.NewPCG(9, 9))
+	tests := make([]Test, len(weights))
+	for k, w := range weights {
+		tests[k].Cells = Bins(draw(rng, w, referenceRows))
+	}
+	most := 0.0
+	for range blocks {
+		size := int(BlockSize * math.Pow(40, rng.Float64())) // 500 … 20,000
+		for k, w := range weights {
+			most = max(most, tests[k].Add(draw(rng, w, size)).Evidence)
+		}
+	}
+	require.Less(t, most, float64(Act))
 }
 
 func TestAShiftIsSeenSoonAndSeenToEnd(t *testing.T) {

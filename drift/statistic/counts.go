@@ -3,6 +3,8 @@
 // (testdata, written by python -m credit_retrain drift-fixtures).
 package statistic
 
+import "math"
+
 // Count is what bins hold: how often a value came, or the sum of the weights of
 // those that did.
 type Count interface{ ~int64 | ~float64 }
@@ -21,6 +23,15 @@ func Share(part, whole int64) float64 {
 		return 0
 	}
 	return float64(part) / float64(whole)
+}
+
+// known is a figure as it stands, and 0 where it is none: counts that cannot be, as
+// those below 0, say nothing. A NaN would be passed on for ever.
+func known(figure float64) float64 {
+	if math.IsNaN(figure) || math.IsInf(figure, 0) {
+		return 0
+	}
+	return figure
 }
 
 // Representatives are the values that stand for bins with these edges (see

@@ -19,7 +19,7 @@ func PSI(reference, current []int64) float64 {
 			psi += (q - p) * math.Log(q/p)
 		}
 	}
-	return psi
+	return known(psi)
 }
 
 // PSINoise is about what PSI is when n and m values were drawn from one
@@ -51,7 +51,7 @@ func JensenShannon(reference, current []int64) float64 {
 			divergence += q * math.Log2(2*q/(p+q)) / 2
 		}
 	}
-	return math.Sqrt(max(0, min(1, divergence)))
+	return known(math.Sqrt(max(0, min(1, divergence))))
 }
 
 // KS is the largest distance between two distribution functions over the same
@@ -67,7 +67,7 @@ func KS[T Count](reference, current []T) float64 {
 		q += float64(current[i])
 		most = max(most, math.Abs(p/n-q/m))
 	}
-	return most
+	return known(most)
 }
 
 // Wasserstein is the earth mover's distance when every value of bin i lies at
@@ -94,7 +94,7 @@ func Wasserstein(at []float64, reference, current []int64) float64 {
 		q += float64(current[i-1]) / m
 		moved += math.Abs(p-q) * (at[i] - at[i-1])
 	}
-	return moved / math.Sqrt(square)
+	return known(moved / math.Sqrt(square))
 }
 
 func bothEmpty(a, b []int64) (n int) {

@@ -8,7 +8,7 @@ import "math"
 // tied. With fewer than two goods or bads nothing is known: 0.5 and 0.5.
 func AUC[T Count](goods, bads []T) (auc, standardError float64) {
 	n, m := float64(Sum(goods)), float64(Sum(bads))
-	if n < 2 || m < 2 {
+	if !(n >= 2 && m >= 2) {
 		return 0.5, 0.5
 	}
 	below := 0.0 // goods in the bins before
@@ -27,7 +27,7 @@ func AUC[T Count](goods, bads []T) (auc, standardError float64) {
 		ofGoods += good * (beaten - auc) * (beaten - auc)
 		below += good
 	}
-	return auc, math.Sqrt(ofBads/(m-1)/m + ofGoods/(n-1)/n)
+	return known(auc), known(math.Sqrt(max(0, ofBads/(m-1)/m+ofGoods/(n-1)/n)))
 }
 
 // Gini is the same ranking told from -1 to 1.
@@ -44,5 +44,5 @@ func ECE(loans, defaulted []int64, expected []float64) float64 {
 	for i := range loans {
 		e += math.Abs(float64(defaulted[i]) - expected[i])
 	}
-	return e / float64(n)
+	return known(e / float64(n))
 }

@@ -191,6 +191,37 @@ func TestNothingCountedIsNothingKnown(t *testing.T) {
 	require.Zero(t, Share(3, 0))
 }
 
+// Counts that cannot be are refused where panes are read; should some come by
+// another way, no figure of theirs may be one that JSON cannot write.
+func TestCountsThatCannotBeSayNothing(t *testing.T) {
+	finite := func(figures ...float64) {
+		t.Helper()
+		for _, f := range figures {
+			require.False(t, math.IsNaN(f) || math.IsInf(f, 0), figures)
+		}
+	}
+	good := []int64{100, 200, 300}
+	for _, bad := range [][]int64{{-1e9, 1e9, 600}, {-1, -2, -3}, {1, -1, 0}, {math.MaxInt64, 1, 1}, {math.MinInt64, 5, 5}} {
+		for _, pair := range [][2][]int64{{good, bad}, {bad, good}, {bad, bad}} {
+			a, b := pair[0], pair[1]
+			finite(PSI(a, b), JensenShannon(a, b), KS(a, b), Wasserstein([]float64{1, 2, 3}, a, b))
+			x2, _, p := ChiSquare(a, b)
+			g, df := G(a, b)
+			auc, e := AUC(a, b)
+			finite(x2, p, g, Evidence(g, df), auc, e, Gini(auc), ECE(a, b, []float64{1, 2, 3}))
+		}
+	}
+	finite(Evidence(math.NaN(), 3), NormalEvidence(math.NaN()), NormalEvidence(math.Inf(1)), NormalEvidence(math.Inf(-1)))
+	for _, k := range [][2]int64{{9, -5}, {-1, 5}, {6, 5}, {3, 0}} {
+		lower, upper := Jeffreys(k[0], k[1])
+		require.Equal(t, []float64{0, 1}, []float64{lower, upper}, k)
+		ratio, lower, upper := Ratio(k[0], k[1], 3, 10)
+		require.Equal(t, []float64{1, 0, math.MaxFloat64}, []float64{ratio, lower, upper}, k)
+		ratio, _, _ = Ratio(3, 10, k[0], k[1])
+		require.Equal(t, 1.0, ratio, k)
+	}
+}
+
 func TestRepresentativesStandForTheirBins(t *testing.T) {
 	require.Equal(t, []float64{1.5, 2.5}, Representatives([]float64{2}))
 	require.Equal(t, []float64{-5, 5, 15, 25}, Representatives([]float64{0, 10, 20}))

@@ -27,6 +27,7 @@ func ChiSquare(reference, current []int64) (x2 float64, df int, p float64) {
 		er, ec := both*n/(n+m), both*m/(n+m)
 		x2 += (float64(r)-er)*(float64(r)-er)/er + (float64(current[i])-ec)*(float64(current[i])-ec)/ec
 	}
+	x2 = known(x2)
 	return x2, df, chiSquareTail(x2, df)
 }
 
@@ -43,7 +44,7 @@ func G(reference, current []int64) (g float64, df int) {
 	for i, r := range reference {
 		g += xlogx(float64(r)) + xlogx(float64(current[i])) - xlogx(float64(r+current[i]))
 	}
-	return max(0, 2*g), df
+	return known(max(0, 2*g)), df
 }
 
 // Evidence is -log10 of the probability that a chi-square of df degrees of freedom
@@ -58,6 +59,9 @@ func Evidence(x2 float64, df int) float64 {
 
 // NormalEvidence is Evidence that a standard normal is z or more.
 func NormalEvidence(z float64) float64 {
+	if math.IsNaN(z) {
+		return 0
+	}
 	p := math.Erfc(z/math.Sqrt2) / 2
 	if p <= 0 {
 		return mostEvidence
@@ -66,7 +70,7 @@ func NormalEvidence(z float64) float64 {
 }
 
 func chiSquareTail(x2 float64, df int) float64 {
-	if df < 1 || x2 <= 0 {
+	if df < 1 || !(x2 > 0) {
 		return 1
 	}
 	return mathext.GammaIncRegComp(float64(df)/2, x2/2)
