@@ -57,6 +57,9 @@ func printDrift(to io.Writer, s *drift.Status) error {
 		w := &s.Windows[i]
 		fmt.Fprintf(out, "%s\t%s\t%d\t%.1f %%\t%.1f %%\t%.1f %%\t%s\n", w.Name, w.State, w.Decisions, 100*w.Rates.Approve, 100*w.Rates.Refer, 100*w.Rates.Decline, moved(w))
 	}
+	if o := &s.Outcomes; o.Read > 0 {
+		fmt.Fprintf(out, "\noutcomes: %d read, %d matched, %d unmatched, %d told twice, %d late\n", o.Read, o.Matched, o.Unmatched, o.Duplicate, o.Late)
+	}
 	if len(s.Outcomes.Versions) > 0 {
 		fmt.Fprintf(out, "\nMODEL\tSTATE\tLOANS\tDEFAULTED\tEXPECTED\tAUC\n")
 	}

@@ -192,6 +192,9 @@ func TestDriftStatusIsTheNewest(t *testing.T) {
 		Windows: []drift.WindowStatus{{Name: "1000", State: drift.Act, Decisions: 1003, Rates: drift.RateStatus{Approve: 0.6}, Features: []drift.FeatureStatus{
 			{Feature: "age", State: drift.Quiet, PSI: 0.9}, {Feature: "pay_0", State: drift.Watch, PSI: 0.11}, {Feature: "limit_bal", State: drift.Act, PSI: 0.31},
 		}, Score: drift.FeatureStatus{Feature: "score", State: drift.Quiet}}},
+		Outcomes: drift.OutcomeStatus{Read: 700, Matched: 690, Unmatched: 8, Duplicate: 2, Versions: []drift.PerformanceStatus{
+			{ModelVersion: "v1", State: drift.Act, Loans: 690, Observed: 0.2, Lower: 0.171, Upper: 0.231, Expected: 0.13, AUC: 0.61},
+		}},
 		Alerts: []drift.AlertStatus{{Alert: schemas.Alert{Alert: "drift/limit_bal", State: schemas.AlertFiring, Statistic: "evidence", Value: 7.5, Threshold: 3, Contributors: []schemas.Contributor{{Feature: "limit_bal", PSI: 0.31}}}}},
 	}
 	value, err := json.Marshal(status)
@@ -208,6 +211,8 @@ func TestDriftStatusIsTheNewest(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "act as of 2025-11-24T16:00:00Z, 1234 decisions of v1, v2\n")
 	require.Regexp(t, `1000 +act +1003 +60\.0 % .*limit_bal 0\.31, pay_0 0\.11\n`, out)
+	require.Contains(t, out, "outcomes: 700 read, 690 matched, 8 unmatched, 2 told twice, 0 late\n")
+	require.Regexp(t, `v1 +act +690 +20\.0 % \(17\.1 … 23\.1\) +13\.0 % +0\.610\n`, out)
 	require.Regexp(t, `drift/limit_bal +firing .*evidence +7\.5 +3 +limit_bal \(PSI 0\.31\)`, out)
 }
 

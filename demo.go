@@ -20,6 +20,7 @@ import (
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/internal/telemetry"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/replica"
@@ -58,6 +59,7 @@ type demo struct {
 	redis      *local.Redis
 	kafka      kafkaFlags
 	codec      *wire.Codec
+	shipped    *model.Model // what serves, but for its reference
 	reg        *prometheus.Registry
 	topics     schemas.Topics
 	address    string // of the page
@@ -110,6 +112,10 @@ func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
 	if err := d.makeTopics(ctx, p, c.Exit); err != nil {
 		return err
 	}
+	if d.shipped, err = shippedModel(); err != nil {
+		return err
+	}
+	d.free(d.shipped.Close)
 	if err := d.releaseModel(ctx, p); err != nil {
 		return err
 	}
@@ -220,6 +226,13 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 		Scenario: c.Scenario, ScenarioAfter: demoScenarioAfter, ScenarioRamp: demoScenarioRamp, OutcomesFor: producer.OutcomesForApproved,
 	}).producerConfig(p)
 	config.Registerer, config.Codec = reg, d.codec
+	apply := applicants{scorer: scorer, watch: d.watch}
+	if !c.Exit { // a run that ends does so before they would be known
+		config.OutcomesAfter, config.OutcomesWithin, config.OutcomesRate = demoOutcomesAfter, demoOutcomesWithin, demoOutcomesRate
+		config.MaxPending = mostUnanswered
+		config.Truth = demoTruth(d.shipped)
+		apply.view = v
+	}
 	emitter, err := producer.New(config)
 	if err != nil {
 		return err
@@ -228,7 +241,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	if err != nil {
 		return err
 	}
-	apply := applicants{emitter, scorer, d.watch}
+	apply.Producer = emitter
 	d.report(produceReport(), nil, apply)
 	d.components = withCodec(d.codec, models, scorer, v, counts, d.watch, apply, aging{d.redis})
 	d.components = append(d.components, judges...)
@@ -269,6 +282,16 @@ func (d *demo) report(r replica.Component, models *release.Follower, parts ...li
 const (
 	demoScenarioAfter = 2_000
 	demoScenarioRamp  = 1_000
+)
+
+// When it is told whether an applicant defaulted: years, in a demo, are seconds. Where
+// many apply it is sooner, while the demo's Redis still has the decision.
+const (
+	demoOutcomesAfter  = 5 * time.Second
+	demoOutcomesWithin = 1_000 // more applications
+	// Whose it is told at most, a second: joining costs the embedded Redis more than
+	// anything else does.
+	demoOutcomesRate = 500
 )
 
 // scorer is the loop in this process, or a child that runs it.
@@ -329,15 +352,18 @@ type applicants struct {
 	*producer.Producer
 	scorer lifecycle.Component
 	watch  *watch
+	view   *view.View // waited for, too; nil: not
 }
 
 const (
 	// readyInterval is how often the applicants look at the scorer.
 	readyInterval = 10 * time.Millisecond
-	// Unanswered applications at which they wait, and at which they go on: far
-	// fewer than the embedded broker keeps.
+	// Unanswered applications at which they wait: far fewer than the embedded broker
+	// keeps. They go on at half of it.
 	mostUnanswered = 20_000
-	fewUnanswered  = mostUnanswered / 2
+	// The same where outcomes are told, with decisions that the view does not have yet:
+	// outcomes are joined with what it has, and the demo's Redis keeps twice as many.
+	mostUnseen = demoKeys / 4
 )
 
 // Run is part of lifecycle.Component.
@@ -368,15 +394,20 @@ func (a applicants) Run(ctx context.Context) error {
 }
 
 // hold pauses the producer while too much of what it emitted is unanswered: what
-// the broker deletes before it was scored would never be.
+// the broker deletes before it was scored would never be. So with what the view has
+// not shown yet.
 func (a applicants) hold() {
 	emitted := a.Counters()
 	unanswered := emitted.Produced + emitted.MalformedTotal() - a.watch.answers()
+	open, most := unanswered, int64(mostUnanswered)
+	if a.view != nil {
+		open, most = unanswered+a.watch.ahead(a.view.Reached()), mostUnseen
+	}
 	_, paused := a.Rate()
 	switch {
-	case !paused && unanswered > mostUnanswered:
+	case !paused && open > most:
 		a.Pause(true)
-	case paused && unanswered < fewUnanswered:
+	case paused && open < most/2:
 		a.Pause(false)
 	}
 }

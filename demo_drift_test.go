@@ -2,7 +2,10 @@ package main
 
 import (
 	"iter"
+	"maps"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +21,10 @@ import (
 // demoChampion is the demo's model as its evaluator knows it.
 func demoChampion(t *testing.T) (*model.Model, *evaluate.Champion) {
 	t.Helper()
-	bundle, err := demoBundle()
+	graph, err := shippedModel()
+	require.NoError(t, err)
+	t.Cleanup(graph.Close)
+	bundle, err := demoBundle(graph)
 	require.NoError(t, err)
 	m, err := model.Parse(bundle, model.EngineNative)
 	require.NoError(t, err)
@@ -39,6 +45,7 @@ func steadyPanes(t *testing.T, m *model.Model, c *evaluate.Champion, seed uint64
 		counter := aggregate.NewCounter(bins)
 		row, result := make([]float32, model.NumInputs), make([]model.Result, 1)
 		pane := &drift.Pane{Bucket: 1_790_000_000_000_000, Width: 1}
+		truth, fate, loans := demoTruth(m), rand.New(rand.NewPCG(seed, 1)), map[int32]*drift.OutcomeCounts{}
 		for f := range producer.Applicants(population, seed, seconds*each) {
 			f.Row(row)
 			require.NoError(t, m.Evaluate(row, result))
@@ -48,17 +55,46 @@ func steadyPanes(t *testing.T, m *model.Model, c *evaluate.Champion, seed uint64
 				DefaultProbability: probability, Features: *f,
 			}
 			p.Decision, p.DefaultPrediction = c.Policy.Decide(probability, 0)
+			if p.Decision == schemas.Approve {
+				grant(loans, &p, fate.Float64() < 1/(1+math.Exp(-truth(f))))
+			}
 			if counter.Add(&p); counter.Decisions() < int64(each) {
 				continue
 			}
 			counter.Fill(pane)
-			if !yield(pane) {
+			if !yield(pane) || !yield(outcomesOf(loans, pane)) {
 				return
 			}
+			clear(loans)
 			counter.Reset(bins)
 			pane = &drift.Pane{Bucket: pane.Bucket + 1e6, Width: 1}
 		}
 	}
+}
+
+// grant counts what becomes of a loan.
+func grant(loans map[int32]*drift.OutcomeCounts, p *schemas.Prediction, defaulted bool) {
+	probability := float64(p.DefaultProbability)
+	score := drift.ScoreBin(probability)
+	if loans[score] == nil {
+		loans[score] = &drift.OutcomeCounts{ModelVersion: p.ModelVersion, Score: score}
+	}
+	loans[score].Loans++
+	loans[score].Probabilities += probability
+	if defaulted {
+		loans[score].Defaulted++
+	}
+}
+
+// outcomesOf is the pane of outcomes beside one of decisions.
+func outcomesOf(loans map[int32]*drift.OutcomeCounts, beside *drift.Pane) *drift.Pane {
+	p := &drift.Pane{Bucket: beside.Bucket, Width: beside.Width}
+	for _, score := range slices.Sorted(maps.Keys(loans)) {
+		p.Outcomes = append(p.Outcomes, *loans[score])
+		p.Matched += loans[score].Loans
+	}
+	p.Read = p.Matched
+	return p
 }
 
 func replaySteady(t *testing.T, flags evaluatorFlags) (told []string, last *drift.Status) {
@@ -82,6 +118,10 @@ func TestASteadyDemoIsQuiet(t *testing.T) {
 	require.Empty(t, told)
 	require.EqualValues(t, 480_000, last.Decisions)
 	require.Equal(t, drift.Quiet, last.State)
+	require.Greater(t, last.Outcomes.Matched, int64(300_000))
+	require.Len(t, last.Outcomes.Versions, 1)
+	require.Equal(t, drift.Quiet, last.Outcomes.Versions[0].State)
+	require.InDelta(t, last.Outcomes.Versions[0].Expected, last.Outcomes.Versions[0].Observed, 0.01)
 	for _, w := range last.Windows {
 		for _, g := range w.Groups {
 			require.Equal(t, demoFairness, g.Limit)

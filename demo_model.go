@@ -27,7 +27,7 @@ func (d *demo) releaseModel(ctx context.Context, p *process) error {
 	if err != nil || history.Current() != nil {
 		return err
 	}
-	bundle, err := demoBundle()
+	bundle, err := demoBundle(d.shipped)
 	if err != nil {
 		return err
 	}
@@ -41,15 +41,12 @@ func (d *demo) releaseModel(ctx context.Context, p *process) error {
 	return err
 }
 
+func shippedModel() (*model.Model, error) { return model.Parse(shipped.Bundle, model.EngineNative) }
+
 // demoBundle is the shipped graph with a reference drawn from the population that
 // the demo's applicants come from: against the training data's, drift would be
 // seen where nothing has changed.
-func demoBundle() ([]byte, error) {
-	m, err := model.Parse(shipped.Bundle, model.EngineNative)
-	if err != nil {
-		return nil, err
-	}
-	defer m.Close()
+func demoBundle(m *model.Model) ([]byte, error) {
 	population, err := producer.ShippedPopulation()
 	if err != nil {
 		return nil, err
@@ -64,4 +61,19 @@ func demoBundle() ([]byte, error) {
 		counter.Add(f, result[0].LogOdds)
 	}
 	return model.WithReference(shipped.Bundle, m.Version+demoSuffix, counter.Reference())
+}
+
+// demoTruth is how likely the demo's applicants are to default, in log-odds: what its
+// model expects of them. By the population's own rule, which the model was not
+// trained on, more would than it promises, and that would be told of where nothing
+// happens.
+func demoTruth(m *model.Model) func(*schemas.Features) float64 {
+	row, result := make([]float32, model.NumInputs), make([]model.Result, 1)
+	return func(f *schemas.Features) float64 {
+		f.Row(row)
+		if err := m.Evaluate(row, result); err != nil {
+			panic(err) // one row is one row, and the native engine has no other reason
+		}
+		return float64(result[0].LogOdds)
+	}
 }

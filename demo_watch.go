@@ -31,6 +31,8 @@ type watch struct {
 	mu      sync.Mutex // guards what follows
 	read    watched
 	latency *ddsketch.DDSketch // applied_at to readable, seconds; decisions from the stream
+	start   map[int32]int64    // of predictions, by partition: where watching began
+	at      map[int32]int64    // and where it is
 }
 
 // watched is what has been read so far.
@@ -67,9 +69,13 @@ func newWatch(ctx context.Context, k kafka.Config, topics schemas.Topics, codec 
 		return nil, fmt.Errorf("looking where the topics end: %w", err)
 	}
 	client.AddConsumePartitions(ends.KOffsets())
+	start := map[int32]int64{}
+	for p, end := range ends[topics.Predictions] {
+		start[p] = end.Offset
+	}
 	return &watch{
 		client: client, topics: topics, codec: codec, began: time.Now(), enough: int64(enough), done: make(chan struct{}), latency: sketch,
-		read: watched{Decisions: map[string]int64{}},
+		read: watched{Decisions: map[string]int64{}}, start: start, at: maps.Clone(start),
 	}, nil
 }
 
@@ -97,6 +103,7 @@ func (w *watch) Run(ctx context.Context) error {
 				w.read.DeadLetters++
 				w.answered()
 			} else {
+				w.at[r.Partition] = r.Offset + 1
 				w.note(&p, now)
 			}
 		})
@@ -135,6 +142,17 @@ func (w *watch) answers() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.read.Stream + w.read.DeadLetters
+}
+
+// ahead is by how many offsets of predictions watching is ahead of another reader,
+// of those since it began.
+func (w *watch) ahead(reached map[int32]int64) (offsets int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for p, at := range w.at {
+		offsets += max(0, at-max(w.start[p], reached[p]))
+	}
+	return offsets
 }
 
 // snapshot is what has been read so far and the latency at each quantile

@@ -89,13 +89,24 @@ type driftSummary struct {
 	State       string             `json:"state"`        // none while nothing has, unknown while that cannot be read
 	Alerts      []schemas.Alert    `json:"alerts"`       // firing, and those resolved lately
 	Watched     []string           `json:"watched"`      // names of alerts that do not fire and are worth a look
+	Outcomes    []loansDefault     `json:"outcomes"`     // by model version
+}
+
+// loansDefault is how often the loans that a version granted were not paid back.
+type loansDefault struct {
+	ModelVersion string  `json:"model_version"`
+	Loans        int64   `json:"loans"`    // the last whose outcome is known
+	Observed     float64 `json:"observed"` // share of them
+	Lower        float64 `json:"lower"`    // 95 % interval of Observed
+	Upper        float64 `json:"upper"`
+	Expected     float64 `json:"expected"` // by their scores
 }
 
 // driftAlerts is GET /drift/alerts. That there is nothing yet, or that it cannot be
 // read now, is an answer here and no problem: whoever asks again and again would
 // only make noise.
 func (s *Server) driftAlerts(w http.ResponseWriter, _ *http.Request, _ string) *problem {
-	summary := driftSummary{State: "none", Alerts: []schemas.Alert{}, Watched: []string{}}
+	summary := driftSummary{State: "none", Alerts: []schemas.Alert{}, Watched: []string{}, Outcomes: []loansDefault{}}
 	status, _, p := s.newestDrift()
 	if p != nil {
 		summary.State = "unknown"
@@ -106,6 +117,11 @@ func (s *Server) driftAlerts(w http.ResponseWriter, _ *http.Request, _ string) *
 			summary.Alerts = append(summary.Alerts, wireAlert(status.Alerts[i].Alert))
 		}
 		summary.Watched = watched(status)
+		for i := range status.Outcomes.Versions {
+			if v := &status.Outcomes.Versions[i]; v.Loans > 0 {
+				summary.Outcomes = append(summary.Outcomes, loansDefault{v.ModelVersion, v.Loans, v.Observed, v.Lower, v.Upper, v.Expected})
+			}
+		}
 	}
 	document, err := json.Marshal(summary)
 	if err != nil {

@@ -41,7 +41,7 @@ func someDrift(t *testing.T) *drift.Status {
 			{Alert: schemas.Alert{Alert: "drift/limit_bal", State: schemas.AlertFiring, Statistic: "evidence", Value: 4, Threshold: 3, Contributors: []schemas.Contributor{{Feature: "limit_bal", PSI: 0.3}}}},
 			{Alert: schemas.Alert{Alert: "no-decisions", State: schemas.AlertResolved, Statistic: "silence"}, Calm: 3},
 		},
-		Outcomes: drift.OutcomeStatus{Versions: []drift.PerformanceStatus{{ModelVersion: set.Champion.Version, State: drift.Quiet, Bands: []drift.BandStatus{{}}}}},
+		Outcomes: drift.OutcomeStatus{Versions: []drift.PerformanceStatus{{ModelVersion: set.Champion.Version, State: drift.Quiet, Loans: 500, Defaulted: 60, Observed: 0.12, Lower: 0.0938, Upper: 0.1507, Expected: 0.11, Bands: []drift.BandStatus{{}}}}},
 	}
 	w := drift.WindowStatus{Name: "1000", Decisions: 1000, State: drift.Act, Rates: drift.RateStatus{State: drift.Quiet}, Groups: []drift.GroupStatus{{Attribute: "sex", Group: "2", State: drift.Watch}}}
 	for _, f := range reference.Features {
@@ -71,6 +71,7 @@ func TestTheDriftStatusIsHandedOnAsItIs(t *testing.T) {
 	require.NotContains(t, text, "calm", "the evaluator's memory is its own")
 	require.NotContains(t, text, "null")
 	require.Contains(t, text, `"watched":["fairness/sex/2"]`)
+	require.Contains(t, text, `"outcomes":[{"model_version":"`+status.Reference.ModelVersion+`","loans":500,"observed":0.12,"lower":0.0938,"upper":0.1507,"expected":0.11}]`)
 
 	status.Windows[0].Features[0].State, status.Windows[0].Features[5].State, status.Outcomes.Versions[0].State = drift.Act, drift.Watch, drift.Watch
 	text = w.get("/drift/alerts").Body.String()
@@ -107,7 +108,7 @@ func TestNoDriftStatus(t *testing.T) {
 		p := w.problem(w.get(path), http.StatusNotFound, "no-drift")
 		require.Contains(t, p.Detail, "creditstream drift")
 	}
-	require.JSONEq(t, `{"evaluated_at": null, "state": "none", "alerts": [], "watched": []}`, w.get("/drift/alerts").Body.String())
+	require.JSONEq(t, `{"evaluated_at": null, "state": "none", "alerts": [], "watched": [], "outcomes": []}`, w.get("/drift/alerts").Body.String())
 
 	w = newWorld(t, func(c *Config) { c.Drift = &fakeDrift{err: errors.New("broker 10.1.2.3 is away")} })
 	for _, path := range []string{"/drift", "/drift/report"} {
@@ -115,7 +116,7 @@ func TestNoDriftStatus(t *testing.T) {
 		w.problem(rec, http.StatusServiceUnavailable, "drift")
 		require.NotContains(t, rec.Body.String(), "10.1.2.3")
 	}
-	require.JSONEq(t, `{"evaluated_at": null, "state": "unknown", "alerts": [], "watched": []}`, w.get("/drift/alerts").Body.String())
+	require.JSONEq(t, `{"evaluated_at": null, "state": "unknown", "alerts": [], "watched": [], "outcomes": []}`, w.get("/drift/alerts").Body.String())
 }
 
 func TestDriftNeedsAKeyWhereOneIsAskedFor(t *testing.T) {

@@ -100,6 +100,10 @@ func driftComponents() object {
 			"state":        object{"type": "string", "enum": []string{drift.Quiet, drift.Watch, drift.Act, "none", "unknown"}, "description": "none: nothing has been evaluated yet; unknown: that cannot be read now"},
 			"alerts":       list(ref("DriftAlert")),
 			"watched":      list(text("name of an alert that does not fire and is worth a look")),
+			"outcomes": list(record("How often the loans that a version granted were not paid back, as far as that is known.", object{
+				"model_version": name, "loans": whole, "observed": share, "lower": described("Of observed's 95 % interval.", share), "upper": described("Of observed's 95 % interval.", share),
+				"expected": described("By the loans' scores.", share),
+			})),
 		}),
 	}
 }

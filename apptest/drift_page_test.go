@@ -37,20 +37,25 @@ func (b *tab) choose(selector, entry string) {
 const driftIs = `document.querySelector("#drift-state").textContent`
 
 func TestThePageShowsDrift(t *testing.T) {
-	d, home := demo(t, t.TempDir(), "127.0.0.1:0")
+	d, home := demo(t, t.TempDir(), "127.0.0.1:0", "--rate", "600") // what is seen follows decisions, not time
 	b := openTab(t, home)
 	b.look(1200, "light")
 	b.open("/")
 	b.waitFor(isLive + ` && document.querySelector("#scenario").value === "steady"`)
 	b.eventually(`/quiet|watch/.test(` + driftIs + `)`)
+	b.eventually(`/^Of [\d,]+ loans [\d.]+ % were not paid back; the model expected [\d.]+ %\.$/.test(document.querySelector("#loans").textContent.trim())`)
 	require.Empty(t, b.text("#alerts"))
 	b.screenshot("drift-quiet")
 	b.clean()
 
 	b.choose("#scenario", "recession")
-	b.eventually(`[...document.querySelectorAll("#alerts li.firing")].some((e) => /drift\/pay_\d PSI 0\.\d\d since/.test(e.textContent) && /moved: pay_\d \(PSI/.test(e.title))`)
+	// A recession moves every payment status, and the score with them: which is told of
+	// first is chance.
+	b.eventually(`[...document.querySelectorAll("#alerts li.firing")].some((e) => /drift\/pay_\d PSI \d\.\d\d since/.test(e.textContent) && /moved: pay_\d \(PSI/.test(e.title))`)
 	require.Contains(t, b.text("#drift-state"), "act")
-	require.Contains(t, string(d.stderr.bytes()), "alert     firing: drift/pay_")
+	require.Regexp(t, `alert     firing: .*drift/pay_\d \(PSI`, string(d.stderr.bytes()))
+	// What the loans became is known later.
+	b.eventually(`[...document.querySelectorAll("#alerts li.firing")].some((e) => /performance\/.* since/.test(e.textContent) && /^default_rate 0\.\d+, threshold 0\.\d+, over [\d,]+ loans/.test(e.title))`)
 	b.screenshot("drift-page")
 	for _, width := range []int64{390, 820, 1200} {
 		b.look(width, "light")
@@ -63,7 +68,8 @@ func TestThePageShowsDrift(t *testing.T) {
 	b.choose("#scenario", "steady")
 	b.eventually(`document.querySelectorAll("#alerts li").length > 0 && document.querySelectorAll("#alerts li.firing").length === 0`)
 	b.screenshot("drift-over")
-	require.Contains(t, string(d.stderr.bytes()), "alert     over: drift/pay_")
+	require.Regexp(t, `alert     over: .*drift/pay_\d`, string(d.stderr.bytes()))
+	require.Regexp(t, `alert     over: .*performance/`, string(d.stderr.bytes()))
 	b.clean()
 }
 
@@ -73,6 +79,7 @@ func theReportShowsIt(b *tab) {
 	b.click("#drift-report")
 	b.waitFor(`document.title.startsWith("Drift: act")`)
 	require.Contains(b.t, b.text("#alerts"), "drift/pay_")
+	require.Regexp(b.t, `[1-9][\d,]* matched to a decision, 0 unmatched, 0 told twice`, b.text("#outcomes"))
 	worst := value[[]string](b, `[...document.querySelectorAll("details[open] tbody")].slice(0, 1).flatMap((t) => [...t.querySelectorAll("th")].map((e) => e.textContent))`)
 	require.Equal(b.t, "score", worst[0])
 	require.True(b.t, strings.HasPrefix(worst[1], "pay_"), worst)
@@ -83,6 +90,9 @@ func theReportShowsIt(b *tab) {
 			require.True(b.t, value[bool](b, `document.documentElement.scrollWidth <= innerWidth`), "nothing runs out of the page at %d", width)
 		}
 		b.screenshot("drift-report-" + scheme)
+		value[bool](b, `document.querySelector("#outcomes").scrollIntoView() === undefined`)
+		b.screenshot("drift-report-outcomes-" + scheme)
+		value[bool](b, `scrollTo(0, 0) === undefined`)
 	}
 	// Every chart has its line, as wide as the chart, and bars that say what they are.
 	require.True(b.t, value[bool](b, `[...document.querySelectorAll("details[open] svg.c")].every((s) => s.querySelector(".k").getBBox().width === 200 && s.querySelectorAll("title").length > 1)`))

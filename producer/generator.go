@@ -31,6 +31,7 @@ const billToLimit = 1.5
 // the same applications however fast or in how many runs they are emitted.
 type generator struct {
 	population *Population
+	truth      func(*schemas.Features) float64 // log-odds of default, before the scenario's part
 	seed       uint64
 	pcg        rand.PCG
 	random     *rand.Rand
@@ -39,7 +40,7 @@ type generator struct {
 }
 
 func newGenerator(p *Population, seed uint64, idPrefix string) *generator {
-	g := &generator{population: p, seed: seed}
+	g := &generator{population: p, truth: p.rule.logOdds, seed: seed}
 	g.random = rand.New(&g.pcg)
 	g.prefix = append([]byte(idPrefix), runTag(seed)...)
 	g.prefix = append(g.prefix, '-')
@@ -118,7 +119,7 @@ func (g *generator) draw(n uint64, w weather, f *schemas.Features) uint8 {
 	if newcomer {
 		shift += newcomerLogOdds
 	}
-	if fate < p.DefaultProbability(f, shift) {
+	if fate < probability(g.truth(f)+shift) {
 		return 1
 	}
 	return 0

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -286,6 +288,35 @@ func TestDefaultsFollowTheRule(t *testing.T) {
 	if rate := got / n; rate < 0.15 || rate > 0.30 {
 		t.Errorf("default rate %.3f (seed %d), want about 0.22", rate, seed)
 	}
+}
+
+func TestATruthTakesTheRulesPlace(t *testing.T) {
+	const n, seed = 20_000, 9
+	rule, told := newGenerator(shipped(t), seed, "A-"), newGenerator(shipped(t), seed, "A-")
+	told.truth = func(f *schemas.Features) float64 {
+		if f[limitBal] > 150_000 {
+			return -3
+		}
+		return -1
+	}
+	for scenario, shift := range map[string]float64{Steady: 0, Recession: recessionLogOdds} {
+		hard := script{name: scenario, ramp: 1}
+		var (
+			f, same            schemas.Features
+			expected, got, off float64
+		)
+		for i := range uint64(n) {
+			rule.draw(i, hard.at(i), &same)
+			got += float64(told.draw(i, hard.at(i), &f))
+			require.Equal(t, same, f, "who applies is the same")
+			q := 1 / (1 + math.Exp(-told.truth(&f)-shift))
+			expected += q
+			off += q * (1 - q)
+		}
+		require.InDelta(t, expected, got, 4*math.Sqrt(off), "%s, seed %d", scenario, seed)
+	}
+	_, err := New(Config{File: writeFile(t, uciFile(2)), Truth: told.truth})
+	require.ErrorContains(t, err, "needs the synthetic population")
 }
 
 func TestScenariosMoveWhatTheySay(t *testing.T) {

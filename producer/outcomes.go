@@ -10,6 +10,7 @@ import (
 type outcome struct {
 	id        string
 	due       time.Time
+	number    uint64 // of applications until then
 	defaulted uint8
 	state     outcomeState
 }
@@ -29,6 +30,8 @@ const (
 // At most `limit` are held: past it the oldest are given up and counted.
 type outcomes struct {
 	after        time.Duration
+	within       uint64  // more applications, after which one is due early; 0: never
+	rate         float64 // of applications a second taken note of; 0: of all
 	approvedOnly bool
 	limit        int
 
@@ -40,6 +43,8 @@ type outcomes struct {
 	serial  map[string]uint64 // of the undecided, by id; approvedOnly
 	ready   []outcome         // to be told now
 	ended   bool              // nothing more is added
+	made    uint64            // applications, taken note of or not
+	paced   time.Time         // up to when the rate is used up
 	dropped int64             // given up: too many held, or never decided
 	wake    chan struct{}     // holds a token when there is news
 }
@@ -52,17 +57,49 @@ func newOutcomes(after time.Duration, approvedOnly bool, limit int) *outcomes {
 func (o *outcomes) add(id string, defaulted uint8, at time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.made++
+	if !o.takes(at) {
+		if o.overtaken() {
+			o.news()
+		}
+		return
+	}
 	if len(o.queue) >= o.limit {
 		o.giveUp()
 	}
 	if o.approvedOnly {
 		o.serial[id] = o.first + uint64(len(o.queue))
 	}
-	o.queue = append(o.queue, outcome{id: id, due: at.Add(o.after), defaulted: defaulted})
+	o.queue = append(o.queue, outcome{id: id, due: at.Add(o.after), number: o.made, defaulted: defaulted})
 	o.open++
-	if o.first+uint64(len(o.queue))-1 == o.due { // it is the next to fall due
+	if o.first+uint64(len(o.queue))-1 == o.due || o.overtaken() { // the next to fall due is it, or due by now
 		o.news()
 	}
+}
+
+// overtaken says whether so many applications came after the next to fall due that
+// it is.
+func (o *outcomes) overtaken() bool {
+	next := int(o.due - o.first)
+	return o.within > 0 && next < len(o.queue) && o.made-o.queue[next].number >= o.within
+}
+
+// burst is how much of a rate may come at once.
+const burst = time.Second
+
+// takes says whether the rate allows for one more.
+func (o *outcomes) takes(at time.Time) bool {
+	if o.rate == 0 {
+		return true
+	}
+	if o.paced.Before(at) {
+		o.paced = at
+	}
+	if o.paced.Sub(at) > burst {
+		return false
+	}
+	o.paced = o.paced.Add(time.Duration(float64(time.Second) / o.rate))
+	return true
 }
 
 // giveUp closes the oldest.
@@ -137,7 +174,7 @@ func (o *outcomes) take(dst []outcome, now time.Time) (told []outcome, wait time
 	defer o.mu.Unlock()
 	for int(o.due-o.first) < len(o.queue) {
 		e := &o.queue[o.due-o.first]
-		if e.due.After(now) {
+		if e.due.After(now) && !o.overtaken() {
 			break
 		}
 		if e.state == approved || e.state == undecided && !o.approvedOnly {

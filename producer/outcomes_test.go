@@ -40,7 +40,11 @@ func (k *teller) ended() (over bool, undecided int) {
 const patience = 30 * time.Second
 
 func newTeller(t *testing.T, approvedOnly bool, limit int) *teller {
-	k := &teller{outcomes: newOutcomes(10*time.Second, approvedOnly, limit), began: time.Now()}
+	return tellerOf(t, newOutcomes(10*time.Second, approvedOnly, limit))
+}
+
+func tellerOf(t *testing.T, o *outcomes) *teller {
+	k := &teller{outcomes: o, began: time.Now()}
 	ctx, stop := context.WithCancel(t.Context())
 	k.stop = stop
 	go func() {
@@ -98,6 +102,70 @@ func TestOutcomesAreToldWhenTheyAreDue(t *testing.T) {
 		held, dropped = k.counts()
 		require.Zero(t, held)
 		require.Zero(t, dropped)
+	})
+}
+
+func TestManyMoreApplicationsMakeAnOutcomeDueEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutcomes(10*time.Second, true, 100)
+		o.within = 3
+		k := tellerOf(t, o)
+		add := func(ids ...string) {
+			for _, id := range ids {
+				k.add(id, 1, time.Now())
+				synctest.Wait()
+			}
+		}
+		add("a", "b", "c")
+		k.decided("a", true)
+		k.at(1)
+		require.Empty(t, k.told(), "only two came after it")
+		add("d")
+		require.Equal(t, []string{"a@1"}, k.told())
+		add("e", "f")
+		k.at(2)
+		k.decided("c", true)
+		k.decided("e", true)
+		k.decided("d", false)
+		synctest.Wait()
+		require.Equal(t, []string{"a@1", "c@2"}, k.told(), "decided after it was due: told at once")
+		k.decided("b", false)
+		k.decided("f", false)
+		k.end()
+		k.at(11)
+		require.Equal(t, []string{"a@1", "c@2", "e@11"}, k.told(), "nothing more came: the time counts")
+		k.requireEnded(t, 0)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutcomes(10*time.Second, false, 100)
+		o.within, o.rate = 1_000, 5
+		k := tellerOf(t, o)
+		for i := range 1_010 {
+			k.add(fmt.Sprint(i), 1, time.Now())
+		}
+		synctest.Wait()
+		require.Equal(t, []string{"0@0", "1@0", "2@0", "3@0", "4@0", "5@0"}, k.told(), "those count that are not told, too")
+	})
+}
+
+func TestOutcomesAreToldOfSoManyASecondAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutcomes(10*time.Second, false, 10_000)
+		o.rate = 50
+		k := tellerOf(t, o)
+		f := func(perSecond, seconds, want int) {
+			t.Helper()
+			before, _ := k.counts()
+			for i := range perSecond * seconds {
+				k.add(fmt.Sprint(perSecond, "-", i), 1, time.Now())
+				time.Sleep(time.Second / time.Duration(perSecond))
+			}
+			held, dropped := k.counts()
+			require.InDelta(t, want, held-before, 2)
+			require.Zero(t, dropped, "nobody waits for it")
+		}
+		f(20, 3, 60)
+		f(500, 3, 50+3*50) // and what may come at once
 	})
 }
 

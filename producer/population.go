@@ -202,5 +202,7 @@ func (m *marginal) at(u float64) int32 {
 // DefaultProbability is the true probability of default of an applicant with
 // these features, none missing; shift is added to its log-odds.
 func (p *Population) DefaultProbability(f *schemas.Features, shift float64) float64 {
-	return 1 / (1 + math.Exp(-p.rule.logOdds(f)-shift))
+	return probability(p.rule.logOdds(f) + shift)
 }
+
+func probability(logOdds float64) float64 { return 1 / (1 + math.Exp(-logOdds)) }

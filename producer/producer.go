@@ -53,6 +53,9 @@ type Config struct {
 
 	// Population is who applies; nil: ShippedPopulation.
 	Population *Population
+	// Truth is an applicant's log-odds of default; scenarios add to them. nil: the
+	// population's own rule. One goroutine calls it, for one applicant at a time.
+	Truth func(*schemas.Features) float64
 	// Seed makes applications repeatable; it is part of every synthetic id, so
 	// other seeds give other ids. Any value.
 	Seed uint64
@@ -79,6 +82,12 @@ type Config struct {
 
 	// OutcomesAfter is how long after an application its outcome is told; 0: never.
 	OutcomesAfter time.Duration
+	// OutcomesWithin bounds that: an outcome is told once so many more applications
+	// were made, however little time has passed; 0: no bound.
+	OutcomesWithin uint64
+	// OutcomesRate is of how many applications a second the outcome is told at most, of
+	// the others never; 0: of all.
+	OutcomesRate float64
 	// OutcomesFor is OutcomesForApproved or OutcomesForAll.
 	OutcomesFor string
 	// MaxPending bounds the outcomes held in memory (about 150 bytes each).
@@ -107,12 +116,16 @@ func (c *Config) complete() error {
 	switch {
 	case c.Loop && c.File == "":
 		return errors.New("loop needs a file to replay")
+	case c.Truth != nil && c.File != "":
+		return errors.New("a truth needs the synthetic population: a file's rows say what became of them")
 	case !validRate(c.Rate):
 		return fmt.Errorf("rate %v: must be a number of applications per second, 0 for as fast as possible", c.Rate)
 	case !(c.Malformed >= 0 && c.Malformed <= 1):
 		return fmt.Errorf("malformed %v: must be a share 0 … 1", c.Malformed)
 	case c.OutcomesAfter < 0:
 		return fmt.Errorf("outcomes after %s: must not be negative", c.OutcomesAfter)
+	case !validRate(c.OutcomesRate):
+		return fmt.Errorf("outcomes rate %v: must be a number of applications per second, 0 for all", c.OutcomesRate)
 	case c.OutcomesFor != OutcomesForApproved && c.OutcomesFor != OutcomesForAll:
 		return fmt.Errorf("outcomes for %q: must be %s or %s", c.OutcomesFor, OutcomesForApproved, OutcomesForAll)
 	case c.MaxPending < 0:

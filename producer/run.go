@@ -73,7 +73,11 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 func (p *Producer) open() (source, error) {
 	c := &p.config
 	if c.File == "" {
-		return &synthetic{generator: newGenerator(c.Population, c.Seed, c.IDPrefix)}, nil
+		g := newGenerator(c.Population, c.Seed, c.IDPrefix)
+		if c.Truth != nil {
+			g.truth = c.Truth
+		}
+		return &synthetic{generator: g}, nil
 	}
 	r, err := openReplay(c.File, c.IDPrefix, c.Loop)
 	if err != nil {

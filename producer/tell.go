@@ -20,6 +20,7 @@ func (e *emission) startOutcomes(ctx context.Context, wg *sync.WaitGroup) error 
 		return nil
 	}
 	o := newOutcomes(c.OutcomesAfter, c.OutcomesFor == OutcomesForApproved, c.MaxPending)
+	o.within, o.rate = c.OutcomesWithin, c.OutcomesRate
 	e.mu.Lock()
 	e.outcomes = o
 	e.mu.Unlock()

@@ -38,12 +38,23 @@ func AlertRemark(alert string) string {
 	return ""
 }
 
+// WindowOutcomes names the stretch of an alert about loans whose outcome is known.
+const WindowOutcomes = "outcomes"
+
 // AlertWindow is the stretch of decisions that an alert is about.
 type AlertWindow struct {
 	Name      string    `json:"name"`
 	From      Timestamp `json:"from"`
 	To        Timestamp `json:"to"`
 	Decisions int64     `json:"decisions"` // that are in it, not how many were asked for
+}
+
+// Counts is what Decisions counts, in words.
+func (w AlertWindow) Counts() string {
+	if w.Name == WindowOutcomes {
+		return "loans"
+	}
+	return "decisions"
 }
 
 // Contributor is a feature and how far it moved from the reference.

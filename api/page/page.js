@@ -401,10 +401,18 @@ async function showDrift() {
     if ($("drift-state").textContent !== text) $("drift-state").textContent = text;
     const watched = d.watched.slice(0, 4).join(", ") + (d.watched.length > 4 ? ` and ${d.watched.length - 4} more` : "");
     $("drift-at").textContent = (watched ? "worth a look: " + watched + "; " : "") + (d.evaluated_at ? "as of " + clock(new Date(d.evaluated_at)) : "");
+    $("loans").replaceChildren(...d.outcomes.flatMap((o) => loansText(o, d.outcomes.length > 1)));
     $("alerts").replaceChildren(...d.alerts.map(alertItem));
   } catch {
     // The stream says that the server is away.
   }
+}
+
+// loansText says how often loans were not paid back, and how often their scores said.
+function loansText(o, named) {
+  const parts = [`Of ${number.format(o.loans)} loans${named ? ` by ${o.model_version}` : ""} `, el("b", "", percent(o.observed)), " were not paid back; the model expected ", el("b", "", percent(o.expected)), ". "];
+  parts[1].title = `95 % interval ${percent(o.lower)} to ${percent(o.upper)}`;
+  return parts;
 }
 
 function alertItem(a) {
@@ -414,7 +422,7 @@ function alertItem(a) {
   const remark = a.alert === "no-decisions" ? "nothing was counted " : ""; // decisions may have been made all the same
   item.append(el("small", "", ` ${remark}${own ? `PSI ${own.psi.toFixed(2)} ` : ""}${a.state === "firing" ? "since" : "over since"} ${clock(new Date(a.since))}`));
   const moved = a.contributors.map((c) => `${c.feature} (PSI ${c.psi.toFixed(2)})`).join(", ");
-  item.title = `${a.statistic} ${a.value.toPrecision(3)}, threshold ${a.threshold.toPrecision(3)}, over ${number.format(a.window.decisions)} decisions${moved ? "; moved: " + moved : ""}`;
+  item.title = `${a.statistic} ${a.value.toPrecision(3)}, threshold ${a.threshold.toPrecision(3)}, over ${number.format(a.window.decisions)} ${a.window.name === "outcomes" ? "loans" : "decisions"}${moved ? "; moved: " + moved : ""}`;
   return item;
 }
 

@@ -66,7 +66,7 @@ type process struct {
 	*exec.Cmd
 	name string
 	log  string
-	done chan error // its end, once
+	done chan error // its end, once; then closed
 }
 
 // begin starts a program with its output in a log.
@@ -85,7 +85,10 @@ func (b *bench) begin(name, group string, command []string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	go func() { p.done <- p.Wait() }()
+	go func() {
+		p.done <- p.Wait()
+		close(p.done)
+	}()
 	return p, nil
 }
 

@@ -44,6 +44,7 @@ type results struct {
 	Machine    measure.Machine `json:"machine"`
 	Throughput []throughput    `json:"throughput,omitempty"`
 	Latency    []latency       `json:"latency,omitempty"`
+	Counting   []counting      `json:"counting,omitempty"`
 }
 
 func main() {
@@ -66,6 +67,7 @@ func run(ctx context.Context) error {
 		rates      = flag.String("rates", "", "applications per second at which latency is measured, separated by commas; empty: not measured")
 		seconds    = flag.Int("seconds", 20, "how long latency is measured at each rate, after as long as it takes to warm up")
 	)
+	count := flag.String("count", "", "decisions that the drift aggregator counts, several runs separated by commas; empty: none")
 	flag.StringVar(&b.brokers, "brokers", "127.0.0.1:9092", "Kafka brokers, host:port,…")
 	flag.IntVar(&b.brokerPID, "broker-pid", -1, "process of the broker, to count its CPU")
 	flag.StringVar(&b.binary, "creditstream", "bin/creditstream", "binary to measure")
@@ -101,6 +103,10 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("-rates: %w", err)
 	}
+	decisions, err := integers(*count)
+	if err != nil {
+		return fmt.Errorf("-count: %w", err)
+	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(b.brokers, ",")...))
 	if err != nil {
 		return err
@@ -127,6 +133,16 @@ func run(ctx context.Context) error {
 		}
 		r.Latency = append(r.Latency, l)
 		l.show(os.Stdout)
+	}
+	for _, width := range widths {
+		for _, n := range decisions {
+			c, err := b.counting(ctx, n, width, *rounds)
+			if err != nil {
+				return err
+			}
+			r.Counting = append(r.Counting, c)
+			c.show(os.Stdout)
+		}
 	}
 	if save == "" {
 		return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -65,4 +66,14 @@ func TestOtherBuildsAnswerAsCreditstreamDoes(t *testing.T) {
 	require.Equal(t, now[1:], before[1:])
 	require.Equal(t, "p.predictions", job.output("before"))
 	require.Equal(t, "p.copy", job.output(nameCopy))
+}
+
+func TestCountingIsShownBesideItsReader(t *testing.T) {
+	var out strings.Builder
+	counting{Decisions: 1000, Partitions: 3, Runs: map[string][]pass{
+		nameReader: {{PerSecond: 400, CPU: 1}, {PerSecond: 600, CPU: 3}},
+		nameDrift:  {{PerSecond: 200, CPU: 2, PeakMiB: 50}, {PerSecond: 150, CPU: 4, PeakMiB: 70}},
+	}}.show(&out)
+	require.Regexp(t, `reader +\| +500 \| +1.00 \| +2.00 \| +0.* \| +– \|`, out.String())
+	require.Regexp(t, `drift +\| +175 \| +0.375 \| +3.00 \| +0.* \| +60.0 \|`, out.String())
 }

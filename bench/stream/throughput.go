@@ -52,6 +52,9 @@ func (b *bench) throughput(ctx context.Context, records, partitions, rounds int)
 			if err != nil {
 				return t, err
 			}
+			if err := b.empty(ctx, task{prefix: prefix}.output(name)); err != nil {
+				return t, err
+			}
 			fmt.Fprintf(os.Stderr, "round %d: %-12s %9s records/s, CPU per million: %5.2f s, broker %5.2f s, peak %4.0f MiB\n",
 				round+1, name, measure.Number(r.PerSecond), r.CPU, r.BrokerCPU, r.PeakMiB)
 			t.Runs[name] = append(t.Runs[name], r)
@@ -81,7 +84,7 @@ func (b *bench) workOff(ctx context.Context, name string, t task, records int) (
 			_ = p.end() // there is an error to tell already
 		}
 	}()
-	samples, err := b.follow(ctx, p, t, int64(records))
+	samples, err := b.follow(ctx, p, t.group, t.applications(), int64(records))
 	if err != nil {
 		return r, err
 	}
@@ -93,18 +96,19 @@ func (b *bench) workOff(ctx context.Context, name string, t task, records int) (
 	if err := p.end(); err != nil {
 		return r, err
 	}
-	written, err := b.count(ctx, t.output(name))
+	written, _, err := b.count(ctx, t.output(name))
 	if err != nil {
 		return r, err
 	}
 	if written != records {
 		return r, fmt.Errorf("%s wrote %d records for %d applications: the run is void; its log is %s", name, written, records, p.log)
 	}
-	return r, b.empty(ctx, t.output(name))
+	return r, nil
 }
 
-// follow watches the committed offsets of a contestant's group until all is answered.
-func (b *bench) follow(ctx context.Context, p *process, t task, records int64) (samples []sample, err error) {
+// follow watches the committed offsets of a contestant's group until it has worked
+// off all records of a topic.
+func (b *bench) follow(ctx context.Context, p *process, group, topic string, records int64) (samples []sample, err error) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
@@ -115,12 +119,12 @@ func (b *bench) follow(ctx context.Context, p *process, t task, records int64) (
 			return nil, ctx.Err()
 		case <-tick.C:
 		}
-		committed, err := b.admin.FetchOffsets(ctx, t.group)
+		committed, err := b.admin.FetchOffsets(ctx, group)
 		if err != nil {
 			continue // the group may not be there yet
 		}
 		s := sample{at: time.Now(), cpu: measure.CPU(p.Process.Pid), broker: measure.CPU(b.brokerPID)}
-		for _, o := range committed[t.applications()] {
+		for _, o := range committed[topic] {
 			s.committed += max(0, o.At)
 		}
 		if len(samples) == 0 || s.committed > samples[len(samples)-1].committed {
@@ -145,15 +149,17 @@ func (r *pass) figures(samples []sample, records int64) {
 	r.BrokerCPU = (last.broker - first.broker).Seconds() / n * 1e6
 }
 
-// count reads what a topic holds, as a reader of committed records sees it.
-func (b *bench) count(ctx context.Context, topic string) (n int, err error) {
+// count reads what a topic holds, as a reader of committed records sees it: how many
+// records, and the offsets behind each partition's last, added up. An end of a
+// transaction may lie behind those.
+func (b *bench) count(ctx context.Context, topic string) (n int, past int64, err error) {
 	ends, err := b.admin.ListCommittedOffsets(ctx, topic)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	starts, err := b.admin.ListStartOffsets(ctx, topic)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	left := map[int32]int64{} // partitions, and where each one ends
 	from := map[int32]kgo.Offset{}
@@ -163,28 +169,33 @@ func (b *bench) count(ctx context.Context, topic string) (n int, err error) {
 		}
 	}
 	if len(left) == 0 {
-		return 0, nil
+		return 0, 0, nil
 	}
 	client, err := kgo.NewClient(b.reader(kgo.KeepControlRecords(), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))...)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer client.Close()
+	behind := map[int32]int64{}
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			if !r.Attrs.IsControl() {
 				n++
+				behind[r.Partition] = r.Offset + 1
 			}
 			if end, ok := left[r.Partition]; ok && r.Offset+1 >= end {
 				delete(left, r.Partition)
 			}
 		})
 	}
-	return n, nil
+	for _, offset := range behind {
+		past += offset
+	}
+	return n, past, nil
 }
 
 // show writes the medians of all rounds, and the ratios of each.

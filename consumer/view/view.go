@@ -102,6 +102,23 @@ func (v *View) Ready() error {
 	return s.ready()
 }
 
+// Reached is up to which offset Redis shows each partition that this replica follows.
+func (v *View) Reached() map[int32]int64 {
+	v.mu.Lock()
+	s := v.session
+	v.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := make(map[int32]int64, len(s.positions))
+	for p, position := range s.positions {
+		at[p] = position.next
+	}
+	return at
+}
+
 // Run follows the topic until ctx ends, with one session after another.
 func (v *View) Run(ctx context.Context) error {
 	const first = 100 * time.Millisecond

@@ -1,8 +1,11 @@
 package aggregate
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -210,6 +213,38 @@ func TestOutcomesAreCountedByVersionAndScore(t *testing.T) {
 	require.NoError(t, err)
 	_, err = drift.DecodePane(value)
 	require.NoError(t, err)
+}
+
+// scikit-learn's figures of the same loans, as statistic/testdata has them.
+func TestScoresOfLoansAreScikitLearns(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "statistic", "testdata", "figures.json"))
+	require.NoError(t, err)
+	var recorded struct {
+		Loans struct {
+			Probabilities []float64
+			Defaulted     []int64
+			Brier         float64
+			LogLoss       float64 `json:"log_loss"`
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &recorded))
+	l := recorded.Loans
+	require.NotEmpty(t, l.Probabilities)
+	var c outcomeCounter
+	c.reset()
+	for i, p := range l.Probabilities {
+		c.add(Claimed{Matched, p, "v"}, l.Defaulted[i] == 1, false)
+	}
+	var p drift.Pane
+	c.fill(&p)
+	var squares, loss float64
+	for i := range p.Outcomes {
+		squares += p.Outcomes[i].Squares
+		loss += p.Outcomes[i].LogLoss
+	}
+	n := float64(len(l.Probabilities))
+	require.InDelta(t, l.Brier, squares/n, 1e-12)
+	require.InDelta(t, l.LogLoss, loss/n, 1e-12)
 }
 
 func FuzzBins(f *testing.F) {

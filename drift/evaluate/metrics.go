@@ -1,6 +1,8 @@
 package evaluate
 
 import (
+	"strconv"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -25,6 +27,7 @@ type metrics struct {
 	chiSquare, chiSquareP, missing, outside *prometheus.GaugeVec
 	decisions, rate, expected               *prometheus.GaugeVec
 	ratio, ratioLower, ratioUpper           *prometheus.GaugeVec
+	approved, groupDecisions, bands         *prometheus.GaugeVec
 	outcomes, performance, promised         *prometheus.GaugeVec
 	ofStatus                                []*prometheus.GaugeVec
 }
@@ -64,8 +67,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.ratio = gauge("approval_ratio", "Approval rate of a group relative to the group approved most often.", "attribute", "group", window)
 	m.ratioLower = gauge("approval_ratio_lower", "Lower end of its 95 % interval.", "attribute", "group", window)
 	m.ratioUpper = gauge("approval_ratio_upper", "Upper end of its 95 % interval.", "attribute", "group", window)
-	m.outcomes = gauge("outcomes", "Outcomes by what became of joining them; those late are among those matched.", "result")
+	m.approved = gauge("approval_rate", "Share of a group that was approved.", "attribute", "group", window)
+	m.groupDecisions = gauge("group_decisions", "Decisions on a group.", "attribute", "group", window)
+	m.outcomes = gauge("outcomes", "Outcomes read, and by what became of joining them; those late are among those matched.", "result")
 	m.performance = gauge("performance", "How well a version's scores foresaw the outcomes of granted loans.", "version", "statistic")
+	m.bands = gauge("band", "Loans whose outcome is known by band of score, 1 the safest: how many, how many defaulted, and the default rate.", "version", "band", "statistic")
 	m.promised = gauge("expected_performance", "How well a version's scores are expected to do: an estimate from the scores alone, of everybody decided on.", "version", "statistic", window)
 	return m
 }
@@ -90,7 +96,7 @@ func (m *metrics) show(s *drift.Status) {
 	for i := range s.Windows {
 		m.showWindow(&s.Windows[i])
 	}
-	for result, n := range map[string]int64{"matched": s.Outcomes.Matched, "unmatched": s.Outcomes.Unmatched, "duplicate": s.Outcomes.Duplicate, "late": s.Outcomes.Late} {
+	for result, n := range map[string]int64{"read": s.Outcomes.Read, "matched": s.Outcomes.Matched, "unmatched": s.Outcomes.Unmatched, "duplicate": s.Outcomes.Duplicate, "late": s.Outcomes.Late} {
 		m.outcomes.WithLabelValues(result).Set(float64(n))
 	}
 	for i := range s.Outcomes.Versions {
@@ -101,6 +107,14 @@ func (m *metrics) show(s *drift.Status) {
 			"observed": p.Observed, "expected": p.Expected, "observed_lower": p.Lower, "observed_upper": p.Upper,
 		} {
 			m.performance.WithLabelValues(p.ModelVersion, name).Set(v)
+		}
+		for k, b := range p.Bands {
+			for name, v := range map[string]float64{
+				"loans": float64(b.Loans), "defaulted": float64(b.Defaulted),
+				"observed": b.Observed, "observed_lower": b.Lower, "observed_upper": b.Upper, "expected": b.Expected,
+			} {
+				m.bands.WithLabelValues(p.ModelVersion, strconv.Itoa(k+1), name).Set(v)
+			}
 		}
 	}
 }
@@ -129,6 +143,8 @@ func (m *metrics) showWindow(w *drift.WindowStatus) {
 		}
 	}
 	for _, g := range w.Groups {
+		m.groupDecisions.WithLabelValues(g.Attribute, g.Group, w.Name).Set(float64(g.Decisions))
+		m.approved.WithLabelValues(g.Attribute, g.Group, w.Name).Set(g.Approved)
 		m.ratio.WithLabelValues(g.Attribute, g.Group, w.Name).Set(g.Ratio)
 		m.ratioLower.WithLabelValues(g.Attribute, g.Group, w.Name).Set(g.Lower)
 		m.ratioUpper.WithLabelValues(g.Attribute, g.Group, w.Name).Set(g.Upper)

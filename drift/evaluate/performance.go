@@ -196,7 +196,7 @@ func (p *performance) look() performanceReading {
 		if back&(back-1) != 0 {
 			continue
 		}
-		window.Name, window.Decisions = "outcomes", sum.total().loans
+		window.Name, window.Decisions = schemas.WindowOutcomes, sum.total().loans
 		for _, m := range []miss{fall(sum), deviation(sum)} {
 			if m.size >= m.least && m.evidence > r.evidence {
 				r.statistic, r.value, r.threshold, r.evidence, r.window = m.statistic, m.value, m.threshold, m.evidence, window

@@ -187,6 +187,13 @@ func TestEvidenceBelowWatchOrdersNothing(t *testing.T) {
 	require.Equal(t, []string{"pay_amt5", "pay_0"}, []string{v.Features[0].Feature, v.Features[1].Feature}, "what counts comes before PSI")
 }
 
+func TestAnAlertAboutLoansIsNotOfDecisions(t *testing.T) {
+	s := whole()
+	require.Contains(t, page(t, s, nil), "10,012 decisions <small>10000</small>")
+	s.Alerts[0].Window = schemas.AlertWindow{Name: schemas.WindowOutcomes, Decisions: 4012}
+	require.Contains(t, page(t, s, nil), "4,012 loans <small>outcomes</small>")
+}
+
 func TestNothingCountedIsNotCalledNothingDecided(t *testing.T) {
 	s := whole()
 	s.Alerts[0].Alert.Alert = "no-decisions"

@@ -41,7 +41,7 @@ func newPostable(a *schemas.Alert, began schemas.Timestamp, system string, now t
 			"statistic": a.Statistic,
 			"value":     number(a.Value),
 			"threshold": number(a.Threshold),
-			"window":    fmt.Sprintf("%s: %d decisions, %s to %s", a.Window.Name, a.Window.Decisions, a.Window.From, a.Window.To),
+			"window":    fmt.Sprintf("%s: %d %s, %s to %s", a.Window.Name, a.Window.Decisions, a.Window.Counts(), a.Window.From, a.Window.To),
 			"runbook":   a.Runbook,
 		},
 		EndsAt: a.Since.String(),
@@ -67,7 +67,8 @@ func newPostable(a *schemas.Alert, began schemas.Timestamp, system string, now t
 }
 
 func summary(a *schemas.Alert) string {
-	text := fmt.Sprintf("%s is %s: %s %s, threshold %s, over %s (%d decisions)", a.Alert, a.State, a.Statistic, number(a.Value), number(a.Threshold), a.Window.Name, a.Window.Decisions)
+	text := fmt.Sprintf("%s is %s: %s %s, threshold %s, over %s (%d %s)",
+		a.Alert, a.State, a.Statistic, number(a.Value), number(a.Threshold), a.Window.Name, a.Window.Decisions, a.Window.Counts())
 	if remark := schemas.AlertRemark(a.Alert); remark != "" && a.State == schemas.AlertFiring {
 		text += "; " + remark
 	}

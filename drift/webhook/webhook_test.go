@@ -97,6 +97,12 @@ func running(t *testing.T, m *manager) (n *Notifier, stop func()) {
 	}
 }
 
+func TestAnAlertAboutLoansSaysSo(t *testing.T) {
+	a := alert("performance/v1", schemas.AlertFiring, time.Unix(1_764_000_000, 0))
+	a.Window.Name, a.Window.Decisions, a.Contributors = schemas.WindowOutcomes, 4012, nil
+	require.Equal(t, "performance/v1 is firing: evidence 7.512, threshold 3, over outcomes (4012 loans)", summary(&a))
+}
+
 func TestAnAlertIsToldAgainWhileItFiresAndForAWhileWhenItIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &manager{}

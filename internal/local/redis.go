@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -35,34 +36,61 @@ func (r *Redis) Server() *miniredis.Miniredis { return r.server }
 // Close stops it.
 func (r *Redis) Close() { r.server.Close() }
 
-// agingStep is how often the embedded Redis's time moves on.
-const agingStep = 5 * time.Second
+// How often the embedded Redis's time moves on: keys written between two steps have
+// the same time left and go together, so the more come the shorter a step is.
+const (
+	shortestStep = 100 * time.Millisecond
+	agingStep    = 5 * time.Second
+	// stepShare is how much of what is held may go at one step.
+	stepShare = 8
+)
 
 // Age lets keys expire until ctx ends: the embedded server's time stands still
 // by itself. While it holds more than most keys its time runs faster, so that
 // those with the shortest time to live go first and memory stays bounded.
 func (r *Redis) Age(ctx context.Context, most int) {
-	tick := time.NewTicker(agingStep)
-	defer tick.Stop()
+	step, left := shortestStep, 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
-			r.age(most)
+		case <-time.After(step):
 		}
+		held, kept := r.age(step, most)
+		step, left = nextStep(step, held-left, most), kept
 	}
 }
 
-// longestTTL ends the search for keys to let go: what is left has no end.
-const longestTTL = 24 * time.Hour
-
-func (r *Redis) age(most int) {
-	r.forgetVersions()
-	r.server.FastForward(agingStep)
-	for passed := agingStep; passed < longestTTL && len(r.server.Keys()) > most; passed *= 2 {
-		r.server.FastForward(passed)
+// nextStep is how long it takes until a share of most has come, at the pace at which
+// so many came during the last step.
+func nextStep(step time.Duration, came, most int) time.Duration {
+	// At most twice as long: what comes next may come faster.
+	wanted := 2 * step
+	if came > 0 {
+		wanted = min(wanted, time.Duration(float64(step)*float64(most)/float64(stepShare*came)))
 	}
+	return max(shortestStep, min(wanted, agingStep))
+}
+
+// age lets a step pass, or as much time as it takes until most keys are left. It
+// returns how many there were before, and are now.
+func (r *Redis) age(step time.Duration, most int) (held, kept int) {
+	r.forgetVersions()
+	keys := r.server.Keys()
+	left := make([]time.Duration, 0, len(keys)) // until keys expire; those without an end stay
+	for _, k := range keys {
+		if ttl := r.server.DB(0).TTL(k); ttl > 0 {
+			left = append(left, ttl)
+		}
+	}
+	slices.Sort(left)
+	passed := step
+	if over := min(len(keys)-most, len(left)); over > 0 {
+		passed = max(passed, left[over-1])
+	}
+	r.server.FastForward(passed)
+	gone, _ := slices.BinarySearch(left, passed+1)
+	return len(keys), len(keys) - gone
 }
 
 // forgetVersions drops the number that the server keeps for WATCH of every key

@@ -26,7 +26,7 @@ func TestKeysOfTheEmbeddedRedisExpire(t *testing.T) {
 		time.Sleep(59 * time.Second)
 		synctest.Wait()
 		require.True(t, r.server.Exists("minute"))
-		time.Sleep(2 * time.Second)
+		time.Sleep(time.Second + agingStep)
 		synctest.Wait()
 		require.False(t, r.server.Exists("minute"))
 
@@ -45,6 +45,31 @@ func TestKeysOfTheEmbeddedRedisExpire(t *testing.T) {
 	})
 }
 
+// However fast they come, the newest are there: whoever looks for a decision just
+// made finds it.
+func TestTheEmbeddedRedisKeepsTheNewest(t *testing.T) {
+	for _, every := range []time.Duration{time.Millisecond, 100 * time.Microsecond} { // 1,000 and 10,000 a second
+		synctest.Test(t, func(t *testing.T) {
+			const most = 10_000
+			r := &Redis{miniredis.NewMiniRedis()}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go r.Age(ctx, most)
+			for i := range 30_000 {
+				key := fmt.Sprint("key-", i)
+				require.NoError(t, r.server.Set(key, "x"))
+				r.server.SetTTL(key, 5*time.Minute)
+				time.Sleep(every)
+				if newest := i - most/2; newest >= 0 && i%1000 == 0 {
+					synctest.Wait()
+					require.True(t, r.server.Exists(fmt.Sprint("key-", newest)), "%d of %d", newest, i)
+					require.Less(t, len(r.server.Keys()), 2*most)
+				}
+			}
+		})
+	}
+}
+
 func TestTheEmbeddedRedisForgetsKeysThatAreGone(t *testing.T) {
 	r := &Redis{miniredis.NewMiniRedis()}
 	for i := range 100 {
@@ -53,7 +78,7 @@ func TestTheEmbeddedRedisForgetsKeysThatAreGone(t *testing.T) {
 		require.True(t, r.server.Del(key))
 	}
 	require.Equal(t, 100, versionsOf(r.server.DB(0)).Len(), "of every key there ever was")
-	r.age(1000)
+	r.age(time.Second, 1000)
 	require.Zero(t, versionsOf(r.server.DB(0)).Len())
 	require.NoError(t, r.server.Set("key", "x"))
 }
