@@ -174,8 +174,10 @@ train: validate build ## Search, train, judge and record a candidate in dist/VER
 	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain train --prepared data/processed $(SEARCH)
 
 MODEL ?= models:/credit_default@challenger
-release: python build ## Release MODEL (a file, or models:/credit_default@challenger) that passed its gates; ARGS='--brokers HOST:PORT'
-	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain release $(MODEL) -- $(ARGS)
+# A file, a version or shipped: what its verdicts were reached against, where the stream serves another model.
+CHAMPION ?=
+release: python build ## Release MODEL (a file, or models:/credit_default@challenger) that passed its gates against what the stream serves; ARGS='--brokers HOST:PORT'
+	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain release $(MODEL) $(if $(CHAMPION),--champion $(CHAMPION)) -- $(ARGS)
 
 REFERENCE ?= data/processed/train.csv
 CURRENT ?= data/processed/current.csv

@@ -246,7 +246,14 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; problems are told in a line, without a trace."""
-    chosen = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    passed_on = None
+    if given[:1] == ["release"] and "--" in given:
+        at = given.index("--")
+        given, passed_on = given[:at], given[at + 1 :]
+    chosen = parser().parse_args(given)
+    if passed_on is not None:
+        chosen.flags = passed_on
     try:
         return int(chosen.function(chosen))
     except PROBLEMS as error:

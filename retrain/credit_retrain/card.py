@@ -57,8 +57,9 @@ def write(
             _reasons(manifest),
             _inputs(manifest),
         ]
-        if "gates" in evaluation:
-            sections.append(_gates(evaluation["gates"], manifest["forced"]))
+        sections.append(
+            _gates(evaluation["gates"], manifest["forced"]) if "gates" in evaluation else _GATES_ELSEWHERE
+        )
     if plots:
         sections.append(
             "## Pictures\n\n" + "\n\n".join(f"![{title}]({name})" for name, title in plots.items()) + "\n"
@@ -285,6 +286,15 @@ Contributions are exact path-dependent TreeSHAP values of the log-odds, summed b
 | code | text | inputs of the trees |
 |---|---|---|
 {groups}
+"""
+
+
+_GATES_ELSEWHERE = """## Gates
+
+The gates judge the bundle that this card is in, so their verdicts are not on it. They stand in the
+bundle's `manifest.json`: `metrics.gates` (each with its figure and limit), `metrics.champion` (what it
+was held against) and `forced` (which failed gates were overruled, and why; null where none was).
+`creditstream model inspect FILE` shows them.
 """
 
 

@@ -29,7 +29,7 @@ from credit_retrain import (
 )
 from credit_retrain.dataset import Dataset
 from credit_retrain.gates import Case
-from credit_retrain.native import Binary, NativeError
+from credit_retrain.native import VARIABLE, Binary, NativeError
 from credit_retrain.opened import Bundle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,12 +57,32 @@ def _rows(arguments: argparse.Namespace) -> Dataset:
     return source(arguments).data
 
 
-def _bundle(path: str) -> Bundle:
-    """Read a bundle: a file, `shipped`, or a registered model as `models:/NAME@ALIAS`."""
+def _bundle(path: str, flag: str, versions: bool = False) -> Bundle:
+    """Read a bundle: a file, `shipped`, or a registered model as `models:/NAME@ALIAS`.
+
+    Parameters
+    ----------
+    flag : str
+        What errors call it by.
+    versions : bool
+        Whether a model version may name it: one that was trained here or is registered in MLflow.
+    """
     if path.startswith("models:/"):
         return _opened(path, tracking.fetch(path))
     file = SHIPPED if path == "shipped" else Path(path)
-    return _opened(str(file), file.read_bytes())
+    if versions and not file.is_file() and flags.VERSION.fullmatch(path):
+        file = DIST / path / f"{path}.bundle"
+        content = None if file.is_file() else tracking.of_version(path)
+        if content is not None:
+            return _opened(f"{flag} {path}", content)
+    try:
+        return _opened(str(file), file.read_bytes())
+    except OSError as error:
+        also = ", a version that dist/ or MLflow has" if versions else ""
+        raise ValueError(
+            f"{flag} {path}: expected a bundle: a file{also}, shipped, or models:/NAME@ALIAS; "
+            f"{(error.strerror or str(error)).lower()}"
+        ) from error
 
 
 def _opened(named: str, content: bytes) -> Bundle:
@@ -81,32 +101,66 @@ def _champion(arguments: argparse.Namespace) -> Bundle | None:
     if arguments.first:
         if asked not in (None, "none"):
             raise ValueError(f"--first with --champion {asked}: the first model has no champion")
-        known = tracking.champion()
+        known, serving = tracking.champion(), tracking.serving()
         if known is not None:
             raise ValueError(
                 f"--first: {tracking.CHAMPION_URI} is model {_opened(tracking.CHAMPION_URI, known).version}, "
                 "so this is not the first"
             )
+        if serving is not None:
+            raise ValueError(f"--first: the stream serves {serving.told()}, so this is not the first")
         report("champion: none, this is the first model")
         return None
     if asked == "none":
         report("champion: none was named; the gates that need it fail (--first for the first model of all)")
         return None
-    named = asked or "shipped"
     content = tracking.champion() if asked is None else None
-    if content is not None:
-        named = tracking.CHAMPION_URI
-    found = _bundle(named) if content is None else _opened(named, content)
+    if asked is not None:
+        found, named = _bundle(asked, "--champion", versions=True), asked
+    elif content is not None:
+        found, named = _opened(tracking.CHAMPION_URI, content), tracking.CHAMPION_URI
+        serving = tracking.serving()
+        if serving is not None and serving.revision is not None:
+            named += f", as of route revision {serving.revision}"
+    else:
+        found = _bundle("shipped", "--champion")
+        named = _why_shipped(found, tracking.serving())
     report(f"champion: model {found.version} ({found.digest}), {named}")
     return found
 
 
+FOLLOW = "`creditstream model history --json | python -m credit_retrain aliases`"
+
+
+def _why_shipped(shipped: Bundle, serving: tracking.Serving | None) -> str:
+    """Say why the shipped model is the yardstick where the alias names none, and refuse where it is not."""
+    if serving is not None:
+        if _serves(serving, shipped):
+            return f"shipped: the stream serves it, as of route revision {serving.revision}"
+        raise ValueError(
+            f"the stream serves {serving.told()}, and MLflow does not hold that bundle: name it with "
+            "--champion FILE or VERSION; --champion shipped holds the candidate against the shipped model "
+            "all the same"
+        )
+    if tracking.empty():
+        return "shipped: no model was ever registered"
+    report(
+        f"warning: MLflow was never told what the stream serves, the shipped model stands in: run {FOLLOW}"
+    )
+    return "shipped: no alias names one"
+
+
+def _serves(serving: tracking.Serving, bundle: Bundle) -> bool:
+    """Say whether a bundle is what the stream serves; by its version where the digest is not known."""
+    return serving.version == bundle.version and serving.digest in (None, bundle.digest)
+
+
 def _binary(path: str | None) -> Binary | None:
-    """Find the binary; without one the gates that need it say so and fail."""
+    """Find the binary; without one the gates that need it say so and fail. One that was named must be it."""
     try:
         return Binary.locate(path)
     except NativeError:
-        if path:
+        if path or os.environ.get(VARIABLE):
             raise
         return None
 
@@ -168,6 +222,7 @@ def _train(arguments: argparse.Namespace) -> int:
         raise ValueError(
             f"--version {version}: {out / version} is there already; --replace trains that version again"
         )
+    binary = _binary(arguments.binary)
     champion = _champion(arguments)
     data = _rows(arguments)
     plan = candidate.Plan(
@@ -178,7 +233,7 @@ def _train(arguments: argparse.Namespace) -> int:
         n_iter=arguments.n_iter or (search.LONG if arguments.search else search.SHORT),
         n_jobs=arguments.n_jobs,
         champion=None if champion is None else champion.content,
-        binary=_binary(arguments.binary),
+        binary=binary,
         validation=validation,
         force=force,
         first=arguments.first,
@@ -207,7 +262,7 @@ def _ship(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    opened = _bundle(arguments.bundle)
+    opened = _bundle(arguments.bundle, "--bundle")
     _, test = dataset.split(_rows(arguments))
     found = evaluate.full(test, opened.score(test.features), arguments.seed)
     text = json.dumps({"version": opened.version, "test": found}, indent=1, ensure_ascii=False) + "\n"
@@ -219,7 +274,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _ceiling(arguments: argparse.Namespace) -> int:
-    training = _bundle(arguments.bundle).manifest["training"]
+    training = _bundle(arguments.bundle, "--bundle").manifest["training"]
     if "parameters" not in training or "seed" not in training:
         raise ValueError(f"--bundle {arguments.bundle}: its manifest does not say how it was trained")
     train_rows, _ = dataset.split(_rows(arguments))
@@ -233,7 +288,7 @@ def _ceiling(arguments: argparse.Namespace) -> int:
 
 
 def _gate(arguments: argparse.Namespace) -> int:
-    opened = _bundle(arguments.candidate)
+    opened = _bundle(arguments.candidate, "--candidate")
     force = _reason(arguments.force)
     written = bool(arguments.record or force)
     if written and arguments.candidate == "shipped":
@@ -241,7 +296,14 @@ def _gate(arguments: argparse.Namespace) -> int:
     if written and arguments.candidate.startswith("models:/"):
         raise ValueError(f"--candidate {arguments.candidate}: what is registered is not written to; fetch it")
     validation = _validation(arguments.validation)
+    binary = _binary(arguments.binary)
     champion = _champion(arguments)
+    itself = gates.same_model(opened, champion)
+    if itself and champion is not None:
+        told = f"model {opened.version} is champion {champion.version}, by its graph: held against itself"
+        if written:
+            raise ValueError(f"{told}; such verdicts are not recorded, name another --champion")
+        report(f"warning: {told}, its AUC and PSI say nothing")
     rows, test = dataset.split(_rows(arguments))
     case = Case(
         opened,
@@ -249,7 +311,7 @@ def _gate(arguments: argparse.Namespace) -> int:
         rows,
         test,
         thresholds.pipeline_of(opened, rows),
-        _binary(arguments.binary),
+        binary,
         validation,
         arguments.first,
     )
@@ -320,7 +382,21 @@ def _aliases(arguments: argparse.Namespace) -> int:
         released = {model["version"]: model["digest"] for model in models}
     for moved in tracking.mirror(history, released=released):
         print(f"{moved.alias}: {moved.told}")
+    _warn_unknown(tracking.Serving.by(history[-1], released))
     return 0
+
+
+def _warn_unknown(serving: tracking.Serving) -> None:
+    """Say loudly that the champion is none of the registered models."""
+    if tracking.champion() is not None:
+        return
+    if _serves(serving, _bundle("shipped", "--champion")):
+        report(f"{serving.told()} is the shipped model: candidates are held against it")
+        return
+    report(
+        f"warning: the stream serves {serving.told()}, which is not registered in MLflow: "
+        f"{tracking.CHAMPION_URI} names nothing, and train, gate and release want --champion until it does"
+    )
 
 
 def _fetch_model(arguments: argparse.Namespace) -> int:
@@ -330,26 +406,108 @@ def _fetch_model(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _other_champion(opened: Bundle) -> str | None:
-    """Say that a bundle was held against another champion than the alias names, None where it was not."""
-    known = tracking.champion()
-    if known is None or known == opened.content:
+RELEASE_ALONE = {"--engine": True, "--ungated": True, "--by": True, "--first": False, "--json": False}
+"""Flags that `model release` takes and `model history` does not, and whether they take a value."""
+
+
+def _connection(given: list[str]) -> list[str]:
+    """Return the flags for `model release` that say where the stream is."""
+    out, value = [], False
+    for word in given:
+        name, equals, _ = word.partition("=")
+        if value:
+            value = False
+        elif name in RELEASE_ALONE:
+            value = RELEASE_ALONE[name] and not equals
+        else:
+            out.append(word)
+    return out
+
+
+def _follow(binary: Binary, given: list[str]) -> tracking.Serving | None:
+    """Ask the stream which champion it serves, None where it has no route, and let the alias name it.
+
+    The challenger stays: it may be what is to be released.
+    """
+    where = _connection(given)
+    history = _list(
+        binary.run(["model", "history", "--json", *where]), "release", "--", "model history", _is_route
+    )
+    if not history:
         return None
-    champion = _opened(tracking.CHAMPION_URI, known)
+    models = _list(
+        binary.run(["model", "list", "--json", *where]), "release", "--", "model list", _is_released
+    )
+    released = {model["version"]: model["digest"] for model in models}
+    serving = tracking.Serving.by(history[-1], released)
+    if tracking.kept():
+        try:
+            for moved in tracking.mirror(history, released=released, challenger=False):
+                report(f"{moved.alias}: {moved.told}")
+            _warn_unknown(serving)
+        except tracking.TrackingError as error:
+            # The release is held to the stream itself.
+            report(f"warning: the alias does not follow the route: {error}")
+    return serving
+
+
+def _other_champion(opened: Bundle, serving: tracking.Serving | None, asked: str | None) -> str | None:
+    """Say that a bundle was held against another champion than the one that serves, None where it was not.
+
+    Parameters
+    ----------
+    serving : Serving or None
+        By the stream; None where it has no route. Then the alias is asked.
+    asked : str or None
+        A champion that is named instead.
+    """
     held = opened.manifest["metrics"].get("champion") or {}
     forced = opened.manifest.get("forced") or {"gates": []}
-    if held.get("digest") == champion.digest or "AUC" in forced["gates"]:
+    if "AUC" in forced["gates"]:
+        return None
+    again = "run `python -m credit_retrain gate --record`"
+    if asked is not None:
+        named = _bundle(asked, "--champion", versions=True)
+        if held.get("digest") != named.digest:
+            told = f"--champion {asked} is model {named.version} ({named.digest})"
+            return f"model {opened.version} was {gates.judged_against(opened)}, and {told}: {again}"
+        report(
+            f"warning: whatever the stream serves, champion {named.version} is named by --champion {asked}"
+        )
+        return None
+    if serving is None:
+        known = tracking.champion()
+        if known is None:
+            report(f"the stream has no route and {tracking.CHAMPION_URI} names nothing: no champion is known")
+            return None
+        champion = _opened(tracking.CHAMPION_URI, known)
+        right = champion.digest in (held.get("digest"), opened.digest)
+        told = f"{tracking.CHAMPION_URI} is model {champion.version} ({champion.digest})"
+    else:
+        shipped = _bundle("shipped", "--champion")
+        digest = serving.digest or (shipped.digest if serving.version == shipped.version else None)
+        # A version that was never released (a replica's own file) has no digest to go by.
+        right = (
+            held.get("version") == serving.version
+            if digest is None
+            else digest in (held.get("digest"), opened.digest)
+        )
+        told = f"the stream serves {serving.told()}"
+    if right:
         return None
     return (
-        f"model {opened.version} was {gates.judged_against(opened)}, and {tracking.CHAMPION_URI} is model "
-        f"{champion.version} ({champion.digest}): run `python -m credit_retrain gate --record`"
+        f"model {opened.version} was {gates.judged_against(opened)}, and {told}: {again} "
+        "(--champion FILE or VERSION where MLflow does not hold it), or take those verdicts by naming here "
+        "what they were reached against: --champion"
     )
 
 
 def _release(arguments: argparse.Namespace) -> int:
+    opened = _bundle(arguments.model, "MODEL")
     binary = Binary.locate(arguments.binary)
-    opened = _bundle(arguments.model)
-    refused = gates.releasable(opened) or _other_champion(opened)
+    refused = gates.releasable(opened)
+    if refused is None:
+        refused = _other_champion(opened, _follow(binary, arguments.flags), arguments.champion)
     if refused is not None:
         raise ValueError(refused)
     report(f"model {opened.version}: {gates.judged_against(opened)}")
@@ -378,9 +536,9 @@ def add(commands: Commands) -> None:
     def judged(p: argparse.ArgumentParser) -> None:
         p.add_argument(
             "--champion",
-            metavar="FILE|models:/NAME@ALIAS|shipped|none",
-            help=f"the bundle that is not to be fallen behind (default: {tracking.CHAMPION_URI} where MLflow "
-            "has it, else shipped)",
+            metavar="FILE|VERSION|models:/NAME@ALIAS|shipped|none",
+            help=f"the bundle that is not to be fallen behind (default: {tracking.CHAMPION_URI}; shipped "
+            "where it is what the stream serves, or nothing is known of a stream)",
         )
         p.add_argument(
             "--first",
@@ -420,7 +578,7 @@ def add(commands: Commands) -> None:
         "--version", type=flags.version, help="of the model (default: today's date and the next free number)"
     )
     p.add_argument("--replace", action="store_true", help="train a version again whose folder is there")
-    p.add_argument("--created-at", help="RFC 3339 (default: now)")
+    p.add_argument("--created-at", type=flags.moment, metavar="TIME", help="RFC 3339 (default: now)")
     p.add_argument("--search", action="store_true", help=f"search long: {search.LONG} candidates")
     p.add_argument(
         "--n-iter",
@@ -441,6 +599,8 @@ def add(commands: Commands) -> None:
     )
     p.add_argument(
         "--created-at",
+        type=flags.moment,
+        metavar="TIME",
         default="2026-11-23T00:00:00Z",
         help="RFC 3339; given, so that the same training gives the same bytes (default: %(default)s)",
     )
@@ -499,6 +659,12 @@ def add(commands: Commands) -> None:
     p = command("release", "Release a bundle that passed its gates, by the creditstream binary.", _release)
     p.add_argument("model", metavar="FILE|models:/NAME@ALIAS")
     p.add_argument(
-        "flags", nargs="*", metavar="-- FLAG", help="after --: for `creditstream model release`, as --brokers"
+        "--champion",
+        metavar="FILE|VERSION|shipped",
+        help="what its verdicts were reached against, where that is not the champion that the stream serves",
     )
+    # `main` takes what follows -- off: argparse does not, behind other flags.
+    p.usage = f"{p.prog} [--champion FILE|VERSION|shipped] [--binary FILE] MODEL [-- FLAG ...]"
+    p.epilog = "After --: flags for `creditstream model release`, as --brokers HOST:PORT."
+    p.set_defaults(flags=[])
     needs_binary(p)

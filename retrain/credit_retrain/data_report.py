@@ -192,6 +192,14 @@ def _sources(facts: dict[str, Any]) -> list[Check]:
                 gating=False,
             )
         )
+        both = facts["export"].get("conflicting", 0)
+        out.append(
+            Check("applications with both outcomes", f"{both}, the first counts", both == 0, gating=False)
+        )
+        again = facts["export"].get("also_in_uci", 0)
+        if again:
+            told = f"{again} labelled decisions have the features of a UCI row and are left out"
+            out.append(Check("decisions on UCI rows", told, False, gating=False))
     return out
 
 

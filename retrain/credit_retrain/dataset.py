@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 from dataclasses import dataclass
@@ -120,9 +121,10 @@ def table(path: Path, schema: pa.DataFrameSchema, told: Path | None = None) -> p
     DatasetError
         With all violations together.
     """
+    even(path, told)
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
-    except ValueError as error:  # no columns, a line with too many fields, not UTF-8
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], index_col=False)
+    except ValueError as error:  # no columns
         raise DatasetError(f"{told or path} is no CSV file: {error}") from error
     given, names = list(frame.columns), [_canonical(c) for c in frame.columns]
     frame.columns = pd.Index(names)
@@ -136,6 +138,40 @@ def table(path: Path, schema: pa.DataFrameSchema, told: Path | None = None) -> p
     if found:
         raise DatasetError(f"{told or path}:\n  {validation.describe(found)}", found)
     return frame
+
+
+def even(path: Path, told: Path | None = None) -> None:
+    """Hold a CSV file to its header: every line has as many fields, and no column is there twice.
+
+    pandas takes the first column for row names where lines are longer than the header, fills up
+    those that are shorter, and renames a column that is there twice.
+
+    Raises
+    ------
+    DatasetError
+        At the first line that has another number of fields, naming it.
+    """
+    named = told or path
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file)
+            header = next((line for line in lines if line), [])
+            twice = [name for i, name in enumerate(header) if name.strip() and name in header[:i]]
+            if twice:
+                raise DatasetError(f"{named}: the header names {', '.join(dict.fromkeys(twice))} twice")
+            start = lines.line_num
+            for line in lines:
+                if line and len(line) != len(header):
+                    raise DatasetError(
+                        f"{named}: line {start + 1} has {_fields(len(line))}, the header {len(header)}"
+                    )
+                start = lines.line_num
+    except (ValueError, csv.Error) as error:  # not UTF-8, or a field without an end
+        raise DatasetError(f"{named} is no CSV file: {error}") from error
+
+
+def _fields(n: int) -> str:
+    return "1 field" if n == 1 else f"{n} fields"
 
 
 def numbers(text: pd.DataFrame) -> npt.NDArray[np.float64]:

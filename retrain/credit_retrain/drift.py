@@ -21,7 +21,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from credit_retrain import figures
 from credit_retrain.contract import FEATURES, LABEL, NAMES
-from credit_retrain.dataset import DatasetError
+from credit_retrain.dataset import DatasetError, even
 from credit_retrain.opened import Bundle
 from credit_retrain.reference import kind
 
@@ -78,7 +78,8 @@ def read(path: Path) -> Table:
     DatasetError
         When a column is missing or a value is no number, naming it.
     """
-    frame = pd.read_csv(path)
+    even(path)
+    frame = pd.read_csv(path, index_col=False)
     missing = [name for name in NAMES if name not in frame.columns]
     if missing:
         raise DatasetError(f"{path}: no column {', '.join(missing)}")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from credit_retrain import reference, validation
 from credit_retrain.contract import FEATURES, LABEL, NAMES
-from credit_retrain.dataset import Dataset, DatasetError, numbers
+from credit_retrain.dataset import Dataset, DatasetError, even, numbers
 from credit_retrain.figures import histogram, psi
 
 CHUNK = 200_000
@@ -34,10 +34,13 @@ class Exported:
         features as float32 (exact: they are whole numbers below 2**24) and `default`, NaN where unknown.
     rows : int
         Rows of the file, repeated applications among them.
+    conflicting : int
+        Applications that the file tells both outcomes of.
     """
 
     frame: pd.DataFrame
     rows: int
+    conflicting: int
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -72,6 +75,7 @@ class Exported:
             "rows": self.rows,
             "applications": len(frame),
             "repeated": self.rows - len(frame),
+            "conflicting": self.conflicting,
             "decided_from": first,
             "decided_to": last,
             "model_versions": {str(k): int(v) for k, v in frame["model_version"].value_counts().items()},
@@ -101,8 +105,9 @@ class Exported:
 def read(path: Path) -> Exported:
     """Read an export and check every value against the contract.
 
-    An application that was decided more than once counts once: its latest decision, with
-    the latest outcome that is known of it.
+    An application that was decided more than once counts once: its newest decision, with the
+    first outcome told of it. `creditstream dataset export` writes it so; rows of several exports
+    that were put together are held to the same.
 
     Raises
     ------
@@ -129,7 +134,7 @@ def read(path: Path) -> Exported:
     if not parts:
         raise DatasetError(f"{path}: there is no decision in it")
     frame = pd.concat(parts, ignore_index=True)
-    return Exported(_once(frame), len(frame))
+    return Exported(_once(frame), len(frame), _conflicting(frame))
 
 
 def lines(facts: dict[str, Any]) -> list[str]:
@@ -140,11 +145,16 @@ def lines(facts: dict[str, Any]) -> list[str]:
     rate = "" if facts["default_rate"] is None else f", {facts['default_rate']:.1%} of them defaulted"
     out = [
         f"export: {facts['rows']} rows, {facts['applications']} applications "
-        f"({facts['repeated']} repeated, the latest decision counts), "
+        f"({facts['repeated']} repeated, the newest decision counts), "
         f"decided {facts['decided_from']} to {facts['decided_to']}",
         f"labelled: {facts['labelled']} of {facts['applications']} ({facts['labelled_share']:.1%}){rate}; "
         f"by decision: {decisions}",
     ]
+    if facts["conflicting"]:
+        applications = (
+            "1 application" if facts["conflicting"] == 1 else f"{facts['conflicting']} applications"
+        )
+        out.append(f"conflicting: both outcomes are told of {applications}, the first counts")
     means, distances = facts["mean_probability"], facts["psi"]["granted"]
     if distances is None:
         return [*out, "bias: none was granted, so nothing can be said of the granted"]
@@ -158,9 +168,12 @@ def lines(facts: dict[str, Any]) -> list[str]:
 
 
 def _chunks(path: Path) -> Iterator[pd.DataFrame]:
+    even(path)
     try:
-        yield from pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], chunksize=CHUNK)
-    except ValueError as error:  # no columns, a line with too many fields, not UTF-8
+        yield from pd.read_csv(
+            path, dtype=str, keep_default_na=False, na_values=[""], index_col=False, chunksize=CHUNK
+        )
+    except ValueError as error:  # no columns
         raise DatasetError(f"{path} is no CSV file: {error}") from error
 
 
@@ -178,10 +191,15 @@ def _typed(text: pd.DataFrame) -> pd.DataFrame:
 def _once(frame: pd.DataFrame) -> pd.DataFrame:
     ordered = frame.sort_values("decided_at", kind="stable")
     latest = ordered.drop_duplicates("application_id", keep="last")
-    outcomes = ordered.dropna(subset=[LABEL]).drop_duplicates("application_id", keep="last")
+    outcomes = ordered.dropna(subset=[LABEL]).drop_duplicates("application_id", keep="first")
     known = outcomes.set_index("application_id")[LABEL]
     out = latest.assign(**{LABEL: latest["application_id"].map(known)})
     return out.sort_index().reset_index(drop=True)
+
+
+def _conflicting(frame: pd.DataFrame) -> int:
+    told = frame.dropna(subset=[LABEL]).groupby("application_id")[LABEL].nunique()
+    return int((told > 1).sum())
 
 
 def _counts(values: npt.NDArray[np.float64], at: list[int]) -> npt.NDArray[np.int64]:

@@ -6,8 +6,10 @@ import http.client
 import io
 import shutil
 import urllib.error
+import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +18,11 @@ import pandas as pd
 from credit_retrain import dataset
 
 SOURCE = "https://archive.ics.uci.edu/static/public/350/default+of+credit+card+clients.zip"
+KINDS = (".csv", ".xls", ".xlsx")
+ZIP = b"PK\x03\x04"
 CHUNK = 1 << 16
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, ImportError)
+"""What reading an archive raises: broken, encrypted, packed otherwise, or without a table."""
 GO_ON = "try again, what is there is kept"
 
 
@@ -33,25 +39,31 @@ def fetch(out: Path, url: str, report: Callable[[str], None]) -> Path:
     Raises
     ------
     FetchError
-        When the source cannot be reached or serves something else.
+        When the source is no web address, cannot be reached or serves something else.
     """
+    _address(url)
     if _canonical(out):
         report(f"{out} is there already")
         return out
     partial = out.with_suffix(".zip.partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     resumed = partial.exists()
-    _download(url, partial, report)
+    whole = _download(url, partial, report)
+    candidate = out.with_suffix(".csv.partial")
     try:
-        table = _table(partial.read_bytes())
-    except (zipfile.BadZipFile, StopIteration, ValueError, ImportError) as error:
+        content = partial.read_bytes()
+        candidate.write_bytes(_table(content))
+    except UNREADABLE as error:
+        if isinstance(error, zipfile.BadZipFile) and not whole and content.startswith(ZIP):
+            raise FetchError(
+                f"{url} did not say how long it is, and the archive has no end: it may have broken off after "
+                f"{len(content)} bytes: {GO_ON}"
+            ) from error
         partial.unlink()
         if resumed:  # the file at the source is another one by now
             report("what was there of it does not fit: starting again")
             return fetch(out, url, report)
         raise FetchError(f"{url} is not the expected archive: {error}") from error
-    candidate = out.with_suffix(".csv.partial")
-    table.to_csv(candidate, index=False)
     try:
         digest = dataset.read(candidate, told=Path(out.name)).digest()
         if digest != dataset.CANONICAL_DIGEST:
@@ -93,11 +105,31 @@ def _canonical(path: Path) -> bool:
         return False
 
 
-def _download(url: str, partial: Path, report: Callable[[str], None]) -> None:
+def _address(url: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise FetchError(
+            f"--url {url}: expected an address that starts with https:// or http://; a local file is taken "
+            "by DATASET=FILE"
+        )
+
+
+def _download(url: str, partial: Path, report: Callable[[str], None]) -> bool:
+    """Fetch what is not there yet, and return whether it is known to be all there is.
+
+    The end of an answer that did not tell its length may be where the connection broke.
+    """
     have = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
+            if not isinstance(answer, http.client.HTTPResponse):
+                raise FetchError(f"{url} leads to {answer.url}, which is not on the web")
+            told = answer.length is not None or answer.chunked
             resumed = answer.status == 206
             with partial.open("ab" if resumed else "wb") as file:
                 if resumed:
@@ -107,9 +139,10 @@ def _download(url: str, partial: Path, report: Callable[[str], None]) -> None:
             # An answer that breaks off ends like a whole one.
             if answer.length:
                 raise FetchError(f"{url} broke off {answer.length} bytes before its end: {GO_ON}")
+            return told
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is left to fetch
-            return
+            return True
         raise FetchError(f"{url}: {error}") from error
     except (http.client.HTTPException, OSError) as error:
         if partial.exists() and partial.stat().st_size > have:
@@ -119,10 +152,16 @@ def _download(url: str, partial: Path, report: Callable[[str], None]) -> None:
         ) from error
 
 
-def _table(archive: bytes) -> pd.DataFrame:
+def _table(archive: bytes) -> bytes:
+    """Return the table in an archive, as CSV."""
     with zipfile.ZipFile(io.BytesIO(archive)) as files:
-        name = next(n for n in files.namelist() if n.lower().endswith((".csv", ".xls", ".xlsx")))
+        names = files.namelist()
+        name = next((n for n in names if n.lower().endswith(KINDS)), None)
+        if name is None:
+            held = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+            raise ValueError(f"expected a table in it ({', '.join(KINDS)}), it holds {held or 'nothing'}")
         content = files.read(name)
     if name.lower().endswith(".csv"):
-        return pd.read_csv(io.BytesIO(content))
-    return pd.read_excel(io.BytesIO(content), header=1)
+        return content
+    table: str = pd.read_excel(io.BytesIO(content), header=1).to_csv(index=False)
+    return table.encode()

@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from datetime import datetime
 
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Versions name folders and files, and are a key on the models topic."""
+
+MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+"""RFC 3339, as the serving side reads it: it refuses a bundle that was made at another kind of moment."""
 
 HIGHEST_SEED = 2**32 - 1
 
@@ -45,6 +51,18 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=seed, default=42, help="of everything drawn at random (default: %(default)s)"
     )
+
+
+def moment(text: str) -> str:
+    """Read a moment, and leave it as it was written."""
+    expected = f"{text!r}: expected a moment of RFC 3339, as 2026-11-23T00:00:00Z"
+    if not MOMENT.fullmatch(text):
+        raise argparse.ArgumentTypeError(expected)
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{expected}: {error}") from None
+    return text
 
 
 def version(text: str) -> str:

@@ -241,6 +241,11 @@ def yardstick(case: Case) -> str | None:
     )
 
 
+def same_model(candidate: Bundle, champion: Bundle | None) -> bool:
+    """Say whether two bundles hold one graph: verdicts of one against the other say nothing."""
+    return champion is not None and candidate.files["model.onnx"] == champion.files["model.onnx"]
+
+
 def _auc(case: Case, probability: Doubles, champion: Doubles | None, limits: Limits) -> Gate:
     """Hold the AUC to the champion's by DeLong's paired test for non-inferiority.
 
@@ -271,6 +276,8 @@ def _auc(case: Case, probability: Doubles, champion: Doubles | None, limits: Lim
         f"{c.first:.4f} against {against} {c.second:.4f}: {c.difference:+.4f}, surely above {low:+.4f} "
         f"(one-sided 95 %, at least {-limits.auc_margin:+.3f})"
     )
+    if same_model(case.candidate, case.champion):
+        told += "; it is the champion's own graph: held against itself, this says nothing"
     return Gate(
         "AUC", low >= -limits.auc_margin, low, -limits.auc_margin, f"{refused}; {told}" if refused else told
     )

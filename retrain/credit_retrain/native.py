@@ -21,6 +21,8 @@ from credit_retrain.figures import Doubles
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = "CREDITSTREAM_BINARY"
+ANSWERS = 60
+"""Seconds in which it says its version, on a machine that has much else to do."""
 
 
 class NativeError(Exception):
@@ -35,12 +37,34 @@ class Binary:
 
     @classmethod
     def locate(cls, path: str | None) -> Binary:
-        """Find it: the path given, else ``CREDITSTREAM_BINARY``, else bin/creditstream, else on the PATH."""
+        """Find it: the path given, else ``CREDITSTREAM_BINARY``, else bin/creditstream, else on the PATH.
+
+        Raises
+        ------
+        NativeError
+            When there is none, or another program is there; naming the flag or the variable.
+        """
         built = ROOT / "bin" / "creditstream"
         chosen = path or os.environ.get(VARIABLE) or (str(built) if built.is_file() else "creditstream")
+        named = f"--binary {path}" if path else f"{VARIABLE}={chosen}" if os.environ.get(VARIABLE) else chosen
         found = shutil.which(chosen)
         if found is None:
-            raise NativeError(f"no creditstream binary at {chosen}: run `make build`, or set {VARIABLE}")
+            raise NativeError(
+                f"{named}: no creditstream binary there: run `make build`, or set --binary or {VARIABLE}"
+            )
+        try:
+            asked = subprocess.run(
+                [found, "version"],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=ANSWERS,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NativeError(f"{named}: expected the creditstream binary: {error}") from error
+        if asked.returncode != 0 or not asked.stdout.startswith("creditstream "):
+            raise NativeError(f"{named}: expected the creditstream binary, this is another program")
         return cls(Path(found).resolve())
 
     def run(self, arguments: Sequence[str]) -> str:

@@ -76,6 +76,8 @@ def choose(
 ) -> Source:
     """Read what was asked for, tell how much of an export is labelled, and who that is.
 
+    Of `both`, decisions on rows that the UCI data hold are left out.
+
     Parameters
     ----------
     asked : str
@@ -101,26 +103,44 @@ def choose(
     for line in exported.lines(facts):
         report(line)
     labelled = decisions.labelled()
+    uci = None
+    if asked == "both":
+        uci = dataset.read(dataset.locate(raw))
+        labelled, facts = _without(uci, labelled, facts, report)
     problem = _too_few(labelled, min_labelled)
     if problem:
         report(f"{problem}: the UCI data alone are used")
-        return Source(dataset.read(dataset.locate(raw)), asked, "uci", min_labelled, facts)
-    if asked == "export":
+        uci = uci or dataset.read(dataset.locate(raw))
+        return Source(uci, asked, "uci", min_labelled, facts)
+    if uci is None:
         nowhere = np.flatnonzero(np.isnan(labelled.features).all(axis=0))
         absent = [NAMES[i] for i in nowhere]
         if absent:
             raise DatasetError(f"{export}: no labelled row has a value of {', '.join(absent)}")
         return Source(labelled, asked, "export", min_labelled, facts)
-    uci = dataset.read(dataset.locate(raw))
-    known = set(texts(uci.features))
-    again = sum(row in known for row in texts(labelled.features))
-    report(f"{again} of {len(labelled)} labelled decisions have the features of a UCI row")
     both = Dataset(
         np.vstack([uci.features, labelled.features]),
         np.concatenate([uci.defaulted, labelled.defaulted]),
         f"{uci.source}, and {labelled.source}",
     )
-    return Source(both, asked, "both", min_labelled, {**facts, "also_in_uci": again})
+    return Source(both, asked, "both", min_labelled, facts)
+
+
+def _without(
+    uci: Dataset, labelled: Dataset, facts: dict[str, Any], report: Report
+) -> tuple[Dataset, dict[str, Any]]:
+    """Leave out the decisions on rows that the UCI data hold: replayed, they would count twice."""
+    known = set(texts(uci.features))
+    again = np.array([row in known for row in texts(labelled.features)], dtype=np.bool_)
+    n = int(again.sum())
+    told = f"{n} of {len(labelled)} labelled decisions have the features of a UCI row"
+    if n:
+        told += (
+            ": they are left out, from the training rows and the hold-out; rows that are there twice are "
+            "no new evidence, and would make every interval and DeLong's test surer than they are"
+        )
+    report(told)
+    return labelled.take(~again), {**facts, "also_in_uci": n}
 
 
 def _too_few(labelled: Dataset, least: int) -> str | None:

@@ -31,6 +31,9 @@ EXPERIMENT = "credit_default"
 MODEL = "model"
 """Where a run keeps its model: the ONNX graph as MLflow has it, and the bundle."""
 VERSION_TAG, DIGEST_TAG = "creditstream.version", "creditstream.bundle"
+SERVES_TAG, SERVES_DIGEST_TAG = "creditstream.serves", "creditstream.serves.bundle"
+REVISION_TAG = "creditstream.route.revision"
+"""Tags of the registered model: the route's champion when the aliases last followed it, registered or not."""
 CHAMPION, CHALLENGER = "champion", "challenger"
 CHAMPION_URI = f"models:/{NAME}@{CHAMPION}"
 
@@ -114,8 +117,7 @@ def log(made: Made, report: Report, folder: Path | None = None) -> str:
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
-    if not client.search_registered_models(f"name='{NAME}'"):
-        client.create_registered_model(NAME, description="Probability of default on the next payment.")
+    _ensure(client)
     digest = hashlib.sha256(made.file.read_bytes()).hexdigest()
     registered = client.create_model_version(
         NAME,
@@ -219,14 +221,48 @@ class Moved:
     told: str
 
 
+@dataclass(frozen=True)
+class Serving:
+    """What the stream serves as champion.
+
+    Attributes
+    ----------
+    digest : str or None
+        Of the bundle that was released, None where it is not known.
+    revision : str or None
+        The route's.
+    """
+
+    version: str
+    digest: str | None
+    revision: str | None
+
+    @classmethod
+    def by(cls, route: dict[str, Any], released: dict[str, str] | None = None) -> Serving:
+        """Read it off a route, and the digests of the released bundles."""
+        revision = route.get("revision")
+        version = str(route["champion"])
+        return cls(version, (released or {}).get(version), None if revision is None else str(revision))
+
+    def told(self) -> str:
+        """Say which it is."""
+        digest = f" ({self.digest})" if self.digest else ""
+        revision = f", route revision {self.revision}" if self.revision is not None else ""
+        return f"model {self.version}{digest}{revision}"
+
+
 def mirror(
-    history: list[dict[str, Any]], folder: Path | None = None, released: dict[str, str] | None = None
+    history: list[dict[str, Any]],
+    folder: Path | None = None,
+    released: dict[str, str] | None = None,
+    challenger: bool = True,
 ) -> list[Moved]:
     """Set the aliases to what the newest route says.
 
     The champion is the route's. The challenger is its canary, else its shadow; where it has
     neither, a challenger that was routed before is one no longer, and one that was not stays:
-    it waits for its release.
+    it waits for its release. Which champion the route names is kept among the registered model's
+    tags, so that one that is not registered is missed by name (`serving`).
 
     Parameters
     ----------
@@ -235,12 +271,26 @@ def mirror(
     released : dict of str, optional
         The digests of the released bundles by model version. With it an alias names the bytes
         that serve; without it a version that was registered with several is refused.
+    challenger : bool
+        Whether the challenger is set too.
 
     Raises
     ------
     TrackingError
-        When there is no route, or it is not clear which bytes of a version are meant.
+        When there is no route, it is not clear which bytes of a version are meant, or MLflow
+        cannot be asked.
     """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _mirror(history, folder, released, challenger)
+    except MlflowException as error:
+        raise TrackingError(f"the aliases of {NAME}: {error.message}") from error
+
+
+def _mirror(
+    history: list[dict[str, Any]], folder: Path | None, released: dict[str, str] | None, challenger: bool
+) -> list[Moved]:
     if not history:
         raise TrackingError("there is no route yet: `creditstream model history --json` printed none")
     client = connect(folder)
@@ -251,10 +301,13 @@ def mirror(
     # Before any alias moves: none does where one is not clear.
     found = {
         version: _which(entries, version, released)
-        for version in (route["champion"], tested)
+        for version in (route["champion"], tested if challenger else None)
         if version is not None
     }
+    _remember(client, Serving.by(route, released))
     out = [_point(client, found, CHAMPION, route["champion"])]
+    if not challenger:
+        return out
     if tested is not None:
         return [*out, _point(client, found, CHALLENGER, tested)]
     current = _aliases(client).get(CHALLENGER)
@@ -265,6 +318,21 @@ def mirror(
         return [*out, Moved(CHALLENGER, current, f"stays {name}: no route has named it yet")]
     client.delete_registered_model_alias(NAME, CHALLENGER)
     return [*out, Moved(CHALLENGER, None, f"no longer {name}: the route has neither canary nor shadow")]
+
+
+def _remember(client: MlflowClient, found: Serving) -> None:
+    _ensure(client)
+    for tag, value in (
+        (SERVES_TAG, found.version),
+        (SERVES_DIGEST_TAG, found.digest),
+        (REVISION_TAG, found.revision),
+    ):
+        client.set_registered_model_tag(NAME, tag, value or "")
+
+
+def _ensure(client: MlflowClient) -> None:
+    if not client.search_registered_models(f"name='{NAME}'"):
+        client.create_registered_model(NAME, description="Probability of default on the next payment.")
 
 
 def _which(entries: list[Registered], version: str, released: dict[str, str] | None) -> str | None:
@@ -325,6 +393,58 @@ def _aliases(client: MlflowClient) -> dict[str, str]:
     return {alias: str(v) for alias, v in client.get_registered_model(NAME).aliases.items()}
 
 
+def kept(folder: Path | None = None) -> bool:
+    """Say whether there is a registry to ask: a server that is named, or the file of an earlier training."""
+    file = (folder or ROOT / "data") / "mlflow.db"
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or file.is_file()
+
+
+def serving(folder: Path | None = None) -> Serving | None:
+    """Return what the stream served when the aliases last followed its route, None where they never did.
+
+    Raises
+    ------
+    TrackingError
+        When the server cannot be asked.
+    """
+    if not kept(folder):
+        return None
+    client = connect(folder)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if not client.search_registered_models(f"name='{NAME}'"):
+            return None
+        tags = client.get_registered_model(NAME).tags
+    except MlflowException as error:
+        raise TrackingError(f"{NAME}: {error.message}") from error
+    if not tags.get(SERVES_TAG):
+        return None
+    return Serving(tags[SERVES_TAG], tags.get(SERVES_DIGEST_TAG) or None, tags.get(REVISION_TAG) or None)
+
+
+def empty(folder: Path | None = None) -> bool:
+    """Say whether no model was ever registered."""
+    return not kept(folder) or not registered(connect(folder))
+
+
+def of_version(version: str, folder: Path | None = None) -> bytes | None:
+    """Return the bundle that is registered under a model version, None where there is none.
+
+    Raises
+    ------
+    TrackingError
+        When there are several.
+    """
+    if not kept(folder):
+        return None
+    same = [entry for entry in registered(connect(folder)) if entry.version == version]
+    if len({entry.digest for entry in same}) > 1:
+        numbers = " and ".join(f"models:/{NAME}/{entry.number}" for entry in same)
+        raise TrackingError(f"{version} is registered with different bundles: {numbers}")
+    return fetch(f"models:/{NAME}/{same[-1].number}", folder) if same else None
+
+
 def champion(folder: Path | None = None) -> bytes | None:
     """Return the bundle that the champion's alias names, None where there is no store or no such alias.
 
@@ -333,8 +453,7 @@ def champion(folder: Path | None = None) -> bytes | None:
     TrackingError
         When the server cannot be asked, or holds other bytes than were registered.
     """
-    kept = (folder or ROOT / "data") / "mlflow.db"
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not kept.is_file():
+    if not kept(folder):
         return None
     client = connect(folder)
     from mlflow.exceptions import MlflowException

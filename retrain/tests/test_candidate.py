@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from credit_retrain import aims, bundle, candidate, gates, tracking
+from credit_retrain import aims, bundle, candidate, flags, gates, tracking
 from credit_retrain.__main__ import main
 from credit_retrain.dataset import HOLDOUT_RULE, split
 from credit_retrain.native import Binary
@@ -109,6 +109,7 @@ def test_the_card_tells_it_in_words_and_pictures(folder, metrics):
     with zipfile.ZipFile(folder / "t.1.bundle") as archive:
         inside = archive.read("card.md").decode()
     assert "## Between groups" in inside
+    assert "\n## Gates\n" in inside and "`metrics.gates`" in inside and "`forced`" in inside
     assert ".png" not in inside, "the bundle holds no pictures"
 
 
@@ -156,9 +157,21 @@ def test_a_gate_that_fails_is_told_and_overruled_only_with_a_reason(
 
 def test_the_shipped_bundle_passes_its_gates_and_is_not_written_to(gate, capsys):
     assert gate("shipped") == 0
-    assert "FAIL" not in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "FAIL" not in told.out
+    assert "held against itself, this says nothing" in told.out
+    assert "warning: model 2026-11-23.1 is champion 2026-11-23.1, by its graph" in told.err
     assert gate("shipped", "--record") == 1
     assert "not written to" in capsys.readouterr().err
+
+
+def test_verdicts_against_itself_are_not_recorded(folder, gate, tmp_path, capsys):
+    copy = tmp_path / "copy.bundle"
+    copy.write_bytes((folder / "t.1.bundle").read_bytes())
+    for flag in (["--record"], ["--force", "as a test"]):
+        assert gate(copy, "--champion", str(folder / "t.1.bundle"), *flag) == 1
+        assert "is champion t.1, by its graph: held against itself" in capsys.readouterr().err
+    assert copy.read_bytes() == (folder / "t.1.bundle").read_bytes()
 
 
 def test_a_candidate_that_fails_is_left_unfit_for_release(uci, tmp_path, tiny_space):
@@ -246,6 +259,69 @@ def test_a_number_that_cannot_be_is_refused_with_its_flag(flag, value, capsys):
     assert f"argument {flag}: " in told
     assert value in told
     assert "expected a whole number" in told
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "yesterday",
+        "",
+        "2026-11-23",
+        "2026-11-23T00:00:00",
+        "2026-11-23 00:00:00Z",
+        "2026-02-30T00:00:00Z",
+        "2026-11-23T24:00:00Z",
+        "2026-11-23T00:00:00z",
+    ],
+)
+def test_a_moment_that_is_none_is_refused_at_once(moment, tmp_path, capsys):
+    for command in ("train", "ship"):
+        with pytest.raises(SystemExit):
+            main([command, "--out", str(tmp_path / "dist"), f"--created-at={moment}"])
+        assert f"argument --created-at: {moment!r}: expected a moment" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_moments_of_rfc_3339_are_taken_as_they_are():
+    for moment in ("2026-11-23T00:00:00Z", "2026-11-23T10:00:00.123456+01:00"):
+        assert flags.moment(moment) == moment
+
+
+def other_program(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_another_program_than_the_binary_is_refused_by_its_flag(tmp_path, capsys, monkeypatch):
+    silent = other_program(tmp_path / "silent", "exit 0")
+    failing = other_program(tmp_path / "failing", "echo creditstream; exit 1")
+    for program, told in (
+        (silent, "expected the creditstream binary, this is another program"),
+        (failing, "expected the creditstream binary, this is another program"),
+        (str(tmp_path / "none"), "no creditstream binary there"),
+    ):
+        assert main(["gate", "--candidate", "shipped", "--champion", "shipped", "--binary", program]) == 1
+        assert f"--binary {program}: {told}" in capsys.readouterr().err
+    monkeypatch.setenv("CREDITSTREAM_BINARY", silent)
+    assert main(["gate", "--candidate", "shipped", "--champion", "shipped"]) == 1
+    assert f"CREDITSTREAM_BINARY={silent}: expected" in capsys.readouterr().err
+
+
+def test_a_bundle_that_is_not_there_is_named_with_its_flag(tmp_path, capsys):
+    nope = str(tmp_path / "nope")
+    for command in (
+        ["gate", "--candidate", nope],
+        ["gate", "--candidate", "shipped", "--champion", nope],
+        ["evaluate", "--bundle", nope],
+        ["evaluate", "--bundle", str(tmp_path)],
+    ):
+        assert main(command) == 1
+        err = capsys.readouterr().err
+        assert f"{command[-2]} {command[-1]}: expected a bundle: a file" in err
+        assert "Errno" not in err
+    assert main(["release", nope]) == 1
+    assert f"MODEL {nope}: expected a bundle" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

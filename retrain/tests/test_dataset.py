@@ -54,3 +54,34 @@ def test_a_folder_in_place_of_the_dataset_is_called_one(monkeypatch, tmp_path):
     monkeypatch.setenv("DATASET", str(tmp_path))
     with pytest.raises(dataset.DatasetError, match=f"{tmp_path} is a folder"):
         dataset.locate(None)
+
+
+def lines_of(uci):
+    return uci.frame().head(3).to_csv(index=False).splitlines()
+
+
+def test_a_line_with_another_number_of_fields_is_named(tmp_path, uci):
+    path = tmp_path / "data.csv"
+    good = lines_of(uci)
+    for broken, told in (
+        ([good[0], *(line + "," for line in good[1:])], "line 2 has 25 fields, the header 24"),
+        ([*good[:3], good[3].rsplit(",", 1)[0]], "line 4 has 23 fields, the header 24"),
+        ([*good[:2], "", good[2] + ",,"], "line 4 has 26 fields, the header 24"),
+        ([good[0], '"a\nb"' + good[1][good[1].index(",") :], good[2] + ","], "line 4 has 25 fields"),
+    ):
+        path.write_text("\n".join(broken) + "\n")
+        with pytest.raises(dataset.DatasetError, match=told):
+            dataset.read(path)
+
+
+def test_a_comma_at_the_end_of_every_line_is_a_column_without_a_name(tmp_path, uci):
+    path = tmp_path / "data.csv"
+    path.write_text("".join(f"{line},\n" for line in lines_of(uci)))
+    np.testing.assert_array_equal(dataset.read(path).features, uci.features[:3])
+
+
+def test_a_column_that_is_there_twice_is_named(tmp_path, uci):
+    path = tmp_path / "data.csv"
+    path.write_text("".join(f"{line},{line.split(',')[4]}\n" for line in lines_of(uci)))
+    with pytest.raises(dataset.DatasetError, match="the header names age twice"):
+        dataset.read(path)

@@ -61,14 +61,35 @@ def test_missing_values_stay_missing(tmp_path, frame):
     assert labelled.digest() != labelled.take(~np.isnan(labelled.features).any(axis=1)).digest()
 
 
-def test_the_latest_decision_counts_with_the_latest_outcome_known(tmp_path, frame):
+def test_the_newest_decision_counts_with_the_first_outcome_told(tmp_path, frame):
     frame = frame.head(3).assign(application_id="A", default=pd.array([1, 0, None], "Int64"))
     frame["decided_at"] = ["2026-11-01T00:00:01Z", "2026-11-01T00:00:01.000001Z", "2026-11-01T00:00:01.5Z"]
     for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
         got = read(tmp_path / "export.csv", frame.iloc[order])
         assert (len(got), got.rows, got.facts()["repeated"]) == (1, 3, 2)
         assert got.frame["limit_bal"].item() == frame["limit_bal"][2]
-        assert got.frame[LABEL].item() == 0
+        assert got.frame[LABEL].item() == 1
+        assert got.facts()["conflicting"] == 1
+        assert "conflicting: both outcomes are told of 1 application, the first counts" in exported.lines(
+            got.facts()
+        )
+
+
+def test_an_application_told_of_twice_with_one_outcome_does_not_conflict(tmp_path, frame):
+    frame = pd.concat([frame, frame])
+    got = read(tmp_path / "export.csv", frame)
+    assert (len(got), got.rows, got.conflicting) == (400, 800, 0)
+    assert not any(line.startswith("conflicting") for line in exported.lines(got.facts()))
+
+
+def test_a_line_that_is_shorter_than_the_header_is_no_unknown_outcome(tmp_path, frame):
+    path = tmp_path / "export.csv"
+    frame.to_csv(path, index=False)
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3].rsplit(",", 1)[0]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(dataset.DatasetError, match=f"line 4 has {len(frame.columns) - 1} fields, the header"):
+        exported.read(path)
 
 
 def test_facts_say_who_is_labelled(tmp_path, frame):
@@ -143,7 +164,13 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path, frame):
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [("", "cut off"), ("\n", "no CSV"), ("a,b\n1,2,3\n", "no such column"), ("a\n\xff\n", "no CSV")],
+    [
+        ("", "cut off"),
+        ("\n", "no CSV"),
+        ("a,b\n1,2,3\n", "line 2 has 3 fields, the header 2"),
+        ("a,b\n1,2\n", "no such column"),
+        ("a\n\xff\n", "no CSV"),
+    ],
 )
 def test_what_is_no_export_is_refused(tmp_path, content, told):
     path = tmp_path / "export.csv"

@@ -25,6 +25,7 @@ class Source:
 
     def __init__(self, content):
         self.content, self.cut, self.reset, self.ranges = content, None, False, []
+        self.length = True
         self.taken = threading.Event()
         source = self
 
@@ -35,7 +36,8 @@ class Source:
                 start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
                 rest = source.content[start:]
                 self.send_response(206 if asked else 200)
-                self.send_header("Content-Length", str(len(rest)))
+                if source.length:
+                    self.send_header("Content-Length", str(len(rest)))
                 self.end_headers()
                 self.wfile.write(rest[: source.cut])
                 if source.reset:
@@ -81,6 +83,45 @@ def test_what_broke_off_goes_on_where_it_stopped(tmp_path, source):
     assert list(tmp_path.iterdir()) == [out]
     fetch.fetch(out, source.url, lines.append)
     assert len(source.ranges) == 2, "what is there is not fetched again"
+
+
+def test_what_broke_off_without_a_length_is_kept_to_go_on(tmp_path, source):
+    out = tmp_path / "data.csv"
+    source.cut, source.length = 100_000, False
+    with pytest.raises(fetch.FetchError, match=r"did not say how long it is.* 100000 bytes: try again"):
+        fetch.fetch(out, source.url, lambda _: None)
+    assert [p.stat().st_size for p in tmp_path.iterdir()] == [100_000]
+    source.cut = None
+    assert fetch.fetch(out, source.url, lambda _: None) == out
+    assert source.ranges == [None, "bytes=100000-"]
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_is_no_archive_is_not_kept_whatever_its_length(tmp_path, source):
+    source.content, source.length = b"<html>log in first</html>", False
+    with pytest.raises(fetch.FetchError, match="is not the expected archive: File is not a zip file"):
+        fetch.fetch(tmp_path / "data.csv", source.url, lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_without_a_table_says_what_it_holds(tmp_path, source):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as files:
+        files.writestr("README.txt", "nothing here")
+    source.content = out.getvalue()
+    with pytest.raises(fetch.FetchError, match=r"archive: expected a table in it \(.csv, .*README.txt$"):
+        fetch.fetch(tmp_path / "data.csv", source.url, lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://127.0.0.1/x.zip", "clients.zip", "", "http://", "https://[x/"]
+)
+def test_an_address_that_is_not_on_the_web_is_refused_at_once(url, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("DATASET", raising=False)
+    assert command_line.main(["fetch", "--out", str(tmp_path / "raw" / "data.csv"), "--url", url]) == 1
+    assert f"--url {url}: expected an address that starts with https://" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_connection_that_is_reset_goes_on_where_it_stopped(tmp_path, source, monkeypatch):

@@ -47,11 +47,29 @@ def test_both_are_put_together_and_split_by_the_same_hash(raw, export):
     assert uci.source in both.data.source and alone.source in both.data.source
 
 
-def test_decisions_on_uci_rows_are_counted(tmp_path, uci, export):
-    path = tmp_path / "raw.csv"
+def test_decisions_on_uci_rows_are_left_out_of_both_parts(tmp_path, uci, export):
+    path, told = tmp_path / "raw.csv", []
+    dataset.Dataset(uci.features[1000:3000], uci.defaulted[1000:3000]).frame().to_csv(path, index=False)
+    alone = sources.choose("export", str(path), export, 100, lambda _: None).data
+    both = sources.choose("both", str(path), export, 100, told.append)
+    known = set(dataset.texts(uci.features[1000:3000]))
+    again = sum(row in known for row in dataset.texts(alone.features))
+    assert both.export["also_in_uci"] == again > 100
+    assert both.used == "both"
+    assert len(both.data) == 2000 + len(alone) - again
+    first = dataset.Dataset(uci.features[1000:3000], uci.defaulted[1000:3000])
+    assert both.data.take(np.arange(len(both.data)) < 2000).digest() == first.digest()
+    assert not known & set(dataset.texts(both.data.features[2000:]))
+    assert any(f"{again} of {len(alone)} labelled decisions" in t and "left out" in t for t in told)
+
+
+def test_an_export_of_uci_rows_alone_adds_nothing(tmp_path, uci, export):
+    path, told = tmp_path / "raw.csv", []
     dataset.Dataset(uci.features[:2000], uci.defaulted[:2000]).frame().to_csv(path, index=False)
-    both = sources.choose("both", str(path), export, 500, lambda _: None)
+    both = sources.choose("both", str(path), export, 500, told.append)
     assert both.export["also_in_uci"] == both.export["labelled"]
+    assert (both.used, len(both.data)) == ("uci", 2000)
+    assert told[-1].startswith("0 known outcomes are fewer than the 500")
 
 
 @pytest.mark.parametrize("asked", ["export", "both"])

@@ -46,6 +46,12 @@ def closure(modules):
     return known
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_locked_libraries(stage):
+    assert "retrain/requirements/train.txt" in STAGES[stage]["deps"]
+    assert (ROOT / "retrain" / "requirements" / "train.txt").is_file()
+
+
 def test_every_stage_is_known_here():
     assert set(ENTRIES) == set(STAGES)
 
@@ -76,6 +82,7 @@ def test_a_stage_is_a_command_that_exists(stage):
         "train.n_iter": "1",
         "train.flags": "",
         "data.source": "uci",
+        "train.created_at": "2026-11-23T00:00:00Z",
     }
     command = STAGES[stage]["cmd"].split(" >")[0].replace("${python} ", "")
     words = shlex.split(re.sub(r"\$\{(.*?)\}", lambda m: known.get(m[1], m[1]), command))
