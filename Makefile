@@ -8,7 +8,7 @@ DVC_VENV := .venv-dvc
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-life test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release drift-check ship check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-life test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-all bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release drift-check ship check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -92,6 +92,19 @@ bench-http: build $(BENCH_VENV)/.installed ## POST /predict beside a bare handle
 
 bench-drift: python ## How seldom and how soon drift is seen, beside Evidently; takes DATASET, ARGS='-runs 20 -longest 200' for a quick look
 	$(GO) run ./bench/drift -data "$(DATASET)" -python $(VENV)/bin/python $(ARGS)
+
+# The figures of docs/benchmarks.md, all of one machine and commit.
+KEEP := docs/benchmarks
+bench-all: ## All benchmarks in one run, kept in docs/benchmarks with their picture: about an hour, on a machine that does nothing else
+	$(MAKE) bench ARGS='-save $(KEEP)/engines.json'
+	$(MAKE) bench-stream ARGS='-save $(KEEP)/stream.json'
+	$(MAKE) bench-stream ARGS='-only copy,creditstream -rounds 1 -records 100000,10000000 -save $(KEEP)/growth.json'
+	$(MAKE) bench-stream ARGS='-only copy,creditstream -rounds 1 -partitions 1,48 -save $(KEEP)/partitions.json'
+	$(MAKE) bench-stream ARGS='-records= -rates 500,2000,10000 -rounds 2 -seconds 8 -save $(KEEP)/latency.json'
+	$(MAKE) bench-stream ARGS='-records= -count 1000000 -rounds 3 -save $(KEEP)/counting.json'
+	$(MAKE) bench-http ARGS='-save $(KEEP)/http.json'
+	$(MAKE) bench-drift
+	$(MAKE) bench-plot
 
 bench-plot: ## Draw docs/benchmarks.svg from the figures in docs/benchmarks
 	$(GO) run ./bench/plot docs/benchmarks docs/benchmarks.svg
