@@ -95,8 +95,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	// so that it cleans up behind itself.
 	ctx, gone := context.WithCancel(ctx)
 	defer gone()
-	out := &noticingWriter{w: stdout, gone: gone}
-	stdout, stderr = out, &noticingWriter{w: stderr, gone: gone}
+	out, errs := &noticingWriter{w: stdout, gone: gone}, &noticingWriter{w: stderr, gone: gone}
+	stdout, stderr = out, errs
 	settings := newSettings()
 	parser, err := kong.New(&root, parserOptions(settings, stdout, stderr, func(code int) { exited = code })...)
 	if err != nil {
@@ -137,6 +137,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	err = openSecurity(kctx.Selected(), p.log)
 	if err == nil {
 		err = cmp.Or(kctx.Run(p, settings, parser), out.failure())
+	}
+	if err == nil && errors.Is(errs.failure(), syscall.EPIPE) { // cut short, whatever it was about to say
+		return 1
 	}
 	if err != nil {
 		var code exitCode
