@@ -160,24 +160,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 // noticingWriter keeps the first failure: results that could not be written are
-// not told by whoever prints them line by line. It is safe for concurrent use if the
-// writer is.
+// not told by whoever prints them line by line. It is safe for concurrent use.
 type noticingWriter struct {
 	w      io.Writer
-	gone   func() // called when nobody reads any more
-	mu     sync.Mutex
+	gone   func()     // called when nobody reads any more
+	mu     sync.Mutex // of writing, and guards failed
 	failed error
 }
 
 func (n *noticingWriter) Write(b []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	k, err := n.w.Write(b)
-	if err != nil {
-		n.mu.Lock()
-		n.failed = cmp.Or(n.failed, err)
-		n.mu.Unlock()
-		if errors.Is(err, syscall.EPIPE) {
-			n.gone()
-		}
+	n.failed = cmp.Or(n.failed, err)
+	if errors.Is(err, syscall.EPIPE) {
+		n.gone()
 	}
 	return k, err
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 
@@ -9,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
@@ -39,7 +39,7 @@ func TestEverythingThatAPartLacksIsNamedAtOnce(t *testing.T) {
 				broker.Addr(): func(a kafka.Access) string { return a.Topic },
 				closed.Addr(): kafka.Access.String,
 			} {
-				var out, log bytes.Buffer
+				var out, log capture.Output // clients tell of what is denied until they are closed
 				require.Equal(t, 1, run(t.Context(), append(append([]string{name}, args...), "--brokers", addr), strings.NewReader(""), &out, &log))
 				_, last, ok := strings.Cut(log.String(), "creditstream: ") // behind the log, of each component that has failed
 				require.True(t, ok, log.String())
