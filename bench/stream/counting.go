@@ -47,7 +47,7 @@ func (b *bench) counting(ctx context.Context, decisions, partitions, rounds int)
 		if err != nil {
 			return c, err
 		}
-		counted, err := b.drift(ctx, task{prefix: t.prefix, group: fmt.Sprintf("%s-%s-%d", t.prefix, nameDrift, round), start: "start"}, topic, past)
+		counted, err := b.drift(ctx, task{prefix: t.prefix, group: fmt.Sprintf("%s-%s-%d", t.prefix, nameDrift, round), start: "start"}, topic, past, decisions)
 		if err != nil {
 			return c, err
 		}
@@ -78,10 +78,10 @@ func (b *bench) read(ctx context.Context, topic string, records int) (r pass, pa
 }
 
 // drift lets the aggregator count a topic up to an offset, all partitions together.
-// Its figures are of the last 80 %, as the scorer's are; the ends of transactions
-// are offsets too, one in thousands.
-func (b *bench) drift(ctx context.Context, t task, topic string, end int64) (r pass, err error) {
-	began := time.Now()
+// Its figures are of all from its start, joining its group included: it commits some
+// hundred thousand at a time, and what lies between two commits was worked on before.
+func (b *bench) drift(ctx context.Context, t task, topic string, end int64, decisions int) (r pass, err error) {
+	began, broker := time.Now(), measure.CPU(b.brokerPID)
 	p, err := b.begin(nameDrift, t.group, []string{
 		b.binary, "drift", "run", "--brokers", b.brokers, "--prefix", t.prefix, "--model", b.bundle, "--group", t.group, "--instance", t.group,
 		"--from", t.start, "--sessions", strconv.Itoa(b.sessions), "--redis", nobody,
@@ -94,7 +94,9 @@ func (b *bench) drift(ctx context.Context, t task, topic string, end int64) (r p
 		r.WholeTime = samples[len(samples)-1].at.Sub(began).Seconds()
 		r.WholeCPU = measure.CPU(p.Process.Pid).Seconds()
 		r.PeakMiB = float64(measure.PeakMemory(p.Process.Pid)) / (1 << 20)
-		r.figures(samples, end)
+		millions := float64(decisions) / 1e6
+		r.PerSecond, r.CPU = float64(decisions)/r.WholeTime, r.WholeCPU/millions
+		r.BrokerCPU = (samples[len(samples)-1].broker - broker).Seconds() / millions
 	}
 	if ended := p.end(); err == nil {
 		err = ended
