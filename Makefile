@@ -101,7 +101,7 @@ bench-all: ## All benchmarks in one run, kept in docs/benchmarks with their pict
 	$(MAKE) bench-stream ARGS='-only copy,creditstream -rounds 1 -records 100000,10000000 -save $(KEEP)/growth.json'
 	$(MAKE) bench-stream ARGS='-only copy,creditstream -rounds 1 -partitions 1,48 -save $(KEEP)/partitions.json'
 	$(MAKE) bench-stream ARGS='-records= -rates 500,2000,10000 -rounds 2 -seconds 8 -save $(KEEP)/latency.json'
-	$(MAKE) bench-stream ARGS='-records= -count 1000000 -rounds 3 -save $(KEEP)/counting.json'
+	$(MAKE) bench-stream ARGS='-records= -count 1000000 -save $(KEEP)/counting.json'
 	$(MAKE) bench-http ARGS='-save $(KEEP)/http.json'
 	$(MAKE) bench-drift
 	$(MAKE) bench-plot
