@@ -184,18 +184,17 @@ func wholeRule(low, high int64) string {
 
 // floatInto reads a number of a range.
 func (r *reader) floatInto(field string, low, high float64, rule string) float64 {
-	from := r.i
-	v, ok := r.float(32)
-	if !ok || v < low || v > high {
-		r.violate(field, from, rule)
-	}
-	return v
+	return r.numberInto(field, 32, low, high, rule)
 }
 
 // doubleInto reads a number of a range that is kept in double precision.
 func (r *reader) doubleInto(field string, low, high float64, rule string) float64 {
+	return r.numberInto(field, 64, low, high, rule)
+}
+
+func (r *reader) numberInto(field string, bits int, low, high float64, rule string) float64 {
 	from := r.i
-	v, ok := r.float(64)
+	v, ok := r.float(bits)
 	if !ok || v < low || v > high {
 		r.violate(field, from, rule)
 	}

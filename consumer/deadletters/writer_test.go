@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -52,16 +53,11 @@ func TestAFencedClientWithANewEpochCommitsNothing(t *testing.T) {
 
 // forgotten refuses a producer's epoch in logs that retention has emptied.
 func forgotten(request *kmsg.ProduceRequest) kmsg.Response {
-	response := request.ResponseKind().(*kmsg.ProduceResponse)
-	for _, t := range request.Topics {
-		topic := kmsg.NewProduceResponseTopic()
-		topic.Topic, topic.TopicID = t.Topic, t.TopicID
-		for _, p := range t.Partitions {
-			partition := kmsg.NewProduceResponseTopicPartition()
-			partition.Partition, partition.ErrorCode, partition.LogStartOffset = p.Partition, kerr.InvalidProducerEpoch.Code, 1000
-			topic.Partitions = append(topic.Partitions, partition)
+	response := local.Refusal(request, kerr.InvalidProducerEpoch.Code).(*kmsg.ProduceResponse)
+	for t := range response.Topics {
+		for p := range response.Topics[t].Partitions {
+			response.Topics[t].Partitions[p].LogStartOffset = 1000
 		}
-		response.Topics = append(response.Topics, topic)
 	}
 	return response
 }
