@@ -7,12 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/consumer/recent"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -66,8 +68,16 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 		buffer []byte
 	)
 	if c.Last > 0 {
-		found, n, err := r.last(ctx, c)
-		leftOut = n
+		found, n, err := recent.Search[[]byte]{
+			Kafka: c.Kafka, Topic: r.topic, Codec: c.Codec, N: c.Last, Ends: r.ends,
+			Take: func(record *kgo.Record, p *schemas.Prediction) ([]byte, bool) {
+				if !c.Filter.Match(p) {
+					return nil, false
+				}
+				return slices.Clone(record.Value), true // of a batch that need not be kept
+			},
+		}.Run(ctx, kadm.NewClient(r.client))
+		leftOut = int(n)
 		if ctx.Err() != nil {
 			return leftOut, nil
 		}
@@ -75,10 +85,10 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 			return leftOut, err
 		}
 		for _, d := range found {
-			if err := c.Codec.DecodePrediction(ctx, d.record.Value, &p); err != nil {
+			if err := c.Codec.DecodePrediction(ctx, d.Kept, &p); err != nil {
 				return leftOut, err
 			}
-			if more, err := each(&p, wire.PredictionJSON(nil, d.record.Value, &p)); err != nil || !more {
+			if more, err := each(&p, wire.PredictionJSON(nil, d.Kept, &p)); err != nil || !more {
 				return leftOut, err
 			}
 		}
