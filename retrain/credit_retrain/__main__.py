@@ -25,8 +25,10 @@ from credit_retrain import (
     thresholds,
 )
 from credit_retrain import commands as model_commands
-from credit_retrain.commands import ROOT, SHIPPED, report, source
+from credit_retrain.champions import ROOT, SHIPPED
+from credit_retrain.commands import source
 from credit_retrain.native import NativeError
+from credit_retrain.progress import report
 from credit_retrain.tracking import TrackingError
 
 NOT_JUDGED = 3

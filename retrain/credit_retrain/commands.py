@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import tempfile
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,33 +14,27 @@ from credit_retrain import (
     bundle,
     candidate,
     ceiling,
+    champions,
     dataset,
     evaluate,
     flags,
     gates,
     make_dataset,
+    releasing,
     search,
     sources,
     thresholds,
     tracking,
     train,
 )
+from credit_retrain.champions import DIST, ROOT, SHIPPED
 from credit_retrain.dataset import Dataset
 from credit_retrain.gates import Case
 from credit_retrain.native import VARIABLE, Binary, NativeError
-from credit_retrain.opened import Bundle
-
-ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ROOT / "model" / "shipped" / "credit-default.bundle"
-DIST = ROOT / "dist"
+from credit_retrain.progress import report
 
 Commands = Any
 """What argparse's add_subparsers returns; its type has no public name."""
-
-
-def report(line: str) -> None:
-    """Tell of progress, on the standard error."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def source(arguments: argparse.Namespace) -> sources.Source:
@@ -55,104 +47,6 @@ def _rows(arguments: argparse.Namespace) -> Dataset:
     if arguments.prepared:
         return make_dataset.read(Path(arguments.prepared)).data()
     return source(arguments).data
-
-
-def _bundle(path: str, flag: str, versions: bool = False) -> Bundle:
-    """Read a bundle: a file, `shipped`, or a registered model as `models:/NAME@ALIAS`.
-
-    Parameters
-    ----------
-    flag : str
-        What errors call it by.
-    versions : bool
-        Whether a model version may name it: one that was trained here or is registered in MLflow.
-    """
-    if path.startswith("models:/"):
-        return _opened(path, tracking.fetch(path))
-    file = SHIPPED if path == "shipped" else Path(path)
-    if versions and not file.is_file() and flags.VERSION.fullmatch(path):
-        file = DIST / path / f"{path}.bundle"
-        content = None if file.is_file() else tracking.of_version(path)
-        if content is not None:
-            return _opened(f"{flag} {path}", content)
-    try:
-        return _opened(str(file), file.read_bytes())
-    except OSError as error:
-        also = ", a version that dist/ or MLflow has" if versions else ""
-        raise ValueError(
-            f"{flag} {path}: expected a bundle: a file{also}, shipped, or models:/NAME@ALIAS; "
-            f"{(error.strerror or str(error)).lower()}"
-        ) from error
-
-
-def _opened(named: str, content: bytes) -> Bundle:
-    try:
-        return Bundle(content)
-    except ValueError as error:
-        raise ValueError(f"{named}: {error}") from error
-
-
-def _champion(arguments: argparse.Namespace) -> Bundle | None:
-    """Return the bundle that is not to be fallen behind, and say which it is.
-
-    Without a flag it is the one that the champion's alias names, else the shipped one.
-    """
-    asked = arguments.champion
-    if arguments.first:
-        if asked not in (None, "none"):
-            raise ValueError(f"--first with --champion {asked}: the first model has no champion")
-        known, serving = tracking.champion(), tracking.serving()
-        if known is not None:
-            raise ValueError(
-                f"--first: {tracking.CHAMPION_URI} is model {_opened(tracking.CHAMPION_URI, known).version}, "
-                "so this is not the first"
-            )
-        if serving is not None:
-            raise ValueError(f"--first: the stream serves {serving.told()}, so this is not the first")
-        report("champion: none, this is the first model")
-        return None
-    if asked == "none":
-        report("champion: none was named; the gates that need it fail (--first for the first model of all)")
-        return None
-    content = tracking.champion() if asked is None else None
-    if asked is not None:
-        found, named = _bundle(asked, "--champion", versions=True), asked
-    elif content is not None:
-        found, named = _opened(tracking.CHAMPION_URI, content), tracking.CHAMPION_URI
-        serving = tracking.serving()
-        if serving is not None and serving.revision is not None:
-            named += f", as of route revision {serving.revision}"
-    else:
-        found = _bundle("shipped", "--champion")
-        named = _why_shipped(found, tracking.serving())
-    report(f"champion: model {found.version} ({found.digest}), {named}")
-    return found
-
-
-FOLLOW = "`creditstream model history --json | python -m credit_retrain aliases`"
-
-
-def _why_shipped(shipped: Bundle, serving: tracking.Serving | None) -> str:
-    """Say why the shipped model is the yardstick where the alias names none, and refuse where it is not."""
-    if serving is not None:
-        if _serves(serving, shipped):
-            return f"shipped: the stream serves it, as of route revision {serving.revision}"
-        raise ValueError(
-            f"the stream serves {serving.told()}, and MLflow does not hold that bundle: name it with "
-            "--champion FILE or VERSION; --champion shipped holds the candidate against the shipped model "
-            "all the same"
-        )
-    if tracking.empty():
-        return "shipped: no model was ever registered"
-    report(
-        f"warning: MLflow was never told what the stream serves, the shipped model stands in: run {FOLLOW}"
-    )
-    return "shipped: no alias names one"
-
-
-def _serves(serving: tracking.Serving, bundle: Bundle) -> bool:
-    """Say whether a bundle is what the stream serves; by its version where the digest is not known."""
-    return serving.version == bundle.version and serving.digest in (None, bundle.digest)
 
 
 def _binary(path: str | None) -> Binary | None:
@@ -223,7 +117,7 @@ def _train(arguments: argparse.Namespace) -> int:
             f"--version {version}: {out / version} is there already; --replace trains that version again"
         )
     binary = _binary(arguments.binary)
-    champion = _champion(arguments)
+    champion = champions.choose(arguments)
     data = _rows(arguments)
     plan = candidate.Plan(
         version=version,
@@ -262,7 +156,7 @@ def _ship(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    opened = _bundle(arguments.bundle, "--bundle")
+    opened = champions.find(arguments.bundle, "--bundle")
     _, test = dataset.split(_rows(arguments))
     found = evaluate.full(test, opened.score(test.features), arguments.seed)
     text = json.dumps({"version": opened.version, "test": found}, indent=1, ensure_ascii=False) + "\n"
@@ -274,7 +168,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _ceiling(arguments: argparse.Namespace) -> int:
-    training = _bundle(arguments.bundle, "--bundle").manifest["training"]
+    training = champions.find(arguments.bundle, "--bundle").manifest["training"]
     if "parameters" not in training or "seed" not in training:
         raise ValueError(f"--bundle {arguments.bundle}: its manifest does not say how it was trained")
     train_rows, _ = dataset.split(_rows(arguments))
@@ -288,7 +182,7 @@ def _ceiling(arguments: argparse.Namespace) -> int:
 
 
 def _gate(arguments: argparse.Namespace) -> int:
-    opened = _bundle(arguments.candidate, "--candidate")
+    opened = champions.find(arguments.candidate, "--candidate")
     force = _reason(arguments.force)
     written = bool(arguments.record or force)
     if written and arguments.candidate == "shipped":
@@ -297,7 +191,7 @@ def _gate(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--candidate {arguments.candidate}: what is registered is not written to; fetch it")
     validation = _validation(arguments.validation)
     binary = _binary(arguments.binary)
-    champion = _champion(arguments)
+    champion = champions.choose(arguments)
     itself = gates.same_model(opened, champion)
     if itself and champion is not None:
         told = f"model {opened.version} is champion {champion.version}, by its graph: held against itself"
@@ -347,174 +241,10 @@ def _gate(arguments: argparse.Namespace) -> int:
     return 1 if failed and not force else 0
 
 
-def _list(text: str, flag: str, named: str, command: str, whole: Callable[[dict[str, Any]], bool]) -> Any:
-    """Read a list of objects that a command of the binary printed."""
-    expected = f"{flag} {named}: expected what `creditstream {command} --json` prints"
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{expected}: {error}") from error
-    if not isinstance(found, list) or not all(isinstance(f, dict) and whole(f) for f in found):
-        raise ValueError(expected)
-    return found
-
-
-def _is_route(route: dict[str, Any]) -> bool:
-    canary, shadow = route.get("canary"), route.get("shadow")
-    return (
-        isinstance(route.get("champion"), str)
-        and (canary is None or (isinstance(canary, dict) and isinstance(canary.get("model_version"), str)))
-        and (shadow is None or isinstance(shadow, str))
-    )
-
-
-def _is_released(model: dict[str, Any]) -> bool:
-    return isinstance(model.get("version"), str) and isinstance(model.get("digest"), str)
-
-
-def _aliases(arguments: argparse.Namespace) -> int:
-    text = sys.stdin.read() if arguments.route == "-" else Path(arguments.route).read_text("utf-8")
-    history = _list(text, "--route", arguments.route, "model history", _is_route)
-    released = None
-    if arguments.models:
-        text = Path(arguments.models).read_text("utf-8")
-        models = _list(text, "--models", arguments.models, "model list", _is_released)
-        released = {model["version"]: model["digest"] for model in models}
-    for moved in tracking.mirror(history, released=released):
-        print(f"{moved.alias}: {moved.told}")
-    _warn_unknown(tracking.Serving.by(history[-1], released))
-    return 0
-
-
-def _warn_unknown(serving: tracking.Serving) -> None:
-    """Say loudly that the champion is none of the registered models."""
-    if tracking.champion() is not None:
-        return
-    if _serves(serving, _bundle("shipped", "--champion")):
-        report(f"{serving.told()} is the shipped model: candidates are held against it")
-        return
-    report(
-        f"warning: the stream serves {serving.told()}, which is not registered in MLflow: "
-        f"{tracking.CHAMPION_URI} names nothing, and train, gate and release want --champion until it does"
-    )
-
-
 def _fetch_model(arguments: argparse.Namespace) -> int:
     content = tracking.fetch(arguments.model)
     bundle.write(Path(arguments.out), content)
-    print(f"{arguments.out}: model {_opened(arguments.model, content).version}, {len(content)} bytes")
-    return 0
-
-
-RELEASE_ALONE = {"--engine": True, "--ungated": True, "--by": True, "--first": False, "--json": False}
-"""Flags that `model release` takes and `model history` does not, and whether they take a value."""
-
-
-def _connection(given: list[str]) -> list[str]:
-    """Return the flags for `model release` that say where the stream is."""
-    out, value = [], False
-    for word in given:
-        name, equals, _ = word.partition("=")
-        if value:
-            value = False
-        elif name in RELEASE_ALONE:
-            value = RELEASE_ALONE[name] and not equals
-        else:
-            out.append(word)
-    return out
-
-
-def _follow(binary: Binary, given: list[str]) -> tracking.Serving | None:
-    """Ask the stream which champion it serves, None where it has no route, and let the alias name it.
-
-    The challenger stays: it may be what is to be released.
-    """
-    where = _connection(given)
-    history = _list(
-        binary.run(["model", "history", "--json", *where]), "release", "--", "model history", _is_route
-    )
-    if not history:
-        return None
-    models = _list(
-        binary.run(["model", "list", "--json", *where]), "release", "--", "model list", _is_released
-    )
-    released = {model["version"]: model["digest"] for model in models}
-    serving = tracking.Serving.by(history[-1], released)
-    if tracking.kept():
-        try:
-            for moved in tracking.mirror(history, released=released, challenger=False):
-                report(f"{moved.alias}: {moved.told}")
-            _warn_unknown(serving)
-        except tracking.TrackingError as error:
-            # The release is held to the stream itself.
-            report(f"warning: the alias does not follow the route: {error}")
-    return serving
-
-
-def _other_champion(opened: Bundle, serving: tracking.Serving | None, asked: str | None) -> str | None:
-    """Say that a bundle was held against another champion than the one that serves, None where it was not.
-
-    Parameters
-    ----------
-    serving : Serving or None
-        By the stream; None where it has no route. Then the alias is asked.
-    asked : str or None
-        A champion that is named instead.
-    """
-    held = opened.manifest["metrics"].get("champion") or {}
-    forced = opened.manifest.get("forced") or {"gates": []}
-    if "AUC" in forced["gates"]:
-        return None
-    again = "run `python -m credit_retrain gate --record`"
-    if asked is not None:
-        named = _bundle(asked, "--champion", versions=True)
-        if held.get("digest") != named.digest:
-            told = f"--champion {asked} is model {named.version} ({named.digest})"
-            return f"model {opened.version} was {gates.judged_against(opened)}, and {told}: {again}"
-        report(
-            f"warning: whatever the stream serves, champion {named.version} is named by --champion {asked}"
-        )
-        return None
-    if serving is None:
-        known = tracking.champion()
-        if known is None:
-            report(f"the stream has no route and {tracking.CHAMPION_URI} names nothing: no champion is known")
-            return None
-        champion = _opened(tracking.CHAMPION_URI, known)
-        right = champion.digest in (held.get("digest"), opened.digest)
-        told = f"{tracking.CHAMPION_URI} is model {champion.version} ({champion.digest})"
-    else:
-        shipped = _bundle("shipped", "--champion")
-        digest = serving.digest or (shipped.digest if serving.version == shipped.version else None)
-        # A version that was never released (a replica's own file) has no digest to go by.
-        right = (
-            held.get("version") == serving.version
-            if digest is None
-            else digest in (held.get("digest"), opened.digest)
-        )
-        told = f"the stream serves {serving.told()}"
-    if right:
-        return None
-    return (
-        f"model {opened.version} was {gates.judged_against(opened)}, and {told}: {again} "
-        "(--champion FILE or VERSION where MLflow does not hold it), or take those verdicts by naming here "
-        "what they were reached against: --champion"
-    )
-
-
-def _release(arguments: argparse.Namespace) -> int:
-    opened = _bundle(arguments.model, "MODEL")
-    binary = Binary.locate(arguments.binary)
-    refused = gates.releasable(opened)
-    if refused is None:
-        refused = _other_champion(opened, _follow(binary, arguments.flags), arguments.champion)
-    if refused is not None:
-        raise ValueError(refused)
-    report(f"model {opened.version}: {gates.judged_against(opened)}")
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "candidate.bundle"
-        file.write_bytes(opened.content)
-        print(binary.run(["model", "release", str(file), *arguments.flags]), end="")
+    print(f"{arguments.out}: model {champions.parse(arguments.model, content).version}, {len(content)} bytes")
     return 0
 
 
@@ -638,7 +368,9 @@ def add(commands: Commands) -> None:
     p.add_argument("--record", action="store_true", help="write the verdicts into the candidate's manifest")
     p.add_argument("--json", action="store_true", help="print JSON")
 
-    p = command("aliases", "Set MLflow's champion and challenger to what the newest route says.", _aliases)
+    p = command(
+        "aliases", "Set MLflow's champion and challenger to what the newest route says.", releasing.aliases
+    )
     p.add_argument(
         "--route",
         default="-",
@@ -656,7 +388,9 @@ def add(commands: Commands) -> None:
     p.add_argument("model", metavar="models:/NAME@ALIAS")
     p.add_argument("--out", required=True, metavar="FILE", help="where to write")
 
-    p = command("release", "Release a bundle that passed its gates, by the creditstream binary.", _release)
+    p = command(
+        "release", "Release a bundle that passed its gates, by the creditstream binary.", releasing.release
+    )
     p.add_argument("model", metavar="FILE|models:/NAME@ALIAS")
     p.add_argument(
         "--champion",

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from credit_retrain import commands, gates, tracking
+from credit_retrain import champions, gates, releasing, tracking
 from credit_retrain.__main__ import main, parser
 from credit_retrain.candidate import Made
 from credit_retrain.gates import Gate
@@ -220,13 +220,13 @@ def champion(capsys):
 
     def asked(*flags):
         capsys.readouterr()
-        chosen = commands._champion(parser().parse_args(["gate", "--candidate", "shipped", *flags]))
+        chosen = champions.choose(parser().parse_args(["gate", "--candidate", "shipped", *flags]))
         return chosen.version, capsys.readouterr().err
 
     return asked
 
 
-SHIPPED = Bundle(commands.SHIPPED.read_bytes())
+SHIPPED = Bundle(champions.SHIPPED.read_bytes())
 
 
 def written(path, found):
@@ -314,10 +314,10 @@ def test_every_flag_of_release_alone_is_kept_from_the_history():
         said = Binary.locate(None).run(["model", command, "--help"])
         return set(re.findall(r"^ *(?:-\w, )?(--[a-z-]+)", said, re.M))
 
-    assert of("release") - of("history") | {"--json"} == set(commands.RELEASE_ALONE)
+    assert of("release") - of("history") | {"--json"} == set(releasing.RELEASE_ALONE)
     assert of("history") - of("release") == set()
     assert of("list") == of("history")
-    assert commands._connection(["--engine", "onnx", "--tls", "--by=a b", "--brokers=x:1"]) == [
+    assert releasing.connection(["--engine", "onnx", "--tls", "--by=a b", "--brokers=x:1"]) == [
         "--tls",
         "--brokers=x:1",
     ]
