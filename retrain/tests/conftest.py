@@ -1,8 +1,14 @@
 import json
+import shutil
 
 import pytest
+from registered import as_version
 
-from credit_retrain import dataset
+from credit_retrain import dataset, tracking
+from credit_retrain.__main__ import main
+from credit_retrain.candidate import Made
+from credit_retrain.gates import Gate
+from credit_retrain.opened import Bundle
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +43,6 @@ def validated(uci, tmp_path_factory):
 def trained(tiny_space, validated, tmp_path_factory):
     """One whole training by the command line: the folder it leaves, with what MLflow keeps beside it."""
     from credit_retrain import search, tracking
-    from credit_retrain.__main__ import main
 
     root = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
@@ -63,3 +68,39 @@ def trained(tiny_space, validated, tmp_path_factory):
         )
     assert code == 0
     return root
+
+
+@pytest.fixture(scope="module")
+def made(trained):
+    """The candidate, read back from its folder."""
+    folder = trained / "dist" / "t.1"
+    opened = Bundle((folder / "t.1.bundle").read_bytes())
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    verdicts = [Gate(**g) for g in metrics["gates"]]
+    return Made(folder, folder / "t.1.bundle", True, opened.manifest, metrics, verdicts, {})
+
+
+@pytest.fixture
+def sqlite(trained, monkeypatch):
+    """The registry that the training by the command line wrote to."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(tracking, "ROOT", trained)
+    return tracking.connect()
+
+
+@pytest.fixture
+def registry(monkeypatch, made, tmp_path):
+    """A registry of its own with versions v1, v2 and v3."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for version in ("v1", "v2", "v3"):
+        tracking.log(as_version(made, tmp_path, version), lambda _: None, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def store(registry, monkeypatch):
+    """The registry is where commands look for it."""
+    monkeypatch.setattr(tracking, "ROOT", registry)
+    (registry / "data").mkdir()
+    shutil.copyfile(registry / "mlflow.db", registry / "data" / "mlflow.db")
+    return registry
