@@ -13,21 +13,22 @@ type pageFeed struct {
 	feed *tail.Feed
 }
 
-// shownPerSecond is how many decisions a page is told of; more cannot be read.
+// shownPerSecond is how many decisions a page is told of a second; more cannot be
+// read.
 const shownPerSecond = 10
 
 // Snapshot is part of api.Feed.
 func (f pageFeed) Snapshot() api.FeedSnapshot {
-	s := f.feed.Snapshot()
-	return api.FeedSnapshot{Totals: feedTotals(s.Totals), Decisions: feedDecisions(s.Recent)}
+	return feedSnapshot(f.feed.Snapshot())
 }
 
 // Subscribe is part of api.Feed.
-func (f pageFeed) Subscribe(ctx context.Context) <-chan api.FeedUpdate {
+func (f pageFeed) Subscribe(ctx context.Context) (api.FeedSnapshot, <-chan api.FeedUpdate) {
+	first, news := f.feed.Subscribe(ctx, shownPerSecond)
 	updates := make(chan api.FeedUpdate)
 	go func() {
 		defer close(updates)
-		for u := range f.feed.Subscribe(ctx, shownPerSecond) {
+		for u := range news {
 			select {
 			case updates <- api.FeedUpdate{Totals: feedTotals(u.Totals), Decisions: feedDecisions(u.Decisions)}:
 			case <-ctx.Done():
@@ -35,7 +36,11 @@ func (f pageFeed) Subscribe(ctx context.Context) <-chan api.FeedUpdate {
 			}
 		}
 	}()
-	return updates
+	return feedSnapshot(first), updates
+}
+
+func feedSnapshot(s tail.Snapshot) api.FeedSnapshot {
+	return api.FeedSnapshot{Totals: feedTotals(s.Totals), Decisions: feedDecisions(s.Recent)}
 }
 
 func feedTotals(t tail.Totals) api.FeedTotals {

@@ -17,10 +17,10 @@ import (
 type Feed interface {
 	// Snapshot is what is known now, with the last sampled decisions.
 	Snapshot() FeedSnapshot
-	// Subscribe hands out what is new until ctx ends or the feed does, and then
-	// closes the channel. A reader that is too slow misses decisions; the totals
-	// are right in every update.
-	Subscribe(ctx context.Context) <-chan FeedUpdate
+	// Subscribe returns a snapshot and hands out what it lacks until ctx ends or the
+	// feed does, and then closes the channel. A reader that is too slow misses
+	// decisions while more come; the totals are right in every update.
+	Subscribe(ctx context.Context) (FeedSnapshot, <-chan FeedUpdate)
 }
 
 // FeedTotals counts decisions since a moment.
@@ -39,7 +39,7 @@ type FeedSnapshot struct {
 	Decisions []schemas.Prediction // in any order; their features are never handed on
 }
 
-// FeedUpdate is what is new since the last.
+// FeedUpdate is what was not handed out before.
 type FeedUpdate FeedSnapshot
 
 const (
@@ -73,7 +73,7 @@ func (s *Server) decisionStream(w http.ResponseWriter, r *http.Request, _ string
 	}
 	ctx, stop := context.WithCancel(r.Context())
 	defer stop()
-	updates := s.config.Feed.Subscribe(ctx)
+	first, updates := s.config.Feed.Subscribe(ctx)
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -89,7 +89,7 @@ func (s *Server) decisionStream(w http.ResponseWriter, r *http.Request, _ string
 		}
 		return connection.Flush() == nil
 	}
-	buf := append([]byte("retry: 2000\n"), s.event(nil, "snapshot", s.config.Feed.Snapshot())...)
+	buf := append([]byte("retry: 2000\n"), s.event(nil, "snapshot", first)...)
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	for send(buf) {

@@ -36,7 +36,9 @@ func newFakeFeed() *fakeFeed {
 
 func (f *fakeFeed) Snapshot() FeedSnapshot { return f.snapshot }
 
-func (f *fakeFeed) Subscribe(context.Context) <-chan FeedUpdate { return f.updates }
+func (f *fakeFeed) Subscribe(context.Context) (FeedSnapshot, <-chan FeedUpdate) {
+	return f.snapshot, f.updates
+}
 
 func TestDecisionsAreShownWithoutFeatures(t *testing.T) {
 	feed := newFakeFeed()

@@ -42,11 +42,10 @@ type Snapshot struct {
 	Recent []Decision `json:"recent"` // newest first
 }
 
-// Update is what came since a subscriber's last update.
+// Update is what a subscriber has not been told yet.
 type Update struct {
 	Totals
 	Decisions []Decision `json:"decisions"` // newest first, a sample
-	Skipped   int64      `json:"skipped"`   // came as well, but were too many to show or are outdated
 }
 
 const (
@@ -241,20 +240,26 @@ func (f *Feed) latest(n int64) []Decision {
 	return latest
 }
 
-// Subscribe tells what comes from now on until ctx ends, which closes the
-// channel: up to four updates a second with at most perSecond decisions between
-// them, the newest. A subscriber that is slow to receive finds only the latest
-// update; what it missed counts as skipped.
-func (f *Feed) Subscribe(ctx context.Context, perSecond int) <-chan Update {
+// Subscribe returns the state at this moment, and tells what a subscriber that
+// has it does not know until ctx ends, which closes the channel: up to four
+// updates a second with at most perSecond decisions between them, the newest
+// first. What was too much to tell follows when less comes, as long as it is
+// among those a Snapshot would have: once nothing comes, the subscriber knows
+// them all. One that is slow to receive finds only the latest update.
+func (f *Feed) Subscribe(ctx context.Context, perSecond int) (Snapshot, <-chan Update) {
 	updates := make(chan Update, 1)
 	f.mu.Lock()
-	told := f.totals
+	first := Snapshot{f.total(), f.latest(keep)}
 	f.mu.Unlock()
+	s := subscriber{totals: first.Totals}
+	for n := first.Decisions - int64(len(first.Recent)); n < first.Decisions; n++ {
+		s.told[n%keep] = n + 1
+	}
 	go func() {
 		defer close(updates)
 		ticker := time.NewTicker(updateInterval)
 		defer ticker.Stop()
-		var allowance float64 // decisions that may be shown
+		var allowance float64 // decisions that may be told
 		for {
 			select {
 			case <-ctx.Done():
@@ -262,33 +267,54 @@ func (f *Feed) Subscribe(ctx context.Context, perSecond int) <-chan Update {
 			case <-ticker.C:
 			}
 			allowance = min(allowance+float64(perSecond)*updateInterval.Seconds(), float64(max(1, perSecond)))
-			u, changed := f.since(told, int64(allowance))
+			select {
+			case missed := <-updates:
+				allowance += float64(len(missed.Decisions))
+				s.missed()
+			default:
+			}
+			u, changed := f.since(&s, int64(allowance))
 			if !changed {
 				continue
 			}
 			allowance -= float64(len(u.Decisions))
-			told = u.Totals
-			select {
-			case missed := <-updates:
-				u.Skipped += missed.Skipped + int64(len(missed.Decisions))
-			default:
-			}
 			updates <- u // there is room: only this goroutine sends
 		}
 	}()
-	return updates
+	return first, updates
 }
 
-// since is what came after a subscriber was told the totals.
-func (f *Feed) since(told Totals, most int64) (u Update, changed bool) {
+// subscriber is what one has been told.
+type subscriber struct {
+	totals Totals
+	told   [keep]int64 // number n at n % keep, as n + 1
+	last   []int64     // the numbers in the last update
+}
+
+// missed takes the last update back: it was not received.
+func (s *subscriber) missed() {
+	for _, n := range s.last {
+		s.told[n%keep] = 0
+	}
+	s.totals = Totals{}
+}
+
+// since is what a subscriber has not been told, at most so many decisions. They
+// count as told.
+func (f *Feed) since(s *subscriber, most int64) (u Update, changed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	u.Totals = f.total()
-	came := u.Totals.Decisions - told.Decisions
-	if came == 0 && u.PerSecond == told.PerSecond {
-		return u, false
+	s.last = s.last[:0]
+	for n := u.Totals.Decisions - 1; n >= max(0, u.Totals.Decisions-keep) && int64(len(s.last)) < most; n-- {
+		if s.told[n%keep] == n+1 {
+			continue
+		}
+		s.told[n%keep] = n + 1
+		s.last = append(s.last, n)
+		u.Decisions = append(u.Decisions, f.recent[n%keep])
 	}
-	u.Decisions = slices.Clip(f.latest(min(came, most)))
-	u.Skipped = came - int64(len(u.Decisions))
-	return u, true
+	changed = len(s.last) > 0 || u.Totals.Decisions != s.totals.Decisions || u.PerSecond != s.totals.PerSecond
+	s.totals = u.Totals
+	return u, changed
 }

@@ -3,6 +3,7 @@ package tail
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,46 +61,78 @@ func TestTheRateIsOverTheLastSeconds(t *testing.T) {
 	})
 }
 
+// page is what a subscriber makes of what it is told.
+type page map[string]bool
+
+func (p page) add(t *testing.T, decisions []Decision) {
+	for _, d := range decisions {
+		require.NotContains(t, p, d.ApplicationID, "told twice")
+		p[d.ApplicationID] = true
+	}
+}
+
+func (p page) of(t *testing.T, s Snapshot) {
+	for _, d := range s.Recent {
+		require.Contains(t, p, d.ApplicationID)
+	}
+}
+
+// While more comes than may be told the newest are, and then the rest of the last.
 func TestASubscriberSeesASampleOfTheNewest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const perSecond = 8
 		feed := NewFeed(FeedConfig{})
-		for i := range 10 {
-			feed.add(prediction(i), time.Now()) // before it subscribes
+		id := 0
+		emit := func(n int) {
+			for range n {
+				feed.add(prediction(id), time.Now())
+				id++
+			}
 		}
+		emit(10) // before it subscribes
 		ctx, cancel := context.WithCancel(t.Context())
-		updates := feed.Subscribe(ctx, 8)
-		feed.add(prediction(10), time.Now())
+		first, updates := feed.Subscribe(ctx, perSecond)
+		shown := page{}
+		shown.add(t, first.Recent)
+		require.Len(t, shown, 10)
+		emit(1)
 		u := <-updates
 		require.Len(t, u.Decisions, 1)
-		require.Zero(t, u.Skipped)
+		shown.add(t, u.Decisions)
 
 		time.Sleep(time.Millisecond) // between two updates from here on, never at one
-		began, shown, skipped, received := time.Now(), 0, int64(0), 0
-		for received < 10_000 {
-			for i := range 100 {
-				feed.add(prediction(i), time.Now())
-			}
-			received += 100
+		began, before := time.Now(), len(shown)
+		allowed := func() int { return int(perSecond * (time.Since(began).Seconds() + 1)) }
+		for range 100 {
+			emit(50)
 			time.Sleep(10 * time.Millisecond)
 			select {
 			case u := <-updates:
-				shown += len(u.Decisions)
-				skipped += u.Skipped
-				require.Equal(t, "A-0099", u.Decisions[0].ApplicationID)
+				require.Equal(t, fmt.Sprintf("A-%04d", id-1), u.Decisions[0].ApplicationID)
+				require.Equal(t, int64(id), u.Totals.Decisions)
+				shown.add(t, u.Decisions)
 			default:
 			}
 		}
-		time.Sleep(updateInterval)
-		u = <-updates
-		shown += len(u.Decisions)
-		skipped += u.Skipped
-		require.Equal(t, int64(received), int64(shown)+skipped)
-		require.Equal(t, int64(received+11), u.Totals.Decisions)
-		require.LessOrEqual(t, float64(shown), 8*(time.Since(began).Seconds()+1))
-		require.GreaterOrEqual(t, shown, 8)
+		require.LessOrEqual(t, len(shown)-before, allowed())
+		require.GreaterOrEqual(t, len(shown)-before, perSecond-1)
+		for len(shown) < before+keep {
+			shown.add(t, (<-updates).Decisions)
+			require.LessOrEqual(t, len(shown)-before, allowed())
+		}
+		for range 3 * keep / perSecond {
+			time.Sleep(time.Second)
+			select {
+			case u := <-updates:
+				shown.add(t, u.Decisions)
+			default:
+			}
+		}
+		shown.of(t, feed.Snapshot())
 		cancel()
-		_, open := <-updates
-		require.False(t, open)
+		for range updates { // ends, as the context has
+			continue
+		}
 	})
 }
 
@@ -107,20 +140,23 @@ func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := NewFeed(FeedConfig{})
 		ctx, cancel := context.WithCancel(t.Context())
-		slow, quick := feed.Subscribe(ctx, 20), feed.Subscribe(ctx, 20)
-		seen := int64(0)
+		_, slow := feed.Subscribe(ctx, 20)
+		_, quick := feed.Subscribe(ctx, 20)
+		quickly, slowly := page{}, page{}
 		for i := range 100 {
 			feed.add(prediction(i), time.Now())
 			time.Sleep(updateInterval)
 			synctest.Wait()
-			u := <-quick
-			seen += int64(len(u.Decisions)) + u.Skipped
+			quickly.add(t, (<-quick).Decisions)
 		}
-		require.Equal(t, int64(100), seen)
+		require.Len(t, quickly, 100)
 		u := <-slow
 		require.Equal(t, int64(100), u.Totals.Decisions, "the latest")
 		require.Equal(t, "A-0099", u.Decisions[0].ApplicationID)
-		require.Equal(t, int64(100), int64(len(u.Decisions))+u.Skipped)
+		for slowly.add(t, u.Decisions); len(slowly) < keep; slowly.add(t, u.Decisions) {
+			u = <-slow
+		}
+		slowly.of(t, feed.Snapshot())
 		cancel()
 	})
 }
@@ -128,7 +164,7 @@ func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
 func TestASubscriberHearsNothingWhenNothingHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := NewFeed(FeedConfig{})
-		updates := feed.Subscribe(t.Context(), 20)
+		_, updates := feed.Subscribe(t.Context(), 20)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		select {

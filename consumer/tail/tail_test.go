@@ -254,7 +254,7 @@ func TestAFeedFollowsTheLog(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- feed.Run(ctx) }()
 	require.Eventually(t, func() bool { return feed.Ready() == nil }, patience, time.Millisecond)
-	updates := feed.Subscribe(ctx, 1000)
+	_, updates := feed.Subscribe(ctx, 1000)
 	w.emit(100, 200, kgo.TryAbort)
 	w.emit(10, 40, kgo.TryCommit)
 	require.Eventually(t, func() bool { return feed.Snapshot().Decisions == 30 }, patience, time.Millisecond)

@@ -347,12 +347,13 @@ func TestCountsAreExactWhateverFails(t *testing.T) {
 	require.Positive(t, failures.Load())
 }
 
-// failNowAndThen lets requests of the aggregators fail, up to so many. It returns
-// how many have.
+// failNowAndThen lets requests of the aggregators fail, the first of each kind and
+// then one in four, up to so many. It returns how many have.
 func (w *world) failNowAndThen(most int64, codes map[kmsg.Key][]*kerr.Error) *atomic.Int64 {
 	var (
-		mu       sync.Mutex // guards chance
+		mu       sync.Mutex // guards chance and begun
 		chance   = rand.New(rand.NewPCG(w.random.Uint64(), 2))
+		begun    = map[kmsg.Key]bool{}
 		failures atomic.Int64
 	)
 	for key, some := range codes {
@@ -363,9 +364,10 @@ func (w *world) failNowAndThen(most int64, codes map[kmsg.Key][]*kerr.Error) *at
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if failures.Load() == most || chance.IntN(4) > 0 {
+			if first := !begun[key]; failures.Load() == most || !first && chance.IntN(4) > 0 {
 				return nil, nil, false
 			}
+			begun[key] = true
 			failures.Add(1)
 			return local.Refusal(request, some[chance.IntN(len(some))].Code), nil, true
 		})
