@@ -30,7 +30,13 @@ type Forest struct {
 	group    []int
 	tables   *tables // nil where they would be too large: trees are walked then
 	inputs   []int
-	scratch  *sync.Pool // of *registers
+	scratch  *sync.Pool // of *scratch
+}
+
+// scratch is the memory that a block of rows takes.
+type scratch struct {
+	registers
+	rows jointRows
 }
 
 // ensemble finds the graph's one tree ensemble.
@@ -115,7 +121,7 @@ func build(p *program, trees []tree, base float64, group []int) (*Forest, error)
 		}
 	}
 	f := &Forest{program: p, trees: trees, base: base, expected: expected(trees, base), group: group, inputs: p.inputs()}
-	f.scratch = &sync.Pool{New: func() any { return new(registers) }}
+	f.scratch = &sync.Pool{New: func() any { return new(scratch) }}
 	used := make([]bool, len(p.outputs))
 	for _, t := range trees {
 		for _, nd := range t {
@@ -157,38 +163,46 @@ func (f *Forest) Tabled() bool { return f.tables != nil }
 // in log-odds; margin = ExpectedValue + sum of the groups. row holds NumInputs
 // raw features, NaN where missing.
 func (f *Forest) Explain(row []float32, groups *[MaxGroups]float32) (margin float64) {
-	r := f.scratch.Get().(*registers)
-	defer f.scratch.Put(r)
-	f.program.run(r, r.load(row[:NumInputs]))
-	return f.explain(r, 0, groups)
+	s := f.scratch.Get().(*scratch)
+	defer f.scratch.Put(s)
+	f.prepare(s, row[:NumInputs])
+	return f.explain(s, 0, groups)
 }
 
 // ExplainRows is Explain for as many rows as there are margins, one behind the
 // other, and takes less time for each. A row's result does not depend on the others.
 func (f *Forest) ExplainRows(rows []float32, margins []float64, groups [][MaxGroups]float32) {
-	r := f.scratch.Get().(*registers)
-	defer f.scratch.Put(r)
+	s := f.scratch.Get().(*scratch)
+	defer f.scratch.Put(s)
 	for from := 0; from < len(margins); from += blockRows {
 		to := min(from+blockRows, len(margins))
-		n := r.load(rows[from*NumInputs : to*NumInputs])
-		f.program.run(r, n)
-		for k := range n {
-			margins[from+k] = f.explain(r, k, &groups[from+k])
+		for k := range f.prepare(s, rows[from*NumInputs:to*NumInputs]) {
+			margins[from+k] = f.explain(s, k, &groups[from+k])
 		}
 	}
 }
 
-// explain explains row k of a block.
-func (f *Forest) explain(r *registers, k int, groups *[MaxGroups]float32) (margin float64) {
-	if f.tables == nil {
-		return f.explainByWalking(r, k, groups)
+// prepare does what is done for a block of rows at once.
+func (f *Forest) prepare(s *scratch, rows []float32) (n int) {
+	n = s.load(rows)
+	f.program.run(&s.registers, n)
+	if f.tables != nil {
+		f.tables.rank(&s.registers, n, f.program.outputs, &s.rows)
 	}
-	sum := f.tables.explain(r, k, f.program.outputs)
+	return n
+}
+
+// explain explains row k of a block.
+func (f *Forest) explain(s *scratch, k int, groups *[MaxGroups]float32) (margin float64) {
+	if f.tables == nil {
+		return f.explainByWalking(&s.registers, k, groups)
+	}
+	sum := f.tables.explain(&s.rows, k)
 	inverse := 1 / f.tables.scale
 	var total int64
-	for k, s := range sum {
-		total += int64(s)
-		groups[k] = float32(float64(s) * inverse)
+	for k, v := range sum {
+		total += int64(v)
+		groups[k] = float32(float64(v) * inverse)
 	}
 	return f.expected + float64(total)*inverse
 }
@@ -218,10 +232,10 @@ func (f *Forest) treeRow(r *registers, k int) []float32 {
 // TreeRow returns what the trees read of a row; NaN for an input that no tree
 // splits on, which is not computed.
 func (f *Forest) TreeRow(row []float32) []float32 {
-	r := f.scratch.Get().(*registers)
-	defer f.scratch.Put(r)
-	f.program.run(r, r.load(row[:NumInputs]))
-	computed := f.treeRow(r, 0)
+	s := f.scratch.Get().(*scratch)
+	defer f.scratch.Put(s)
+	f.program.run(&s.registers, s.load(row[:NumInputs]))
+	computed := f.treeRow(&s.registers, 0)
 	read := make([]float32, len(computed))
 	for i := range read {
 		read[i] = float32(math.NaN())
@@ -238,11 +252,11 @@ func (f *Forest) TreeRow(row []float32) []float32 {
 
 // Contributions returns the contribution of every tree input, log-odds.
 func (f *Forest) Contributions(row []float32) []float64 {
-	r := f.scratch.Get().(*registers)
-	defer f.scratch.Put(r)
-	f.program.run(r, r.load(row[:NumInputs]))
+	s := f.scratch.Get().(*scratch)
+	defer f.scratch.Put(s)
+	f.program.run(&s.registers, s.load(row[:NumInputs]))
 	phi := make([]float64, len(f.program.outputs))
-	addContributions(f.trees, f.treeRow(r, 0), phi)
+	addContributions(f.trees, f.treeRow(&s.registers, 0), phi)
 	return phi
 }
 

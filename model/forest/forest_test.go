@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -114,6 +115,55 @@ func TestTablesEqualTheWalkEverywhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A rank is the number of thresholds below a value, however they lie.
+func TestRanksCountTheThresholdsBelow(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	next := func(v float32) float32 { return math.Nextafter32(v, infinite) }
+	seen := map[uint16]bool{}
+	for _, most := range []int{1, 2, 5, 20, 60, 300, 2000} {
+		for range 20 {
+			thresholds := []float32{float32(rng.NormFloat64()), float32(1e5 * rng.Float64())}
+			for range rng.IntN(most) {
+				v := thresholds[rng.IntN(len(thresholds))]
+				if rng.IntN(3) > 0 {
+					v = next(v) // many in one bucket
+				} else {
+					v += float32(rng.NormFloat64())
+				}
+				thresholds = append(thresholds, v)
+			}
+			slices.Sort(thresholds)
+			thresholds = slices.Compact(thresholds)
+			r, err := newRanking(0, thresholds)
+			require.NoError(t, err)
+			r.stride = 3
+			seen[min(r.compares, 5)] = true
+			values := []float32{float32(math.NaN()), infinite, -infinite, 0, float32(math.Copysign(0, -1)), math.MaxFloat32, -math.MaxFloat32}
+			for range blockRows - len(values) {
+				v := thresholds[rng.IntN(len(thresholds))]
+				values = append(values, []float32{v, next(v), -v, float32(rng.NormFloat64())}[rng.IntN(4)])
+			}
+			var got [blockRows]uint32
+			got[0] = 7
+			r.rank(values, &got)
+			for k, v := range values {
+				below, _ := slices.BinarySearch(thresholds, v)
+				if v != v {
+					below = len(thresholds)
+				}
+				want := uint32(3 * below)
+				if k == 0 {
+					want += 7
+				}
+				require.Equal(t, want, got[k], "%v among %v", v, thresholds)
+			}
+		}
+	}
+	require.Len(t, seen, 5, "every loop")
+	_, err := newRanking(0, make([]float32, 1<<16))
+	require.ErrorIs(t, err, errTables)
 }
 
 func TestCompileRefusesWithAReason(t *testing.T) {

@@ -41,7 +41,7 @@ const (
 	maxRegisters = 512
 	// blockRows are computed at once: what an instruction is has to be found out
 	// once for all of them.
-	blockRows = 8
+	blockRows = 32
 )
 
 // registers hold one value of each row of a block.

@@ -45,12 +45,12 @@ type ranking struct {
 	input      uint16
 	joint      uint8
 	shift      uint8
-	compares   uint8
+	compares   uint16
 	stride     uint32 // rows of the joint ranking per rank
 	low        int32
 	last       int64
 	start      []uint16 // per bucket: thresholds in lower buckets
-	thresholds []int32  // ordered bits, padded by compares
+	thresholds []int32  // ordered bits, padded by as many as are looked at
 }
 
 // ordered maps a float32 to an int32 that sorts alike; NaN sorts last, -0 as 0.
@@ -62,8 +62,11 @@ func ordered(f float32) int32 {
 	return b ^ int32(uint32(b>>31)>>1)
 }
 
-func newRanking(input int32, thresholds []float32) ranking {
+func newRanking(input int32, thresholds []float32) (ranking, error) {
 	const buckets = 512
+	if len(thresholds) > math.MaxUint16 {
+		return ranking{}, errTables
+	}
 	t := make([]int32, len(thresholds))
 	for i, v := range thresholds {
 		t[i] = ordered(v)
@@ -83,27 +86,85 @@ func newRanking(input int32, thresholds []float32) ranking {
 	for _, c := range count {
 		r.start = append(r.start, uint16(below))
 		below += c
-		r.compares = max(r.compares, uint8(min(c, 255)))
+		r.compares = max(r.compares, uint16(c))
 	}
 	r.thresholds = t
-	for range int(r.compares) + 1 {
+	for range max(4, r.compares) {
 		r.thresholds = append(r.thresholds, math.MaxInt32)
 	}
-	return r
+	return r, nil
 }
 
-func (r *ranking) rank(x float32) uint32 {
-	v := ordered(x)
-	u := int64(v) - int64(r.low)
-	u &^= u >> 63
-	u = min(u>>(r.shift&63), r.last)
-	n := uint32(r.start[u])
-	for _, t := range r.thresholds[n : n+uint32(r.compares)] {
-		if v > t {
-			n++
+// rank adds each value's rank to its row of the joint ranking. Most rankings have
+// one or two thresholds to look at, where a loop over them would cost more than they
+// do. Those of a higher bucket are above the value, and so change nothing.
+func (r *ranking) rank(values []float32, rows *[blockRows]uint32) {
+	to := rows[:len(values)]
+	start, thresholds, stride := r.start, r.thresholds, r.stride
+	low, last, shift := int64(r.low), r.last, r.shift&63
+	switch r.compares {
+	case 1:
+		for k, x := range values {
+			v := ordered(x)
+			u := int64(v) - low
+			u &^= u >> 63
+			n := uint32(start[min(u>>shift, last)])
+			if v > thresholds[n] {
+				n++
+			}
+			to[k] += n * stride
+		}
+	case 2:
+		for k, x := range values {
+			v := ordered(x)
+			u := int64(v) - low
+			u &^= u >> 63
+			n := uint32(start[min(u>>shift, last)])
+			t := (*[2]int32)(thresholds[n:])
+			if v > t[0] {
+				n++
+			}
+			if v > t[1] {
+				n++
+			}
+			to[k] += n * stride
+		}
+	case 3, 4:
+		for k, x := range values {
+			v := ordered(x)
+			u := int64(v) - low
+			u &^= u >> 63
+			n := uint32(start[min(u>>shift, last)])
+			t := (*[4]int32)(thresholds[n:])
+			if v > t[0] {
+				n++
+			}
+			if v > t[1] {
+				n++
+			}
+			if v > t[2] {
+				n++
+			}
+			if v > t[3] {
+				n++
+			}
+			to[k] += n * stride
+		}
+	default:
+		compares := uint32(r.compares)
+		for k, x := range values {
+			v := ordered(x)
+			u := int64(v) - low
+			u &^= u >> 63
+			n := uint32(start[min(u>>shift, last)])
+			for _, t := range thresholds[n : n+compares] {
+				if v > t {
+					n++
+				}
+			}
+			to[k] += n * stride
 		}
 	}
-	return n
 }
 
 // buildTables compiles trees for reason groups: group[i] is tree input i's.
@@ -134,7 +195,9 @@ func buildTables(trees []tree, inputs int, group []int) (*tables, error) {
 	sortByUse(chunks)
 	all := unionOfAxes(chunks)
 	t := &tables{}
-	t.buildLanes(chunks, all)
+	if err := t.buildLanes(chunks, all); err != nil {
+		return nil, err
+	}
 	t.buildEntries(chunks, inputs, group)
 	return t, nil
 }
@@ -181,7 +244,7 @@ func unionOfAxes(chunks []*chunk) []axis {
 	return gather(nil, thresholds).axes
 }
 
-func (t *tables) buildLanes(chunks []*chunk, all []axis) {
+func (t *tables) buildLanes(chunks []*chunk, all []axis) error {
 	blocks := (len(chunks) + chunksPerBlock - 1) / chunksPerBlock
 	rows := make([][]lanes, len(all)) // per feature: rank*blocks+block
 	for i, a := range all {
@@ -211,11 +274,11 @@ func (t *tables) buildLanes(chunks []*chunk, all []axis) {
 			stride *= len(a.thresholds) + 1
 		}
 	}
-	t.join(all, rows, blocks)
+	return t.join(all, rows, blocks)
 }
 
 // join combines features into joint rankings: fewer lane rows to add.
-func (t *tables) join(all []axis, rows [][]lanes, blocks int) {
+func (t *tables) join(all []axis, rows [][]lanes, blocks int) error {
 	order := make([]int, len(all))
 	for i := range order {
 		order[i] = i
@@ -264,7 +327,10 @@ func (t *tables) join(all []axis, rows [][]lanes, blocks int) {
 		}
 		stride := 1
 		for _, f := range fs {
-			r := newRanking(all[f].feature, all[f].thresholds)
+			r, err := newRanking(all[f].feature, all[f].thresholds)
+			if err != nil {
+				return err
+			}
 			r.joint, r.stride = uint8(j), uint32(stride)
 			t.rankings = append(t.rankings, r)
 			stride *= len(all[f].thresholds) + 1
@@ -275,6 +341,7 @@ func (t *tables) join(all []axis, rows [][]lanes, blocks int) {
 			}
 		}
 	}
+	return nil
 }
 
 func (t *tables) buildEntries(chunks []*chunk, inputs int, group []int) {
@@ -317,21 +384,32 @@ func (t *tables) buildEntries(chunks []*chunk, inputs int, group []int) {
 	}
 }
 
-// explain sums the groups' contributions of row k of a block of tree inputs, in
-// units of 1/scale.
-func (t *tables) explain(x *registers, k int, outputs []uint16) (sum [MaxGroups]int32) {
-	var row [256]uint32
-	copy(row[:], t.first)
+// jointRows are the lane rows that the rows of a block select, by joint ranking.
+type jointRows [maxInputs][blockRows]uint32
+
+// rank finds the lane rows of the first n rows of a block of tree inputs: one
+// feature after the other, so that what a ranking is is read once for all of them
+// and their look-ups overlap.
+func (t *tables) rank(x *registers, n int, outputs []uint16, rows *jointRows) {
+	for j, first := range t.first {
+		for k := range n {
+			rows[j][k%blockRows] = first
+		}
+	}
 	for i := range t.rankings {
 		r := &t.rankings[i]
-		row[r.joint] += r.rank(x[outputs[r.input]%maxRegisters][k%blockRows]) * r.stride
+		r.rank(x[outputs[r.input]%maxRegisters][:n], &rows[r.joint])
 	}
+}
+
+// explain sums the groups' contributions of row k of a block, in units of 1/scale.
+func (t *tables) explain(rows *jointRows, k int) (sum [MaxGroups]int32) {
 	var s0, s1, s2, s3 uint64
 	blocks := len(t.active)
 	for b, active := range t.active {
 		var l lanes
 		for _, j := range active {
-			p := &t.lanes[int(row[j])*blocks+b]
+			p := &t.lanes[int(rows[j][k%blockRows])*blocks+b]
 			l[0] += p[0]
 			l[1] += p[1]
 			l[2] += p[2]
