@@ -11,7 +11,7 @@ TOOLS := .cache/tools
 .PHONY: help demo build build-onnx test test-onnx test-race test-life test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-all bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release drift-check ship check-train clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 demo: build ## Show everything running, nothing to install: prints the address to open
 	bin/creditstream demo
