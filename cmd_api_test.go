@@ -23,6 +23,7 @@ import (
 	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/loopback"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -204,7 +205,7 @@ func TestAPIShowsMetrics(t *testing.T) {
 }
 
 func TestEveryReadyzOfAProcessTellsTheSame(t *testing.T) {
-	listen, err := freeAddress()
+	listen, _, err := loopback.Free(1)
 	require.NoError(t, err)
 	w := startAPI(t, "--listen", listen)
 	both := func(says string) {

@@ -18,6 +18,7 @@ import (
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/loopback"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/internal/telemetry"
 	"github.com/creditstream/creditstream/model"
@@ -303,7 +304,7 @@ func (c *demoCmd) scorer(p *process, d *demo, config stream.Config) (lifecycle.C
 	if err != nil {
 		return nil, err
 	}
-	telemetryAt, err := freeAddress()
+	telemetryAt, _, err := loopback.Free(1)
 	if err != nil {
 		return nil, err
 	}
@@ -319,15 +320,6 @@ func (c *demoCmd) scorer(p *process, d *demo, config stream.Config) (lifecycle.C
 	}
 	d.child.args = append(d.child.args, c.registryArgs()...)
 	return d.child, nil
-}
-
-// freeAddress is a loopback address that nothing listened on a moment ago.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // demoListen is where the page is served: as asked for, the usual place, or a

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/loopback"
 )
 
 func TestUnsafeAndImpossibleCombinationsAreRefused(t *testing.T) {
@@ -142,9 +142,8 @@ func TestNoFailureShowsASecret(t *testing.T) {
 	const secret = "Xq7-secret"
 	t.Setenv("CREDITSTREAM_SASL_PASSWORD", secret)
 	t.Setenv("CREDITSTREAM_REDIS_PASSWORD", secret)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, _, err := loopback.Free(1)
 	require.NoError(t, err)
-	require.NoError(t, closed.Close())
 	redis, err := local.StartRedis()
 	require.NoError(t, err)
 	defer redis.Close()
@@ -155,7 +154,7 @@ func TestNoFailureShowsASecret(t *testing.T) {
 	scram := []string{"--sasl-mechanism", "SCRAM-SHA-512", "--sasl-user", "ann", "--log-level", "debug"}
 	kafkaCommands := [][]string{{"topics", "list"}, {"tail", "x"}, {"verify"}, {"produce", "--count", "1"}, {"model", "list"}, {"score"}, {"view", "--redis-user", "ann", "--redis", redis.Addr()}, {"api", "--api-listen", "127.0.0.1:0", "--redis-user", "ann", "--redis", redis.Addr()}}
 	var all sync.WaitGroup
-	for _, at := range [][]string{{"--brokers", closed.Addr().String()}, {"--brokers", broker.Addr()}, {"--brokers", broker.Addr(), "--tls"}} {
+	for _, at := range [][]string{{"--brokers", closed}, {"--brokers", broker.Addr()}, {"--brokers", broker.Addr(), "--tls"}} {
 		for _, command := range kafkaCommands {
 			all.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -3,11 +3,11 @@ package apptest
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/internal/capture"
+	"github.com/creditstream/creditstream/internal/loopback"
 )
 
 // binary names the environment variable that names the binary.
@@ -132,11 +133,22 @@ func until(t *testing.T, within time.Duration, what string, condition func() boo
 	}
 }
 
+// says waits until the process has told people something, and returns what matches.
+func (a *app) says(something *regexp.Regexp) (found []string) {
+	a.t.Helper()
+	until(a.t, time.Minute, a.name+" says "+something.String(), func() bool {
+		ended := a.hasEnded() // then all it said is here
+		found = something.FindStringSubmatch(string(a.stderr.bytes()))
+		require.False(a.t, ended && found == nil, "%s has ended without saying %s", a.name, something)
+		return found != nil
+	})
+	return found
+}
+
 func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	at, _, err := loopback.Free(1)
 	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return at
 }
 
 func (a *app) hasEnded() bool {

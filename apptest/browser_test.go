@@ -150,12 +150,12 @@ func (b *tab) text(selector string) string {
 	return value[string](b, fmt.Sprintf("document.querySelector(%q).innerText", selector))
 }
 
-// waitFor waits until a JavaScript condition holds.
+// waitFor waits until a JavaScript condition holds on a page that has loaded.
 func (b *tab) waitFor(condition string) {
 	b.t.Helper()
 	until(b.t, patience, condition, func() bool {
-		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](condition))
-		return err == nil && ok // a page that loads has no elements yet
+		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`document.readyState === "complete" && (`+condition+`)`))
+		return err == nil && ok // a page that loads lacks elements
 	})
 }
 

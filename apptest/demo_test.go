@@ -3,9 +3,6 @@ package apptest
 import (
 	"regexp"
 	"testing"
-	"time"
-
-	"github.com/stretchr/testify/require"
 )
 
 var (
@@ -20,10 +17,4 @@ func demo(t *testing.T, dir, listen string, args ...string) (a *app, home string
 }
 
 // pageOf waits until a process says where its page, or something else of it, is.
-func pageOf(a *app, says *regexp.Regexp) string {
-	until(a.t, time.Minute, a.name+" says where it is", func() bool {
-		require.False(a.t, a.hasEnded(), "%s has ended", a.name)
-		return says.Match(a.stderr.bytes())
-	})
-	return string(says.FindSubmatch(a.stderr.bytes())[1])
-}
+func pageOf(a *app, says *regexp.Regexp) string { return a.says(says)[1] }

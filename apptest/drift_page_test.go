@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ func TestThePageShowsDrift(t *testing.T) {
 	// first is chance.
 	b.eventually(`[...document.querySelectorAll("#alerts li.firing")].some((e) => /drift\/pay_\d PSI \d\.\d\d since/.test(e.textContent) && /moved: pay_\d \(PSI/.test(e.title))`)
 	require.Contains(t, b.text("#drift-state"), "act")
-	require.Regexp(t, `alert     firing: .*drift/pay_\d \(PSI`, string(d.stderr.bytes()))
+	d.says(regexp.MustCompile(`alert     firing: .*drift/pay_\d \(PSI`))
 	// What the loans became is known later.
 	b.eventually(`[...document.querySelectorAll("#alerts li.firing")].some((e) => /performance\/.* since/.test(e.textContent) && /^default_rate 0\.\d+, threshold 0\.\d+, over [\d,]+ loans/.test(e.title))`)
 	b.screenshot("drift-page")
@@ -68,8 +69,8 @@ func TestThePageShowsDrift(t *testing.T) {
 	b.choose("#scenario", "steady")
 	b.eventually(`document.querySelectorAll("#alerts li").length > 0 && document.querySelectorAll("#alerts li.firing").length === 0`)
 	b.screenshot("drift-over")
-	require.Regexp(t, `alert     over: .*drift/pay_\d`, string(d.stderr.bytes()))
-	require.Regexp(t, `alert     over: .*performance/`, string(d.stderr.bytes()))
+	d.says(regexp.MustCompile(`alert     over: .*drift/pay_\d`))
+	d.says(regexp.MustCompile(`alert     over: .*performance/`))
 	b.clean()
 }
 

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +25,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/creditstream/creditstream/internal/loopback"
 )
 
 // marker is part of every password: no process may write it anywhere.
@@ -50,11 +52,11 @@ const (
 
 func startSecured(t *testing.T) *securedServers {
 	s := &securedServers{t: t, dir: t.TempDir(), data: t.TempDir()}
-	_, port, err := net.SplitHostPort(freeAddressPair(t))
+	_, port, err := loopback.Free(2) // the next is the controller's
 	require.NoError(t, err)
 	script := func(args ...string) string {
 		cmd := exec.Command("../deploy/dev/kafka.sh", args...)
-		cmd.Env = append(os.Environ(), "KAFKA_SECURE=1", "KAFKA_DATA="+s.data, "KAFKA_PORT="+port, "KAFKA_HEAP=512m")
+		cmd.Env = append(os.Environ(), "KAFKA_SECURE=1", "KAFKA_DATA="+s.data, "KAFKA_PORT="+strconv.Itoa(port), "KAFKA_HEAP=512m")
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
 		require.NoError(t, err, "kafka.sh %v", args)
@@ -77,21 +79,6 @@ func startSecured(t *testing.T) *securedServers {
 		}
 	})
 	return s
-}
-
-// freeAddressPair is a free port whose next is free, too, as far as one can tell.
-func freeAddressPair(t *testing.T) string {
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		port := l.Addr().(*net.TCPAddr).Port
-		next, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
-		_ = l.Close()
-		if err == nil {
-			_ = next.Close()
-			return fmt.Sprintf("127.0.0.1:%d", port)
-		}
-	}
 }
 
 func (s *securedServers) path(name string) string { return filepath.Join(s.data, "tls", name) }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/loopback"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -279,10 +279,8 @@ func TestMissingTopicsAreNamedWithTheCommandThatMakesThem(t *testing.T) {
 }
 
 func TestBrokersThatAreAwayAreNamed(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, _, err := loopback.Free(1)
 	require.NoError(t, err)
-	addr := l.Addr().String()
-	require.NoError(t, l.Close())
 	p, err := New(Config{Kafka: kafka.Config{Brokers: []string{addr}}, Topics: schemas.NewTopics("t")})
 	require.NoError(t, err)
 	require.ErrorContains(t, p.Run(t.Context()), "brokers "+addr+": ")

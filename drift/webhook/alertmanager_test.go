@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/creditstream/creditstream/internal/loopback"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -56,10 +56,8 @@ receivers:
 - name: test
   webhook_configs: [{url: %q, send_resolved: true}]
 `, receiver.URL)), 0o644))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, _, err := loopback.Free(1)
 	require.NoError(t, err)
-	address = l.Addr().String()
-	require.NoError(t, l.Close())
 	program, err := exec.LookPath("prometheus-alertmanager")
 	require.NoError(t, err, "install the package prometheus-alertmanager")
 	cmd := exec.Command(program, "--config.file", config, "--storage.path", filepath.Join(dir, "data"), "--cluster.listen-address=", "--web.listen-address", address)

@@ -3,7 +3,6 @@ package kafka_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/loopback"
 )
 
 const topic = "decisions"
@@ -129,10 +129,8 @@ func TestWriterGivesUpInTimeAndRecovers(t *testing.T) {
 }
 
 func TestWriterWithoutABroker(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, _, err := loopback.Free(1)
 	require.NoError(t, err)
-	addr := l.Addr().String()
-	require.NoError(t, l.Close())
 	w, err := kafka.NewWriter(kafka.Config{Brokers: []string{addr}}, topic, 200*time.Millisecond)
 	require.NoError(t, err)
 	defer w.Close()

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/loopback"
 )
 
 const patience = 30 * time.Second
@@ -47,13 +49,11 @@ func committed(t *testing.T, k *Kafka, n int) (values []string) {
 
 func TestARestartKeepsTransactionsOffsetsAndThePort(t *testing.T) {
 	dir := t.TempDir()
-	k, err := StartKafka(dir)
+	at, port, err := loopback.Free(1)
+	require.NoError(t, err)
+	k, err := StartKafka(dir, Port(port))
 	require.NoError(t, err)
 	create(t, k, map[string]string{"retention.ms": "-1"})
-	_, text, err := net.SplitHostPort(k.Addr())
-	require.NoError(t, err)
-	port, err := strconv.Atoi(text)
-	require.NoError(t, err)
 
 	transact := func(k *Kafka, value string, how kgo.TransactionEndTry) {
 		c := client(t, k, kgo.TransactionalID("x"))
@@ -72,7 +72,7 @@ func TestARestartKeepsTransactionsOffsetsAndThePort(t *testing.T) {
 	k, err = StartKafka(dir, Port(port))
 	require.NoError(t, err)
 	defer k.Close()
-	require.Equal(t, "127.0.0.1:"+text, k.Addr())
+	require.Equal(t, at, k.Addr())
 	transact(k, "two", kgo.TryCommit)
 	require.Equal(t, []string{"one", "two"}, committed(t, k, 2))
 	have, err := kadm.NewClient(client(t, k)).FetchOffsets(t.Context(), "g")

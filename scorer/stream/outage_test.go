@@ -2,7 +2,6 @@ package stream
 
 import (
 	"net"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/loopback"
 	"github.com/creditstream/creditstream/internal/member"
 )
 
@@ -101,18 +101,16 @@ func TestABrokerThatIsRestarted(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			w := newWorldIn(t, dir)
-			_, text, err := net.SplitHostPort(w.broker.Addr())
+			at, port, err := loopback.Free(1)
 			require.NoError(t, err)
-			port, err := strconv.Atoi(text)
-			require.NoError(t, err)
+			w := newWorldIn(t, dir, local.Port(port))
 			w.apply(0, 2000)
 			s := w.scorer("one", func(c *Config) { c.Protocol = protocol })
 			stop := run(s)
 			w.outputs(100)
 			w.broker.Close()
-			require.Eventually(t, func() bool { return !listens(text) }, time.Minute, time.Millisecond)
-			w.broker, err = local.StartKafka(dir, append(w.options, local.Port(port))...)
+			require.Eventually(t, func() bool { return !listens(at) }, time.Minute, time.Millisecond)
+			w.broker, err = local.StartKafka(dir, w.options...)
 			require.NoError(t, err)
 			w.apply(2000, 2400)
 			w.exact(2400)
@@ -122,8 +120,8 @@ func TestABrokerThatIsRestarted(t *testing.T) {
 	}
 }
 
-func listens(port string) bool {
-	c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port))
+func listens(at string) bool {
+	c, err := net.Dial("tcp", at)
 	if err != nil {
 		return false
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,6 +22,7 @@ import (
 	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/loopback"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
@@ -486,17 +486,15 @@ func TestNoModelNoMember(t *testing.T) {
 }
 
 func TestKafkaMayComeLater(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	at, port, err := loopback.Free(1)
 	require.NoError(t, err)
-	port := l.Addr().(*net.TCPAddr).Port
-	require.NoError(t, l.Close())
 	var live atomic.Pointer[release.LiveSet]
-	early := &world{t: t, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{l.Addr().String()}, Prefix: "t"}}
+	early := &world{t: t, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{at}, Prefix: "t"}}
 	s := early.scorer("one", func(c *Config) { c.Live = live.Load })
 	stop := run(s)
 	require.Eventually(t, func() bool {
 		err := s.Ready()
-		return err != nil && strings.Contains(err.Error(), "no Kafka broker answers at --brokers "+l.Addr().String())
+		return err != nil && strings.Contains(err.Error(), "no Kafka broker answers at --brokers "+at)
 	}, time.Minute, time.Millisecond)
 	// The broker's topics are there as soon as it is.
 	w := newWorldOn(t, kfake.Ports(port), kfake.SeedTopics(partitions, early.topics.Applications, early.topics.Predictions, early.topics.DLQ))
