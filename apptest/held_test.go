@@ -21,6 +21,18 @@ type held struct {
 
 func (h held) lasted() time.Duration { return h.to.Sub(h.from) }
 
+// common is how long both lasted at once; below 0 where they did not.
+func (h held) common(o held) time.Duration {
+	from, to := h.from, h.to
+	if o.from.After(from) {
+		from = o.from
+	}
+	if o.to.Before(to) {
+		to = o.to
+	}
+	return to.Sub(from)
+}
+
 func (h held) String() string {
 	return fmt.Sprintf("%s/%d at %d for %s", h.topic, h.partition, h.lastStable, h.lasted().Round(100*time.Millisecond))
 }

@@ -113,7 +113,7 @@ func decodeSketch(b []byte) (*sketch, error) {
 	for _, one := range stores {
 		err = errors.Join(err, one.err) // the library looks at none of these
 	}
-	if err == nil && !(read.GetZeroCount() >= 0 && read.GetZeroCount() <= math.MaxInt64) {
+	if err == nil && !isCount(read.GetZeroCount()) {
 		err = fmt.Errorf("%v things that took no time", read.GetZeroCount())
 	}
 	if err == nil {
@@ -127,6 +127,14 @@ func decodeSketch(b []byte) (*sketch, error) {
 
 // maxBin is beyond the longest time.Duration, 292 years, and, below 0, the shortest.
 const maxBin = 1200
+
+// maxCount is so low that whole numbers up to there, and one more, which is how they
+// are encoded, have a float64 of their own: counts are exact, in whatever order they
+// are added.
+const maxCount = 1 << 52
+
+// isCount says whether a float64 is a number of things.
+func isCount(v float64) bool { return v >= 0 && v <= maxCount && v == math.Trunc(v) }
 
 // boundedStore refuses what no sketch of latencies has: the library takes any bin
 // and any count at its word.
@@ -143,8 +151,10 @@ func (s *boundedStore) AddWithCount(index int, count float64) {
 	switch {
 	case index < -maxBin || index > maxBin:
 		s.err = fmt.Errorf("bin %d", index)
-	case !(count >= 0 && count <= math.MaxInt64):
+	case !isCount(count):
 		s.err = fmt.Errorf("a count of %v", count)
+	case s.TotalCount()+count > maxCount:
+		s.err = fmt.Errorf("counts of %v and %v together", s.TotalCount(), count)
 	default:
 		s.Store.AddWithCount(index, count)
 	}
