@@ -136,8 +136,7 @@ func TestRanksCountTheThresholdsBelow(t *testing.T) {
 			}
 			slices.Sort(thresholds)
 			thresholds = slices.Compact(thresholds)
-			r, err := newRanking(0, thresholds)
-			require.NoError(t, err)
+			r := newRanking(0, thresholds)
 			r.stride = 3
 			seen[min(r.compares, 5)] = true
 			values := []float32{float32(math.NaN()), infinite, -infinite, 0, float32(math.Copysign(0, -1)), math.MaxFloat32, -math.MaxFloat32}
@@ -162,8 +161,32 @@ func TestRanksCountTheThresholdsBelow(t *testing.T) {
 		}
 	}
 	require.Len(t, seen, 5, "every loop")
-	_, err := newRanking(0, make([]float32, 1<<16))
-	require.ErrorIs(t, err, errTables)
+}
+
+// What tables cannot hold is walked instead.
+func TestTablesTakeSoManyThresholdsOfAFeature(t *testing.T) {
+	build := func(thresholds int) error {
+		var trees []tree
+		for from := 0; from < thresholds; from += 63 {
+			trees = append(trees, ladder(from, min(63, thresholds-from)))
+		}
+		_, err := buildTables(trees, 1, []int{0})
+		return err
+	}
+	require.NoError(t, build(maxThresholds))
+	require.ErrorIs(t, build(maxThresholds+1), errTables)
+}
+
+// ladder is a tree of splits of one feature, each below the last, at the numbers
+// from so many on.
+func ladder(from, splits int) tree {
+	var t tree
+	for i := range splits {
+		at := int32(len(t))
+		t = append(t, treeNode{feature: 0, threshold: float32(from + splits - i), left: at + 2, right: at + 1, cover: float64(splits - i + 1)},
+			treeNode{feature: -1, value: float64(i), cover: 1})
+	}
+	return append(t, treeNode{feature: -1, cover: 1})
 }
 
 func TestCompileRefusesWithAReason(t *testing.T) {

@@ -35,6 +35,8 @@ const (
 	// maxEntries bounds a model's tables to 64 MiB.
 	maxEntries = 1 << 21
 	maxBuild   = 1 << 26 // leaf-cell pairs evaluated while building
+	// maxThresholds of one feature: a ranking counts them in 16 bits.
+	maxThresholds = math.MaxUint16
 )
 
 var errTables = errors.New("the model's tables would be too large")
@@ -62,11 +64,8 @@ func ordered(f float32) int32 {
 	return b ^ int32(uint32(b>>31)>>1)
 }
 
-func newRanking(input int32, thresholds []float32) (ranking, error) {
+func newRanking(input int32, thresholds []float32) ranking {
 	const buckets = 512
-	if len(thresholds) > math.MaxUint16 {
-		return ranking{}, errTables
-	}
 	t := make([]int32, len(thresholds))
 	for i, v := range thresholds {
 		t[i] = ordered(v)
@@ -92,7 +91,7 @@ func newRanking(input int32, thresholds []float32) (ranking, error) {
 	for range max(4, r.compares) {
 		r.thresholds = append(r.thresholds, math.MaxInt32)
 	}
-	return r, nil
+	return r
 }
 
 // rank adds each value's rank to its row of the joint ranking. Most rankings have
@@ -100,71 +99,52 @@ func newRanking(input int32, thresholds []float32) (ranking, error) {
 // do. Those of a higher bucket are above the value, and so change nothing.
 func (r *ranking) rank(values []float32, rows *[blockRows]uint32) {
 	to := rows[:len(values)]
-	start, thresholds, stride := r.start, r.thresholds, r.stride
-	low, last, shift := int64(r.low), r.last, r.shift&63
-	switch r.compares {
+	switch thresholds, stride := r.thresholds, r.stride; r.compares {
 	case 1:
 		for k, x := range values {
 			v := ordered(x)
-			u := int64(v) - low
-			u &^= u >> 63
-			n := uint32(start[min(u>>shift, last)])
-			if v > thresholds[n] {
-				n++
-			}
-			to[k] += n * stride
+			n := r.below(v)
+			to[k] += (n + exceeds(v, thresholds[n])) * stride
 		}
 	case 2:
 		for k, x := range values {
 			v := ordered(x)
-			u := int64(v) - low
-			u &^= u >> 63
-			n := uint32(start[min(u>>shift, last)])
+			n := r.below(v)
 			t := (*[2]int32)(thresholds[n:])
-			if v > t[0] {
-				n++
-			}
-			if v > t[1] {
-				n++
-			}
-			to[k] += n * stride
+			to[k] += (n + exceeds(v, t[0]) + exceeds(v, t[1])) * stride
 		}
 	case 3, 4:
 		for k, x := range values {
 			v := ordered(x)
-			u := int64(v) - low
-			u &^= u >> 63
-			n := uint32(start[min(u>>shift, last)])
+			n := r.below(v)
 			t := (*[4]int32)(thresholds[n:])
-			if v > t[0] {
-				n++
-			}
-			if v > t[1] {
-				n++
-			}
-			if v > t[2] {
-				n++
-			}
-			if v > t[3] {
-				n++
-			}
-			to[k] += n * stride
+			to[k] += (n + exceeds(v, t[0]) + exceeds(v, t[1]) + exceeds(v, t[2]) + exceeds(v, t[3])) * stride
 		}
 	default:
-		compares := uint32(r.compares)
 		for k, x := range values {
 			v := ordered(x)
-			u := int64(v) - low
-			u &^= u >> 63
-			n := uint32(start[min(u>>shift, last)])
-			for _, t := range thresholds[n : n+compares] {
-				if v > t {
-					n++
-				}
+			n := r.below(v)
+			for _, t := range thresholds[n : n+uint32(r.compares)] {
+				n += exceeds(v, t)
 			}
 			to[k] += n * stride
 		}
 	}
+}
+
+// below is how many thresholds lie in lower buckets than a value.
+func (r *ranking) below(v int32) uint32 {
+	u := int64(v) - int64(r.low)
+	u &^= u >> 63
+	return uint32(r.start[min(u>>(r.shift&63), r.last)])
+}
+
+// exceeds is 1 where v > t.
+func exceeds(v, t int32) (one uint32) {
+	if v > t {
+		one = 1
+	}
+	return one
 }
 
 // buildTables compiles trees for reason groups: group[i] is tree input i's.
@@ -194,10 +174,13 @@ func buildTables(trees []tree, inputs int, group []int) (*tables, error) {
 	}
 	sortByUse(chunks)
 	all := unionOfAxes(chunks)
-	t := &tables{}
-	if err := t.buildLanes(chunks, all); err != nil {
-		return nil, err
+	for _, a := range all {
+		if len(a.thresholds) > maxThresholds {
+			return nil, errTables
+		}
 	}
+	t := &tables{}
+	t.buildLanes(chunks, all)
 	t.buildEntries(chunks, inputs, group)
 	return t, nil
 }
@@ -244,7 +227,7 @@ func unionOfAxes(chunks []*chunk) []axis {
 	return gather(nil, thresholds).axes
 }
 
-func (t *tables) buildLanes(chunks []*chunk, all []axis) error {
+func (t *tables) buildLanes(chunks []*chunk, all []axis) {
 	blocks := (len(chunks) + chunksPerBlock - 1) / chunksPerBlock
 	rows := make([][]lanes, len(all)) // per feature: rank*blocks+block
 	for i, a := range all {
@@ -274,11 +257,11 @@ func (t *tables) buildLanes(chunks []*chunk, all []axis) error {
 			stride *= len(a.thresholds) + 1
 		}
 	}
-	return t.join(all, rows, blocks)
+	t.join(all, rows, blocks)
 }
 
 // join combines features into joint rankings: fewer lane rows to add.
-func (t *tables) join(all []axis, rows [][]lanes, blocks int) error {
+func (t *tables) join(all []axis, rows [][]lanes, blocks int) {
 	order := make([]int, len(all))
 	for i := range order {
 		order[i] = i
@@ -327,10 +310,7 @@ func (t *tables) join(all []axis, rows [][]lanes, blocks int) error {
 		}
 		stride := 1
 		for _, f := range fs {
-			r, err := newRanking(all[f].feature, all[f].thresholds)
-			if err != nil {
-				return err
-			}
+			r := newRanking(all[f].feature, all[f].thresholds)
 			r.joint, r.stride = uint8(j), uint32(stride)
 			t.rankings = append(t.rankings, r)
 			stride *= len(all[f].thresholds) + 1
@@ -341,7 +321,6 @@ func (t *tables) join(all []axis, rows [][]lanes, blocks int) error {
 			}
 		}
 	}
-	return nil
 }
 
 func (t *tables) buildEntries(chunks []*chunk, inputs int, group []int) {
