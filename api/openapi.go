@@ -186,7 +186,7 @@ func paths() object {
 		}},
 		streamRoute: object{"get": object{
 			"operationId": "decisionStream", "tags": []string{"decisions"}, "summary": "Follow decisions as server-sent events",
-			"description": "First an event `snapshot`, then `update`s; the data of both is a `Decisions` document.",
+			"description": "First an event `snapshot`, then `update`s with what was not sent before; the data of both is a `Decisions` document. Of a fast stream the newest are sent; when it slows down, those of the last 50 that were left out follow.",
 			"responses":   responses(plain("Events", "text/event-stream"), 401, 403, 429, 500, 503),
 		}},
 		"/model": object{"get": object{

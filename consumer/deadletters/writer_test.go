@@ -41,8 +41,9 @@ func TestAFencedClientWithANewEpochCommitsNothing(t *testing.T) {
 		cluster.KeepControl()
 		produce := request.(*kmsg.ProduceRequest)
 		var b kmsg.RecordBatch
-		if err := b.ReadFrom(produce.Topics[0].Partitions[0].Records); err != nil || b.ProducerID != producer || b.ProducerEpoch != epoch {
-			renewed.Store(err == nil)
+		readable := b.ReadFrom(produce.Topics[0].Partitions[0].Records) == nil
+		if !readable || b.ProducerID != producer || b.ProducerEpoch != epoch {
+			renewed.Store(readable)
 			return nil, nil, false
 		}
 		fenced.Store(true)

@@ -2,7 +2,6 @@
 package loopback
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -38,7 +37,7 @@ func Free(n int) (at string, port int, err error) {
 		}
 		return address(port), port, nil
 	}
-	return "", 0, errors.New("no free port on loopback between 20000 and 32000")
+	return "", 0, fmt.Errorf("no free port on loopback from %d to %d", first, end-1)
 }
 
 func areFree(port, n int) bool {
