@@ -210,7 +210,7 @@ func (f *Feed) add(p *schemas.Prediction, now time.Time) {
 func (f *Feed) Snapshot() Snapshot {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return Snapshot{f.total(), f.latest(keep)}
+	return Snapshot{f.total(), f.latest()}
 }
 
 // total copies the totals. f.mu is held.
@@ -230,9 +230,9 @@ func (f *Feed) total() Totals {
 	return t
 }
 
-// latest are the last n decisions, newest first. f.mu is held.
-func (f *Feed) latest(n int64) []Decision {
-	n = min(n, keep, f.totals.Decisions)
+// latest are the decisions that are remembered, newest first. f.mu is held.
+func (f *Feed) latest() []Decision {
+	n := min(keep, f.totals.Decisions)
 	latest := make([]Decision, 0, n)
 	for i := range n {
 		latest = append(latest, f.recent[(f.totals.Decisions-1-i)%keep])
@@ -248,9 +248,7 @@ func (f *Feed) latest(n int64) []Decision {
 // them all. One that is slow to receive finds only the latest update.
 func (f *Feed) Subscribe(ctx context.Context, perSecond int) (Snapshot, <-chan Update) {
 	updates := make(chan Update, 1)
-	f.mu.Lock()
-	first := Snapshot{f.total(), f.latest(keep)}
-	f.mu.Unlock()
+	first := f.Snapshot()
 	s := subscriber{totals: first.Totals}
 	for n := first.Decisions - int64(len(first.Recent)); n < first.Decisions; n++ {
 		s.told[n%keep] = n + 1
