@@ -167,7 +167,7 @@ func TestAPIWithRedis(t *testing.T) {
 	}
 	require.Len(t, w.predictions(1), 1)
 
-	require.NoError(t, w.redis.Server().Set("prediction:A-1", `{"application_id":"A-1","view":{"partition":0,"offset":7,"log":1,"decided_us":1,"generation":0}}`))
+	require.NoError(t, w.redis.Server().Set("t:prediction:A-1", `{"application_id":"A-1","view":{"partition":0,"offset":7,"log":1,"decided_us":1,"generation":0}}`))
 	status, got, _ := w.get("/predictions/A-1")
 	require.Equal(t, 200, status)
 	require.JSONEq(t, `{"application_id":"A-1"}`, got)

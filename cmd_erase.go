@@ -11,15 +11,20 @@ import (
 type eraseCmd struct {
 	redisFlags
 
+	Prefix string `help:"Name of the deployment, the prefix of all it owns." default:"credit"`
+
 	ID   string `arg:"" help:"application_id."`
 	JSON bool   `help:"Print JSON." name:"json"`
 }
+
+// Validate refuses a prefix that no deployment can have.
+func (c *eraseCmd) Validate() error { return checkPrefix(c.Prefix) }
 
 // Run removes the application's keys.
 func (c *eraseCmd) Run(p *process) error {
 	client := c.client()
 	defer client.Close() //nolint:errcheck // nothing is left to be written
-	removed, err := view.NewStore(client).Erase(p.ctx, c.ID)
+	removed, err := view.NewStore(client, c.Prefix).Erase(p.ctx, c.ID)
 	if err != nil {
 		return redisconn.Explain(err)
 	}

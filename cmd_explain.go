@@ -135,7 +135,7 @@ func (c *explainCmd) at(p *process, look lookup.Config) (*lookup.Found, error) {
 func (c *explainCmd) inView(p *process, look lookup.Config) *lookup.Found {
 	client := c.client()
 	defer client.Close() //nolint:errcheck // nothing is left to be written
-	decided, known, err := view.NewStore(client).Decided(p.ctx, c.ID)
+	decided, known, err := view.NewStore(client, c.Prefix).Decided(p.ctx, c.ID)
 	switch {
 	case err != nil:
 		p.log.Warn("the view cannot be asked, the log is searched", "error", redisconn.Explain(err))

@@ -21,7 +21,7 @@ type viewCmd struct {
 
 // Help is the second half of `view --help`.
 func (viewCmd) Help() string {
-	return `Writes prediction:ID, the prediction's JSON, and decided:ID, a small hash of what outcomes need, for every prediction, and only forward: a later one is never replaced by an earlier. How far it has come is kept in Redis beside the data, so a Redis that was emptied is noticed and filled again from the log; the component is unready meanwhile. While Redis is away it waits.
+	return `Writes PREFIX:prediction:ID, the prediction's JSON, and PREFIX:decided:ID, a small hash of what outcomes need, for every prediction, and only forward: a later one is never replaced by an earlier. How far it has come is kept in Redis beside the data, so a Redis that was emptied is noticed and filled again from the log; the component is unready meanwhile. While Redis is away it waits.
 
 Several replicas share the partitions. Redis must not evict keys: set maxmemory-policy noeviction.`
 }

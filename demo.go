@@ -216,7 +216,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	counts, err := aggregate.New(aggregate.Config{
 		Kafka: d.kafka.config(p, "drift"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: demoDriftGroup, Instance: demoInstance,
 		Sessions: 1, Protocol: member.ProtocolClassic, Static: true, From: member.From{Start: true}, Bucket: demoBucket,
-		Live: models.Live, Decisions: decided{view.NewStore(viewClient)}, Registerer: reg,
+		Live: models.Live, Decisions: decided{view.NewStore(viewClient, demoPrefix)}, Registerer: reg,
 	})
 	if err != nil {
 		return err

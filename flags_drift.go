@@ -45,7 +45,7 @@ func (f *driftFlags) addDrift(s *services, r redisFlags, m modelFlags, as member
 	counts, err := aggregate.New(aggregate.Config{
 		Kafka: s.kafka.config(s.p, "drift-"+s.instance), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Log: s.p.log,
 		Group: group, Instance: s.instance, Sessions: as.Sessions, Protocol: as.GroupProtocol, Static: as.Static, From: from,
-		Bucket: f.Bucket, LateAfter: f.LateAfter, Live: models.Live, Decisions: decided{view.NewStore(client)}, Registerer: s.reg,
+		Bucket: f.Bucket, LateAfter: f.LateAfter, Live: models.Live, Decisions: decided{view.NewStore(client, s.kafka.Prefix)}, Registerer: s.reg,
 	})
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 // kafkaFlags say which cluster a command talks to, and how it is secured.
 type kafkaFlags struct {
 	Brokers []string `help:"Kafka brokers." default:"127.0.0.1:9092" placeholder:"HOST:PORT" group:"Kafka"`
-	Prefix  string   `help:"Prefix of every topic and transactional id." default:"credit" group:"Kafka"`
+	Prefix  string   `help:"Name of the deployment, the prefix of all it owns: topics, transactional ids, Redis keys." default:"credit" group:"Kafka"`
 	registryFlags
 
 	TLS           bool   `help:"Encrypt connections to the brokers. Their certificates are always verified." name:"tls" group:"Kafka security"`
@@ -53,9 +53,14 @@ func (f kafkaFlags) config(p *process, clientID string) kafka.Config {
 // maxPrefix leaves a topic's name within Kafka's 249 characters.
 const maxPrefix = 200
 
-func validPrefix(prefix string) bool {
+// checkPrefix refuses what no topic's name begins with. A colon is not among it:
+// Redis keys end the prefix with one.
+func checkPrefix(prefix string) error {
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-	return prefix != "" && len(prefix) <= maxPrefix && strings.Trim(prefix, allowed) == ""
+	if prefix == "" || len(prefix) > maxPrefix || strings.Trim(prefix, allowed) != "" {
+		return fmt.Errorf("--prefix %q: expected 1 to %d letters, digits, dots, dashes and underscores, as topics' names have", prefix, maxPrefix)
+	}
+	return nil
 }
 
 // checkKafka refuses what cannot work and what is not safe.
@@ -63,8 +68,8 @@ func (f *kafkaFlags) checkKafka() error {
 	if err := checkServers("brokers", f.Brokers...); err != nil {
 		return err
 	}
-	if !validPrefix(f.Prefix) {
-		return fmt.Errorf("--prefix %q: expected 1 to %d letters, digits, dots, dashes and underscores, as topics' names have", f.Prefix, maxPrefix)
+	if err := checkPrefix(f.Prefix); err != nil {
+		return err
 	}
 	if !f.TLS && (f.TLSCA != "" || f.TLSCert != "" || f.TLSKey != "" || f.TLSServerName != "") {
 		return errors.New("--tls-ca, --tls-cert, --tls-key and --tls-server-name mean nothing while connections are not encrypted: set --tls")

@@ -18,7 +18,7 @@ func TestOutcomesAreJoinedThroughTheView(t *testing.T) {
 	t.Cleanup(server.Close)
 	client := redisFlags{Redis: server.Addr()}.client()
 	t.Cleanup(func() { _ = client.Close() })
-	store, later := view.NewStore(client), time.Now().Add(time.Hour)
+	store, later := view.NewStore(client, "t"), time.Now().Add(time.Hour)
 	_, err = store.Write(t.Context(), []view.Entry{{
 		ID: "A-1", Value: []byte(`{}`), PredictionExpires: later, DecidedExpires: later,
 		Decided: view.Decided{Probability: 0.25, ModelVersion: "v1", Decision: schemas.Approve},

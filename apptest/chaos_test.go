@@ -336,7 +336,7 @@ func (s *storm) judge(emitted, repeated summary, asker *asker, keys *keyed, bar 
 	require.Equal(t, counts{applications: applications, predictions: applications - letters, letters: letters, asked: v.APIOnly}, w.judge())
 	last, byID := w.predictions(), w.requests()
 	require.Len(t, last, emitted.Produced+len(byID))
-	shown := func() bool { return len(differing(t, s.servers, last)) == 0 }
+	shown := func() bool { return len(differing(t, s.servers, s.prefix, last)) == 0 }
 	until(t, 2*time.Minute, "Redis holds the last prediction of every id", shown)
 	// Views that were killed have looked at Redis when they came back; those that
 	// run must notice by themselves.

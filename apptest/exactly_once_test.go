@@ -101,7 +101,7 @@ func (c scenario) exactlyOnce(t *testing.T, s servers) {
 
 	last := w.predictions()
 	require.Len(t, last, n)
-	until(t, time.Minute, "Redis holds the last prediction of every id", func() bool { return len(differing(t, s, last)) == 0 })
+	until(t, time.Minute, "Redis holds the last prediction of every id", func() bool { return len(differing(t, s, prefix, last)) == 0 })
 	view.terminate()
 	one.terminate()
 	require.Equal(t, counts{applications: total, predictions: predictions, letters: letters}, w.judge())

@@ -71,7 +71,7 @@ func TestAPausedViewDoesNotPutOldPredictionsBack(t *testing.T) {
 	}
 	old := g.view("old").ready()
 	first := emit("4000")
-	until(t, time.Minute, "it writes", func() bool { return len(differing(t, g.servers, g.witness.some(500))) == 0 })
+	until(t, time.Minute, "it writes", func() bool { return len(differing(t, g.servers, g.prefix, g.witness.some(500))) == 0 })
 	require.NoError(t, old.cmd.Process.Signal(syscall.SIGSTOP))
 	first.wait(time.Minute)
 	emit("0").wait(time.Minute) // the same ids
@@ -79,16 +79,16 @@ func TestAPausedViewDoesNotPutOldPredictionsBack(t *testing.T) {
 	g.answered()
 	last := g.witness.predictions()
 	require.Len(t, last, 4000)
-	require.NotEmpty(t, differing(t, g.servers, last), "it had written everything before it was stopped")
+	require.NotEmpty(t, differing(t, g.servers, g.prefix, last), "it had written everything before it was stopped")
 	ahead := g.view("ahead")
-	until(t, time.Minute, "the other has everything", func() bool { return len(differing(t, g.servers, last)) == 0 })
+	until(t, time.Minute, "the other has everything", func() bool { return len(differing(t, g.servers, g.prefix, last)) == 0 })
 	require.NoError(t, old.cmd.Process.Signal(syscall.SIGCONT))
 	old.ready()
 	ahead.ready()
-	require.Empty(t, differing(t, g.servers, last))
+	require.Empty(t, differing(t, g.servers, g.prefix, last))
 	g.emit(100)
 	g.answered()
-	until(t, time.Minute, "both go on", func() bool { return len(differing(t, g.servers, g.witness.predictions())) == 0 })
+	until(t, time.Minute, "both go on", func() bool { return len(differing(t, g.servers, g.prefix, g.witness.predictions())) == 0 })
 	for _, a := range []*app{old, ahead, scorer} {
 		a.terminate()
 	}

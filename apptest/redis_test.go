@@ -10,7 +10,7 @@ import (
 
 // differing lists ids for which Redis does not hold the prediction; it stops
 // after the first thousand that it has asked about and found.
-func differing(t *testing.T, s servers, predictions map[string]decided) (ids []string) {
+func differing(t *testing.T, s servers, prefix string, predictions map[string]decided) (ids []string) {
 	client := redis.NewClient(&redis.Options{Addr: s.redis})
 	defer func() { _ = client.Close() }()
 	asked := map[string]*redis.StringCmd{}
@@ -29,7 +29,7 @@ func differing(t *testing.T, s servers, predictions map[string]decided) (ids []s
 		clear(asked)
 	}
 	for id := range predictions {
-		asked[id] = pipe.Get(t.Context(), "prediction:"+id)
+		asked[id] = pipe.Get(t.Context(), prefix+":prediction:"+id)
 		if len(asked) == 1000 {
 			compare()
 			if len(ids) > 0 {

@@ -107,7 +107,9 @@ func (s *securedServers) startRedis() {
 	require.Len(s.t, found, 3, "docs/security.md has a rule for view, one for api and one for drift")
 	for _, m := range found {
 		require.Contains(s.t, m[0], ">PASSWORD ")
-		rules += strings.Replace(m[0], ">PASSWORD", ">"+password(m[1]), 1) + "\n"
+		require.Contains(s.t, m[0], "~credit:")
+		rule := strings.ReplaceAll(m[0], "~credit:", "~"+securedPrefix+":")
+		rules += strings.Replace(rule, ">PASSWORD", ">"+password(m[1]), 1) + "\n"
 	}
 	// One that may read and not write.
 	rules += "user reader on >" + password("view") + " ~* +@read +hello +ping +client|setname\n"
@@ -362,7 +364,7 @@ func TestSecuredKafkaAndRedisOnKafka(t *testing.T) {
 
 	view.terminate()
 	s.run(s.withRedis("creditstream-view", password("view"), s.as("view", sha256, "view", "--rebuild")...)...)
-	s.run(s.withRedis("creditstream-view", password("view"), "erase", "over-https")...)
+	s.run(s.withRedis("creditstream-view", password("view"), "erase", "--prefix", securedPrefix, "over-https")...)
 	wrong := s.as("scorer", sha512, "score")
 	s.secret("scorer", marker+"-wrong")
 	require.Contains(t, s.refused(wrong...), `refuse SCRAM-SHA-512 as "scorer": look at --sasl-user and its password`)

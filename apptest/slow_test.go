@@ -74,7 +74,7 @@ func TestRedisThatIsSlow(t *testing.T) {
 	for range 3 {
 		g.emit(2000)
 		g.exact()
-		until(t, time.Minute, "Redis holds everything", func() bool { return len(differing(t, g.servers, g.witness.predictions())) == 0 })
+		until(t, time.Minute, "Redis holds everything", func() bool { return len(differing(t, g.servers, g.prefix, g.witness.predictions())) == 0 })
 	}
 	require.True(t, isReady(slow.listen))
 	require.NotContains(t, string(slow.stderr.bytes()), "level=WARN")

@@ -57,7 +57,7 @@ func (s *Store) Claim(ctx context.Context, claims []Claim) ([]Claimed, error) {
 	for chunk := range slices.Chunk(claims, s.chunk) {
 		keys, args := make([]string, len(chunk)), make([]any, len(chunk))
 		for i, c := range chunk {
-			keys[i], args[i] = decidedKey+c.ID, c.Outcome
+			keys[i], args[i] = s.keys.decided(c.ID), c.Outcome
 		}
 		asked = append(asked, pipe.Eval(ctx, claimLua, keys, args...))
 	}

@@ -14,7 +14,7 @@ func TestAnOutcomeClaimsItsDecisionOnce(t *testing.T) {
 	w.emit(0, 300, 7)
 	_, stop := w.start()
 	defer stop()
-	store, ctx := NewStore(w.rdb), t.Context()
+	store, ctx := NewStore(w.rdb, "t"), t.Context()
 	w.same()
 	claims := make([]Claim, 301)
 	for i := range claims {
@@ -46,7 +46,7 @@ func TestAClaimStaysWhenItsDecisionIsWrittenAgain(t *testing.T) {
 	w.emit(0, 10, 1)
 	_, stop := w.start()
 	defer stop()
-	store, ctx := NewStore(w.rdb), t.Context()
+	store, ctx := NewStore(w.rdb, "t"), t.Context()
 	w.same()
 	_, err := store.Claim(ctx, []Claim{{id(3), "a/0/1"}})
 	require.NoError(t, err)
@@ -55,17 +55,17 @@ func TestAClaimStaysWhenItsDecisionIsWrittenAgain(t *testing.T) {
 	got, err := store.Claim(ctx, []Claim{{id(3), "a/0/2"}, {id(3), "a/0/1"}})
 	require.NoError(t, err)
 	require.Equal(t, []Claimed{{true, false, 0.02, "v2", schemas.Approve}, {true, true, 0.02, "v2", schemas.Approve}}, got)
-	ttl, err := w.rdb.TTL(ctx, decidedKey+id(3)).Result()
+	ttl, err := w.rdb.TTL(ctx, w.keys.decided(id(3))).Result()
 	require.NoError(t, err)
 	require.Positive(t, ttl)
 }
 
 func TestWhatTheViewDidNotWriteIsNoDecision(t *testing.T) {
 	w := newWorld(t)
-	store, ctx := NewStore(w.rdb), t.Context()
-	require.NoError(t, w.rdb.Set(ctx, decidedKey+"text", "x", 0).Err())
-	require.NoError(t, w.rdb.HSet(ctx, decidedKey+"half", "model_version", "v1").Err())
-	require.NoError(t, w.rdb.HSet(ctx, decidedKey+"odd", "model_version", "v1", "default_probability", "much").Err())
+	store, ctx := NewStore(w.rdb, "t"), t.Context()
+	require.NoError(t, w.rdb.Set(ctx, w.keys.decided("text"), "x", 0).Err())
+	require.NoError(t, w.rdb.HSet(ctx, w.keys.decided("half"), "model_version", "v1").Err())
+	require.NoError(t, w.rdb.HSet(ctx, w.keys.decided("odd"), "model_version", "v1", "default_probability", "much").Err())
 	got, err := store.Claim(ctx, []Claim{{"text", "a"}, {"half", "a"}})
 	require.NoError(t, err)
 	require.Equal(t, []Claimed{{}, {}}, got)
@@ -78,7 +78,7 @@ func TestWhatTheViewDidNotWriteIsNoDecision(t *testing.T) {
 
 func TestPassedSaysWhetherTheViewHasCaughtUp(t *testing.T) {
 	w := newWorld(t)
-	store, ctx := NewStore(w.rdb), t.Context()
+	store, ctx := NewStore(w.rdb, "t"), t.Context()
 	topic := [16]byte{1, 2, 3, 4, 5}
 	f := func(want bool, topic [16]byte, ends map[int32]int64) {
 		t.Helper()

@@ -73,8 +73,8 @@ func TestProgressOutsideTheLogBeginsAtItsStart(t *testing.T) {
 	require.InDelta(t, 20, testutil.ToFloat64(v.metrics.written), 0)
 
 	// A broker has lost the end of the log.
-	for field, text := range w.rdb.HGetAll(t.Context(), progressKey).Val() {
-		require.NoError(t, w.rdb.HSet(t.Context(), progressKey, field, text+"000").Err())
+	for field, text := range w.rdb.HGetAll(t.Context(), w.keys.progress).Val() {
+		require.NoError(t, w.rdb.HSet(t.Context(), w.keys.progress, field, text+"000").Err())
 	}
 	v, _ = w.start()
 	w.ready(v)

@@ -61,7 +61,7 @@ func TestAPausedViewResumesBehindAnotherThatWentOn(t *testing.T) {
 	w.emit(100, 250, 3)
 	w.same()
 	w.ready(ahead)
-	progress := w.rdb.HGetAll(t.Context(), progressKey).Val()
+	progress := w.rdb.HGetAll(t.Context(), w.keys.progress).Val()
 
 	open()
 	require.Eventually(t, func() bool {
@@ -80,6 +80,6 @@ func TestAPausedViewResumesBehindAnotherThatWentOn(t *testing.T) {
 		return read == 450
 	}, patience, tick)
 	w.same()
-	require.Equal(t, progress, w.rdb.HGetAll(t.Context(), progressKey).Val())
+	require.Equal(t, progress, w.rdb.HGetAll(t.Context(), w.keys.progress).Val())
 	require.NoError(t, old.Ready())
 }

@@ -53,7 +53,7 @@ func (s *Store) advance(ctx context.Context, log uint32, steps []Step) ([]int64,
 	for _, t := range steps {
 		args = append(args, t.Partition, t.From, t.To)
 	}
-	at, err := s.client.Eval(ctx, advanceLua, []string{progressKey}, args...).Int64Slice()
+	at, err := s.client.Eval(ctx, advanceLua, []string{s.keys.progress}, args...).Int64Slice()
 	if err != nil {
 		return nil, fmt.Errorf("noting progress in Redis: %w", err)
 	}
@@ -66,7 +66,7 @@ func (s *Store) progress(ctx context.Context, log uint32, partitions []int32) ([
 	for i, p := range partitions {
 		fields[i] = strconv.Itoa(int(p))
 	}
-	stored, err := s.client.HMGet(ctx, progressKey, fields...).Result()
+	stored, err := s.client.HMGet(ctx, s.keys.progress, fields...).Result()
 	if err != nil {
 		return nil, fmt.Errorf("reading progress from Redis: %w", err)
 	}
@@ -99,7 +99,7 @@ func (s *Store) begin(ctx context.Context, log uint32, starts map[int32]int64) e
 	}
 	_, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for p, at := range starts {
-			pipe.HSet(ctx, progressKey, strconv.Itoa(int(p)), formatProgress(log, at))
+			pipe.HSet(ctx, s.keys.progress, strconv.Itoa(int(p)), formatProgress(log, at))
 		}
 		return nil
 	})

@@ -36,7 +36,7 @@ type Rebuilt struct {
 func Rebuild(ctx context.Context, c Config, w io.Writer) (Rebuilt, error) {
 	c = c.withDefaults()
 	m := newMetrics(prometheus.NewRegistry())
-	r := &rebuilder{config: c, store: NewStore(c.Redis), metrics: m, progress: w}
+	r := &rebuilder{config: c, store: NewStore(c.Redis, c.Kafka.Prefix), metrics: m, progress: w}
 	r.outage = outage{log: c.Log, errors: m.redisErrors}
 	err := r.run(ctx)
 	return r.done, err
@@ -275,7 +275,7 @@ func (r *rebuilder) close(ctx context.Context) error {
 
 // plan reads the rebuild under way, if there is one for this log.
 func (s *Store) plan(ctx context.Context, log uint32) (p plan, found bool, err error) {
-	h, err := s.client.HGetAll(ctx, rebuildKey).Result()
+	h, err := s.client.HGetAll(ctx, s.keys.rebuild).Result()
 	if err != nil {
 		return p, false, fmt.Errorf("looking for a rebuild in Redis: %w", err)
 	}
@@ -305,7 +305,7 @@ func parsePlan(h map[string]string) (p plan, ok bool) {
 
 // begun makes a new plan and numbers it. Done twice, it only skips a number.
 func (s *Store) begun(ctx context.Context, log uint32, stretches map[int32]stretch) (plan, error) {
-	n, err := s.client.Incr(ctx, generationKey).Result()
+	n, err := s.client.Incr(ctx, s.keys.generation).Result()
 	if err != nil {
 		return plan{}, fmt.Errorf("numbering the rebuild in Redis: %w", err)
 	}
@@ -314,8 +314,8 @@ func (s *Store) begun(ctx context.Context, log uint32, stretches map[int32]stret
 		fields = append(fields, p, t.String())
 	}
 	_, err = s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.Del(ctx, rebuildKey)
-		pipe.HSet(ctx, rebuildKey, fields...)
+		pipe.Del(ctx, s.keys.rebuild)
+		pipe.HSet(ctx, s.keys.rebuild, fields...)
 		return nil
 	})
 	if err != nil {
@@ -355,7 +355,7 @@ func (s *Store) note(ctx context.Context, generation int64, passed map[int32]str
 	for p, t := range passed {
 		args = append(args, p, t.String())
 	}
-	ours, err = s.client.Eval(ctx, noteLua, []string{rebuildKey}, args...).Bool()
+	ours, err = s.client.Eval(ctx, noteLua, []string{s.keys.rebuild}, args...).Bool()
 	if err != nil {
 		return false, fmt.Errorf("noting the rebuild in Redis: %w", err)
 	}
@@ -367,7 +367,7 @@ func (s *Store) ended(ctx context.Context, log uint32, p plan) (ours bool, err e
 	for partition, t := range p.stretches {
 		args = append(args, partition, t.end)
 	}
-	ours, err = s.client.Eval(ctx, endLua, []string{rebuildKey, progressKey}, args...).Bool()
+	ours, err = s.client.Eval(ctx, endLua, []string{s.keys.rebuild, s.keys.progress}, args...).Bool()
 	if err != nil {
 		return false, fmt.Errorf("ending the rebuild in Redis: %w", err)
 	}
@@ -375,14 +375,15 @@ func (s *Store) ended(ctx context.Context, log uint32, p plan) (ours bool, err e
 }
 
 // sweepLua removes keys whose record the rebuild would have seen, had the log
-// still held it. ARGV: log, generation, then partition and end of each.
+// still held it. ARGV: log, generation, what the keys hold (prediction or decided),
+// then partition and end of each.
 const sweepLua = stampLua + `
 local ends = {}
-for i = 3, #ARGV, 2 do ends[ARGV[i]] = tonumber(ARGV[i+1]) end
+for i = 4, #ARGV, 2 do ends[ARGV[i]] = tonumber(ARGV[i+1]) end
 local removed = 0
 for _, key in ipairs(KEYS) do
   local p, o, l, d, g
-  if string.sub(key, 1, 8) == 'decided:' then
+  if ARGV[3] == 'decided' then
     p, o, l, d, g = decidedStamp(key)
   else
     p, o, l, d, g = predictionStamp(key)
@@ -397,17 +398,18 @@ return removed
 // sweepPage is how many keys are looked at in one round trip.
 const sweepPage = 2_000
 
-// sweep removes every key of the view that generation has not written although
+// sweep removes every key of this deployment's view that generation has not written although
 // its record lies below the ends, or that is of another log.
 func (s *Store) sweep(ctx context.Context, log uint32, generation int64, ends map[int32]int64) (removed int64, err error) {
-	args := []any{log, generation}
+	args := []any{log, generation, ""}
 	for p, end := range ends {
 		args = append(args, p, end)
 	}
 	nodes, err := s.nodes(ctx)
 	for _, node := range nodes {
-		for _, prefix := range []string{predictionKey, decidedKey} {
-			n, err := s.sweepNode(ctx, node, prefix, args)
+		for kind, begin := range map[string]string{"prediction": s.keys.predictions, "decided": s.keys.decisions} {
+			args[2] = kind
+			n, err := s.sweepNode(ctx, node, begin, args)
 			removed += n
 			if err != nil {
 				return removed, err
@@ -436,10 +438,10 @@ func (s *Store) nodes(ctx context.Context) (nodes []redis.UniversalClient, err e
 	return nodes, nil
 }
 
-func (s *Store) sweepNode(ctx context.Context, node redis.UniversalClient, prefix string, args []any) (removed int64, err error) {
+func (s *Store) sweepNode(ctx context.Context, node redis.UniversalClient, begin string, args []any) (removed int64, err error) {
 	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
 		var keys []string
-		if keys, cursor, err = node.Scan(ctx, cursor, prefix+"*", sweepPage).Result(); err != nil {
+		if keys, cursor, err = node.Scan(ctx, cursor, begin+"*", sweepPage).Result(); err != nil {
 			return removed, fmt.Errorf("looking through Redis: %w", err)
 		}
 		if len(keys) == 0 {

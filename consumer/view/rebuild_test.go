@@ -39,8 +39,8 @@ func TestRebuildRemovesWhatTheLogNoLongerHolds(t *testing.T) {
 		}
 	}
 	// By hand, and of no log at all.
-	require.NoError(t, w.rdb.Set(t.Context(), predictionKey+"ghost", `{"a":1}`, 0).Err())
-	require.NoError(t, w.rdb.Set(t.Context(), predictionKey+id(50), `{"a":1,"view":{"partition":2,"offset":27,"log":1,"decided_us":1,"generation":0}}`, 0).Err())
+	require.NoError(t, w.rdb.Set(t.Context(), w.keys.prediction("ghost"), `{"a":1}`, 0).Err())
+	require.NoError(t, w.rdb.Set(t.Context(), w.keys.prediction(id(50)), `{"a":1,"view":{"partition":2,"offset":27,"log":1,"decided_us":1,"generation":0}}`, 0).Err())
 	require.NoError(t, w.rdb.Set(t.Context(), "unrelated", "stays", 0).Err())
 
 	var progress bytes.Buffer
@@ -54,7 +54,7 @@ func TestRebuildRemovesWhatTheLogNoLongerHolds(t *testing.T) {
 	w.same()
 	require.NoError(t, v.Ready())
 	require.Equal(t, "stays", w.rdb.Get(t.Context(), "unrelated").Val())
-	require.Zero(t, w.rdb.Exists(t.Context(), rebuildKey).Val())
+	require.Zero(t, w.rdb.Exists(t.Context(), w.keys.rebuild).Val())
 
 	// The view goes on, and the next rebuild writes everything once more.
 	w.emit(60, 120, 3)
@@ -90,7 +90,7 @@ func TestRebuildWhilePredictionsComeIn(t *testing.T) {
 	missed := make(chan string, 1)
 	go func() {
 		defer close(missed)
-		store := NewStore(redis.NewClient(&redis.Options{Addr: w.redis.Addr()}))
+		store := NewStore(redis.NewClient(&redis.Options{Addr: w.redis.Addr()}), "t")
 		for i := 0; reading.Err() == nil; i++ {
 			_, found, err := store.Prediction(reading, id(i%600))
 			if reading.Err() == nil && (err != nil || !found) {
@@ -146,7 +146,7 @@ func TestRebuildGoesOnWhereItStopped(t *testing.T) {
 	require.Contains(t, progress.String(), "going on with rebuild 1")
 	require.Equal(t, int64(600), first.Read+second.Read)
 	w.same()
-	for _, value := range w.rdb.MGet(t.Context(), predictionKey+id(0), predictionKey+id(599)).Val() {
+	for _, value := range w.rdb.MGet(t.Context(), w.keys.prediction(id(0)), w.keys.prediction(id(599))).Val() {
 		require.Contains(t, value, `"generation":1}}`)
 	}
 }

@@ -46,7 +46,7 @@ func TestWhatIsStored(t *testing.T) {
 	defer server.Close()
 	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	defer func() { _ = rdb.Close() }()
-	store, ctx := NewStore(rdb), t.Context()
+	store, ctx := NewStore(rdb, "t"), t.Context()
 	w := &world{t: t, clock: time.UnixMicro(1764093600123456).UTC()}
 	now := time.Now()
 	value := w.predict(1, 50)
@@ -55,8 +55,8 @@ func TestWhatIsStored(t *testing.T) {
 	require.NoError(t, b.add(ctx, &kgo.Record{Partition: 3, Offset: 918, Timestamp: now.Add(-24 * time.Hour), Value: value}, now))
 
 	// Keys of another type or written by hand do not stand in the way.
-	require.NoError(t, rdb.HSet(ctx, predictionKey+id(1), "a", 1).Err())
-	require.NoError(t, rdb.Set(ctx, decidedKey+id(1), "{}", 0).Err())
+	require.NoError(t, rdb.HSet(ctx, store.keys.prediction(id(1)), "a", 1).Err())
+	require.NoError(t, rdb.Set(ctx, store.keys.decided(id(1)), "{}", 0).Err())
 	written, err := store.Write(ctx, b.entries)
 	require.NoError(t, err)
 	require.Equal(t, Written{Written: 1}, written)
@@ -65,21 +65,21 @@ func TestWhatIsStored(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, found)
 	require.Equal(t, string(bytes.TrimSpace(value)), string(got))
-	stored, err := rdb.Get(ctx, predictionKey+id(1)).Bytes()
+	stored, err := rdb.Get(ctx, store.keys.prediction(id(1))).Bytes()
 	require.NoError(t, err)
 	var p schemas.Prediction
 	require.ErrorContains(t, schemas.DecodePrediction(stored, &p), "view") // twice: as its sender's key and as the stamp
 	require.True(t, bytes.HasSuffix(stored, []byte(`,"view":{"partition":3,"offset":918,"log":12,"decided_us":1764093600124456,"generation":4}}`)), string(stored))
 
-	h, err := rdb.HGetAll(ctx, decidedKey+id(1)).Result()
+	h, err := rdb.HGetAll(ctx, store.keys.decided(id(1))).Result()
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{
 		"default_probability": "0.5", "model_version": "v50", "decision": "approve",
 		"sex": "1", "marriage": "0", "education": "0", "age_band": "18-24", "view": "3/918/12/1764093600124456/4",
 	}, h)
 	// The time to live counts from when the log took the record.
-	require.InDelta(t, 29*24*time.Hour, rdb.PTTL(ctx, predictionKey+id(1)).Val(), float64(time.Hour))
-	require.InDelta(t, 799*24*time.Hour, rdb.PTTL(ctx, decidedKey+id(1)).Val(), float64(time.Hour))
+	require.InDelta(t, 29*24*time.Hour, rdb.PTTL(ctx, store.keys.prediction(id(1))).Val(), float64(time.Hour))
+	require.InDelta(t, 799*24*time.Hour, rdb.PTTL(ctx, store.keys.decided(id(1))).Val(), float64(time.Hour))
 
 	n, err := store.Erase(ctx, id(1))
 	require.NoError(t, err)
@@ -98,7 +98,7 @@ func TestWhatHasExpiredIsNotWritten(t *testing.T) {
 	defer server.Close()
 	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	defer func() { _ = rdb.Close() }()
-	store, ctx := NewStore(rdb), t.Context()
+	store, ctx := NewStore(rdb, "t"), t.Context()
 	w := &world{t: t, clock: time.Now()}
 	now := time.Now()
 	b := batch{lifetimes: DefaultLifetimes(), logger: slog.New(slog.DiscardHandler), metrics: newMetrics(prometheus.NewRegistry())}
@@ -111,5 +111,5 @@ func TestWhatHasExpiredIsNotWritten(t *testing.T) {
 	require.Equal(t, Written{Written: 1}, written)
 	keys, err := rdb.Keys(ctx, "*").Result()
 	require.NoError(t, err)
-	require.ElementsMatch(t, []string{predictionKey + id(0), decidedKey + id(0), decidedKey + id(1)}, keys)
+	require.ElementsMatch(t, []string{"t:prediction:" + id(0), "t:decided:" + id(0), "t:decided:" + id(1)}, keys)
 }

@@ -14,18 +14,7 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// The keys. Those of an application stand alone, so that a Redis Cluster spreads
-// them; those of the view itself share one slot, and one script sees them all.
-const (
-	predictionKey = "prediction:" // + id: the prediction's JSON, with a Stamp as its last member
-	decidedKey    = "decided:"    // + id: a hash of what outcomes need, see Decided
-
-	progressKey   = "{view}:progress"   // hash, partition → log:offset; everything below is in the view
-	rebuildKey    = "{view}:rebuild"    // hash: the rebuild under way
-	generationKey = "{view}:generation" // rebuilds begun so far
-)
-
-// Fields of decided:<id>.
+// Fields of <prefix>:decided:<id>.
 const (
 	fieldProbability  = "default_probability"
 	fieldModelVersion = "model_version"
@@ -38,15 +27,17 @@ const (
 	fieldOutcome      = "outcome" // which outcome was the first, see Claim
 )
 
-// Store owns every key of the view.
+// Store owns every key of the view of one deployment.
 type Store struct {
 	client redis.UniversalClient
+	keys   keys
 	chunk  int // ids one script handles
 }
 
-// NewStore returns a Store on a Redis server or cluster.
-func NewStore(client redis.UniversalClient) *Store {
-	s := &Store{client: client, chunk: 128}
+// NewStore returns the Store of the deployment named prefix, on a Redis server or
+// cluster.
+func NewStore(client redis.UniversalClient, prefix string) *Store {
+	s := &Store{client: client, keys: keysOf(prefix), chunk: 128}
 	if _, ok := client.(*redis.ClusterClient); ok {
 		s.chunk = 1 // two ids may lie in two slots
 	}
@@ -69,7 +60,7 @@ type Decided struct {
 
 // Prediction is an application's last prediction as it stands on the wire.
 func (s *Store) Prediction(ctx context.Context, id string) (value []byte, found bool, err error) {
-	stored, err := s.client.Get(ctx, predictionKey+id).Bytes()
+	stored, err := s.client.Get(ctx, s.keys.prediction(id)).Bytes()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return nil, false, nil
@@ -78,14 +69,14 @@ func (s *Store) Prediction(ctx context.Context, id string) (value []byte, found 
 	}
 	value, _, ok := cutStamp(stored)
 	if !ok {
-		return nil, false, fmt.Errorf("looking up a prediction: %s… was not written by the view", predictionKey)
+		return nil, false, fmt.Errorf("looking up a prediction: %s… was not written by the view", s.keys.predictions)
 	}
 	return value, true, nil
 }
 
 // Decided is what is kept of an application's last prediction.
 func (s *Store) Decided(ctx context.Context, id string) (d Decided, found bool, err error) {
-	h, err := s.client.HGetAll(ctx, decidedKey+id).Result()
+	h, err := s.client.HGetAll(ctx, s.keys.decided(id)).Result()
 	if err != nil {
 		return d, false, fmt.Errorf("looking up what was decided: %w", err)
 	}
@@ -95,7 +86,7 @@ func (s *Store) Decided(ctx context.Context, id string) (d Decided, found bool, 
 	p, perr := strconv.ParseFloat(h[fieldProbability], 32)
 	stamp, ok := parseStamp(h[fieldStamp])
 	if perr != nil || !ok {
-		return d, false, fmt.Errorf("looking up what was decided: %s… was not written by the view", decidedKey)
+		return d, false, fmt.Errorf("looking up what was decided: %s… was not written by the view", s.keys.decisions)
 	}
 	return Decided{
 		Probability: float32(p), ModelVersion: h[fieldModelVersion], Decision: h[fieldDecision],
@@ -108,7 +99,7 @@ func (s *Store) Decided(ctx context.Context, id string) (d Decided, found bool, 
 // the log still holds comes back when the view is filled again.
 func (s *Store) Erase(ctx context.Context, id string) (removed int, err error) {
 	pipe := s.client.Pipeline()
-	one, two := pipe.Del(ctx, predictionKey+id), pipe.Del(ctx, decidedKey+id)
+	one, two := pipe.Del(ctx, s.keys.prediction(id)), pipe.Del(ctx, s.keys.decided(id))
 	if _, err := pipe.Exec(ctx); err != nil {
 		return 0, fmt.Errorf("erasing: %w", err)
 	}

@@ -69,7 +69,7 @@ func New(c Config) (*View, error) {
 		return nil, fmt.Errorf("the view keeps predictions for %s and decisions for %s: expected more than nothing", c.Lifetimes.Prediction, c.Lifetimes.Decided)
 	}
 	c = c.withDefaults()
-	v := &View{config: c, store: NewStore(c.Redis), metrics: newMetrics(c.Registerer)}
+	v := &View{config: c, store: NewStore(c.Redis, c.Kafka.Prefix), metrics: newMetrics(c.Registerer)}
 	v.outage = outage{log: c.Log, errors: v.metrics.redisErrors}
 	return v, nil
 }

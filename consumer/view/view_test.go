@@ -37,6 +37,7 @@ type world struct {
 	broker *local.Kafka
 	redis  *local.Redis
 	rdb    *redis.Client
+	keys   keys
 	config Config
 	client *kgo.Client
 	last   map[string]string // id → the value of its last prediction
@@ -50,7 +51,7 @@ func newWorld(t *testing.T) *world {
 	server, err := local.StartRedis()
 	require.NoError(t, err)
 	t.Cleanup(server.Close)
-	w := &world{t: t, broker: broker, redis: server, last: map[string]string{}, clock: time.Now().Add(-time.Hour)}
+	w := &world{t: t, broker: broker, redis: server, last: map[string]string{}, keys: keysOf("t"), clock: time.Now().Add(-time.Hour)}
 	w.rdb = redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1})
 	t.Cleanup(func() { _ = w.rdb.Close() })
 	w.config = Config{
@@ -138,7 +139,7 @@ func (w *world) ready(v *View) {
 // shown is everything that prediction:* shows, as it stood on the wire.
 func (w *world) shown() map[string]string {
 	shown := map[string]string{}
-	keys, err := w.rdb.Keys(w.t.Context(), predictionKey+"*").Result()
+	keys, err := w.rdb.Keys(w.t.Context(), w.keys.predictions+"*").Result()
 	if err != nil || len(keys) == 0 {
 		return shown
 	}
@@ -146,7 +147,7 @@ func (w *world) shown() map[string]string {
 	for i, v := range values {
 		if text, ok := v.(string); ok {
 			value, _, _ := cutStamp([]byte(text))
-			shown[keys[i][len(predictionKey):]] = string(value)
+			shown[keys[i][len(w.keys.predictions):]] = string(value)
 		}
 	}
 	return shown
@@ -165,7 +166,7 @@ func (w *world) same() {
 		}
 		w.t.Fatalf("%d shown, %d expected", len(shown), len(w.last))
 	}
-	store := NewStore(w.rdb)
+	store := NewStore(w.rdb, w.config.Kafka.Prefix)
 	for id, value := range w.last {
 		var p schemas.Prediction
 		require.NoError(w.t, schemas.DecodePrediction([]byte(value), &p))
@@ -175,7 +176,7 @@ func (w *world) same() {
 		require.Equal(w.t, decidedOf(&p, d.Stamp), d)
 		require.Equal(w.t, int64(p.DecidedAt), d.Stamp.DecidedUS)
 	}
-	decided, err := w.rdb.Keys(w.t.Context(), decidedKey+"*").Result()
+	decided, err := w.rdb.Keys(w.t.Context(), w.keys.decisions+"*").Result()
 	require.NoError(w.t, err)
 	require.Len(w.t, decided, len(w.last))
 }
@@ -282,19 +283,19 @@ func TestARedisFromAnOlderCopyIsFilledFromThere(t *testing.T) {
 	_, _ = w.start()
 	w.same()
 	old := map[string]string{}
-	for k, v := range w.rdb.HGetAll(t.Context(), progressKey).Val() {
+	for k, v := range w.rdb.HGetAll(t.Context(), w.keys.progress).Val() {
 		old[k] = v
 	}
 	dump := map[string]string{}
 	for id := range w.last {
-		dump[predictionKey+id] = w.rdb.Get(t.Context(), predictionKey+id).Val()
+		dump[w.keys.prediction(id)] = w.rdb.Get(t.Context(), w.keys.prediction(id)).Val()
 	}
 	w.emit(50, 200, 2)
 	w.same()
 
 	_, err := w.rdb.TxPipelined(t.Context(), func(pipe redis.Pipeliner) error {
 		pipe.FlushAll(t.Context())
-		pipe.HSet(t.Context(), progressKey, old)
+		pipe.HSet(t.Context(), w.keys.progress, old)
 		for k, v := range dump {
 			pipe.Set(t.Context(), k, v, 0)
 		}
@@ -353,7 +354,7 @@ func TestTwoViewsShareTheWorkAndOneLeaves(t *testing.T) {
 func TestAPausedViewComesBackTooLate(t *testing.T) {
 	w := newWorld(t)
 	w.emit(0, 40, 1)
-	store := NewStore(w.rdb)
+	store := NewStore(w.rdb, w.config.Kafka.Prefix)
 	entries := func(offset int64, pass int) []Entry {
 		b := batch{log: 7, lifetimes: DefaultLifetimes(), logger: w.config.Log, metrics: newMetrics(prometheus.NewRegistry())}
 		for i := range 40 {
@@ -399,7 +400,7 @@ func TestForwardOnlyInAnyOrder(t *testing.T) {
 	defer server.Close()
 	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	defer func() { _ = rdb.Close() }()
-	store := NewStore(rdb)
+	store := NewStore(rdb, "t")
 	seed := rand.Uint64()
 	t.Log("seed", seed)
 	random := rand.New(rand.NewPCG(seed, 1))

@@ -101,7 +101,7 @@ func (s *Store) Write(ctx context.Context, entries []Entry) (Written, error) {
 		for i := range chunk {
 			if e := &chunk[i]; !e.DecidedExpires.IsZero() {
 				d := &e.Decided
-				keys = append(keys, decidedKey+e.ID)
+				keys = append(keys, s.keys.decided(e.ID))
 				args = append(stampArgs(args, d.Stamp, e.DecidedExpires),
 					strconv.FormatFloat(float64(d.Probability), 'g', -1, 32), d.ModelVersion, d.Decision,
 					d.Sex, d.Marriage, d.Education, d.AgeBand, d.Stamp.String())
@@ -113,7 +113,7 @@ func (s *Store) Write(ctx context.Context, entries []Entry) (Written, error) {
 		keys, args = make([]string, 0, len(chunk)), make([]any, 0, 7*len(chunk))
 		for i := range chunk {
 			if e := &chunk[i]; !e.PredictionExpires.IsZero() {
-				keys = append(keys, predictionKey+e.ID)
+				keys = append(keys, s.keys.prediction(e.ID))
 				args = append(stampArgs(args, e.Decided.Stamp, e.PredictionExpires), e.Value)
 			}
 		}

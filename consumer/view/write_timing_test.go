@@ -53,7 +53,7 @@ func benchmarkWrite(b *testing.B, addr string) {
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	b.Cleanup(func() { _ = rdb.Close() })
 	require.Eventually(b, func() bool { return rdb.Ping(b.Context()).Err() == nil }, patience, tick)
-	store := NewStore(rdb)
+	store := NewStore(rdb, "t")
 	w := &world{clock: time.Now()}
 	records := make([]*kgo.Record, maxBatch)
 	for i := range records {

@@ -18,14 +18,15 @@ import (
 // the answer is being made, then the answer.
 type Store struct {
 	client redis.UniversalClient
+	begin  string // of every key
 	lease  time.Duration
 	keep   time.Duration
 }
 
-// NewStore returns a Store. A claim whose holder died lapses after lease; an
-// answer is kept for keep.
-func NewStore(client redis.UniversalClient, lease, keep time.Duration) *Store {
-	return &Store{client, lease, keep}
+// NewStore returns the Store of the deployment named prefix. A claim whose holder
+// died lapses after lease; an answer is kept for keep.
+func NewStore(client redis.UniversalClient, prefix string, lease, keep time.Duration) *Store {
+	return &Store{client, prefix + ":idempotency:", lease, keep}
 }
 
 // claim takes the key, or returns the digest and the answer that it holds.
@@ -64,7 +65,7 @@ return 0
 // the other request's, and answer nil while that is in progress.
 func (s *Store) Claim(ctx context.Context, scope, key string, digest []byte) (token string, heldDigest, answer []byte, err error) {
 	token = rand.Text()
-	held, err := claim.Run(ctx, s.client, []string{name(scope, key)}, digest, token, s.lease.Milliseconds()).Slice()
+	held, err := claim.Run(ctx, s.client, []string{s.name(scope, key)}, digest, token, s.lease.Milliseconds()).Slice()
 	switch {
 	case err != nil:
 		return "", nil, nil, fmt.Errorf("claiming an idempotency key: %w", err)
@@ -81,7 +82,7 @@ func (s *Store) Claim(ctx context.Context, scope, key string, digest []byte) (to
 
 // Complete keeps the answer of a claim.
 func (s *Store) Complete(ctx context.Context, scope, key, token string, digest, answer []byte) error {
-	if err := complete.Run(ctx, s.client, []string{name(scope, key)}, token, digest, answer, s.keep.Milliseconds()).Err(); err != nil {
+	if err := complete.Run(ctx, s.client, []string{s.name(scope, key)}, token, digest, answer, s.keep.Milliseconds()).Err(); err != nil {
 		return fmt.Errorf("keeping an answer: %w", err)
 	}
 	return nil
@@ -89,14 +90,14 @@ func (s *Store) Complete(ctx context.Context, scope, key, token string, digest, 
 
 // Release ends a claim without an answer.
 func (s *Store) Release(ctx context.Context, scope, key, token string) error {
-	if err := release.Run(ctx, s.client, []string{name(scope, key)}, token).Err(); err != nil {
+	if err := release.Run(ctx, s.client, []string{s.name(scope, key)}, token).Err(); err != nil {
 		return fmt.Errorf("releasing an idempotency key: %w", err)
 	}
 	return nil
 }
 
 // name is the Redis key: of one length, whatever a client sends.
-func name(scope, key string) string {
+func (s *Store) name(scope, key string) string {
 	digest := sha256.Sum256([]byte(scope + "\x00" + key))
-	return "idempotency:" + hex.EncodeToString(digest[:16])
+	return s.begin + hex.EncodeToString(digest[:16])
 }

@@ -18,7 +18,7 @@ func newStore(t *testing.T) (*Store, *local.Redis) {
 	t.Cleanup(server.Close)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	t.Cleanup(func() { _ = client.Close() })
-	return NewStore(client, 10*time.Second, 10*time.Minute), server
+	return NewStore(client, "t", 10*time.Second, 10*time.Minute), server
 }
 
 func TestAnswerIsKeptForTheRetry(t *testing.T) {
@@ -57,6 +57,20 @@ func TestScopesAndKeysAreApart(t *testing.T) {
 		require.NoError(t, err)
 		require.NotEmpty(t, token, at)
 	}
+}
+
+func TestDeployments_KeepKeysApart(t *testing.T) {
+	s, server := newStore(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer func() { _ = client.Close() }()
+	for _, s := range []*Store{s, NewStore(client, "t2", time.Minute, time.Minute)} {
+		token, _, _, err := s.Claim(t.Context(), "shop", "k", []byte("d"))
+		require.NoError(t, err)
+		require.NotEmpty(t, token, "answered by another deployment")
+	}
+	keys := server.Server().Keys()
+	require.Len(t, keys, 2)
+	require.Regexp(t, "^t2?:idempotency:", keys[0])
 }
 
 func TestLapsedClaim(t *testing.T) {

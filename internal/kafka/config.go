@@ -29,7 +29,7 @@ const (
 // Config says which cluster to talk to and how.
 type Config struct {
 	Brokers  []string // host:port
-	Prefix   string   // of every topic and transactional id
+	Prefix   string   // of all that a deployment owns: topics, transactional ids, Redis keys
 	ClientID string
 	Log      *slog.Logger // what the client warns of; nil: nothing is logged
 
