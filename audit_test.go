@@ -23,6 +23,7 @@ import (
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -395,4 +396,60 @@ func TestACandidateIsJudgedByTheRouteInForce(t *testing.T) {
 	require.Equal(t, routed.PolicyVersion, after.PolicyVersion)
 	require.NotEqual(t, schemas.DefaultPolicyText, after.Policy)
 	require.Contains(t, after.Why, "judged: ")
+}
+
+// letter is a dead letter of a class that is held against whoever decides.
+func letter(key, value []byte, cut bool) *kgo.Record {
+	r := &kgo.Record{Topic: "t.applications.dlq", Key: key, Value: value, Headers: []kgo.RecordHeader{
+		{Key: schemas.HeaderErrorClass, Value: []byte(schemas.ErrorClassPermanent)},
+		{Key: schemas.HeaderFailedAt, Value: []byte(schemas.At(time.Now()).String())},
+	}}
+	if cut {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: schemas.HeaderValueTruncated, Value: []byte("true")})
+	}
+	return r
+}
+
+func TestJudge_CountsErrorsByThePayload(t *testing.T) {
+	l := newLender(t)
+	first, small := versionOf(t, shipped.Bundle), versionOf(t, mustRead(t, smallBundle))
+	l.must("model", "route", "--champion", first, "--canary", small+"=7%", "--why", "try")
+	split := release.Split{Canary: small, Share: 700}
+	client, err := kgo.NewClient(kgo.SeedBrokers(l.broker))
+	require.NoError(t, err)
+	defer client.Close()
+	var records []*kgo.Record
+	var canary, champion int64
+	for i := range 300 {
+		a := schemas.Application{ApplicationID: fmt.Sprintf("E-%d", i), AppliedAt: schemas.At(time.Now())}
+		for k, rule := range schemas.FeatureRules {
+			a.Features[k] = rule.Min
+		}
+		if split.IsCanary(a.ApplicationID) {
+			canary++
+		} else {
+			champion++
+		}
+		value := schemas.AppendApplication(nil, &a)
+		cut := i%10 == 0
+		if cut {
+			value = append(value[:len(value)-1:len(value)-1], `,"note":"    `...)
+		}
+		var key []byte
+		if i%3 == 0 {
+			key = []byte("of another")
+		}
+		records = append(records, letter(key, value, cut))
+	}
+	require.Positive(t, canary)
+	for _, value := range []string{`{"application_id":"`, "\x00\x00\x00\x00\x01\x06A-1"} {
+		records = append(records, letter([]byte("E-1"), []byte(value), true))
+	}
+	records = append(records, letter(nil, []byte(`{"application_id":"E-1"}`), false)) // breaks the contract
+	require.NoError(t, client.ProduceSync(t.Context(), records...).FirstErr())
+	var out judged
+	l.json(&out, "model", "judge")
+	require.EqualValues(t, 3, out.Canary.Unreadable)
+	require.Equal(t, fmt.Sprintf("%d of the candidate's %d applications could not be scored, %d of the champion's %d", canary, canary, champion, champion),
+		out.Canary.Checks[0].Says)
 }

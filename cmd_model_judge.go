@@ -12,7 +12,7 @@ import (
 	"github.com/creditstream/creditstream/consumer/deadletters"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
-	"github.com/creditstream/creditstream/scorer"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 type modelJudgeCmd struct {
@@ -150,7 +150,11 @@ func (c *modelJudgeCmd) judge(p *process, route *release.Revision) (*judged, err
 		config.From = config.From.Add(-routerSkew)
 	}
 	config.Keep = func(prediction *schemas.Prediction) bool { return prediction.RouteRevision == route.Number }
-	tally, err := judge.NewTally()
+	split, err := release.SplitOf(&route.Route)
+	if err != nil {
+		return nil, fmt.Errorf("route revision %d: %w", route.Number, err)
+	}
+	tally, err := judge.NewTally(split)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +162,7 @@ func (c *modelJudgeCmd) judge(p *process, route *release.Revision) (*judged, err
 	if out.Read, err = dataset.Read(p.ctx, config, tally.Add); err != nil {
 		return nil, err
 	}
-	if err := c.countErrors(p, route, out.Since.Time(), tally); err != nil {
+	if err := c.countErrors(p, config.Codec, out.Since.Time(), tally); err != nil {
 		return nil, err
 	}
 	if canary := route.Route.Canary; canary != nil {
@@ -205,23 +209,42 @@ func (c *modelJudgeCmd) checkLimits() error {
 }
 
 // countErrors counts applications that could not be answered though they kept the
-// contract, each for the arm that its id falls to. Others are nobody's errors.
-func (c *modelJudgeCmd) countErrors(p *process, route *release.Revision, since time.Time, tally *judge.Tally) error {
-	letters, _, err := deadletters.List(p.ctx, deadletters.ListConfig{
+// contract, each for the arm that its application_id falls to: that of the payload, as
+// the scorer reads it; the record's key may be anything. Others are nobody's errors.
+func (c *modelJudgeCmd) countErrors(p *process, codec *wire.Codec, since time.Time, tally *judge.Tally) error {
+	_, err := deadletters.Each(p.ctx, deadletters.ListConfig{
 		Config: deadletters.Config{Kafka: c.config(p, "judge"), Topics: schemas.NewTopics(c.Prefix)},
 		Selection: deadletters.Selection{
 			Classes: []string{schemas.ErrorClassTooLarge, schemas.ErrorClassPermanent}, From: since,
 		},
 		Which: deadletters.Both,
+	}, func(l *deadletters.Letter) error {
+		id, known, err := applicationOf(p, codec, l)
+		switch {
+		case err != nil:
+			return err
+		case known:
+			tally.AddError(id)
+		default:
+			tally.AddUnreadable()
+		}
+		return nil
 	})
-	if err != nil {
-		return err
+	return err
+}
+
+// applicationOf reads the application_id out of a letter's value. It fails where that
+// takes a schema registry that does not answer.
+func applicationOf(p *process, codec *wire.Codec, l *deadletters.Letter) (id string, known bool, err error) {
+	if l.Cut {
+		id, known = schemas.DecodeCutApplication(l.Value)
+		return id, known, nil
 	}
-	for _, l := range letters {
-		canary := route.Route.Canary
-		tally.AddError(canary != nil && float64(scorer.CanaryBucket(canary.ModelVersion, string(l.Key))) < canary.Share*release.ShareScale)
+	var a schemas.Application
+	if err = codec.DecodeApplication(p.ctx, l.Value, &a); err != nil && !wire.IsBroken(err) {
+		return "", false, fmt.Errorf("dead letter %s: %w", l.Position, err)
 	}
-	return nil
+	return a.ApplicationID, err == nil, nil
 }
 
 func (j *judged) print(w io.Writer) error {

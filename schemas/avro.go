@@ -69,7 +69,7 @@ func AppendAvroHeader(dst []byte, id uint32) []byte {
 // was written with it.
 func CutAvroHeader(value []byte) (id uint32, body []byte, err error) {
 	if len(value) < avroHeader {
-		return 0, nil, &DecodeError{"byte " + strconv.Itoa(len(value)) + ": expected the four bytes of a schema id behind a zero byte, found the end"}
+		return 0, nil, &DecodeError{Msg: "byte " + strconv.Itoa(len(value)) + ": expected the four bytes of a schema id behind a zero byte, found the end"}
 	}
 	return binary.BigEndian.Uint32(value[1:]), value[avroHeader:], nil
 }

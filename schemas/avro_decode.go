@@ -24,7 +24,7 @@ type avroReader struct {
 // holds no number that was read: in a value by another schema it may be a feature.
 func (r *avroReader) fail(msg string) {
 	if r.err == nil {
-		r.err = &DecodeError{"Avro byte " + strconv.Itoa(r.i) + ": " + msg}
+		r.err = &DecodeError{Msg: "Avro byte " + strconv.Itoa(r.i) + ": " + msg}
 	}
 	r.i = len(r.b)
 }

@@ -166,7 +166,7 @@ func (r *AvroReader) relay(body []byte) ([]byte, error) {
 		return nil, unreadable(err)
 	}
 	if len(rest) > 0 {
-		return nil, &DecodeError{"Avro byte " + strconv.Itoa(len(body)-len(rest)) + ": expected the end, found " + strconv.Itoa(len(rest)) + " more bytes"}
+		return nil, &DecodeError{Msg: "Avro byte " + strconv.Itoa(len(body)-len(rest)) + ": expected the end, found " + strconv.Itoa(len(rest)) + " more bytes"}
 	}
 	laid, err := r.resolved.AppendEncode(nil, v) // as the reader's schema has it
 	if err != nil {
@@ -182,5 +182,5 @@ func unreadable(err error) *DecodeError {
 	if s, ok := errors.AsType[*avro.SemanticError](err); ok && s.Field != "" {
 		where = shorten(s.Field)
 	}
-	return &DecodeError{"Avro: " + where + " is not what its schema says"}
+	return &DecodeError{Msg: "Avro: " + where + " is not what its schema says"}
 }

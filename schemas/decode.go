@@ -23,8 +23,13 @@ var applicationNames = []string{"application_id", "applied_at", "features"}
 // a is then in no defined state. a shares no memory with value.
 func DecodeApplication(value []byte, a *Application) error {
 	r := reader{scanner: scanner{b: value}}
+	r.applicationInto(a)
+	return r.done()
+}
+
+func (r *reader) applicationInto(a *Application) {
 	if !r.open() {
-		return r.err
+		return
 	}
 	seen := r.members(1, "", applicationNames, func(i int) {
 		switch i {
@@ -37,7 +42,17 @@ func DecodeApplication(value []byte, a *Application) error {
 		}
 	})
 	r.require("", applicationNames, seen, 0)
-	return r.done()
+}
+
+// DecodeCutApplication reads the application_id of an application of which only the
+// beginning was kept. It is known when the beginning names it and breaks no rule as
+// far as it goes; a value in Avro is not read.
+func DecodeCutApplication(beginning []byte) (id string, known bool) {
+	var a Application
+	r := reader{scanner: scanner{b: beginning}}
+	r.applicationInto(&a)
+	err := r.done()
+	return a.ApplicationID, a.ApplicationID != "" && len(r.violations) == 0 && (err == nil || r.err.atEnd)
 }
 
 var outcomeNames = []string{"application_id", "defaulted", "observed_at"}

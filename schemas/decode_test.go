@@ -371,3 +371,25 @@ func TestFeaturesReadTheSameHoweverTheyStand(t *testing.T) {
 	same(`"age":34,`, `"age":34,"colour":1,`, "")
 	same(`2796202}}`, `2796202,}}`, "expected a key")
 }
+
+func TestDecodeCutApplication_ReadsTheIDOfWhatWasKept(t *testing.T) {
+	f := func(value, id string, known bool) {
+		t.Helper()
+		got, ok := DecodeCutApplication([]byte(value))
+		require.Equal(t, known, ok, value)
+		if known {
+			require.Equal(t, id, got, value)
+		}
+	}
+	f(`{"application_id": "A-1", "note": "`+strings.Repeat(" ", 1000), "A-1", true)
+	f(`{"note": "long", "application_id": "A-\u0031", "applied_at"`, "A-1", true)
+	f(`{"application_id": "A-1", "applied_at": "2026-11-23T10:00:00Z", "features": {"limit_bal": 1,`, "A-1", true)
+	f(`{"application_id": "A-1", "features": {"limit_bal": 0,`, "", false)          // breaks a rule
+	f(`{"application_id": "A-1", "application_id": "A-2", "note": "`, "", false)    // twice
+	f(`{"application_id": "A-1", "features": {"limit_bal" 1, "more": "`, "", false) // no JSON
+	f(`{"application_id": "", "note": "`, "", false)                                // no id
+	f(`{"application_id": "A-1`, "", false)                                         // cut within it
+	f(`{"note": "`, "", false)
+	f("\x00\x00\x00\x00\x01\x06A-1", "", false)
+	f("", "", false)
+}

@@ -17,6 +17,8 @@ type Violation struct {
 // expected shape.
 type DecodeError struct {
 	Msg string
+
+	atEnd bool // the value ends where something was expected: what came before is well-formed
 }
 
 func (e *DecodeError) Error() string { return e.Msg }

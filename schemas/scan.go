@@ -58,7 +58,7 @@ func (s *scanner) fail(i int, msg string) {
 			found = "a digit"
 		}
 	}
-	s.err = &DecodeError{"byte " + strconv.Itoa(i) + ": " + msg + ", found " + found}
+	s.err = &DecodeError{Msg: "byte " + strconv.Itoa(i) + ": " + msg + ", found " + found, atEnd: i >= len(s.b)}
 }
 
 // ws skips white space.

@@ -5,8 +5,6 @@ package scorer
 import (
 	"errors"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
@@ -19,7 +17,6 @@ type Scorer struct {
 	results []model.Result
 	shadow  []model.Result
 	at      []int // index of each application, champion's first, then canary's
-	hashed  []byte
 }
 
 // New returns a Scorer.
@@ -85,9 +82,9 @@ func (s *Scorer) Decide(set *release.LiveSet, channel string, at schemas.Timesta
 // split orders the applications in s.at, the champion's before the canary's, and
 // returns how many are the champion's.
 func (s *Scorer) split(set *release.LiveSet, apps []schemas.Application) (champions int) {
-	end := len(apps)
+	end, split := len(apps), set.Split()
 	for i := range apps {
-		if set.Canary != nil && s.isCanary(set, apps[i].ApplicationID) {
+		if split.IsCanary(apps[i].ApplicationID) {
 			end--
 			s.at[end] = i
 		} else {
@@ -96,26 +93,6 @@ func (s *Scorer) split(set *release.LiveSet, apps []schemas.Application) (champi
 		}
 	}
 	return champions
-}
-
-// isCanary says whether the canary decides an application: always the same
-// answer for the same id and version, on every replica.
-func (s *Scorer) isCanary(set *release.LiveSet, id string) bool {
-	var bucket uint64
-	bucket, s.hashed = canaryBucket(s.hashed[:0], set.Canary.Version, id)
-	return bucket < set.CanaryShare
-}
-
-// CanaryBucket is where an application stands between 0 and release.ShareScale as
-// far as a canary is concerned: it is the canary's when that is below its share.
-func CanaryBucket(version, id string) uint64 {
-	bucket, _ := canaryBucket(nil, version, id)
-	return bucket
-}
-
-func canaryBucket(scratch []byte, version, id string) (bucket uint64, hashed []byte) {
-	hashed = append(append(append(scratch, version...), 0), id...)
-	return xxhash.Sum64(hashed) % release.ShareScale, hashed
 }
 
 func evaluate(m *model.Model, rows []float32, results []model.Result, from, to int) error {

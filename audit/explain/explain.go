@@ -143,7 +143,8 @@ func (s *Subject) route() Route {
 	r.Champion, r.By, r.Why = s.Route.Champion, s.Route.By, s.Route.Why
 	if c := s.Route.Canary; c != nil {
 		r.Canary, r.Share = c.ModelVersion, c.Share
-		r.Bucket = float64(scorer.CanaryBucket(c.ModelVersion, s.Recorded.ApplicationID)) / release.ShareScale
+		split := release.Split{Canary: c.ModelVersion}
+		r.Bucket = float64(split.Bucket(s.Recorded.ApplicationID)) / release.ShareScale
 	}
 	return r
 }

@@ -13,7 +13,7 @@ import (
 // fell to by chance.
 func (t *Tally) Canary(version string, l Limits) *Judgement {
 	a, b := &t.champion, &t.canary
-	j := &Judgement{Role: "canary", ModelVersion: version, N: b.n, ChampionN: a.n}
+	j := &Judgement{Role: "canary", ModelVersion: version, N: b.n, ChampionN: a.n, Unreadable: t.unreadable}
 	j.Checks = []Check{
 		errorCheck(a, b, l),
 		approvalCheck(statistic.ShareGain(a.approved, a.n, b.approved, b.n), binned.Share(a.approved, a.n), binned.Share(b.approved, b.n), l),

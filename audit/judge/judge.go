@@ -6,6 +6,7 @@ import (
 	"github.com/DataDog/sketches-go/ddsketch"
 
 	"github.com/creditstream/creditstream/audit/statistic"
+	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -18,6 +19,8 @@ const latencyAccuracy = 0.01
 
 // Tally counts what a route's models decided.
 type Tally struct {
+	split            release.Split
+	unreadable       int64 // applications without a readable id that could not be scored
 	champion, canary arm
 	shadow           pairs
 }
@@ -44,9 +47,9 @@ type pairs struct {
 	granted             int // how many of those with an outcome the champion approved
 }
 
-// NewTally counts from nothing.
-func NewTally() (*Tally, error) {
-	t := &Tally{}
+// NewTally counts from nothing. split says which arm an application falls to.
+func NewTally(split release.Split) (*Tally, error) {
+	t := &Tally{split: split}
 	for _, a := range []*arm{&t.champion, &t.canary} {
 		var err error
 		if a.latency, err = ddsketch.NewDefaultDDSketch(latencyAccuracy); err != nil {
@@ -77,8 +80,14 @@ func (t *Tally) Add(p *schemas.Prediction, defaulted int8) error {
 	return a.latency.Add(p.DecidedAt.Time().Sub(p.AppliedAt.Time()).Seconds())
 }
 
-// AddError takes an application in that could not be scored.
-func (t *Tally) AddError(canary bool) { t.arm(canary).errors++ }
+// AddError takes an application in that could not be scored. It is an error of the
+// arm that would have decided it.
+func (t *Tally) AddError(id string) { t.arm(t.split.IsCanary(id)).errors++ }
+
+// AddUnreadable takes an application in that could not be scored and whose
+// application_id cannot be read: nobody knows which arm would have decided it, and
+// it counts for neither.
+func (t *Tally) AddUnreadable() { t.unreadable++ }
 
 func (t *Tally) arm(canary bool) *arm {
 	if canary {
@@ -156,14 +165,17 @@ type Check struct {
 
 // Judgement is a candidate's.
 type Judgement struct {
-	Role         string      `json:"role"` // canary or shadow
-	ModelVersion string      `json:"model_version"`
-	Verdict      string      `json:"verdict"`
-	Why          string      `json:"why"`
-	N            int64       `json:"n"`          // its decisions
-	ChampionN    int64       `json:"champion_n"` // what they are compared with
-	Latency      *[2]Latency `json:"latency,omitempty"`
-	Checks       []Check     `json:"checks"`
+	Role         string `json:"role"` // canary or shadow
+	ModelVersion string `json:"model_version"`
+	Verdict      string `json:"verdict"`
+	Why          string `json:"why"`
+	N            int64  `json:"n"`          // its decisions
+	ChampionN    int64  `json:"champion_n"` // what they are compared with
+	// Of a canary's route: applications that could not be scored and have no readable
+	// application_id. They count for neither of the two.
+	Unreadable int64       `json:"unreadable_errors"`
+	Latency    *[2]Latency `json:"latency,omitempty"`
+	Checks     []Check     `json:"checks"`
 }
 
 // Latency is from applied to decided, in seconds: of the champion, then the canary.

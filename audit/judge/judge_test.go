@@ -2,14 +2,31 @@ package judge
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/scorer"
 )
+
+// half is the split of the made-up route.
+var half = release.Split{Canary: "v2", Share: release.ShareScale / 2}
+
+// idOf is an application_id that falls to one of the two arms.
+func idOf(split release.Split, canary bool) string {
+	for i := 0; ; i++ {
+		if id := fmt.Sprintf("A-%d", i); split.IsCanary(id) == canary {
+			return id
+		}
+	}
+}
 
 func limits() Limits {
 	return Limits{
@@ -33,7 +50,7 @@ type stream struct {
 }
 
 func newStream(t *testing.T) *stream {
-	tally, err := NewTally()
+	tally, err := NewTally(half)
 	require.NoError(t, err)
 	return &stream{t, rand.New(rand.NewPCG(11, 12)), tally}
 }
@@ -112,10 +129,10 @@ func TestErrorsWeighBeforeThereAreManyDecisions(t *testing.T) {
 	errors := func(champion, canary int) *Judgement {
 		s := newStream(t).add(schemas.RouteChampion, 900, like, nil).add(schemas.RouteCanary, 100, like, nil)
 		for range champion {
-			s.tally.AddError(false)
+			s.tally.AddError(idOf(half, false))
 		}
 		for range canary {
-			s.tally.AddError(true)
+			s.tally.AddError(idOf(half, true))
 		}
 		return s.tally.Canary("v2", limits())
 	}
@@ -169,7 +186,7 @@ func TestResultsAreThoseOfIntervals(t *testing.T) {
 }
 
 func TestKnownOutcomesAreThoseOfWhoeverHasOne(t *testing.T) {
-	tally, err := NewTally()
+	tally, err := NewTally(half)
 	require.NoError(t, err)
 	for i := range 400 {
 		p := schemas.Prediction{Route: schemas.RouteChampion, DefaultProbability: float32(i%100+1) / 200, Decision: schemas.Decline}
@@ -248,10 +265,74 @@ func TestNothingIsHeld(t *testing.T) {
 			require.Equal(t, c.Name != errorsName, c.Result == Skipped, c.Name)
 		}
 	}
-	tally, err := NewTally()
+	tally, err := NewTally(half)
 	require.NoError(t, err)
 	f(tally.Canary("v2", limits()))
 	f(tally.Shadow("v2", limits()))
 	f(newStream(t).add(schemas.RouteChampion, 5000, madeUp{}, nil).tally.Canary("v2", limits()))
 	f(newStream(t).add(schemas.RouteCanary, 5000, madeUp{}, nil).tally.Canary("v2", limits()))
+}
+
+// An error counts for the arm that the scorer would have decided by, whatever the
+// share, at the bucket below the share and at the share itself.
+func TestErrors_CountForTheArmThatTheScorerTakes(t *testing.T) {
+	m, err := model.Parse(shipped.Bundle, model.EngineNative)
+	require.NoError(t, err)
+	defer m.Close()
+	canary := *m
+	canary.Version = "v2"
+	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
+	require.NoError(t, err)
+	var ids [release.ShareScale]string // one of each bucket
+	for i, found := 0, 0; found < len(ids); i++ {
+		id := fmt.Sprintf("A-%d", i)
+		if b := half.Bucket(id); ids[b] == "" {
+			ids[b] = id
+			found++
+		}
+	}
+	decide := scorer.New()
+	for share := 1; share <= release.ShareScale; share++ {
+		written := schemas.AppendRoute(nil, &schemas.Route{
+			Champion: m.Version, Canary: &schemas.Canary{ModelVersion: "v2", Share: float64(share) / release.ShareScale}, Policy: schemas.DefaultPolicyText,
+		})
+		var route schemas.Route
+		require.NoError(t, schemas.DecodeRoute(written, &route))
+		split, err := release.SplitOf(&route)
+		require.NoError(t, err)
+		set := &release.LiveSet{Champion: m, Canary: &canary, CanaryShare: split.Share, Policy: policy}
+		apps := []schemas.Application{{ApplicationID: ids[share-1]}}
+		if share < release.ShareScale {
+			apps = append(apps, schemas.Application{ApplicationID: ids[share]})
+		}
+		predictions := make([]schemas.Prediction, len(apps))
+		require.NoError(t, decide.Decide(set, schemas.ChannelStream, 0, apps, predictions))
+		require.Equal(t, schemas.RouteCanary, predictions[0].Route, "share %d", share)
+		tally, err := NewTally(split)
+		require.NoError(t, err)
+		for i := range predictions {
+			champion, candidate := tally.champion.errors, tally.canary.errors
+			tally.AddError(predictions[i].ApplicationID)
+			if predictions[i].Route == schemas.RouteCanary {
+				candidate++
+			} else {
+				champion++
+			}
+			require.Equal(t, []int64{champion, candidate}, []int64{tally.champion.errors, tally.canary.errors}, "share %d", share)
+		}
+	}
+}
+
+func TestErrors_WithoutAReadableIDCountForNeither(t *testing.T) {
+	s := newStream(t).add(schemas.RouteChampion, 900, madeUp{latency: 5}, nil).add(schemas.RouteCanary, 100, madeUp{latency: 5}, nil)
+	for range 60 {
+		s.tally.AddUnreadable()
+	}
+	j := s.tally.Canary("v2", limits())
+	require.EqualValues(t, 60, j.Unreadable)
+	require.Zero(t, *result(j, errorsName).Champion)
+	require.Zero(t, *result(j, errorsName).Subject)
+	var out bytes.Buffer
+	require.NoError(t, j.Print(&out))
+	require.Contains(t, out.String(), "60 applications that could not be scored have no readable application_id: they count for neither")
 }

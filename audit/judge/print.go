@@ -24,6 +24,9 @@ func (j *Judgement) Print(to io.Writer) error {
 	} else {
 		fmt.Fprintf(to, "  %d of the champion's decisions\n", j.N)
 	}
+	if j.Unreadable > 0 {
+		fmt.Fprintf(to, "  %d applications that could not be scored have no readable application_id: they count for neither\n", j.Unreadable)
+	}
 	w := tabwriter.NewWriter(to, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "  CHECK\tRESULT\tFIGURE\t95 %\tLIMIT\t")
 	for _, c := range j.Checks {

@@ -2,36 +2,52 @@ package statistic
 
 import (
 	"math"
+	"slices"
+	"sort"
 
 	"gonum.org/v1/gonum/mathext"
 
 	binned "github.com/creditstream/creditstream/drift/statistic"
 )
 
-// Scores are counted in bins of log-odds, fine enough that what is read off them
-// differs from the scores' own figures by less than is shown.
-const (
-	binsPerUnit = 100
-	mostLogOdds = 16
-	scoreBins   = 2 * mostLogOdds * binsPerUnit
-)
-
-// Scores is a distribution of scores. It takes 25 KB, however many there are.
+// Scores is a distribution of scores, each of which it keeps: 4 bytes a score.
 type Scores struct {
-	counts [scoreBins]int64
-	n      int64
+	values []float32
+	sorted bool
 }
 
-// Add counts a default probability.
+// Add takes a default probability in.
 func (s *Scores) Add(probability float32) {
-	p := float64(probability)
-	bin := math.Floor((math.Log(p/(1-p)) + mostLogOdds) * binsPerUnit)
-	s.counts[int(max(0, min(scoreBins-1, bin)))]++
-	s.n++
+	s.values = append(s.values, probability)
+	s.sorted = false
 }
 
-// KS is the largest distance between two distribution functions.
-func (s *Scores) KS(other *Scores) float64 { return binned.KS(s.counts[:], other.counts[:]) }
+// ordered are the scores, smallest first.
+func (s *Scores) ordered() []float32 {
+	if !s.sorted {
+		slices.Sort(s.values)
+		s.sorted = true
+	}
+	return s.values
+}
+
+// KS is the largest distance between two distribution functions, 0 where one of them
+// is of nothing.
+func (s *Scores) KS(other *Scores) (largest float64) {
+	a, b := s.ordered(), other.ordered()
+	if len(a) == 0 || len(b) == 0 {
+		return 0
+	}
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		at := min(a[i], b[j])
+		for ; i < len(a) && a[i] == at; i++ {
+		}
+		for ; j < len(b) && b[j] == at; j++ {
+		}
+		largest = max(largest, math.Abs(float64(i)/float64(len(a))-float64(j)/float64(len(b))))
+	}
+	return largest
+}
 
 // psiBins is how many bins a stability index has, with as many of the base's scores
 // in each as can be.
@@ -45,33 +61,57 @@ type Shift struct {
 	Noise float64 `json:"noise"`
 }
 
-// Shift compares another distribution with this one, in tenths of this one.
+// Shift compares another distribution with this one, in tenths of this one: a bin
+// ends with the score that fills the tenth, and equal scores are in one bin.
 func (s *Scores) Shift(other *Scores) Shift {
-	if s.n == 0 || other.n == 0 {
+	a, b := s.ordered(), other.ordered()
+	if len(a) == 0 || len(b) == 0 {
 		return Shift{}
 	}
 	var base, current []int64
-	var a, b, seen int64
-	for i := range s.counts {
-		a += s.counts[i]
-		b += other.counts[i]
-		seen += s.counts[i]
-		// A bin ends where the base's next tenth is full.
-		if a > 0 && seen*psiBins >= int64(len(base)+1)*s.n && len(base) < psiBins-1 {
-			base, current = append(base, a), append(current, b)
-			a, b = 0, 0
+	i, j := 0, 0
+	for k := 1; i < len(a); k++ {
+		full := (k*len(a) + psiBins - 1) / psiBins
+		if full <= i {
+			continue // equal scores have filled this tenth, too
 		}
+		to, toOther := len(a), len(b)
+		if k < psiBins {
+			edge := a[full-1]
+			to, toOther = upTo(a, edge), upTo(b, edge)
+		}
+		if to == len(a) { // nothing of the base is above: the last bin is open
+			toOther = len(b)
+		}
+		base, current = append(base, int64(to-i)), append(current, int64(toOther-j))
+		i, j = to, toOther
 	}
-	if a > 0 || b > 0 {
-		base, current = append(base, a), append(current, b)
+	return Shift{psi(base, current), noise(len(base), len(a), len(b))}
+}
+
+// upTo is how many of the ordered values are at most the edge.
+func upTo(ordered []float32, edge float32) int {
+	return sort.Search(len(ordered), func(i int) bool { return ordered[i] > edge })
+}
+
+// psi is the index of shares as they are. Only where a bin has none of the current
+// scores, and the index were infinite, half a score is added to every bin.
+func psi(base, current []int64) (index float64) {
+	if slices.Contains(current, 0) {
+		return binned.PSI(base, current)
 	}
-	return Shift{binned.PSI(base, current), noise(len(base), s.n, other.n)}
+	n, m := float64(binned.Sum(base)), float64(binned.Sum(current))
+	for i := range base {
+		p, q := float64(base[i])/n, float64(current[i])/m
+		index += (q - p) * math.Log(q/p)
+	}
+	return index
 }
 
 // noise: without a shift a PSI of B bins is about (1/n + 1/m) χ² with B − 1 degrees of
 // freedom (B. Yurdakul, J. Naranjo, "Statistical properties of the population
 // stability index", Journal of Risk Model Validation 14, 2020).
-func noise(bins int, n, m int64) float64 {
+func noise(bins, n, m int) float64 {
 	if bins < 2 {
 		return 0
 	}

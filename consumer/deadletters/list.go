@@ -44,9 +44,30 @@ type Counts struct {
 // List returns letters, the oldest first, and how many there are beyond the limit.
 // It holds as many in memory as it returns.
 func List(ctx context.Context, c ListConfig) ([]Letter, *Counts, error) {
+	var kept newest
+	counts, err := Each(ctx, c, func(l *Letter) error {
+		one := *l
+		if !c.Values {
+			one.Value = nil
+		}
+		if heap.Push(&kept, one); c.Limit > 0 && kept.Len() > c.Limit {
+			heap.Pop(&kept)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	slices.SortFunc(kept, byAge)
+	return kept, counts, nil
+}
+
+// Each shows letters, values included, partition by partition and whatever their
+// number. It holds none of them.
+func Each(ctx context.Context, c ListConfig, show func(*Letter) error) (*Counts, error) {
 	s, err := look(ctx, c.Config, c.Selection)
 	if err != nil {
-		return nil, nil, explain(c.Config, err)
+		return nil, explain(c.Config, err)
 	}
 	counts := &Counts{ByClass: map[string]int64{}, Unclear: s.unclear}
 	s.count(func(_ Position, m mark) {
@@ -62,7 +83,6 @@ func List(ctx context.Context, c ListConfig) ([]Letter, *Counts, error) {
 			counts.Others++
 		}
 	})
-	var kept newest
 	err = s.read(ctx, func(r *kgo.Record) error {
 		m := s.at(Position{r.Partition, r.Offset})
 		again := *m&replayed != 0 && !m.isForeign()
@@ -71,19 +91,12 @@ func List(ctx context.Context, c ListConfig) ([]Letter, *Counts, error) {
 		}
 		l := parse(r)
 		l.Replayed = again
-		if !c.Values {
-			l.Value = nil
-		}
-		if heap.Push(&kept, l); c.Limit > 0 && kept.Len() > c.Limit {
-			heap.Pop(&kept)
-		}
-		return nil
+		return show(&l)
 	})
 	if err != nil {
-		return nil, nil, explain(c.Config, err)
+		return nil, explain(c.Config, err)
 	}
-	slices.SortFunc(kept, byAge)
-	return kept, counts, nil
+	return counts, nil
 }
 
 func byAge(a, b Letter) int {

@@ -10,9 +10,6 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// ShareScale is the denominator of a canary's share.
-const ShareScale = 10_000
-
 // LiveSet is what serves at one moment: immutable, one snapshot per transaction
 // or request.
 type LiveSet struct {
@@ -22,6 +19,14 @@ type LiveSet struct {
 	Shadow      *model.Model // nil without one
 	Policy      *schemas.Policy
 	Revision    int64 // offset of the route record, -1 where none serves
+}
+
+// Split is how the set divides applications.
+func (s *LiveSet) Split() Split {
+	if s.Canary == nil {
+		return Split{}
+	}
+	return Split{Canary: s.Canary.Version, Share: s.CanaryShare}
 }
 
 // Fixed is a live set without a route: one bundle as champion under one policy.

@@ -3,7 +3,6 @@ package release
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
@@ -125,15 +124,6 @@ func (o *opener) keep(versions map[string]bool) {
 			delete(o.models, v)
 		}
 	}
-}
-
-// shareSteps is a canary's share in steps of 1/ShareScale.
-func shareSteps(share float64) (uint64, error) {
-	steps := math.Round(share * ShareScale)
-	if !(share >= 0 && share <= 1) || math.Abs(share*ShareScale-steps) > 1e-6 {
-		return 0, fmt.Errorf("canary.share %v: must be 0 … 1 in steps of 1/%d", share, ShareScale)
-	}
-	return uint64(steps), nil
 }
 
 func named(r schemas.Route) []string {

@@ -328,7 +328,7 @@ func describe(r schemas.Route) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "champion %s", r.Champion)
 	if r.Canary != nil {
-		fmt.Fprintf(&b, ", canary %s=%g%%", r.Canary.ModelVersion, r.Canary.Share*100)
+		fmt.Fprintf(&b, ", canary %s=%s%%", r.Canary.ModelVersion, percent(r.Canary.Share))
 	}
 	if r.Shadow != nil {
 		fmt.Fprintf(&b, ", shadow %s", *r.Shadow)
