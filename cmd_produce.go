@@ -45,7 +45,7 @@ type produceCmd struct {
 func (produceCmd) Help() string {
 	return `Emits applications to <prefix>.applications, by default those of a synthetic population modelled on the UCI credit card clients, at 1,000 a second until it is stopped.
 
-Ids: a population's are the prefix, a tag of the seed and the application's number (A-4t7h2c-000000123), so another run emits other applications unless it is given the same --seed; to go on with one, add --start with the number the summary names. A file's are the prefix and its ID column (A-000123), or its application_id column as it is.
+Ids: a population's are the prefix, a tag of the seed and the application's number (A-4t7h2c-000000123), so another run emits other applications unless it is given the same --seed; to go on with one, add --start with the number the summary names. A file's are the prefix and its ID column exactly as the file has it (A-123), or its application_id column without the prefix; a row without an id, or with nothing but empty fields, ends the run, naming line and column.
 
 Scenarios begin after --scenario-after applications:
   steady       nothing changes

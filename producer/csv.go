@@ -18,10 +18,10 @@ import (
 // replay reads applicants from a CSV file, once or again and again. It keeps
 // one row in memory.
 //
-// The id is the prefix and the ID column in at least six digits ("A-000123"),
-// or the row's number where there is no such column; an application_id column
-// is taken as it is. From the second pass on "." and the pass follow
-// ("A-000123.2").
+// The id is the prefix and the ID column as the file has it ("A-123"), or the
+// row's number in at least six digits where there is no such column; an
+// application_id column is taken without the prefix. From the second pass on "."
+// and the pass follow ("A-123.2").
 type replay struct {
 	path   string
 	loop   bool
@@ -29,6 +29,7 @@ type replay struct {
 
 	file    *os.File
 	rows    *csv.Reader
+	bound   *boundedRows
 	columns columns
 	held    []string // a row that was read to see whether it is a header
 	line    int      // of the last row
@@ -85,7 +86,8 @@ func (r *replay) rewind() error {
 		return err
 	}
 	r.file = file
-	in := bufio.NewReaderSize(file, 64<<10)
+	r.bound = newBoundedRows(file)
+	in := bufio.NewReaderSize(r.bound, lookahead)
 	start, err := in.Peek(4096)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", r.path, err)
@@ -97,7 +99,6 @@ func (r *replay) rewind() error {
 	}
 	r.rows = csv.NewReader(in)
 	r.rows.ReuseRecord = true
-	r.rows.TrimLeadingSpace = true
 	if first, _, _ := strings.Cut(string(start), "\n"); !strings.Contains(first, ",") && strings.Contains(first, ";") {
 		r.rows.Comma = ';'
 	}
@@ -109,12 +110,12 @@ func (r *replay) rewind() error {
 // readColumns reads the header. A file converted from the UCI spreadsheet has
 // two: X1, X2, … above, the names below.
 func (r *replay) readColumns() error {
-	names, err := r.rows.Read()
+	names, err := r.readRow()
 	if errors.Is(err, io.EOF) {
 		return &RowError{File: r.path, Line: 1, Rule: "the file is empty: must begin with column names (ID, LIMIT_BAL, SEX, …)"}
 	}
 	if err != nil {
-		return r.malformed(err)
+		return err
 	}
 	names = slices.Clone(names)
 	columns, ok, err := readHeader(names)
@@ -154,14 +155,28 @@ func (r *replay) read() ([]string, error) {
 		r.held = nil
 		return row, nil
 	}
+	row, err := r.readRow()
+	if err != nil {
+		return nil, err
+	}
+	r.line, _ = r.rows.FieldPos(0)
+	return row, nil
+}
+
+// readRow reads a row of at most maxRow bytes; io.EOF after the last.
+func (r *replay) readRow() ([]string, error) {
+	before := r.rows.InputOffset()
+	r.bound.next()
 	row, err := r.rows.Read()
 	switch {
+	case r.bound.exceeded || r.rows.InputOffset()-before > maxRow:
+		rule := fmt.Sprintf("the row after this line exceeds %d bytes: a line must end, and so must a quoted field", maxRow)
+		return nil, &RowError{File: r.path, Line: r.line, Rule: rule}
 	case errors.Is(err, io.EOF):
 		return nil, io.EOF
 	case err != nil:
 		return nil, r.malformed(err)
 	}
-	r.line, _ = r.rows.FieldPos(0)
 	return row, nil
 }
 
@@ -215,6 +230,9 @@ func (r *replay) next(a *applicant, _ uint64, _ weather) error {
 
 func (r *replay) parse(a *applicant, row []string) error {
 	c := &r.columns
+	if err := r.requireRow(row); err != nil {
+		return err
+	}
 	for f, at := range c.features {
 		v, rule := parseFeature(row[at], &schemas.FeatureRules[f])
 		if rule != "" {
@@ -240,6 +258,22 @@ func (r *replay) parse(a *applicant, row []string) error {
 	return nil
 }
 
+// requireRow refuses a row that is of nobody: without an id, or without a value.
+func (r *replay) requireRow(row []string) error {
+	blank := func(field string) bool { return strings.TrimSpace(field) == "" }
+	if !slices.ContainsFunc(row, func(field string) bool { return !blank(field) }) {
+		name := r.columns.names[0]
+		if r.columns.id >= 0 {
+			name = r.columns.idAs
+		}
+		return r.wrong(name, "", fmt.Sprintf("all %d fields of the row are empty: remove the row", len(row)))
+	}
+	if at := r.columns.id; at >= 0 && blank(row[at]) {
+		return r.wrong(r.columns.idAs, row[at], fmt.Sprintf("the id must not be empty: 1 … %d bytes of UTF-8", schemas.MaxApplicationID))
+	}
+	return nil
+}
+
 func (r *replay) appendID(dst []byte, row []string) []byte {
 	switch {
 	case r.columns.id < 0:
@@ -247,13 +281,7 @@ func (r *replay) appendID(dst []byte, row []string) []byte {
 	case r.columns.wholeID:
 		dst = append(dst, row[r.columns.id]...)
 	default:
-		dst = append(dst, r.prefix...)
-		text := row[r.columns.id]
-		if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 && n < 1<<53 && n == math.Trunc(n) {
-			dst = appendPadded(dst, uint64(n), 6)
-		} else {
-			dst = append(dst, text...)
-		}
+		dst = append(append(dst, r.prefix...), row[r.columns.id]...)
 	}
 	if r.pass > 1 && len(dst) > 0 {
 		dst = append(dst, '.')

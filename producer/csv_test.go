@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -75,7 +76,7 @@ func TestRowsAreReadAsTheyStand(t *testing.T) {
 		require.NoError(t, err, name)
 		require.Equal(t, want, got, name)
 	}
-	two := []emitted{{"A-000001", 10_001, 1}, {"A-000002", 10_002, 0}}
+	two := []emitted{{"A-1", 10_001, 1}, {"A-2", 10_002, 0}}
 	plain := uciFile(2)
 	f("plain", plain, two...)
 	f("byte order mark", "\xef\xbb\xbf"+plain, two...)
@@ -88,14 +89,14 @@ func TestRowsAreReadAsTheyStand(t *testing.T) {
 	f("blank lines", strings.ReplaceAll(plain, "\n", "\n\n"), two...)
 	f("numbers as spreadsheets write them", strings.Replace(plain, "10001", "1.0001e4", 1), two...)
 	f("whole numbers with a fraction", strings.Replace(plain, "10001", "10001.0", 1), two...)
-	f("a value that is missing", strings.Replace(plain, "10001", " NA ", 1), emitted{"A-000001", schemas.Missing, 1}, two[1])
-	f("a label that is missing", strings.Replace(plain, "2000,1\n", "2000,\n", 1), emitted{"A-000001", 10_001, unknown}, two[1])
+	f("a value that is missing", strings.Replace(plain, "10001", " NA ", 1), emitted{"A-1", schemas.Missing, 1}, two[1])
+	f("a label that is missing", strings.Replace(plain, "2000,1\n", "2000,\n", 1), emitted{"A-1", 10_001, unknown}, two[1])
 	f("only column names", strings.Join(numberedNames(), ",")+",Y\n"+values(1)+",1\n", emitted{"A-000001", 10_001, 1})
 	f("both headers of the UCI spreadsheet", ","+strings.Join(numberedNames(), ",")+",Y\n"+plain, two...)
 	f("X1 … X23 above rows", strings.Join(numberedNames(), ",")+"\n"+values(1)+"\n"+values(2)+"\n",
 		emitted{"A-000001", 10_001, unknown}, emitted{"A-000002", 10_002, unknown})
 	f("an application_id column", "application_id,"+strings.Join(contractNames(), ",")+"\nloan/7 é,"+values(1)+"\n", emitted{"loan/7 é", 10_001, unknown})
-	f("ids that are text", strings.NewReplacer("\n1,", "\nb-1,", "\n2,", "\n2.0,").Replace(plain), emitted{"A-b-1", 10_001, 1}, emitted{"A-000002", 10_002, 0})
+	f("ids that are text", strings.NewReplacer("\n1,", "\nb-1,", "\n2,", "\n2.0,").Replace(plain), emitted{"A-b-1", 10_001, 1}, emitted{"A-2.0", 10_002, 0})
 }
 
 func TestWrongFilesSayWhereAndWhat(t *testing.T) {
@@ -135,6 +136,105 @@ func TestWrongFilesSayWhereAndWhat(t *testing.T) {
 	f("application_id,"+strings.Join(contractNames(), ",")+"\n\xff,"+values(1)+"\n", "column application_id", "UTF-8")
 }
 
+// Rows that differ in what their ID column says are different applicants.
+func TestReplay_TakesIDsAsTheFileHasThem(t *testing.T) {
+	ids := []string{"7", " 7", "007", "7 ", "7.0", "7e0", "+7", "١"}
+	text := uciNames + "\n"
+	var want []string
+	for i, id := range ids {
+		text += id + "," + values(i) + ",0\n"
+		want = append(want, "A-"+id)
+	}
+	got, err := replayAll(t, text, false, 0, 100)
+	require.NoError(t, err)
+	for i := range want {
+		require.Equal(t, want[i], got[i].id)
+	}
+	require.Len(t, got, len(want))
+}
+
+// What is of nobody is refused before it becomes an applicant.
+func TestReplay_RefusesRowsOfNobody(t *testing.T) {
+	commas := strings.Repeat(",", 24)
+	f := func(text string, read int, want string) {
+		t.Helper()
+		for _, change := range []func(string) string{
+			func(s string) string { return s },
+			func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
+			func(s string) string { return strings.ReplaceAll(s, ",", ";") },
+		} {
+			got, err := replayAll(t, change(text), false, 0, 100)
+			var row *RowError
+			require.ErrorAs(t, err, &row)
+			require.ErrorContains(t, err, want)
+			require.NotEmpty(t, row.Column)
+			require.Len(t, got, read)
+		}
+	}
+	f(uciNames+"\n,"+values(1)+",0\n,"+values(2)+",0\n", 0, `line 2, column ID: "": the id must not be empty`)
+	f(uciNames+"\n1,"+values(1)+",0\n \t ,"+values(2)+",0\n", 1, `line 3, column ID: " \t ": the id must not be empty`)
+	f(uciNames+"\n1,"+values(1)+",0\n"+commas+"\n", 1, `line 3, column ID: "": all 25 fields of the row are empty`)
+	f(uciNames+"\n1,"+values(1)+",0\n"+strings.Repeat(" ,", 24)+" \n2,"+values(2)+",0\n", 1, "line 3, column ID")
+	f(strings.Join(contractNames(), ",")+"\n"+values(1)+"\n"+commas[:22]+"\n", 1, "line 3, column limit_bal: \"\": all 23 fields of the row are empty")
+	f("application_id,"+strings.Join(contractNames(), ",")+"\n  ,"+values(1)+"\n", 0, `line 2, column application_id: "  ": the id must not be empty`)
+}
+
+// endless is a file that is larger than any memory: n times the same, then nothing.
+func endless(t testing.TB, start, again string, n int) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rows.csv")
+	file, err := os.Create(path)
+	require.NoError(t, err)
+	_, err = file.WriteString(start)
+	require.NoError(t, err)
+	for range n {
+		_, err = file.WriteString(again)
+		require.NoError(t, err)
+	}
+	require.NoError(t, file.Close())
+	return path
+}
+
+func TestReplay_BoundsARow(t *testing.T) {
+	const many = 64 // MiB
+	block := strings.Repeat("1234567,", 1<<17)
+	for name, path := range map[string]string{
+		"a header without an end":       endless(t, "ID,", block, many),
+		"a row without an end":          endless(t, uciFile(2), block, many),
+		"a field without an end":        endless(t, uciFile(2), strings.Repeat("x", 1<<20), many),
+		"a quote that nothing closes":   endless(t, uciFile(2)+`"`, strings.Repeat("1,2\n", 1<<18), many),
+		"zeroes":                        endless(t, uciFile(2), strings.Repeat("\x00", 1<<20), many),
+		"just too long":                 endless(t, uciFile(2), strings.Repeat("x", maxRow)+"\n", 1),
+		"too long in a field of quotes": endless(t, uciFile(2), `"`+strings.Repeat("x\n", maxRow/2)+"\"\n", 1),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := func() error {
+			r, err := openReplay(path, "A-", false)
+			if err != nil {
+				return err
+			}
+			defer func() { require.NoError(t, r.Close()) }()
+			var a applicant
+			for err == nil {
+				err = r.next(&a, 0, weather{})
+			}
+			return err
+		}()
+		runtime.ReadMemStats(&after)
+		var row *RowError
+		require.ErrorAs(t, err, &row, name)
+		require.ErrorContains(t, err, "exceeds 1048576 bytes", name)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(48<<20), name)
+	}
+	// As long as a row may be, it is read, however many there are.
+	wide := values(1)
+	long := wide + strings.Repeat(" ", maxRow-len(wide)-1) + "\n"
+	got, err := replayAll(t, strings.Join(contractNames(), ",")+"\n"+strings.Repeat(long, 5), false, 0, 100)
+	require.NoError(t, err)
+	require.Len(t, got, 5)
+}
+
 func TestAFileThatIsNotThereIsNamed(t *testing.T) {
 	_, err := openReplay(filepath.Join(t.TempDir(), "absent.csv"), "A-", false)
 	require.ErrorIs(t, err, os.ErrNotExist)
@@ -151,7 +251,7 @@ func TestALoopedFileGivesNewIDsEveryPass(t *testing.T) {
 	for _, e := range got {
 		ids = append(ids, e.id)
 	}
-	require.Equal(t, []string{"A-000001", "A-000002", "A-000001.2", "A-000002.2", "A-000001.3", "A-000002.3", "A-000001.4"}, ids)
+	require.Equal(t, []string{"A-1", "A-2", "A-1.2", "A-2.2", "A-1.3", "A-2.3", "A-1.4"}, ids)
 }
 
 func TestStartPassesOverRows(t *testing.T) {
@@ -164,7 +264,7 @@ func TestStartPassesOverRows(t *testing.T) {
 	}
 	got, err := replayAll(t, uciFile(5), true, 5_000_000_000_000, 1)
 	require.NoError(t, err)
-	require.Equal(t, "A-000001.1000000000001", got[0].id, "whole passes at once")
+	require.Equal(t, "A-1.1000000000001", got[0].id, "whole passes at once")
 
 	got, err = replayAll(t, uciFile(5), false, 3, 40)
 	require.NoError(t, err)
@@ -199,7 +299,7 @@ func TestEveryRowOfTheDatasetIsAValidApplication(t *testing.T) {
 				break
 			}
 			require.NoError(t, err)
-			require.Equal(t, "A-"+string(appendPadded(nil, uint64(n+1), 6)), string(a.id))
+			require.Equal(t, "A-"+strconv.Itoa(n+1), string(a.id))
 			require.NotEqual(t, unknown, a.fate)
 			app := schemas.Application{ApplicationID: string(a.id), AppliedAt: 1_800_000_000_000_000, Features: a.features}
 			buf = schemas.AppendApplication(buf[:0], &app)

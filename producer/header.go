@@ -28,6 +28,7 @@ func readHeader(names []string) (c columns, ok bool, err error) {
 		c.features[i] = -1
 	}
 	for i, name := range names {
+		name = strings.TrimSpace(name)
 		key := columnKey(name)
 		var at *int
 		switch {
