@@ -45,11 +45,15 @@ type apiFlags struct {
 	MaxInFlight    int           `help:"Requests worked on at once; more are told to come back." default:"1024" placeholder:"N" group:"API"`
 	Feed           bool          `help:"Follow all decisions for the page." negatable:"" default:"true" group:"API"`
 	PublishTimeout time.Duration `help:"How long the log may take to acknowledge a decision before the answer is 503." default:"5s" placeholder:"DURATION" group:"API"`
+	ShutdownDelay  time.Duration `help:"How long the API goes on answering after SIGTERM or SIGHUP, with /readyz at 503, before it takes no more connections: longer than a balancer needs to notice. 0s where nothing balances; Ctrl-C and a second signal do not wait." name:"shutdown-delay" default:"5s" placeholder:"DURATION" group:"API"`
 }
 
 // maxPublishTimeout leaves a request time to be answered before the server's own
 // deadlines.
 const maxPublishTimeout = 10 * time.Second
+
+// maxShutdownDelay is beyond what any supervisor waits.
+const maxShutdownDelay = 10 * time.Minute
 
 // check refuses what cannot work and what is not safe.
 func (f *apiFlags) check() error {
@@ -62,6 +66,8 @@ func (f *apiFlags) check() error {
 		return fmt.Errorf("--max-in-flight %d: expected at least 1", f.MaxInFlight)
 	case f.PublishTimeout < time.Second || f.PublishTimeout > maxPublishTimeout:
 		return fmt.Errorf("--publish-timeout %s: expected 1s … %s", f.PublishTimeout, maxPublishTimeout)
+	case f.ShutdownDelay < 0 || f.ShutdownDelay > maxShutdownDelay:
+		return fmt.Errorf("--shutdown-delay %s: expected 0s … %s", f.ShutdownDelay, maxShutdownDelay)
 	case (f.APITLSCert == "") != (f.APITLSKey == ""):
 		return errors.New("--api-tls-cert and --api-tls-key belong together: set both")
 	case f.APIKeys != "" && f.NoAuth:
@@ -148,7 +154,7 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 		Idempotency: idempotency.NewStore(client, parts.kafka.Prefix, limits.Lease(), api.AnswerKept), Feed: feed, Drift: driftFeed{status}, Demo: parts.demo, Replicas: replicas, Latencies: parts.latency, Keys: keys, Limits: limits,
 		// Without keys, being on this machine is what lets a caller in (check).
 		LocalOnly: keys == nil && !f.NoAuth,
-		Metrics:   promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.process.ready, Pending: parts.process.pending,
+		Metrics:   promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.process.ready, Pending: parts.process.pending, Stopping: parts.process.begun,
 		Version: version(), Log: p.log, Registerer: parts.reg, Now: time.Now,
 	})
 	stop = func() {

@@ -99,7 +99,9 @@ func (c *demoCmd) run(p *process, d *demo, status *statusLine) error {
 	}
 	reporter, err := newReporter(p, d.kafka, d.reg, d.reports...)
 	if err == nil {
-		err = reporting(reporter, func() error { return lifecycle.Run(ctx, drainTime, p.log, d.components...) })
+		err = reporting(reporter, func() error {
+			return lifecycle.Group{Components: d.components, Stopping: d.process.stop, Drain: drainTime, Log: p.log}.Run(ctx)
+		})
 	}
 	stop()
 	shown.Wait()

@@ -85,7 +85,8 @@ func (c *produceCmd) Run(p *process) error {
 		return err
 	}
 	components := withCodec(codec, prod)
-	reporter, err := newReporter(p, c.kafkaFlags, reg, reportOn(produceReport(), instance, components...))
+	state := &readiness{components, newStopping()}
+	reporter, err := newReporter(p, c.kafkaFlags, reg, reportOn(produceReport(), instance, state.stopping, components...))
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func (c *produceCmd) Run(p *process) error {
 		if c.Listen == "" && codec == nil {
 			return prod.Run(p.ctx)
 		}
-		return serveComponents(p, c.Listen, reg, components...)
+		return serveComponents(p, c.Listen, reg, state, 0)
 	})
 	stop()
 	shown.Wait()

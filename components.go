@@ -129,6 +129,7 @@ func (f *apiFlags) addAPI(s *services, r redisFlags, m modelFlags) error {
 		return err
 	}
 	s.free(stop)
+	s.delay = f.ShutdownDelay
 	s.add(apiReport(latency), true, own...)
 	return nil
 }

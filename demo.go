@@ -65,6 +65,7 @@ type demo struct {
 	topics     schemas.Topics
 	address    string // of the page
 	components []lifecycle.Component
+	process    *readiness          // of all of them
 	reports    []replica.Component // what is said of them on the replicas topic
 	watch      *watch
 	child      *scorerProcess // nil in one process
@@ -90,7 +91,7 @@ func (d *demo) restarts() int {
 
 // start brings up Kafka and Redis and makes every component.
 func (c *demoCmd) start(p *process, dir string) (*demo, error) {
-	d := &demo{began: p.began, topics: schemas.NewTopics(demoPrefix)}
+	d := &demo{began: p.began, topics: schemas.NewTopics(demoPrefix), process: &readiness{stopping: newStopping()}}
 	if err := c.prepare(p, d, dir); err != nil {
 		d.close()
 		return nil, err
@@ -251,11 +252,10 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 		return err
 	}
 	d.free(func() { _ = listener.Close() }) // the server has closed it, unless it never ran
-	process := &readiness{}
 	flags := apiFlags{APIListen: listener.Addr().String(), Feed: true, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
 	latency = replica.NewLatencies()
 	own, stop, err := flags.components(p, apiParts{
-		kafka: d.kafka, redis: redisAt, codec: d.codec, listener: listener, live: models.Live, latency: latency, reg: reg, process: process,
+		kafka: d.kafka, redis: redisAt, codec: d.codec, listener: listener, live: models.Live, latency: latency, reg: reg, process: d.process,
 		demo: demoScenario{emitter},
 	})
 	if err != nil {
@@ -264,7 +264,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	d.free(stop)
 	d.report(apiReport(latency), models, append([]lifecycle.Component{models}, own...)...)
 	d.components = append(d.components, own...)
-	process.components = d.components
+	d.process.components = d.components
 	d.address = "http://" + listener.Addr().String()
 	return nil
 }
@@ -275,7 +275,7 @@ func (d *demo) report(r replica.Component, models *release.Follower, parts ...li
 	if models != nil {
 		r = serving(r, models)
 	}
-	d.reports = append(d.reports, reportOn(r, demoInstance, parts...))
+	d.reports = append(d.reports, reportOn(r, demoInstance, d.process.stopping, parts...))
 }
 
 // When a demo's scenario begins and how long it takes to reach full strength, in

@@ -74,7 +74,7 @@ type exitCode int
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(context.Background())
 	// It comes for sockets, too, whose other end has gone away: that is no reason to
 	// end, and of standard output and error the write says so itself.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,27 +18,53 @@ import (
 const drainTime = 20 * time.Second
 
 // serveComponents runs components until the process is told to stop, with their
-// metrics, liveness and readiness on listen (nowhere when empty).
-func serveComponents(p *process, listen string, reg *prometheus.Registry, components ...lifecycle.Component) error {
-	all := components
+// metrics, liveness and readiness on listen (nowhere when empty), which answers
+// until the components have ended. Told by a signal that a balancer has to hear of,
+// they go on working for the delay, unready.
+func serveComponents(p *process, listen string, reg *prometheus.Registry, state *readiness, delay time.Duration) error {
+	group := lifecycle.Group{
+		Components: state.components, Stopping: state.stop, Drain: drainTime, Log: p.log,
+		Delay: func(cause error) (time.Duration, <-chan struct{}) { return shutdownDelay(cause, delay) },
+	}
 	if listen != "" {
 		l, err := net.Listen("tcp", listen)
 		if err != nil {
 			return fmt.Errorf("--listen %s: %w", listen, err)
 		}
-		all = append([]lifecycle.Component{&telemetryServer{l, reg, readiness{components}}}, components...)
+		group.Watchers = []lifecycle.Component{&telemetryServer{l, reg, state}}
 	}
-	return lifecycle.Run(p.ctx, drainTime, p.log, all...)
+	return group.Run(p.ctx)
 }
 
 // readiness is what every /readyz of the process tells, on whichever port: its
 // components are set before any of them runs.
 type readiness struct {
 	components []lifecycle.Component
+	*stopping
 }
 
+// stopping says whether a process is about to stop.
+type stopping struct {
+	once  sync.Once
+	begun chan struct{} // closed when it is
+}
+
+func newStopping() *stopping { return &stopping{begun: make(chan struct{})} }
+
+// stop makes the process unready for good.
+func (s *stopping) stop() { s.once.Do(func() { close(s.begun) }) }
+
+var errStopping = errors.New("stopping: the process was told to stop, or a component has ended")
+
 // ready is nil when the work can be done, and otherwise says what is missing.
-func (r *readiness) ready() error { return lifecycle.NotReady(r.components...) }
+func (r *readiness) ready() error {
+	select {
+	case <-r.begun:
+		return errStopping
+	default:
+		return lifecycle.NotReady(r.components...)
+	}
+}
 
 // pending says what is waited for though the work can be done.
 func (r *readiness) pending() error { return lifecycle.Pending(r.components...) }
@@ -45,7 +73,7 @@ func (r *readiness) pending() error { return lifecycle.Pending(r.components...) 
 type telemetryServer struct {
 	listener net.Listener
 	registry *prometheus.Registry
-	process  readiness
+	process  *readiness
 }
 
 func (*telemetryServer) Name() string { return "telemetry" }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -42,6 +43,7 @@ type services struct {
 	reg      *prometheus.Registry
 	codec    *wire.Codec // nil: JSON only
 	process  *readiness
+	delay    time.Duration // of stopping, once it is told to
 
 	models  *release.Follower // nil until a component serves models
 	all     []lifecycle.Component
@@ -61,7 +63,7 @@ func newServices(p *process, k kafkaFlags, names instanceFlags, writes ...schema
 	if err != nil {
 		return nil, err
 	}
-	return &services{p: p, kafka: k, instance: instance, reg: reg, codec: codec, process: &readiness{}, all: withCodec(codec)}, nil
+	return &services{p: p, kafka: k, instance: instance, reg: reg, codec: codec, process: &readiness{stopping: newStopping()}, all: withCodec(codec)}, nil
 }
 
 func (s *services) free(f func()) { s.frees = append(s.frees, f) }
@@ -93,12 +95,12 @@ func (s *services) add(r replica.Component, serves bool, parts ...lifecycle.Comp
 		needs, r = append(needs, s.models), serving(r, s.models)
 	}
 	s.all = append(s.all, parts...)
-	s.reports = append(s.reports, reportOn(r, s.instance, append(needs, parts...)...))
+	s.reports = append(s.reports, reportOn(r, s.instance, s.process.stopping, append(needs, parts...)...))
 }
 
 // reportOn completes what is reported of a component that is made of parts.
-func reportOn(r replica.Component, instance string, parts ...lifecycle.Component) replica.Component {
-	whole := readiness{parts}
+func reportOn(r replica.Component, instance string, stop *stopping, parts ...lifecycle.Component) replica.Component {
+	whole := readiness{parts, stop}
 	r.Instance, r.Ready, r.Pending = instance, whole.ready, whole.pending
 	return r
 }
@@ -110,7 +112,7 @@ func (s *services) serve(listen string) error {
 	if err != nil {
 		return err
 	}
-	err = reporting(reporter, func() error { return serveComponents(s.p, listen, s.reg, s.all...) })
+	err = reporting(reporter, func() error { return serveComponents(s.p, listen, s.reg, s.process, s.delay) })
 	// Each part names what it has missed first; what else is missing is named, too.
 	var needs [][]kafka.Access
 	for _, r := range s.reports {

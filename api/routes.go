@@ -114,7 +114,7 @@ func (a *answer) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-var nosniff, noReferrer = []string{"nosniff"}, []string{"no-referrer"}
+var nosniff, noReferrer, closeConnection = []string{"nosniff"}, []string{"no-referrer"}, []string{"close"}
 
 // observe counts and times every request, by its route and not by its path, and
 // answers 500 for one that panics.
@@ -126,6 +126,11 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		a := &answer{ResponseWriter: w}
 		h := w.Header()
 		h["X-Content-Type-Options"], h["Referrer-Policy"] = nosniff, noReferrer
+		select {
+		case <-s.config.Stopping:
+			h["Connection"] = closeConnection
+		default:
+		}
 		defer func() {
 			if v := recover(); v != nil {
 				s.recovered(a, r, v)

@@ -66,10 +66,13 @@ type Config struct {
 	Metrics     http.Handler // of GET /metrics
 	Ready       func() error // nil result: decisions can be made
 	Pending     func() error // what is waited for all the same, a line each; nil result: nothing
-	Version     string       // of the program
-	Log         *slog.Logger
-	Registerer  prometheus.Registerer
-	Now         func() time.Time
+	// Stopping is closed when the process is about to stop: what is answered then
+	// asks its connection to be closed, so that the next request goes elsewhere.
+	Stopping   <-chan struct{}
+	Version    string // of the program
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time
 }
 
 // Times that bound one connection.

@@ -156,7 +156,7 @@ func (s *storm) startOthers() {
 	for i := range viewReplicas {
 		s.views = append(s.views, s.service(fmt.Sprint("view-", i), "view", "--redis", s.servers.redis))
 	}
-	s.api = s.service("api", "api", "--model", "shipped", "--redis", s.servers.redis, "--api-listen", freeAddress(s.t), "--no-feed")
+	s.api = s.service("api", "api", "--model", "shipped", "--redis", s.servers.redis, "--api-listen", freeAddress(s.t), "--no-feed", "--shutdown-delay", "0s")
 	s.ready(append(s.views, s.api)...)
 }
 

@@ -96,7 +96,7 @@ func TestARefusedBundleIsReportedByEveryReplicaWhileTheOldOneServes(t *testing.T
 func TestSeveralComponentsRunInOneProcess(t *testing.T) {
 	g := newStage(t, embedded(t))
 	at := freeAddress(t)
-	all := service(t, "all", g.with("run", "score", "view", "api", "drift", "--model", "shipped", "--group", g.prefix, "--view-group", g.prefix+"-view", "--drift-group", g.prefix+"-drift",
+	all := service(t, "all", g.with("run", "score", "view", "api", "drift", "--model", "shipped", "--shutdown-delay", "0s", "--group", g.prefix, "--view-group", g.prefix+"-view", "--drift-group", g.prefix+"-drift",
 		"--redis", g.servers.redis, "--api-listen", at, "--instance", "here")...).ready()
 	g.emit(200)
 	g.exact()

@@ -78,7 +78,7 @@ func (g *stage) routed(instance string, flags ...string) *app {
 // answering starts an API and says where it answers.
 func (g *stage) answering(flags ...string) (a *app, listen string) {
 	listen = freeAddress(g.t)
-	args := append([]string{"api", "--redis", g.servers.redis, "--api-listen", listen, "--no-feed"}, flags...)
+	args := append([]string{"api", "--redis", g.servers.redis, "--api-listen", listen, "--no-feed", "--shutdown-delay", "0s"}, flags...)
 	return service(g.t, "api", g.with(args...)...), listen
 }
 

@@ -379,7 +379,7 @@ func (s *securedServers) askOverHTTPS() {
 	t := s.t
 	key := marker + "-api-key"
 	listen := freeAddress(t)
-	api := s.service(s.withRedis("creditstream-api", password("api"), s.as("api", "SCRAM-SHA-512", "api", "--api-listen", listen,
+	api := s.service(s.withRedis("creditstream-api", password("api"), s.as("api", "SCRAM-SHA-512", "api", "--api-listen", listen, "--shutdown-delay", "0s",
 		"--api-tls-cert", s.path("server.pem"), "--api-tls-key", s.path("server.key"),
 		"--api-keys", s.secret("keys", "web:"+key))...)...).ready()
 	pool := x509.NewCertPool()

@@ -175,7 +175,7 @@ func (b *bench) command(name, address string) []string {
 	case unpublished:
 		return []string{b.answer, "-listen", address}
 	case published:
-		return []string{b.binary, "api", "--brokers", b.brokers, "--prefix", b.prefix, "--model", b.bundle,
+		return []string{b.binary, "api", "--shutdown-delay", "0s", "--brokers", b.brokers, "--prefix", b.prefix, "--model", b.bundle,
 			"--api-listen", address, "--no-feed", "--log-level", "error"}
 	case fastAPI:
 		return uvicorn
