@@ -13,15 +13,17 @@ import (
 	"github.com/creditstream/creditstream/internal/redisconn"
 )
 
-// outage makes every attempt to reach Redis again until it succeeds, and knows
-// what is wrong meanwhile.
+// outage makes every attempt to use Redis again until it succeeds, and knows what
+// is wrong meanwhile. Several attempts may be under way at once: Redis is back when
+// none of them fails any more.
 type outage struct {
 	log    *slog.Logger
 	errors prometheus.Counter
 
-	mu    sync.Mutex
-	err   error // nil: Redis answers
-	since time.Time
+	mu      sync.Mutex // guards what follows
+	failing int        // attempts under way that have failed at least once
+	err     error      // nil: Redis answers
+	since   time.Time
 }
 
 const (
@@ -30,16 +32,31 @@ const (
 )
 
 // retry calls f until it succeeds, Redis says that it may not be done, or ctx
-// ends. Pauses double and are spread, so
-// that replicas do not come back all at once.
+// ends. f asks Redis something: success without a question would say that Redis is
+// there. Pauses double and are spread, so that replicas do not come back all at
+// once.
 func (o *outage) retry(ctx context.Context, f func(context.Context) error) error {
+	failed := false
+	defer func() {
+		if failed {
+			o.mu.Lock()
+			o.failing--
+			o.mu.Unlock()
+		}
+	}()
 	pause := firstPause
 	for {
 		// What has begun is finished, or found to have failed: SIGTERM ends the
 		// retrying only.
 		err := f(context.WithoutCancel(ctx))
-		o.note(err)
-		if err == nil || redisconn.Refused(err) {
+		if err == nil {
+			o.succeeded(failed)
+			failed = false
+			return nil
+		}
+		o.fails(err, failed)
+		failed = true
+		if redisconn.Refused(err) {
 			return err
 		}
 		select {
@@ -51,21 +68,35 @@ func (o *outage) retry(ctx context.Context, f func(context.Context) error) error
 	}
 }
 
-// note logs an outage's beginning and end, not what happens in between.
-func (o *outage) note(err error) {
+// fails notes an attempt that failed, and logs where an outage begins. again: it
+// has failed before.
+func (o *outage) fails(err error, again bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	switch {
-	case err != nil:
-		o.errors.Inc()
-		if o.err == nil {
-			o.since = time.Now()
-			o.log.Warn("Redis is away, trying again until it is back", "error", err)
-		}
-	case o.err != nil:
-		o.log.Info("Redis is back", "after", time.Since(o.since).Round(time.Millisecond))
+	o.errors.Inc()
+	if !again {
+		o.failing++
+	}
+	if o.err == nil {
+		o.since = time.Now()
+		o.log.Warn("cannot use Redis; retrying", "error", redisconn.Explain(err))
 	}
 	o.err = err
+}
+
+// succeeded notes an attempt that succeeded, after it had failed or at once, and
+// logs the end of an outage.
+func (o *outage) succeeded(afterwards bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if afterwards {
+		o.failing--
+	}
+	if o.err == nil || o.failing > 0 {
+		return
+	}
+	o.log.Info("Redis is back", "after", time.Since(o.since).Round(time.Millisecond))
+	o.err = nil
 }
 
 func (o *outage) current() error {
@@ -74,5 +105,5 @@ func (o *outage) current() error {
 	if o.err == nil {
 		return nil
 	}
-	return fmt.Errorf("without Redis: %w", o.err)
+	return fmt.Errorf("without Redis: %w", redisconn.Explain(o.err))
 }

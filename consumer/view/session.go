@@ -157,8 +157,11 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 		s.view.metrics.refills.Add(float64(len(refilled)))
 		c.Log.Warn("Redis has lost what was written: reading the log again", "partitions", refilled)
 	}
-	if err := s.view.outage.retry(ctx, func(ctx context.Context) error { return s.view.store.begin(ctx, s.log, begin) }); err != nil {
-		return nil, err
+	if len(begin) > 0 {
+		err := s.view.outage.retry(ctx, func(ctx context.Context) error { return s.view.store.begin(ctx, s.log, begin) })
+		if err != nil {
+			return nil, err
+		}
 	}
 	s.mu.Lock()
 	for p := range taken {
@@ -217,12 +220,14 @@ func (s *session) write(ctx context.Context, fetches kgo.Fetches) error {
 		}
 	}
 	var w Written
-	err := v.outage.retry(ctx, func(ctx context.Context) (err error) {
-		w, err = v.store.Write(ctx, s.batch.entries)
-		return err
-	})
-	if err != nil {
-		return err
+	if len(s.batch.entries) > 0 {
+		err := v.outage.retry(ctx, func(ctx context.Context) (err error) {
+			w, err = v.store.Write(ctx, s.batch.entries)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	// Only now: progress must never be ahead of what was written.
 	if err := s.advance(ctx, steps); err != nil {
@@ -271,10 +276,16 @@ func (s *session) check(ctx context.Context) error {
 		steps = append(steps, Step{p, at.next, at.next})
 	}
 	s.mu.Unlock()
+	if len(steps) == 0 { // it stands by, or still looks where to begin
+		return s.view.outage.retry(ctx, s.view.store.ping)
+	}
 	return s.advance(ctx, steps)
 }
 
 func (s *session) advance(ctx context.Context, steps []Step) error {
+	if len(steps) == 0 {
+		return nil
+	}
 	var at []int64
 	err := s.view.outage.retry(ctx, func(ctx context.Context) (err error) {
 		at, err = s.view.store.advance(ctx, s.log, steps)

@@ -95,6 +95,14 @@ func (s *Store) Decided(ctx context.Context, id string) (d Decided, found bool, 
 	}, true, nil
 }
 
+// ping asks whether Redis answers.
+func (s *Store) ping(ctx context.Context) error {
+	if err := s.client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("asking Redis: %w", err)
+	}
+	return nil
+}
+
 // Erase removes an application and says how many of its keys there were. What
 // the log still holds comes back when the view is filled again.
 func (s *Store) Erase(ctx context.Context, id string) (removed int, err error) {
