@@ -18,13 +18,20 @@ type verifyCmd struct {
 	From  string `help:"Judge applications appended from here on: start or an RFC 3339 time. For a group that began with score --from." default:"start" placeholder:"start|TIME"`
 	Model string `help:"Bundle that served where a prediction names no route: shipped, the one inside the binary, or a file." default:"shipped" placeholder:"shipped|FILE" group:"Model"`
 	JSON  bool   `help:"Print one JSON object." name:"json"`
+
+	AllowUnjudgeable bool `help:"Pass although some offsets cannot be judged any more: retention has removed the applications, or the answers to them."`
 }
+
+// exitNotJudged is verify's exit code where nothing failed and not all could be judged.
+const exitNotJudged = 3
 
 // Help is the second half of `verify --help`.
 func (verifyCmd) Help() string {
 	return `Judges a run from its topics, also while it goes on: every application below the group's committed offsets must have been answered exactly once, by a prediction or a dead letter that says what was applied for; and every prediction is computed again with the model, route and policy it names.
 
-Exits with 1 when anything was lost, duplicated or altered, and names the first five of each. It reads both topics once, and once more where something is wrong.`
+Exit codes: 0 every application was answered exactly once. 1 something was lost, duplicated or altered; the first five of each are named. 2 usage. 3 not judged: nothing failed, but records lie behind a transaction that has been open for ten seconds, or retention has removed what the group has committed (--allow-unjudgeable accepts that; --from leaves out what was appended before).
+
+It reads both topics once, and once more where something is wrong.`
 }
 
 // Run judges and prints.
@@ -53,12 +60,17 @@ func (c *verifyCmd) Run(p *process) error {
 	if c.JSON {
 		err = json.NewEncoder(p.stdout).Encode(report)
 	} else {
-		err = report.Print(p.stdout)
+		err = report.Print(p.stdout, c.AllowUnjudgeable)
 	}
-	if err == nil && report.Failed() {
+	switch {
+	case err != nil:
+		return err
+	case report.Failed():
 		return exitCode(1)
+	case report.NotJudged(c.AllowUnjudgeable) != "":
+		return exitCode(exitNotJudged)
 	}
-	return err
+	return nil
 }
 
 // recomputed is verify.Run, which computes every decision again.

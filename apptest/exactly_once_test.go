@@ -29,6 +29,7 @@ type verdict struct {
 	Unjudgeable    int64 `json:"unjudgeable"`
 	Unreproducible int   `json:"unreproducible"`
 	Pending        int64 `json:"pending"`
+	Hidden         int64 `json:"hidden"`
 }
 
 // scenario is two scorers that answer applications while one is killed and

@@ -82,7 +82,8 @@ func sourceOf(record *kgo.Record) (source schemas.Source, sourced bool, err erro
 	return source, true, err
 }
 
-// note remembers the first application that an output partition answers.
+// note remembers the first application that an output partition answers, and the
+// last where more lie behind an open transaction.
 func (r *run) note(record *kgo.Record, source schemas.Source) {
 	at := output{record.Topic, record.Partition}
 	if r.first[at] == nil {
@@ -91,6 +92,21 @@ func (r *run) note(record *kgo.Record, source schemas.Source) {
 	if _, ok := r.first[at][source.Partition]; !ok {
 		r.first[at][source.Partition] = source.Offset
 	}
+	if last := r.hidden[at]; last != nil {
+		last[source.Partition] = source.Offset
+	}
+}
+
+// mayBeHidden says whether the answer to an application may lie behind an open
+// transaction. Answers to one source partition stand in its order, so only those to
+// what comes after the last that was seen can.
+func (r *run) mayBeHidden(topic string, source schemas.Source) bool {
+	for at, last := range r.hidden {
+		if seen, ok := last[source.Partition]; at.topic == topic && (!ok || source.Offset > seen) {
+			return true
+		}
+	}
+	return false
 }
 
 // unsourced judges a record that answers no application of the topic: only the
@@ -244,8 +260,14 @@ func (r *run) settle(ctx context.Context) error {
 				r.report.Unjudgeable++
 				return
 			}
+			source := schemas.Source{Topic: r.Topics.Applications, Partition: partition, Offset: offset}
+			if r.mayBeHidden(topic, source) {
+				r.report.Applications--
+				r.report.Hidden++
+				return
+			}
 			r.report.Lost++
-			r.report.example(Lost, schemas.Source{Topic: r.Topics.Applications, Partition: partition, Offset: offset}, "neither a prediction nor a dead letter answers it")
+			r.report.example(Lost, source, "neither a prediction nor a dead letter answers it")
 		})
 	}
 	return nil

@@ -3,8 +3,10 @@ package verify
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -38,9 +40,13 @@ type Report struct {
 	Unjudgeable int64 `json:"unjudgeable"`
 	// Predictions whose model, route, policy or engine is not known here. They are
 	// compared with what was applied for, not computed again.
-	Unreproducible int64     `json:"unreproducible"`
-	Pending        int64     `json:"pending"` // offsets of the log that the group had not committed: not judged
-	Examples       []Example `json:"examples"`
+	Unreproducible int64 `json:"unreproducible"`
+	Pending        int64 `json:"pending"` // offsets of the log that the group had not committed: not judged
+	// Applications that the group had committed and whose answers may lie behind an
+	// open transaction: not judged.
+	Hidden   int64        `json:"hidden"`
+	Open     []kafka.Open `json:"open_transactions"` // what lies behind them: not judged
+	Examples []Example    `json:"examples"`
 }
 
 // Example is one failure: where the application is, of an altered one where the
@@ -71,8 +77,42 @@ func (r *Report) example(kind string, at schemas.Source, why string) {
 // Failed says whether anything was lost, duplicated or altered.
 func (r *Report) Failed() bool { return r.Lost+r.Duplicated+r.Altered > 0 }
 
+// NotJudged says why the report is no pass although nothing failed, "" when it is one:
+// not all of what it is about could be judged.
+func (r *Report) NotJudged(allowUnjudgeable bool) string {
+	var why []string
+	for _, o := range r.Open {
+		why = append(why, o.String())
+	}
+	if r.Hidden > 0 {
+		why = append(why, fmt.Sprintf("answers may be among them: %d of the applications have none that can be read", r.Hidden))
+	}
+	if r.Unjudgeable > 0 && !allowUnjudgeable {
+		why = append(why, fmt.Sprintf("offsets that the group has committed and that cannot be judged any more: %d (accept that with --allow-unjudgeable, or leave them out with --from TIME)", r.Unjudgeable))
+	}
+	return strings.Join(why, "; ")
+}
+
+// verdict is the report in a sentence.
+func (r *Report) verdict(allowUnjudgeable bool) string {
+	why := r.NotJudged(allowUnjudgeable)
+	switch {
+	case r.Failed() && why != "":
+		return "FAILED; moreover not all was judged: " + why
+	case r.Failed():
+		return "FAILED"
+	case why != "":
+		return "NOT JUDGED: " + why + ". Of what was judged, nothing was lost, duplicated or altered"
+	case r.Unjudgeable > 0:
+		return fmt.Sprintf("of what can still be judged, nothing was lost, duplicated or altered; offsets that cannot be judged any more: %d", r.Unjudgeable)
+	case r.Applications == 0:
+		return "nothing was judged"
+	}
+	return "every application was answered exactly once"
+}
+
 // Print writes the report for people.
-func (r *Report) Print(w io.Writer) error {
+func (r *Report) Print(w io.Writer, allowUnjudgeable bool) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	line := func(name string, n int64, note string) { fmt.Fprintf(t, "%s\t%d\t %s\n", name, n, note) }
 	line("applications", r.Applications, "committed by group "+r.Group)
@@ -92,6 +132,7 @@ func (r *Report) Print(w io.Writer) error {
 		{"unjudgeable", r.Unjudgeable, "offsets that retention has removed, or the answers to them"},
 		{"unreproducible", r.Unreproducible, "predictions by a model, route or policy that is not known here"},
 		{"pending", r.Pending, "offsets not committed yet, not judged"},
+		{"hidden", r.Hidden, "applications whose answers may lie behind an open transaction, not judged"},
 	} {
 		if more.n > 0 {
 			line(more.name, more.n, more.note)
@@ -103,13 +144,6 @@ func (r *Report) Print(w io.Writer) error {
 	for _, e := range r.Examples {
 		fmt.Fprintf(w, "%s: %s/%d/%d: %s\n", e.Kind, e.Topic, e.Partition, e.Offset, e.Why)
 	}
-	verdict := "every application was answered exactly once"
-	switch {
-	case r.Failed():
-		verdict = "FAILED"
-	case r.Applications == 0:
-		verdict = "nothing was judged"
-	}
-	_, err := fmt.Fprintln(w, verdict)
+	_, err := fmt.Fprintln(w, r.verdict(allowUnjudgeable))
 	return err
 }

@@ -52,7 +52,12 @@ type run struct {
 	outputs kafka.Spans                // of predictions and dead letters
 	first   map[output]map[int32]int64 // first source offset seen in an output partition, by source partition
 
-	blocksAtOnce int // looked at again in one reading
+	// Partitions of outputs in which records lie behind an open transaction, and there
+	// the last source offset seen, by source partition.
+	hidden map[output]map[int32]int64
+
+	patience     time.Duration // with open transactions
+	blocksAtOnce int           // looked at again in one reading
 	idsAtOnce    int64
 
 	app        schemas.Application
@@ -73,9 +78,9 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 
 func newRun(c Config) *run {
 	return &run{
-		Config: c, blocksAtOnce: blocksAtOnce, idsAtOnce: idsAtOnce,
-		report: &Report{Group: c.Group, Examples: []Example{}},
-		source: map[int32]*ledger{}, first: map[output]map[int32]int64{},
+		Config: c, patience: kafka.OpenPatience, blocksAtOnce: blocksAtOnce, idsAtOnce: idsAtOnce,
+		report: &Report{Group: c.Group, Open: []kafka.Open{}, Examples: []Example{}},
+		source: map[int32]*ledger{}, first: map[output]map[int32]int64{}, hidden: map[output]map[int32]int64{},
 	}
 }
 
@@ -106,41 +111,38 @@ func (r *run) fixInput(ctx context.Context) error {
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return fmt.Errorf("reading the offsets of group %s: %w", r.Group, err)
 	}
-	starts, err := kafka.Listed(r.admin.ListStartOffsets(ctx, topic))
+	ends, open, err := r.Kafka.Settled(ctx, r.admin, r.patience, topic)
 	if err != nil {
 		return err
 	}
-	ends, err := kafka.Listed(r.admin.ListCommittedOffsets(ctx, topic))
-	if err != nil {
-		return err
-	}
-	since := starts
+	r.report.Open = append(r.report.Open, open...)
+	var since kadm.ListedOffsets
 	if !r.From.IsZero() {
 		if since, err = kafka.Listed(r.admin.ListOffsetsAfterMilli(ctx, r.From.UnixMilli(), topic)); err != nil {
 			return err
 		}
 	}
 	found := false
-	for partition, start := range starts[topic] {
-		end := ends[topic][partition].Offset
+	for partition, whole := range ends[topic] {
+		start, end, from := whole.Start, whole.Stable, since[topic][partition].Offset
 		o, ok := committed.Lookup(topic, partition)
 		if ok && o.Err != nil {
 			return fmt.Errorf("reading the offset of group %s on %s/%d: %w", r.Group, topic, partition, o.Err)
 		}
 		if !ok || o.At < 0 {
-			r.report.Pending += end - start.Offset
+			r.report.Pending += end - start
 			continue
 		}
 		found = true
 		if o.At > end {
 			return fmt.Errorf("group %s has committed offset %d of %s/%d, which ends at %d: the topic was made anew, or lost records", r.Group, o.At, topic, partition, end)
 		}
-		r.report.Pending += max(0, end-max(o.At, start.Offset))
-		r.report.Unjudgeable += min(start.Offset, o.At)
-		if since[topic][partition].Offset <= start.Offset {
-			r.gone(partition, o.At, start.Offset)
+		r.report.Pending += max(0, end-max(o.At, start))
+		if from <= start { // else all that is gone was appended before what is judged
+			r.report.Unjudgeable += min(start, o.At)
+			r.gone(partition, o.At, start)
 		}
-		r.source[partition] = newLedger(max(start.Offset, since[topic][partition].Offset), o.At)
+		r.source[partition] = newLedger(max(start, from), o.At)
 	}
 	if !found {
 		return fmt.Errorf("group %s has no committed offsets on %s: nothing to judge", r.Group, topic)
@@ -168,23 +170,22 @@ func (r *run) gone(partition int32, committed, start int64) {
 // fixOutput takes the ends of predictions and dead letters as they are now that
 // the input is fixed. What was committed with those offsets lies below the high
 // watermarks, not always below the last stable offsets: a transaction's markers
-// reach its partitions one after the other. Reading committed up to the high
-// watermarks waits for those that are still to come.
+// reach its partitions one after the other. Those that are still to come are waited
+// for. What lies behind a transaction that hangs cannot be read.
 func (r *run) fixOutput(ctx context.Context) error {
-	topics := []string{r.Topics.Predictions, r.Topics.DLQ}
-	starts, err := kafka.Listed(r.admin.ListStartOffsets(ctx, topics...))
+	ends, open, err := r.Kafka.Settled(ctx, r.admin, r.patience, r.Topics.Predictions, r.Topics.DLQ)
 	if err != nil {
 		return err
 	}
-	ends, err := kafka.Listed(r.admin.ListEndOffsets(ctx, topics...))
-	if err != nil {
-		return err
+	r.report.Open = append(r.report.Open, open...)
+	for _, o := range open {
+		r.hidden[output{o.Topic, o.Partition}] = map[int32]int64{}
 	}
 	r.outputs = kafka.Spans{}
-	for _, topic := range topics {
+	for topic, partitions := range ends {
 		r.outputs[topic] = map[int32]kafka.Span{}
-		for partition, end := range ends[topic] {
-			r.outputs[topic][partition] = kafka.Span{From: starts[topic][partition].Offset, To: end.Offset}
+		for partition, end := range partitions {
+			r.outputs[topic][partition] = kafka.Span{From: end.Start, To: end.Stable}
 		}
 	}
 	return nil

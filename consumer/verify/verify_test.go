@@ -167,7 +167,7 @@ func (w *world) judge() *Report {
 // counts are a report's figures, without what it names.
 func counts(r *Report) Report {
 	c := *r
-	c.Group, c.Examples = "", nil
+	c.Group, c.Examples, c.Open = "", nil, nil
 	return c
 }
 
@@ -182,7 +182,7 @@ func TestEveryApplicationAnsweredOnceIsFine(t *testing.T) {
 	require.Empty(t, report.Examples)
 	require.False(t, report.Failed())
 	var text bytes.Buffer
-	require.NoError(t, report.Print(&text))
+	require.NoError(t, report.Print(&text, false))
 	require.Contains(t, text.String(), "answered exactly once")
 }
 
@@ -244,7 +244,7 @@ func TestEveryFailureIsCountedAndNamed(t *testing.T) {
 				require.Equal(t, Example{kind, w.config.Topics.Applications, int32(at % partitions), int64(at / partitions), e.Why}, e)
 			}
 			var text bytes.Buffer
-			require.NoError(t, report.Print(&text))
+			require.NoError(t, report.Print(&text, false))
 			require.Contains(t, text.String(), "FAILED")
 			require.Contains(t, text.String(), fmt.Sprintf("%s: %s/%d/%d: ", e.Kind, e.Topic, e.Partition, e.Offset))
 		})
@@ -459,7 +459,7 @@ func TestWhatLeftTheLogUnansweredIsLost(t *testing.T) {
 		{Lost, w.config.Topics.Applications, 1, 100, "left the log before it was answered, with every offset up to 199"},
 	}, report.Examples)
 	var text bytes.Buffer
-	require.NoError(t, report.Print(&text))
+	require.NoError(t, report.Print(&text, false))
 	require.Contains(t, text.String(), "FAILED")
 
 	w.commit(70) // at 130 in each
@@ -477,7 +477,7 @@ func TestWhatLeftTheLogBeforeFromIsNotJudged(t *testing.T) {
 	written := time.Now().UnixMilli() // they were appended in this millisecond at the latest
 	require.Eventually(t, func() bool { return time.Now().UnixMilli() > written }, time.Minute, time.Millisecond)
 	w.config.From = time.Now()
-	require.Equal(t, Report{Unjudgeable: 100, Pending: 70 + 100 + 100}, counts(w.judge()))
+	require.Equal(t, Report{Pending: 70 + 100 + 100}, counts(w.judge()))
 }
 
 func TestAnAnswerThatRetentionRemovedIsNotLost(t *testing.T) {
@@ -530,8 +530,8 @@ func TestAnOpenTransactionIsWaitedFor(t *testing.T) {
 		}
 		close(done)
 	}()
-	// Starts and ends of the input, of the output, and the input's starts again.
-	require.Eventually(t, func() bool { return listings.Load() >= 5 }, time.Minute, time.Millisecond)
+	// Starts and both ends of the input, and of the output more than once.
+	require.Eventually(t, func() bool { return listings.Load() >= 9 }, time.Minute, time.Millisecond)
 	require.NoError(t, client.EndTransaction(t.Context(), kgo.TryCommit))
 	report := <-done
 	require.NotNil(t, report)
@@ -588,7 +588,7 @@ func TestThereMustBeSomethingToJudge(t *testing.T) {
 	report := w.judge()
 	require.Equal(t, Report{}, counts(report))
 	var text bytes.Buffer
-	require.NoError(t, report.Print(&text))
+	require.NoError(t, report.Print(&text, false))
 	require.Contains(t, text.String(), "nothing was judged")
 
 	w.config.Topics.DLQ = "t.nowhere"
@@ -604,4 +604,102 @@ func TestARecomputationThatFailsEndsTheRun(t *testing.T) {
 	}
 	_, err := Run(t.Context(), w.config)
 	require.ErrorContains(t, err, "out of paper")
+}
+
+// hold opens a transaction, as a producer does that then hangs, and writes records in
+// it.
+func (w *world) hold(records ...*kgo.Record) *kgo.Client {
+	client := w.connect(kgo.TransactionalID("hangs"))
+	require.NoError(w.t, client.BeginTransaction())
+	w.write(client, records...)
+	return client
+}
+
+// impatient judges without waiting for transactions that are open.
+func (w *world) impatient() *Report {
+	r := newRun(w.config)
+	r.patience = time.Millisecond
+	report, err := r.judge(w.t.Context())
+	require.NoError(w.t, err)
+	return report
+}
+
+func said(t *testing.T, report *Report, allowUnjudgeable bool) string {
+	var text bytes.Buffer
+	require.NoError(t, report.Print(&text, allowUnjudgeable))
+	return text.String()
+}
+
+func TestVerify_DoesNotPassApplicationsBehindAnOpenTransaction(t *testing.T) {
+	w := newWorld(t)
+	w.scored(300, same)
+	w.commit(0)
+	holder := w.hold(w.application(300)) // partition 0, as 303 and 306
+	w.write(w.client, w.application(301), w.application(303), w.application(306))
+	report := w.impatient()
+	require.Equal(t, Report{Applications: 300, Predictions: 270, DeadLetters: 30, Pending: 1}, counts(report))
+	require.Len(t, report.Open, 1)
+	require.Equal(t, w.config.Topics.Applications, report.Open[0].Topic)
+	require.Equal(t, int64(3), report.Open[0].Records)
+	require.NotZero(t, report.Open[0].Since)
+	require.False(t, report.Failed())
+	require.NotEmpty(t, report.NotJudged(true))
+	text := said(t, report, true)
+	require.Contains(t, text, "3 records behind an open transaction on "+w.config.Topics.Applications+"/0 since ")
+	require.NotContains(t, text, "exactly once")
+
+	require.NoError(t, holder.EndTransaction(t.Context(), kgo.TryAbort))
+	report = w.impatient()
+	require.Empty(t, report.NotJudged(false))
+	require.Contains(t, said(t, report, false), "exactly once")
+}
+
+// What lies behind an open transaction is not lost: what is seen to be missing is.
+func TestVerify_DoesNotCallAnswersLostThatMayBeHidden(t *testing.T) {
+	w := newWorld(t)
+	const hangs, lost = 450, 30 // answers to partition 0 stand in partition 1 of predictions
+	var applications, before, after []*kgo.Record
+	for i := range 600 {
+		applications = append(applications, w.application(i))
+	}
+	w.write(w.client, applications...)
+	for i, r := range applications {
+		switch {
+		case i == lost:
+		case i < hangs:
+			before = append(before, w.answer(i, r))
+		default:
+			after = append(after, w.answer(i, r))
+		}
+	}
+	w.transaction(kgo.TryCommit, before...)
+	foreign := decided("B", features(1))
+	foreign.Channel = schemas.ChannelAPI
+	holder := w.hold(w.prediction(&foreign, 1, nil))
+	w.transaction(kgo.TryCommit, after...)
+	w.commit(0)
+	report := w.impatient()
+	const behind = 150/3 - 5 // a tenth are dead letters
+	require.Equal(t, Report{Applications: 600 - behind, Predictions: 540 - 1 - behind, DeadLetters: 60, Lost: 1, Hidden: behind}, counts(report))
+	require.Equal(t, int64(lost/partitions), report.Examples[0].Offset)
+	require.Len(t, report.Open, 1)
+	require.Contains(t, said(t, report, false), "FAILED; moreover")
+
+	require.NoError(t, holder.EndTransaction(t.Context(), kgo.TryAbort))
+	require.Equal(t, Report{Applications: 600, Predictions: 539, DeadLetters: 60, Lost: 1}, counts(w.impatient()))
+}
+
+func TestVerify_DoesNotPassWhatCannotBeJudgedUnlessThatIsAllowed(t *testing.T) {
+	w := newWorld(t)
+	w.scored(600, same)
+	w.remove(w.config.Topics.Applications, map[int32]int64{0: 50})
+	report := w.judge()
+	require.Equal(t, int64(50), report.Unjudgeable)
+	require.Contains(t, report.NotJudged(false), "cannot be judged any more: 50 ")
+	require.Empty(t, report.NotJudged(true))
+	for _, allow := range []bool{false, true} {
+		text := said(t, report, allow)
+		require.NotContains(t, text, "exactly once")
+		require.Contains(t, text, "cannot be judged any more: 50")
+	}
 }

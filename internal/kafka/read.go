@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -17,9 +19,8 @@ type Span struct{ From, To int64 }
 // Spans are by topic and partition.
 type Spans map[string]map[int32]Span
 
-// quiet is how long nothing may come before the logs' starts are looked up: what
-// retention has removed never comes.
-const quiet = 5 * time.Second
+// quiet is how long nothing may come before it is looked up why.
+const quiet = time.Second
 
 // Sink takes what is read.
 type Sink struct {
@@ -30,98 +31,173 @@ type Sink struct {
 }
 
 // ReadCommitted hands every committed record of the spans to out, a partition's in
-// order and none twice. It waits for open transactions to end, and takes nobody's
-// word but their markers' for what became of them: see undecided.
+// order and none twice. It waits for open transactions to end where a span reaches
+// beyond the last stable offset, and takes nobody's word but their markers' for what
+// became of them: see undecided.
 func (c Config) ReadCommitted(ctx context.Context, spans Spans, out Sink) error {
 	return c.readCommitted(ctx, spans, out)
 }
 
 func (c Config) readCommitted(ctx context.Context, spans Spans, out Sink, options ...kgo.Opt) error {
-	at := map[string]map[int32]kgo.Offset{}
-	reading := map[string]map[int32]*partitionReader{} // those not yet read to their end
-	left := 0
+	r := &reading{config: c, out: out, parts: map[string]map[int32]*partitionReader{}, options: options}
 	for topic, partitions := range spans {
-		at[topic], reading[topic] = map[int32]kgo.Offset{}, map[int32]*partitionReader{}
 		for partition, s := range partitions {
 			if s.From < s.To {
-				at[topic][partition] = kgo.NewOffset().At(s.From)
-				reading[topic][partition] = &partitionReader{next: s.From, to: s.To, out: out}
-				left++
+				r.add(topic, partition, &partitionReader{next: s.From, to: s.To, out: out})
 			}
 		}
 	}
-	if left == 0 {
+	if r.left == 0 {
 		return nil
 	}
-	client, err := kgo.NewClient(append(append(c.Options(),
+	client, err := r.open(kgo.ReadCommitted())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	r.admin = kadm.NewClient(client)
+	for r.left > 0 {
+		n, err := r.poll(ctx, client)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		for topic := range r.parts {
+			if err := r.stalled(ctx, client, topic); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reading is what ReadCommitted has still to read.
+type reading struct {
+	config  Config
+	admin   *kadm.Client
+	out     Sink
+	parts   map[string]map[int32]*partitionReader // those not yet read to their end
+	left    int                                   // how many
+	options []kgo.Opt
+}
+
+func (r *reading) add(topic string, partition int32, p *partitionReader) {
+	if r.parts[topic] == nil {
+		r.parts[topic] = map[int32]*partitionReader{}
+	}
+	r.parts[topic][partition] = p
+	r.left++
+}
+
+// open is a client that reads on where each partition is.
+func (r *reading) open(isolation kgo.IsolationLevel) (*kgo.Client, error) {
+	at := map[string]map[int32]kgo.Offset{}
+	for topic, partitions := range r.parts {
+		at[topic] = map[int32]kgo.Offset{}
+		for partition, p := range partitions {
+			at[topic][partition] = kgo.NewOffset().At(p.next)
+		}
+	}
+	return kgo.NewClient(append(append(r.config.Options(),
 		kgo.ConsumePartitions(at),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchIsolationLevel(isolation),
 		kgo.KeepControlRecords(), // the last offset of a span is often a marker
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxBytes(64<<20),
 		kgo.FetchMaxPartitionBytes(128<<10), // what is in memory is bounded by partition
 		kgo.MaxConcurrentFetches(1),
-	), options...)...)
+	), r.options...)...)
+}
+
+func (r *reading) done(client *kgo.Client, topic string, partition int32) {
+	delete(r.parts[topic], partition)
+	r.left--
+	client.RemoveConsumePartitions(map[string][]int32{topic: {partition}})
+}
+
+// poll takes what one poll brings and says how many records that were.
+func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err error) {
+	poll, cancel := context.WithTimeout(ctx, quiet)
+	fetches := client.PollFetches(poll)
+	cancel()
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	for _, e := range fetches.Errors() {
+		if !errors.Is(e.Err, context.DeadlineExceeded) && !kerr.IsRetriable(e.Err) {
+			return 0, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+		}
+	}
+	for iter := fetches.RecordIter(); !iter.Done(); {
+		record := iter.Next()
+		p := r.parts[record.Topic][record.Partition]
+		if p == nil || record.Offset < p.next {
+			continue
+		}
+		gap := false
+		if record.Offset > p.next && r.out.Gap != nil { // or an aborted transaction was there
+			starts, err := Listed(r.admin.ListStartOffsets(ctx, record.Topic))
+			if err != nil {
+				return 0, err
+			}
+			gap = starts[record.Topic][record.Partition].Offset > p.next
+		}
+		if err := p.take(record, gap); err != nil {
+			return 0, err
+		}
+		if p.isDone() {
+			r.done(client, record.Topic, record.Partition)
+		}
+	}
+	return fetches.NumRecords(), nil
+}
+
+// stalled looks why nothing comes of a topic any more. What retention has removed
+// never comes. Nor does, while another transaction is open, what became of one that
+// began before it and ended after it began: its markers lie behind the last stable
+// offset.
+func (r *reading) stalled(ctx context.Context, client *kgo.Client, topic string) error {
+	ends, err := ListEnds(ctx, r.admin, topic)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
-	done := func(topic string, partition int32) {
-		delete(reading[topic], partition)
-		left--
-		client.RemoveConsumePartitions(map[string][]int32{topic: {partition}})
+	behind := &reading{config: r.config, admin: r.admin, out: r.out, parts: map[string]map[int32]*partitionReader{}, options: r.options}
+	for partition, p := range r.parts[topic] {
+		switch end := ends[topic][partition]; {
+		case end.Start >= p.to:
+			if err := p.giveUp(); err != nil {
+				return err
+			}
+			r.done(client, topic, partition)
+		case end.Stable >= p.to && end.Behind() > 0:
+			behind.add(topic, partition, p)
+		}
 	}
-	for left > 0 {
-		poll, cancel := context.WithTimeout(ctx, quiet)
-		fetches := client.PollFetches(poll)
-		cancel()
-		if ctx.Err() != nil {
-			return ctx.Err()
+	return r.readBehind(ctx, client, topic, behind)
+}
+
+// readBehind reads partitions to the end of their spans by their markers alone. All of
+// the spans is decided: every marker is there to be read.
+func (r *reading) readBehind(ctx context.Context, client *kgo.Client, topic string, behind *reading) error {
+	if behind.left == 0 {
+		return nil
+	}
+	partitions := slices.Collect(maps.Keys(behind.parts[topic]))
+	uncommitted, err := behind.open(kgo.ReadUncommitted())
+	if err != nil {
+		return err
+	}
+	defer uncommitted.Close()
+	for n := 1; n > 0 && behind.left > 0; {
+		if n, err = behind.poll(ctx, uncommitted); err != nil {
+			return err
 		}
-		for _, e := range fetches.Errors() {
-			if !errors.Is(e.Err, context.DeadlineExceeded) && !kerr.IsRetriable(e.Err) {
-				return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
-			}
-		}
-		for iter := fetches.RecordIter(); !iter.Done(); {
-			r := iter.Next()
-			p := reading[r.Topic][r.Partition]
-			if p == nil || r.Offset < p.next {
-				continue
-			}
-			gap := false
-			if r.Offset > p.next && out.Gap != nil { // or an aborted transaction was there
-				starts, err := Listed(admin.ListStartOffsets(ctx, r.Topic))
-				if err != nil {
-					return err
-				}
-				gap = starts[r.Topic][r.Partition].Offset > p.next
-			}
-			if err := p.take(r, gap); err != nil {
-				return err
-			}
-			if p.isDone() {
-				done(r.Topic, r.Partition)
-			}
-		}
-		if fetches.NumRecords() > 0 {
-			continue
-		}
-		for topic, partitions := range reading {
-			starts, err := Listed(admin.ListStartOffsets(ctx, topic))
-			if err != nil {
-				return err
-			}
-			for partition, p := range partitions {
-				if starts[topic][partition].Offset < p.to {
-					continue
-				}
-				if err := p.giveUp(); err != nil {
-					return err
-				}
-				done(topic, partition)
-			}
+	}
+	for _, partition := range partitions {
+		if _, left := behind.parts[topic][partition]; !left {
+			r.done(client, topic, partition)
 		}
 	}
 	return nil
