@@ -366,7 +366,7 @@ func TestACandidateIsJudgedByTheRouteInForce(t *testing.T) {
 	// The shadow has the champion's graph: not one decision differs.
 	require.Zero(t, l.json(&out, "model", "judge", "--of", "shadow", "--min-n", "300"))
 	require.Equal(t, judge.Promote, out.Shadow.Verdict)
-	require.Contains(t, out.Shadow.Next.Command, "--canary v2=10% --same-policy --expect "+jsonNumber(routed.Revision)+" ")
+	require.Contains(t, out.Shadow.Next.Command, "--canary v2=10% --expect "+jsonNumber(routed.Revision)+" ")
 	require.Equal(t, exitRollBack, l.json(&out, "model", "judge", "--min-n", "300", "--max-score-psi", "0.0001", "--max-approval-change", "0.0001"))
 	undo := out.Canary.Next.Command
 	code, text, _ := l.run("model", "judge")

@@ -13,6 +13,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/creditstream/creditstream/internal/bounded"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
@@ -46,15 +48,18 @@ func (a bundleArg) read() ([]byte, error) {
 
 // policyFlags say which policy a command decides under.
 type policyFlags struct {
-	Policy string `help:"File with the policy (YAML: threshold, approve_below, decline_from, max_missing, points); the contract's when not set." type:"path" placeholder:"FILE"`
+	Policy string `help:"File with the policy (YAML: threshold, approve_below, decline_from, max_missing, points), or default: the default policy. Not set: that of the route in force where the cluster is asked, else the default." xor:"policy" placeholder:"FILE|default"`
 }
 
-// text is the policy's text, checked.
+// defaultPolicy names the default policy; a file of that name is ./default.
+const defaultPolicy = "default"
+
+// text is the policy's text, checked; the default policy's where none is named.
 func (f policyFlags) text() (string, error) {
-	if f.Policy == "" {
+	if f.Policy == "" || f.Policy == defaultPolicy {
 		return schemas.DefaultPolicyText, nil
 	}
-	text, err := bounded.ReadFile(f.Policy, bounded.Text)
+	text, err := bounded.ReadFile(kong.ExpandPath(f.Policy), bounded.Text)
 	if err != nil {
 		return "", fmt.Errorf("--policy: %w", err)
 	}

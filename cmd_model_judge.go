@@ -45,12 +45,12 @@ func (modelJudgeCmd) Help() string {
 
 Exit codes: 0 promote: every limit is kept. 3 hold: fewer than --min-n decisions, or a figure is unclear. 4 roll back: a limit is broken; errors count before --min-n is reached. 1: it could not be judged.
 
-For every verdict but hold the command that carries it out is printed; with --json it is next.command. A canary or shadow that is to be undone goes by a route without it: model rollback would take the healthy champion back. A canary is promoted by a route with it as champion, a shadow by one with it as canary of 10 %. The other candidate and the policy stay. A champion is taken back by model rollback --expect REVISION.
+For every verdict but hold the command that carries it out is printed; with --json it is next.command. A canary or shadow is undone by model route --no-canary or --no-shadow: model rollback would take the healthy champion back. A canary is promoted by a route with it as champion, a shadow by one with it as canary of 10 %. The other candidate and the policy stay. A champion is taken back by model rollback --expect REVISION.
 
 An application that was decided more than once counts once, by its newest decision.
 
 Example:
-  creditstream model judge && creditstream model route --champion 2026-12-01.1 --same-policy --expect 1 --why "judged"`
+  creditstream model judge && creditstream model route --champion 2026-12-01.1 --expect 1 --why "judged"`
 }
 
 // judged is what `model judge --json` prints.

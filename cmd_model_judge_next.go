@@ -6,7 +6,6 @@ import (
 
 	"github.com/creditstream/creditstream/audit/judge"
 	"github.com/creditstream/creditstream/model/release"
-	"github.com/creditstream/creditstream/schemas"
 )
 
 // candidateJudgement is a candidate's judgement and what carries it out.
@@ -22,32 +21,29 @@ type nextStep struct {
 }
 
 // firstShare is the share with which a shadow that was promoted begins to decide.
-const firstShare = 0.1
+const firstShare = release.ShareScale / 10
 
-// withNext adds what carries a judgement out. A route says everything that serves,
-// so that the other candidate must be named again. To undo a candidate is no
-// rollback: the champion is healthy.
+// withNext adds what carries a judgement out: a route that changes this and nothing
+// else. To undo a candidate is no rollback: the champion is healthy.
 func withNext(j *judge.Judgement, route *release.Revision) *candidateJudgement {
 	out := &candidateJudgement{Judgement: *j}
-	now, why := &route.Route, "judged: "+j.Why
-	canary, shadow := now.Canary, now.Shadow
-	write := func(does, champion string, canary *schemas.Canary, shadow *string) {
-		out.Next = &nextStep{does, route.RouteCommand(champion, canary, shadow, why)}
+	change := func(does string, c release.Change) {
+		out.Next = &nextStep{does, route.RouteCommand(c, "judged: "+j.Why)}
 	}
 	isCanary := j.Role == "canary"
 	switch {
 	case j.Verdict == judge.RollBack && isCanary:
-		write("the canary goes, the champion stays", now.Champion, nil, shadow)
+		change("the canary ends, the champion stays", release.Change{NoCanary: true})
 	case j.Verdict == judge.RollBack:
-		write("the shadow goes, the champion stays", now.Champion, canary, nil)
+		change("the shadow ends, the champion stays", release.Change{NoShadow: true})
 	case j.Verdict == judge.Promote && isCanary:
-		write("the canary becomes champion", j.ModelVersion, nil, shadow)
+		change("the canary becomes champion", release.Change{Champion: j.ModelVersion})
 	case j.Verdict == judge.Promote:
 		does := "the shadow becomes canary"
-		if canary != nil {
+		if canary := route.Route.Canary; canary != nil {
 			does += fmt.Sprintf(" in place of %s, which is better decided on first", canary.ModelVersion)
 		}
-		write(does, now.Champion, &schemas.Canary{ModelVersion: j.ModelVersion, Share: firstShare}, nil)
+		change(does, release.Change{Canary: j.ModelVersion, CanaryShare: firstShare})
 	}
 	return out
 }

@@ -106,11 +106,11 @@ func (c *modelReleaseCmd) first(p *process, version string) (*routeLine, error) 
 		return nil, err
 	}
 	r, err := release.Route(p.ctx, config, topics, release.RouteRequest{
-		Champion: version, Policy: schemas.DefaultPolicyText, By: by, At: schemas.At(time.Now()), Why: whyFirst, Engine: c.Engine,
+		Change: release.Change{Champion: version}, By: by, At: schemas.At(time.Now()), Why: whyFirst, Engine: c.Engine,
 	})
 	if err != nil {
 		return nil, err
 	}
-	line := lineOf(*r)
+	line := lineOf(r.Revision)
 	return &line, nil
 }

@@ -287,9 +287,9 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	require.Equal(t, model.Digest(shipped.Bundle), versions[0].Digest)
 
 	fails("the current revision is", "model", "rollback", "--expect", "0", "--why", "worse")
-	fails("--policy and --same-policy", "model", "route", "--champion", "v2", "--policy", policy, "--same-policy", "--expect", "0", "--why", "x")
-	require.Contains(t, ok("model", "rollback", "--expect", jsonNumber(written.Revision), "--why", "worse"),
-		"back to the champion and the policy of revision 0\ncanary "+v1+" and shadow v3 of revision "+jsonNumber(written.Revision)+": no longer served\n")
+	fails("can't be used together", "model", "route", "--champion", "v2", "--policy", policy, "--same-policy", "--expect", "0", "--why", "x")
+	rolled := ok("model", "rollback", "--expect", jsonNumber(written.Revision), "--why", "worse")
+	require.True(t, strings.HasPrefix(rolled, "back to the champion and the policy of revision 0\nchampion v2 → "+v1+"\ncanary "+v1+"=12.5% ends\nshadow v3 ends\npolicy "), rolled)
 	var history []routeLine
 	require.NoError(t, json.Unmarshal([]byte(ok("model", "history", "--json")), &history))
 	require.Len(t, history, 3)
@@ -300,12 +300,17 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	require.NotEqual(t, history[1].PolicyVersion, history[2].PolicyVersion)
 	require.Contains(t, ok("model", "history"), v1+"=12.5%")
 	// A route under the policy in force, and back by its JSON.
-	ok("model", "route", "--champion", v1, "--policy", policy, "--expect", jsonNumber(history[2].Revision), "--why", "stricter")
+	stricterSaid := ok("model", "route", "--policy", policy, "--expect", jsonNumber(history[2].Revision), "--why", "stricter")
+	require.Regexp(t, "^policy [0-9a-f]{8} → [0-9a-f]{8} \\(decline_from 0.45 → 0.4\\)\nroute revision \\d+: champion "+v1+", canary -, shadow -, policy ", stricterSaid)
+	require.Contains(t, ok("model", "route", "--policy", policy, "--expect", jsonNumber(history[2].Revision), "--why", "sent again"),
+		" is there already (by ")
 	require.NoError(t, json.Unmarshal([]byte(ok("model", "history", "--json")), &history))
 	stricter := history[3]
-	require.NoError(t, json.Unmarshal([]byte(ok("model", "route", "--champion", v1, "--canary", "v3=1%", "--same-policy",
+	require.NoError(t, json.Unmarshal([]byte(ok("model", "route", "--canary", "v3=1%", "--same-policy",
 		"--expect", jsonNumber(stricter.Revision), "--why", "try", "--json")), &written))
 	require.Equal(t, stricter.Policy, written.Policy)
+	require.Equal(t, v1, written.Champion)
+	require.Equal(t, []releases.Difference{{What: "canary", To: "v3=1%"}}, written.Changes)
 	require.NoError(t, json.Unmarshal([]byte(ok("model", "rollback", "--expect", jsonNumber(written.Revision), "--why", "worse", "--json")), &written))
 	require.Equal(t, "v2", written.Champion)
 	require.Equal(t, &rolledBack{To: history[1].Revision, PassedOver: []releases.PassedOver{}, Canary: &schemas.Canary{ModelVersion: "v3", Share: 0.01}}, written.RolledBack)

@@ -96,7 +96,7 @@ type waited struct {
 
 // until waits until every replica serves the route or never will, for as long as was
 // asked for.
-func (w *routeWait) until(p *process, r *release.Revision) *waited {
+func (w *routeWait) until(p *process, r release.Revision) *waited {
 	ctx, cancel := context.WithTimeout(p.ctx, w.within)
 	defer cancel()
 	out := &waited{Serving: []string{}, Refusing: []replica.Refusing{}, Waiting: []replica.Waiting{}, revision: r.Number}

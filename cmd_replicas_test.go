@@ -2,6 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -70,8 +73,11 @@ func TestARouteIsWaitedFor(t *testing.T) {
 	code, _, errs := creditstream(t, "model", "release", "shipped")
 	require.Zero(t, code, errs)
 	v1 := list1(t)
-	route := func(args ...string) (int, string, string) {
-		return creditstream(t, append([]string{"model", "route", "--champion", v1, "--why", "test"}, args...)...)
+	policy, routes := filepath.Join(t.TempDir(), "policy.yaml"), 0
+	route := func(args ...string) (int, string, string) { // each is another: what changes nothing is not written
+		routes++
+		require.NoError(t, os.WriteFile(policy, fmt.Appendf(nil, "%s# %d\n", schemas.DefaultPolicyText, routes), 0o600))
+		return creditstream(t, append([]string{"model", "route", "--champion", v1, "--policy", policy, "--why", "test"}, args...)...)
 	}
 	code, out, errs := route("--wait", "50ms")
 	require.Equal(t, 1, code)

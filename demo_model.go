@@ -36,7 +36,7 @@ func (d *demo) releaseModel(ctx context.Context, p *process) error {
 		return err
 	}
 	_, err = release.Route(ctx, config, d.topics, release.RouteRequest{
-		Champion: released.Model.Version, Policy: schemas.DefaultPolicyText, By: "demo", At: schemas.At(p.began), Why: "the demo starts", Engine: model.EngineNative,
+		Change: release.Change{Champion: released.Model.Version}, By: "demo", At: schemas.At(p.began), Why: "the demo starts", Engine: model.EngineNative,
 	})
 	return err
 }

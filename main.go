@@ -93,6 +93,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	)
 	// Somebody who reads the output and goes away ends the program as a signal does,
 	// so that it cleans up behind itself.
+	signalled := ctx
 	ctx, gone := context.WithCancel(ctx)
 	defer gone()
 	out, errs := &noticingWriter{w: stdout, gone: gone}, &noticingWriter{w: stderr, gone: gone}
@@ -149,6 +150,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if errors.Is(err, syscall.EPIPE) { // nobody reads on, as in tail | head
 			return 1
 		}
+		if signalled.Err() != nil && errors.Is(err, context.Canceled) {
+			err = interrupted(err)
+		}
 		if root.LogFormat == "json" { // for a program that reads every line
 			p.log.Error("failed", "error", err)
 		} else {
@@ -157,6 +161,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 1
 	}
 	return 0
+}
+
+// interrupted is an error of a command that a signal ended: what it was at, and
+// nothing about brokers that were not given the time to answer.
+func interrupted(err error) error {
+	at := strings.TrimSuffix(err.Error(), context.Canceled.Error())
+	at = strings.TrimSuffix(at, "operation was canceled")
+	if at = strings.TrimRight(at, ": "); at == "" {
+		return errors.New("interrupted")
+	}
+	return fmt.Errorf("interrupted: %s", at)
 }
 
 // noticingWriter keeps the first failure: results that could not be written are

@@ -3,6 +3,8 @@ package apptest
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -125,6 +127,14 @@ func TestAVersionKeepsItsFirstBytes(t *testing.T) {
 	two.terminate()
 }
 
+// policyText is the default policy, as a lender might write it down.
+const policyText = `threshold: 0.5
+approve_below: 0.20
+decline_from: 0.45
+max_missing: 3
+points: {base: 600, base_odds: 50, pdo: 20}
+`
+
 // oneRoutes lets several people route at once: one does, the others are told, and
 // what was routed is the history.
 func (g *stage) oneRoutes() {
@@ -132,10 +142,13 @@ func (g *stage) oneRoutes() {
 	version := g.release(shippedBundle)
 	current := g.route(-1, "--champion", version)
 	written := []int64{current}
-	for range 3 {
+	for round := range 3 {
 		var routers []*app
 		for i := range 3 {
-			routers = append(routers, start(t, fmt.Sprint("router-", i), g.routing("route", current, "--champion", version)...))
+			// Each asks for something else: the same route twice would be there already.
+			policy := filepath.Join(t.TempDir(), "policy.yaml")
+			require.NoError(t, os.WriteFile(policy, fmt.Appendf(nil, "%s# round %d, router %d\n", policyText, round, i), 0o600))
+			routers = append(routers, start(t, fmt.Sprint("router-", i), g.routing("route", current, "--policy", policy)...))
 		}
 		before := current
 		for _, r := range routers {

@@ -39,9 +39,10 @@ func (e *explained) Error() string { return e.message + ": " + e.err.Error() }
 func (e *explained) Unwrap() error { return e.err }
 
 // Explain says what to look at where an error is that the brokers cannot be
-// reached or do not let this client in; any other it leaves as it is.
+// reached or do not let this client in; any other it leaves as it is, and so what
+// was given up because somebody asked for that.
 func (c Config) Explain(err error) error {
-	if _, done := errors.AsType[*explained](err); done || err == nil {
+	if _, done := errors.AsType[*explained](err); done || err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
 	brokers := "--brokers " + strings.Join(c.Brokers, ",")
@@ -91,6 +92,9 @@ func (c Config) Unreachable(err error) error {
 // explainConnect is Explain for a first contact, in which any failure means that
 // no broker has answered.
 func (c Config) explainConnect(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	why := c.Explain(err)
 	if _, ok := errors.AsType[*explained](why); ok {
 		return why

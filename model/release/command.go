@@ -6,21 +6,25 @@ import (
 	"strings"
 
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/schemas"
 )
 
-// RouteCommand is the command that puts other models in this revision's place, and
-// keeps its policy. canary and shadow may be nil: none.
-func (r *Revision) RouteCommand(champion string, canary *schemas.Canary, shadow *string, why string) string {
-	words := []string{"creditstream model route --champion", word(champion)}
-	if canary != nil {
-		words = append(words, "--canary", fmt.Sprintf("%s=%s%%", word(canary.ModelVersion), percent(canary.Share)))
+// RouteCommand is the command that makes a change to this revision.
+func (r *Revision) RouteCommand(c Change, why string) string {
+	words := []string{"creditstream model route"}
+	if c.Champion != "" {
+		words = append(words, "--champion", word(c.Champion))
 	}
-	if shadow != nil {
-		words = append(words, "--shadow", word(*shadow))
+	if c.Canary != "" {
+		words = append(words, "--canary", fmt.Sprintf("%s=%s%%", word(c.Canary), percent(float64(c.CanaryShare)/ShareScale)))
 	}
-	if r.Route.Policy != schemas.DefaultPolicyText {
-		words = append(words, "--same-policy")
+	if c.NoCanary {
+		words = append(words, "--no-canary")
+	}
+	if c.Shadow != "" {
+		words = append(words, "--shadow", word(c.Shadow))
+	}
+	if c.NoShadow {
+		words = append(words, "--no-shadow")
 	}
 	return r.signed(words, why)
 }

@@ -63,7 +63,7 @@ func TestAGraphThatCannotGiveReasonsIsRefusedByItsOperator(t *testing.T) {
 	_, err := Release(t.Context(), w.config, w.topics, bundle, model.EngineNative, "a test")
 	require.ErrorContains(t, err, "Sum")
 	w.put("v2", bundle)
-	_, err = Route(t.Context(), w.config, w.topics, RouteRequest{Champion: "v1", Canary: "v2", CanaryShare: 5, Policy: schemas.DefaultPolicyText, Expect: &first, Engine: model.EngineAuto})
+	_, err = Route(t.Context(), w.config, w.topics, RouteRequest{Change: Change{Champion: "v1", Canary: "v2", CanaryShare: 5, Policy: schemas.DefaultPolicyText}, Expect: &first, Engine: model.EngineAuto})
 	require.ErrorContains(t, err, "Sum")
 	w.putRoute(schemas.Route{Champion: "v2"})
 	w.eventually(func() bool { return len(f.Status().Refused) == 1 }, "refused")
@@ -87,7 +87,7 @@ func TestTheOtherEngineMayRunAShadow(t *testing.T) {
 	w.serves(f, first, "v1")
 	old := f.Live()
 	require.Equal(t, model.EngineONNX, old.Shadow.Engine)
-	_, err = Route(t.Context(), w.config, w.topics, RouteRequest{Champion: "v2", Policy: schemas.DefaultPolicyText, Expect: &first, Engine: model.EngineAuto})
+	_, err = Route(t.Context(), w.config, w.topics, RouteRequest{Change: Change{Champion: "v2", Policy: schemas.DefaultPolicyText}, Expect: &first, Engine: model.EngineAuto})
 	require.ErrorContains(t, err, "model v2 is refused: as champion")
 	require.ErrorContains(t, err, "Sum")
 

@@ -3,6 +3,7 @@ package release
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -94,7 +95,7 @@ func (w *world) putRoute(r schemas.Route) {
 }
 
 func (w *world) route(expect int64, change func(*RouteRequest)) int64 {
-	r := RouteRequest{Policy: schemas.DefaultPolicyText, By: "test", At: 1, Why: "test", Engine: model.EngineAuto}
+	r := RouteRequest{Change: Change{Policy: schemas.DefaultPolicyText}, By: "test", At: 1, Why: "test", Engine: model.EngineAuto}
 	if expect >= 0 {
 		r.Expect = &expect
 	}
@@ -105,7 +106,7 @@ func (w *world) route(expect int64, change func(*RouteRequest)) int64 {
 }
 
 func (w *world) champion(expect int64, v string) int64 {
-	return w.route(expect, func(r *RouteRequest) { r.Champion = v })
+	return w.route(expect, func(r *RouteRequest) { r.Champion, r.NoCanary, r.NoShadow = v, true, true })
 }
 
 // follow runs a follower until the test ends.
@@ -242,7 +243,7 @@ func TestARouteNeedsTheCurrentRevision(t *testing.T) {
 	w.createTopics()
 	w.release("v1")
 	w.release("v2")
-	request := RouteRequest{Champion: "v1", Policy: schemas.DefaultPolicyText, By: "test", Engine: model.EngineAuto}
+	request := RouteRequest{Change: Change{Champion: "v1", Policy: schemas.DefaultPolicyText}, By: "test", Engine: model.EngineAuto}
 	refused := func(says string, change func(*RouteRequest)) {
 		t.Helper()
 		r := request
@@ -253,7 +254,7 @@ func TestARouteNeedsTheCurrentRevision(t *testing.T) {
 	seven := int64(7)
 	refused("there is no route yet", func(r *RouteRequest) { r.Expect = &seven })
 	first := w.champion(-1, "v1")
-	refused("--expect is not set: the current revision is 0 (champion v1, by test at ", func(*RouteRequest) {})
+	refused("--expect is not set: the current revision is 0 (champion v1, by test at ", func(r *RouteRequest) { r.Champion = "v2" })
 	refused("--expect 7: the current revision is 0", func(r *RouteRequest) { r.Expect = &seven })
 
 	request.Expect = &first
@@ -291,11 +292,12 @@ func TestOfTwoRoutersAtOnceOneWrites(t *testing.T) {
 	w.createTopics()
 	w.release("v1")
 	current := int64(-1)
-	for range 3 {
+	for round := range 3 {
 		const routers = 3
 		errs := make(chan error, routers)
-		for range routers {
-			r := RouteRequest{Champion: "v1", Policy: schemas.DefaultPolicyText, By: "test", Engine: model.EngineAuto}
+		for router := range routers {
+			policy := fmt.Sprintf("%s# round %d, router %d\n", schemas.DefaultPolicyText, round, router)
+			r := RouteRequest{Change: Change{Champion: "v1", Policy: policy}, By: "test", Engine: model.EngineAuto}
 			if current >= 0 {
 				r.Expect = &current
 			}
@@ -327,7 +329,8 @@ func TestAnOvertakenRouterWritesNothing(t *testing.T) {
 	w.release("v1")
 	w.release("v2")
 	var overtaking int64
-	_, err := writeRoute(t.Context(), w.config, w.topics, nil, model.EngineAuto, func(*History, *opener) (schemas.Route, error) {
+	router := routeWriter{kafka: w.config, topics: w.topics, engine: model.EngineAuto}
+	_, err := router.write(t.Context(), func(*History, *opener) (schemas.Route, error) {
 		overtaking = w.champion(-1, "v2")
 		return schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}, nil
 	})
@@ -394,7 +397,7 @@ func TestRollbackPassesOverWhatCannotServe(t *testing.T) {
 	now := current()
 	_, err := back(now)
 	require.ErrorContains(t, err, "no revision has another champion than v2 that can serve; revision 0: model evil.1 is refused: ")
-	require.ErrorContains(t, err, `; to drop canary v3 and keep the champion: creditstream model route --champion v2 --same-policy --expect 1 --why "rolled back"; `)
+	require.ErrorContains(t, err, `; to drop canary v3 and keep the champion: creditstream model route --no-canary --expect 1 --why "rolled back"; `)
 	require.ErrorContains(t, err, "creditstream model route --champion VERSION --expect 1")
 	require.Equal(t, now, current(), "nothing was written")
 
@@ -418,34 +421,6 @@ func TestRollbackPassesOverWhatCannotServe(t *testing.T) {
 	}
 	require.Equal(t, []string{"evil.1", "v3", "gone"}, passed, "each once, the newest first")
 	require.Greater(t, did.Passed[0].Revision, did.Passed[1].Revision)
-}
-
-func TestAPolicyMayStay(t *testing.T) {
-	w := newWorld(t)
-	w.createTopics()
-	w.release("v1")
-	w.release("v2")
-	_, err := Route(t.Context(), w.config, w.topics, RouteRequest{Champion: "v1", SamePolicy: true, Engine: model.EngineAuto})
-	require.ErrorContains(t, err, "--same-policy: there is no route yet")
-	r := w.route(-1, func(r *RouteRequest) { r.Champion, r.Policy = "v1", otherPolicy })
-	w.route(r, func(r *RouteRequest) { r.Champion, r.Policy, r.SamePolicy = "v2", "", true })
-	h, err := ReadAll(t.Context(), w.config, w.topics)
-	require.NoError(t, err)
-	require.Equal(t, "v2", h.Current().Route.Champion)
-	require.Equal(t, otherPolicy, h.Current().Route.Policy)
-}
-
-func TestACommandIsWhatAShellTakes(t *testing.T) {
-	shadow := "v3"
-	r := Revision{Number: 7, Route: schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}}
-	require.Equal(t, `creditstream model route --champion v1 --canary v2=12.34% --shadow v3 --expect 7 --why "the champion's errors"`,
-		r.RouteCommand("v1", &schemas.Canary{ModelVersion: "v2", Share: 0.1234}, &shadow, "the champion's errors"))
-	require.Equal(t, `creditstream model rollback --expect 7 --why 'it'\''s $HOME'`, r.RollbackCommand("it's $HOME"))
-	r.Route.Policy = otherPolicy
-	require.Equal(t, `creditstream model route --champion "v1; rm x" --same-policy --expect 7 --why "x"`, r.RouteCommand("v1; rm x", nil, nil, "x"))
-	for share, want := range map[float64]string{0.0001: "0.01", 0.1: "10", 0.3333: "33.33", 1: "100", 0.07: "7", 0.29: "29"} {
-		require.Equal(t, want, percent(share))
-	}
 }
 
 func TestFollowerTakesUpRoutesAsTheyCome(t *testing.T) {

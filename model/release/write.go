@@ -99,60 +99,48 @@ func sameBytes(have Version, m *model.Model) error {
 	return fmt.Errorf("model %s is released already with other bytes: %s, this file has %s; a version's bytes never change, give it another version", m.Version, have.Digest, m.Digest)
 }
 
-// RouteRequest is the route that is to serve from now on.
+// RouteRequest is what is to change from now on, who changes it, and why.
 type RouteRequest struct {
-	Champion    string
-	Canary      string // "": none
-	CanaryShare uint64 // of ShareScale, at least 1
-	Shadow      string // "": none
-	Policy      string // text
-	SamePolicy  bool   // that of the current revision; Policy is empty then
+	Change
 
 	Expect *int64 // revision that is current; nil only where there is none
 	By     string
 	At     schemas.Timestamp
 	Why    string
 	Engine string // that the replicas run; bundles are opened on it
+
+	// Before is called with what changes, before it is written. nil disables it.
+	Before func([]Difference) error
 }
 
-// Route writes a route and returns its revision. It is refused unless Expect is
-// the current revision and every bundle opens. Of two at once, one is fenced.
-func Route(ctx context.Context, c kafka.Config, topics schemas.Topics, r RouteRequest) (*Revision, error) {
-	return writeRoute(ctx, c, topics, r.Expect, r.Engine, func(h *History, _ *opener) (schemas.Route, error) {
-		route, err := r.route()
-		if err != nil || !r.SamePolicy {
-			return route, err
+// Written is a route on the topic.
+type Written struct {
+	Revision
+	Existed bool // it was in force already; nothing was written
+	Changes []Difference
+}
+
+// Route writes what the change makes of the route in force. It is refused unless
+// Expect is the current revision and every bundle opens. Of two at once, one is
+// fenced. What changes nothing is there already, and so is what is sent again after
+// it was written: the route in force is what it asks for, and Expect the one before.
+func Route(ctx context.Context, c kafka.Config, topics schemas.Topics, r RouteRequest) (*Written, error) {
+	w := routeWriter{kafka: c, topics: topics, engine: r.Engine, expect: r.Expect, before: r.Before}
+	return w.write(ctx, func(h *History, o *opener) (schemas.Route, error) {
+		var now *schemas.Route
+		if current := h.Current(); current != nil {
+			now = &current.Route
 		}
-		current := h.Current()
-		if current == nil {
-			return route, errors.New("--same-policy: there is no route yet whose policy could stay")
+		next, err := r.apply(now)
+		if err != nil {
+			return next, err
 		}
-		route.Policy = current.Route.Policy
-		return route, nil
+		next.By, next.At, next.Why = r.By, r.At, r.Why
+		if _, err := o.set(Revision{Number: math.MaxInt64, Route: next}); err != nil {
+			return next, fmt.Errorf("%w%s", err, r.kept(now, next))
+		}
+		return next, nil
 	})
-}
-
-func (r *RouteRequest) route() (schemas.Route, error) {
-	route := schemas.Route{Champion: r.Champion, Policy: r.Policy, By: r.By, At: r.At, Why: r.Why}
-	if r.Canary != "" {
-		if r.CanaryShare < 1 || r.CanaryShare > ShareScale {
-			return route, fmt.Errorf("canary share %d/%d: expected 1 … %d", r.CanaryShare, ShareScale, ShareScale)
-		}
-		if r.Canary == r.Champion {
-			return route, fmt.Errorf("canary %s is the champion itself", r.Canary)
-		}
-		route.Canary = &schemas.Canary{ModelVersion: r.Canary, Share: float64(r.CanaryShare) / ShareScale}
-	}
-	if r.Shadow != "" {
-		if r.Shadow == r.Champion {
-			return route, fmt.Errorf("shadow %s is the champion itself", r.Shadow)
-		}
-		if r.Shadow == r.Canary {
-			return route, fmt.Errorf("shadow %s is the canary itself: expected another version, or none", r.Shadow)
-		}
-		route.Shadow = &r.Shadow
-	}
-	return route, nil
 }
 
 // RollbackRequest says who goes back, and why.
@@ -162,11 +150,14 @@ type RollbackRequest struct {
 	At     schemas.Timestamp
 	Why    string
 	Engine string
+
+	// Before is called with what changes, before it is written. nil disables it.
+	Before func(*RolledBack, []Difference) error
 }
 
 // RolledBack is what a rollback did.
 type RolledBack struct {
-	Written *Revision
+	Written *Written
 	From    *Revision    // which served until then
 	To      *Revision    // whose champion and policy serve again
 	Passed  []PassedOver // later revisions with another champion that cannot serve
@@ -180,10 +171,16 @@ type PassedOver struct {
 }
 
 // Rollback writes a route to the champion and the policy of the last revision with
-// another champion that can serve, without canary or shadow.
+// another champion that can serve, without canary or shadow. Sent again after it was
+// written it is there already, as Route is.
 func Rollback(ctx context.Context, c kafka.Config, topics schemas.Topics, r RollbackRequest) (*RolledBack, error) {
 	var out RolledBack
-	written, err := writeRoute(ctx, c, topics, r.Expect, r.Engine, func(h *History, o *opener) (schemas.Route, error) {
+	w := routeWriter{kafka: c, topics: topics, engine: r.Engine, expect: r.Expect}
+	if r.Before != nil {
+		w.before = func(changes []Difference) error { return r.Before(&out, changes) }
+	}
+	written, err := w.write(ctx, func(h *History, o *opener) (schemas.Route, error) {
+		out = RolledBack{}
 		if out.From = h.Current(); out.From == nil {
 			return schemas.Route{}, fmt.Errorf("%s holds no route to roll back", topics.Routes)
 		}
@@ -232,7 +229,7 @@ func (b *RolledBack) nowhere() error {
 		fmt.Fprintf(&said, "; revision %d: %s", p.Revision, p.Reason)
 	}
 	if from.Canary != nil || from.Shadow != nil {
-		fmt.Fprintf(&said, "; to drop %s and keep the champion: %s", b.From.Candidates(), b.From.RouteCommand(from.Champion, nil, nil, "rolled back"))
+		fmt.Fprintf(&said, "; to drop %s and keep the champion: %s", b.From.Candidates(), b.From.RouteCommand(Change{NoCanary: from.Canary != nil, NoShadow: from.Shadow != nil}, "rolled back"))
 	}
 	fmt.Fprintf(&said, "; to serve a version of your choice: creditstream model route --champion VERSION --expect %d --why WHY", b.From.Number)
 	return errors.New(said.String())
@@ -252,18 +249,30 @@ func (r *Revision) Candidates() string {
 
 var errOvertaken = errors.New("the transactional id was taken meanwhile")
 
-// writeRoute decides on a route with the whole history before it and writes it,
-// and nobody else has written in between: taking the transactional id fences
-// whoever held it, and whoever takes it later fences this one.
-func writeRoute(ctx context.Context, c kafka.Config, topics schemas.Topics, expect *int64, engine string, decide func(*History, *opener) (schemas.Route, error)) (*Revision, error) {
-	id := c.Prefix + "-router"
+// routeWriter writes one route.
+type routeWriter struct {
+	kafka  kafka.Config
+	topics schemas.Topics
+	engine string
+	expect *int64
+	before func([]Difference) error // nil disables it
+}
+
+// decision makes a route, whose bundles it has opened, of the whole history before it.
+type decision func(*History, *opener) (schemas.Route, error)
+
+// write decides on a route with the whole history before it and writes it, and
+// nobody else has written in between: taking the transactional id fences whoever
+// held it, and whoever takes it later fences this one.
+func (w *routeWriter) write(ctx context.Context, decide decision) (*Written, error) {
+	c, id := w.kafka, w.kafka.Prefix+"-router"
 	client, err := kgo.NewClient(append(c.Options(), kgo.TransactionalID(id), kgo.TransactionTimeout(routeTimeout))...)
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
 	err = answered(ctx, c.Brokers, func(ctx context.Context) error {
-		return kafka.RequireAccess(ctx, kadm.NewClient(client), kafka.Reads(topics.Models), kafka.Writes(topics.Routes))
+		return kafka.RequireAccess(ctx, kadm.NewClient(client), kafka.Reads(w.topics.Models), kafka.Writes(w.topics.Routes))
 	})
 	if err != nil {
 		return nil, err
@@ -272,25 +281,34 @@ func writeRoute(ctx context.Context, c kafka.Config, topics schemas.Topics, expe
 	if err != nil {
 		return nil, fmt.Errorf("taking transactional id %s: %w", id, err)
 	}
-	h, err := ReadAll(ctx, c, topics)
+	h, err := ReadAll(ctx, c, w.topics)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.expect(expect); err != nil {
+	o := newOpener(w.engine, h.Bundle)
+	if err := h.expect(w.expect); err != nil {
+		if again := w.writtenAlready(h, o, decide); again != nil {
+			return again, nil
+		}
 		return nil, err
 	}
-	o := newOpener(engine, h.Bundle)
 	route, err := decide(h, o)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := o.set(Revision{Number: math.MaxInt64, Route: route}); err != nil {
-		return nil, err
+	out := &Written{Changes: h.changes(route)}
+	if current := h.Current(); current != nil && len(out.Changes) == 0 {
+		return &Written{Revision: *current, Existed: true, Changes: out.Changes}, nil
+	}
+	if w.before != nil {
+		if err := w.before(out.Changes); err != nil {
+			return nil, err
+		}
 	}
 	if err := client.BeginTransaction(); err != nil {
 		return nil, err
 	}
-	record := &kgo.Record{Topic: topics.Routes, Partition: 0, Value: schemas.AppendRoute(nil, &route)}
+	record := &kgo.Record{Topic: w.topics.Routes, Partition: 0, Value: schemas.AppendRoute(nil, &route)}
 	failed := client.ProduceSync(ctx, record).FirstErr()
 	if p, e, err := client.ProducerID(ctx); failed == nil && (err != nil || p != producer || e != epoch) {
 		failed = errOvertaken
@@ -304,7 +322,41 @@ func writeRoute(ctx context.Context, c kafka.Config, topics schemas.Topics, expe
 	case failed != nil:
 		return nil, fmt.Errorf("it is not known whether the route was written; look at creditstream model history: %w", failed)
 	}
-	return &Revision{Number: record.Offset, Route: route}, nil
+	out.Revision = Revision{Number: record.Offset, Route: route}
+	return out, nil
+}
+
+// writtenAlready is the route in force where it is what is asked for and what was
+// expected is the one before it: the command is sent again. It is nil otherwise.
+func (w *routeWriter) writtenAlready(h *History, o *opener, decide decision) *Written {
+	current := h.Current()
+	if current == nil {
+		return nil
+	}
+	before := h.beforeCurrent()
+	if before.expect(w.expect) != nil {
+		return nil
+	}
+	wanted, err := decide(before, o)
+	if err != nil || len(Differences(&current.Route, wanted)) > 0 {
+		return nil
+	}
+	return &Written{Revision: *current, Existed: true, Changes: before.changes(wanted)}
+}
+
+// changes are what a route changes of the current one.
+func (h *History) changes(route schemas.Route) []Difference {
+	if current := h.Current(); current != nil {
+		return Differences(&current.Route, route)
+	}
+	return Differences(nil, route)
+}
+
+// beforeCurrent is the history without the newest route.
+func (h *History) beforeCurrent() *History {
+	before := *h
+	before.routes = h.routes[:len(h.routes)-1]
+	return &before
 }
 
 // expect holds the revision that a writer has seen to the current one.
@@ -328,7 +380,7 @@ func describe(r schemas.Route) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "champion %s", r.Champion)
 	if r.Canary != nil {
-		fmt.Fprintf(&b, ", canary %s=%s%%", r.Canary.ModelVersion, percent(r.Canary.Share))
+		fmt.Fprintf(&b, ", canary %s", CanaryText(r.Canary))
 	}
 	if r.Shadow != nil {
 		fmt.Fprintf(&b, ", shadow %s", *r.Shadow)
