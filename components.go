@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/view"
@@ -51,13 +52,34 @@ func produceReport() replica.Component {
 
 // scoreFlags say which applications the scorer takes.
 type scoreFlags struct {
-	Group string `help:"Consumer group of the scorer." default:"scorer" placeholder:"NAME"`
-	From  string `help:"Where a group without commits begins: start, end or an RFC 3339 time. Needed only when predictions already holds decisions from the stream." placeholder:"start|end|TIME"`
+	Group string   `help:"Consumer group of the scorer." default:"scorer" placeholder:"NAME"`
+	Skip  []string `help:"Pass over a batch that cannot be read and has stopped its partition: its offsets are not answered, and verify counts them. TOPIC/PARTITION@OFFSET as the log names it, such as applications/3@264; @FIRST-LAST where the batch does not say where it ends." placeholder:"TOPIC/PARTITION@OFFSET"`
+	From  string   `help:"Where a group without commits begins: start, end or an RFC 3339 time. Needed only when predictions already holds decisions from the stream." placeholder:"start|end|TIME"`
+}
+
+// skips are the batches to be passed over, of a topic that the scorer reads.
+func (f *scoreFlags) skips(prefix string) (all []member.Skip, err error) {
+	applications := schemas.NewTopics(prefix).Applications
+	for _, text := range f.Skip {
+		s, err := member.ParseSkip(text)
+		if err != nil {
+			return nil, err
+		}
+		if s.Topic != applications && prefix+"."+s.Topic != applications {
+			return nil, fmt.Errorf("--skip %q: the scorer reads %s", text, applications)
+		}
+		all = append(all, s)
+	}
+	return all, nil
 }
 
 // addScorer adds the scorer.
 func (f *scoreFlags) addScorer(s *services, m modelFlags, as memberFlags) error {
 	from, err := member.ParseFrom(f.From)
+	if err != nil {
+		return err
+	}
+	skips, err := f.skips(s.kafka.Prefix)
 	if err != nil {
 		return err
 	}
@@ -72,7 +94,7 @@ func (f *scoreFlags) addScorer(s *services, m modelFlags, as memberFlags) error 
 	scorer, err := stream.New(stream.Config{
 		Kafka: s.kafka.config(s.p, "score-"+s.instance), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Log: s.p.log,
 		Group: f.Group, Instance: s.instance, Sessions: as.Sessions,
-		Protocol: as.GroupProtocol, Static: as.Static, From: from,
+		Protocol: as.GroupProtocol, Static: as.Static, From: from, Skips: skips,
 		Live: models.Live, Latencies: latency, Registerer: s.reg, Now: time.Now,
 	})
 	if err != nil {

@@ -36,6 +36,10 @@ const DefaultLateAfter = 7 * 24 * time.Hour
 // not wait: its transactions are as large as what comes within that time.
 const commitInterval = time.Second
 
+// skipAfter is how often a batch that cannot be read is tried before it is skipped:
+// figures of what can be read are worth more than none.
+const skipAfter = 3
+
 // Config is what an Aggregator needs.
 type Config struct {
 	Kafka      kafka.Config
@@ -95,7 +99,10 @@ func New(c Config) (*Aggregator, error) {
 	m := newMetrics(c.Registerer)
 	reach := func(topic string) *member.Reach {
 		of := prometheus.Labels{"topic": topic}
-		return member.NewReach(member.ReachConfig{Group: c.Group, Topic: topic, Log: c.Log, Lag: m.lag.MustCurryWith(of), Unreachable: m.unreachable.MustCurryWith(of)})
+		return member.NewReach(member.ReachConfig{
+			Group: c.Group, Topic: topic, Log: c.Log, Skips: skipAfter,
+			Lag: m.lag.MustCurryWith(of), Unreachable: m.unreachable.MustCurryWith(of), Unreadable: m.unreadable.MustCurryWith(of),
+		})
 	}
 	return &Aggregator{
 		config: c, metrics: m, predictions: reach(c.Topics.Predictions), outcomes: reach(c.Topics.Outcomes), lagInterval: member.LagInterval,

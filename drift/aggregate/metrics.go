@@ -18,6 +18,7 @@ type metrics struct {
 	joinErrors  prometheus.Counter
 	lag         *prometheus.GaugeVec
 	unreachable *prometheus.GaugeVec
+	unreadable  *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -35,5 +36,6 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		joinErrors:  f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_join_errors_total", Help: "Failed attempts to join outcomes with decisions; each is made again."}),
 		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_lag", Help: "Offsets of a partition that this process owns between what it has counted and the end of what is committed. The ends of transactions count too, until the next record is counted: a counted partition may show one or more."}, []string{"topic", "partition"}),
 		unreachable: f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_unreachable_offsets", Help: "Offsets of an owned partition outside the log; the partition is stopped."}, []string{"topic", "partition"}),
+		unreadable:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_unreadable_offsets", Help: "Offsets of the next batch of an owned partition, which cannot be read; it is tried again, and then skipped."}, []string{"topic", "partition"}),
 	}
 }

@@ -193,6 +193,7 @@ func (m *Member) open(ctx context.Context) (*kgo.GroupTransactSession, error) {
 
 func (m *Member) leave(sess *kgo.GroupTransactSession, cut context.CancelFunc) {
 	m.client.Store(nil)
+	m.config.Reach.forget(sess.Client())
 	Leave(sess, cut, m.config.Log.With("transactional_id", m.config.ID))
 }
 
@@ -253,6 +254,8 @@ func (m *Member) take(ctx context.Context, client *kgo.Client) error {
 // there is nothing by which a broker would say so. An error is one that only a new
 // client gets over, or none.
 func (m *Member) Poll(ctx context.Context, sess *kgo.GroupTransactSession, limit int) (kgo.Fetches, error) {
+	m.config.Reach.retry(ctx, sess.Client())
+	m.config.Reach.lookForStalls(ctx, sess.Client())
 	poll, cancel := context.WithTimeout(ctx, m.config.Idle)
 	fetches := sess.PollRecords(poll, limit)
 	idle := poll.Err() != nil && ctx.Err() == nil && fetches.NumRecords() == 0
@@ -304,6 +307,7 @@ func isAnothers(t kadm.DescribedTransaction, id int64, epoch int16) bool {
 
 // Polled is what the errors of a poll ask for: nil, the client goes on.
 func (m *Member) Polled(ctx context.Context, client *kgo.Client, fetches kgo.Fetches) error {
+	m.config.Reach.read(fetches)
 	for _, e := range fetches.Errors() {
 		if err := m.polled(ctx, client, e); err != nil {
 			return err
@@ -323,6 +327,9 @@ func (m *Member) polled(ctx context.Context, client *kgo.Client, e kgo.FetchErro
 			at = loss.ConsumedTo
 		}
 		return m.config.Reach.fellOut(ctx, client, e.Partition, at)
+	case kafka.IsUnreadable(e):
+		m.config.Reach.stop(ctx, client, e.Partition, e.Err)
+		return nil
 	case passes(e.Err):
 		if why := m.config.Resolve(ctx, e.Err); why != nil {
 			return why

@@ -25,26 +25,41 @@ type ReachConfig struct {
 	Group string
 	Topic string
 	Log   *slog.Logger
-	// Gauges by partition: committed records that were not answered, and offsets
-	// that are outside the log.
-	Lag, Unreachable *prometheus.GaugeVec
+	// Gauges by partition: committed records that were not answered, offsets that are
+	// outside the log, and offsets of a batch that cannot be read.
+	Lag, Unreachable, Unreadable *prometheus.GaugeVec
+	// Skips is how often a batch that cannot be read is tried again before it is
+	// skipped; 0: the partition stops until it can be read, or until somebody commits
+	// an offset behind it.
+	Skips int
+	Retry time.Duration // between one attempt at such a batch and the next; 0: RetryInterval
 }
 
 // Reach is where the members of a process stand in a topic's log. A partition
-// whose next offset lies outside the log is stopped, named and counted; the others
-// go on.
+// whose next offset lies outside the log, or whose next batch cannot be read, is
+// stopped, named and counted; the others go on.
 type Reach struct {
 	config ReachConfig
 
-	mu      sync.Mutex      // guards what follows
-	stopped map[int32]int64 // partitions whose offset is outside the log, and by how far
-	shown   map[int32]bool  // partitions that have gauges
-	stuck   bool            // every owned partition is stopped
+	mu         sync.Mutex            // guards what follows
+	stopped    map[int32]int64       // partitions whose offset is outside the log, and by how far
+	unreadable map[int32]*unreadable // partitions whose next batch cannot be read
+	stalls     map[int32]*stall
+	stallsDue  map[*kgo.Client]time.Time
+	ends       map[int32]int64 // of what is committed, when the lag was last looked up
+	shown      map[int32]bool  // partitions that have gauges
+	stuck      bool            // every owned partition is stopped
 }
 
 // NewReach returns a Reach of no partitions yet.
 func NewReach(c ReachConfig) *Reach {
-	return &Reach{config: c, stopped: map[int32]int64{}, shown: map[int32]bool{}}
+	if c.Retry == 0 {
+		c.Retry = RetryInterval
+	}
+	return &Reach{
+		config: c, stopped: map[int32]int64{}, unreadable: map[int32]*unreadable{}, shown: map[int32]bool{},
+		stalls: map[int32]*stall{}, stallsDue: map[*kgo.Client]time.Time{}, ends: map[int32]int64{},
+	}
 }
 
 // Stuck says whether every partition that this process owns is stopped.
@@ -144,6 +159,7 @@ func (r *Reach) hold(client *kgo.Client, partition int32, at, first, last, unrea
 	r.mu.Unlock()
 	here := map[string][]int32{topic: {partition}}
 	if unreachable == 0 {
+		r.adopt(client, partition, at)
 		client.ResumeFetchPartitions(here)
 		return false
 	}
@@ -174,6 +190,9 @@ func (r *Reach) show(ctx context.Context, members []*Member) error {
 	for partition, offset := range at {
 		if end, ok := ends.Lookup(r.config.Topic, partition); ok && end.Err == nil {
 			r.config.Lag.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(max(0, end.Offset-offset)))
+			r.mu.Lock()
+			r.ends[partition] = end.Offset
+			r.mu.Unlock()
 		}
 	}
 	return err
@@ -193,17 +212,20 @@ func (r *Reach) owned(members []*Member) (at map[int32]int64, client *kgo.Client
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stuck = len(at) > 0 && len(r.stopped) > 0
+	r.stuck = len(at) > 0
 	for partition := range at {
 		_, stopped := r.stopped[partition]
-		r.stuck = r.stuck && stopped
+		_, unreadable := r.unreadable[partition]
+		r.stuck = r.stuck && (stopped || unreadable)
 	}
 	for partition := range r.shown {
 		if _, owned := at[partition]; !owned {
 			delete(r.stopped, partition)
+			delete(r.unreadable, partition)
 			label := strconv.Itoa(int(partition))
 			r.config.Lag.DeleteLabelValues(label)
 			r.config.Unreachable.DeleteLabelValues(label)
+			r.config.Unreadable.DeleteLabelValues(label)
 		}
 	}
 	r.shown = map[int32]bool{}
@@ -212,6 +234,9 @@ func (r *Reach) owned(members []*Member) (at map[int32]int64, client *kgo.Client
 	}
 	// One that was stopped a moment ago may be about to be owned.
 	for partition := range r.stopped {
+		r.shown[partition] = true
+	}
+	for partition := range r.unreadable {
 		r.shown[partition] = true
 	}
 	return at, client

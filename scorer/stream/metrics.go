@@ -20,6 +20,7 @@ type metrics struct {
 	endToEnd    prometheus.Histogram
 	lag         *prometheus.GaugeVec
 	unreachable *prometheus.GaugeVec
+	unreadable  *prometheus.GaugeVec
 	revision    prometheus.Gauge
 	model       *prometheus.GaugeVec
 
@@ -41,6 +42,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		endToEnd:    f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_end_to_end_seconds", Help: "From applied_at to the commit of the decision.", Buckets: seconds}),
 		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_lag", Help: "Offsets of a partition that this process owns between what it has answered and the end of what is committed. The ends of producers' transactions count too, until the next application is answered: where producers are transactional, an answered partition may show one or more."}, []string{"partition"}),
 		unreachable: f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_unreachable_offsets", Help: "Offsets of an owned partition outside the log; the partition is stopped."}, []string{"partition"}),
+		unreadable:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_unreadable_offsets", Help: "Offsets of the next batch of an owned partition, which cannot be read; the partition is stopped."}, []string{"partition"}),
 		revision:    f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_scorer_route_revision", Help: "Route revision of the last batch, -1 without a route."}),
 		model:       f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_model_info", Help: "1 for the champion of the last batch."}, []string{"version"}),
 	}

@@ -30,9 +30,13 @@ func (s *Scorer) tryPrepare(ctx context.Context) error {
 	if err := member.RequireProtocol(ctx, adm, s.config.Protocol); err != nil {
 		return err
 	}
-	return member.Begin(ctx, adm, s.config.Group, t.Applications, func(ctx context.Context) (kadm.ListedOffsets, error) {
+	err = member.Begin(ctx, adm, s.config.Group, t.Applications, func(ctx context.Context) (kadm.ListedOffsets, error) {
 		return s.beginning(ctx, adm)
 	})
+	if err != nil {
+		return err
+	}
+	return s.needs().Pass(ctx, t.Applications, s.config.Skips, s.config.Log)
 }
 
 // beginning is the offset of every partition that a new group begins at.

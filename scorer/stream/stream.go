@@ -50,6 +50,7 @@ type Config struct {
 	Sessions   int                     // transactional sessions of this process, at least 1
 	Protocol   string                  // member.ProtocolClassic or member.ProtocolConsumer
 	Static     bool                    // static membership, member.ProtocolClassic only
+	Skips      []member.Skip           // batches that cannot be read, to be passed over at the start
 	From       member.From             // the zero value refuses to guess once predictions from the stream exist
 	Codec      *wire.Codec             // nil: JSON only
 	Live       func() *release.LiveSet // nil result: nothing serves yet; once it is not nil it stays so
@@ -90,10 +91,19 @@ func New(c Config) (*Scorer, error) {
 		c.Now = time.Now
 	}
 	m := newMetrics(c.Registerer)
-	return &Scorer{
+	s := &Scorer{
 		config: c, metrics: m, endTimeout: member.EndTimeout, idle: member.IdleInterval, lagInterval: member.LagInterval, why: errors.New("starting"),
-		reach: member.NewReach(member.ReachConfig{Group: c.Group, Topic: c.Topics.Applications, Log: c.Log, Lag: m.lag, Unreachable: m.unreachable}),
-	}, nil
+	}
+	s.reach = s.newReach(member.RetryInterval)
+	return s, nil
+}
+
+// newReach tries what cannot be read again after a while.
+func (s *Scorer) newReach(retry time.Duration) *member.Reach {
+	c, m := s.config, s.metrics
+	return member.NewReach(member.ReachConfig{
+		Group: c.Group, Topic: c.Topics.Applications, Log: c.Log, Retry: retry, Lag: m.lag, Unreachable: m.unreachable, Unreadable: m.unreadable,
+	})
 }
 
 // Name is part of lifecycle.Component.
@@ -111,7 +121,11 @@ func (s *Scorer) Ready() error {
 		return s.away
 	}
 	if s.reach.Stuck() {
-		return errors.New("every partition of this replica is stopped: the next offset is outside the log (metric creditstream_scorer_unreachable_offsets)")
+		why := "the next offset is outside the log (metric creditstream_scorer_unreachable_offsets)"
+		if unreadable := s.reach.Stopped(); unreadable != "" {
+			why = unreadable + " (metric creditstream_scorer_unreadable_offsets; score --skip passes over it)"
+		}
+		return errors.New("every partition of this replica is stopped: " + why)
 	}
 	if s.config.Live() == nil {
 		return errors.New("no model serves: release one and route to it, or set --model shipped")

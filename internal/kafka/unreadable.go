@@ -1,0 +1,190 @@
+package kafka
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// UnreadableError is a batch that is in a partition's log and cannot be read: its
+// bytes are not those that were written, or the broker cannot find its way
+// through them. Reading it again on the same replica gives the same.
+type UnreadableError struct {
+	Topic     string
+	Partition int32
+	From, To  int64 // its offsets, To excluded; To is -1 where the batch does not say
+	Err       error
+}
+
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("%s/%d cannot be read at offset %d: %v", e.Topic, e.Partition, e.From, e.Err)
+}
+
+func (e *UnreadableError) Unwrap() error { return e.Err }
+
+// Offsets is how many offsets are unreadable, at least 1.
+func (e *UnreadableError) Offsets() int64 { return max(1, e.To-e.From) }
+
+// IsUnreadable says whether the error of a poll is of what one partition holds: a
+// batch that does not fit its checksum or its own lengths, or a broker that says
+// so. Errors of access, of leaders and of connections are not.
+func IsUnreadable(e kgo.FetchError) bool {
+	if e.Topic == "" || e.Partition < 0 || errors.Is(e.Err, context.Canceled) || errors.Is(e.Err, context.DeadlineExceeded) {
+		return false
+	}
+	_, session := errors.AsType[*kgo.ErrGroupSession](e.Err)
+	_, lost := errors.AsType[*kgo.ErrDataLoss](e.Err)
+	code, answered := errors.AsType[*kerr.Error](e.Err)
+	if session || lost || errors.Is(e.Err, kgo.ErrClientClosed) {
+		return false
+	}
+	return !answered || code == kerr.CorruptMessage || code == kerr.UnknownServerError
+}
+
+const (
+	// What Look fetches of a partition at once.
+	lookBytes = 4 << 20
+	lookWait  = 500 // milliseconds
+	// A batch's header: where its fields are, and how long it is.
+	batchLength   = 8
+	batchMagic    = 16
+	batchChecksum = 17
+	batchChecked  = 21 // from here on the checksum counts
+	batchDelta    = 23
+	batchRecords  = 57
+	batchHeader   = 61
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// View is what Look found at an offset.
+type View struct {
+	// Next is the offset up to which everything can be read: that of Unreadable, or
+	// that which a next look is to begin at.
+	Next       int64
+	Records    int // committed records on the way there
+	Unreadable *UnreadableError
+	End        int64 // the high watermark
+}
+
+// Look fetches what a partition holds at an offset, once, from its leader, and says
+// whether it can be read. What cannot is named by its offsets.
+func Look(ctx context.Context, client *kgo.Client, topic string, partition int32, at int64) (View, error) {
+	answer, err := fetchAt(ctx, client, topic, partition, at)
+	if err != nil {
+		return View{}, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, at, err)
+	}
+	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
+		if !errors.Is(err, kerr.CorruptMessage) && !errors.Is(err, kerr.UnknownServerError) {
+			return View{}, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, at, err)
+		}
+		return View{Next: at, Unreadable: &UnreadableError{topic, partition, at, -1, err}, End: answer.HighWatermark}, nil
+	}
+	read, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
+		Offset: at, IsolationLevel: kgo.ReadCommitted(), Topic: topic, Partition: partition,
+	}, answer, kgo.DefaultDecompressor(), nil)
+	v := View{Next: next, Records: len(read.Records), End: answer.HighWatermark}
+	if read.Err == nil && next == at && len(read.Records) == 0 && at < answer.LastStableOffset {
+		// A batch whose length is wrong: the broker gives nothing, or part of it.
+		read.Err = fmt.Errorf("no whole batch is there, though the log goes on to offset %d", answer.LastStableOffset)
+	}
+	if read.Err != nil {
+		from, to := unreadable(answer.RecordBatches, next, answer.HighWatermark)
+		v.Next, v.Unreadable = from, &UnreadableError{topic, partition, from, to, read.Err}
+	}
+	return v, nil
+}
+
+func fetchAt(ctx context.Context, client *kgo.Client, topic string, partition int32, at int64) (*kmsg.FetchResponseTopicPartition, error) {
+	asked := kmsg.NewPtrMetadataRequest()
+	of := kmsg.NewMetadataRequestTopic()
+	of.Topic = kmsg.StringPtr(topic)
+	asked.Topics = append(asked.Topics, of)
+	known, err := asked.RequestWith(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	leader := int32(-1)
+	var id [16]byte
+	for _, t := range known.Topics {
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return nil, err
+		}
+		id = t.TopicID
+		for _, p := range t.Partitions {
+			if p.Partition == partition {
+				leader = p.Leader
+			}
+		}
+	}
+	if leader < 0 {
+		return nil, kerr.LeaderNotAvailable
+	}
+	request := kmsg.NewPtrFetchRequest()
+	request.ReplicaID, request.MaxBytes, request.IsolationLevel, request.SessionEpoch = -1, lookBytes, 1, -1
+	request.MaxWaitMillis, request.MinBytes = lookWait, 1
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic, t.TopicID = topic, id
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, at, lookBytes
+	t.Partitions = append(t.Partitions, p)
+	request.Topics = append(request.Topics, t)
+	response, err := client.Broker(int(leader)).RetriableRequest(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	fetched := response.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(fetched.ErrorCode); err != nil {
+		return nil, err
+	}
+	if fetched.ThrottleMillis > 0 {
+		return nil, fmt.Errorf("the broker holds answers back for %d ms (a quota)", fetched.ThrottleMillis)
+	}
+	for _, t := range fetched.Topics {
+		for i := range t.Partitions {
+			if t.Partitions[i].Partition == partition {
+				return &t.Partitions[i], nil
+			}
+		}
+	}
+	return nil, errors.New("the broker answers nothing")
+}
+
+// unreadable are the offsets of the first batch of an answer that ends at next or
+// later and cannot be trusted. to is -1 where neither the batch nor the one behind
+// it says where it ends.
+func unreadable(in []byte, next, end int64) (from, to int64) {
+	for len(in) >= batchHeader {
+		base := int64(binary.BigEndian.Uint64(in))
+		length := int64(int32(binary.BigEndian.Uint32(in[batchLength:]))) + batchLength + 4
+		if length < batchHeader || length > int64(len(in)) {
+			break
+		}
+		batch, behind := in[:length], in[length:]
+		delta, records := int64(int32(binary.BigEndian.Uint32(batch[batchDelta:]))), int64(int32(binary.BigEndian.Uint32(batch[batchRecords:])))
+		whole := batch[batchMagic] == 2 && crc32.Checksum(batch[batchChecked:], castagnoli) == binary.BigEndian.Uint32(batch[batchChecksum:])
+		last := base + delta
+		if whole && last < next {
+			in = behind
+			continue
+		}
+		from = next
+		if base > next && base < end {
+			from = base
+		}
+		switch {
+		case delta >= 0 && last >= from && last < end && (whole || delta+1 == records):
+			return from, last + 1
+		case len(behind) >= batchHeader && behind[batchMagic] == 2 && int64(binary.BigEndian.Uint64(behind)) > from:
+			return from, int64(binary.BigEndian.Uint64(behind))
+		}
+		return from, -1
+	}
+	return next, -1
+}

@@ -1,0 +1,62 @@
+// Package kafkatest breaks what brokers keep on disk, for tests.
+package kafkatest
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// ErrNoBatch is that no file holds a batch with the offset.
+var ErrNoBatch = errors.New("no such batch")
+
+// Flip flips one byte of the batch that holds an offset, in a partition's log under
+// dir, as a disk may: the last of its records, or where header is true one of its
+// length. It knows the logs of Apache Kafka and of the embedded broker.
+func Flip(dir, topic string, partition int32, offset int64, header bool) error {
+	var files []string
+	for _, pattern := range []string{"*/%s-%d/*.log", "%s-%d/*.log", "partitions/%s-%d/*.dat"} {
+		found, err := filepath.Glob(filepath.Join(dir, fmt.Sprintf(pattern, topic, partition)))
+		if err != nil {
+			return err
+		}
+		files = append(files, found...)
+	}
+	slices.Sort(files)
+	for _, name := range files {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for at := int64(0); at+61 <= int64(len(content)); {
+			base := int64(binary.BigEndian.Uint64(content[at:]))
+			length := int64(binary.BigEndian.Uint32(content[at+8:])) + 12
+			last := base + int64(binary.BigEndian.Uint32(content[at+23:]))
+			if length < 61 || at+length > int64(len(content)) {
+				break
+			}
+			if base <= offset && offset <= last {
+				flipped := at + length - 1
+				if header {
+					flipped = at + 8
+				}
+				return flip(name, flipped, content[flipped]^0x40)
+			}
+			at += length
+		}
+	}
+	return fmt.Errorf("%s/%d offset %d under %s: %w", topic, partition, offset, dir, ErrNoBatch)
+}
+
+func flip(name string, at int64, to byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	_, err = f.WriteAt([]byte{to}, at)
+	return err
+}

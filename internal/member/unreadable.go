@@ -1,0 +1,238 @@
+package member
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+)
+
+const (
+	// RetryInterval is between one attempt at a batch that could not be read and the
+	// next: another replica of the partition may lead by then, or the batch may have
+	// been skipped.
+	RetryInterval = 5 * time.Second
+	// What looking at such a batch may take: the other partitions wait for it.
+	lookTimeout = 3 * time.Second
+)
+
+// unreadable is a partition whose next batch cannot be read.
+type unreadable struct {
+	err      *kafka.UnreadableError
+	client   *kgo.Client // of the member that owns it
+	attempts int
+	due      time.Time // when it is tried again
+}
+
+// stop stops a partition whose next batch cannot be read. The client would ask for
+// it again at once, for ever.
+func (r *Reach) stop(ctx context.Context, client *kgo.Client, partition int32, cause error) {
+	topic := r.config.Topic
+	client.PauseFetchPartitions(map[string][]int32{topic: {partition}})
+	r.mu.Lock()
+	known := r.unreadable[partition]
+	r.mu.Unlock()
+	if known == nil {
+		known = &unreadable{err: r.name(ctx, client, partition, cause)}
+		r.config.Log.Error("partition stopped: a batch cannot be read; the others go on", "topic", topic, "partition", partition,
+			"offset", known.err.From, "next", known.err.To, "error", known.err.Err)
+	}
+	r.config.Unreadable.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(known.err.Offsets()))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known.client, known.due = client, time.Now().Add(r.config.Retry)
+	r.unreadable[partition] = known
+}
+
+// Stopped are the partitions whose next batch cannot be read, and why, on one line;
+// empty without any.
+func (r *Reach) Stopped() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, partition := range slices.Sorted(maps.Keys(r.unreadable)) {
+		all = append(all, r.unreadable[partition].err.Error())
+	}
+	return strings.Join(all, "; ")
+}
+
+// name says at which offset a partition cannot be read, as exactly as it can be
+// found out.
+func (r *Reach) name(ctx context.Context, client *kgo.Client, partition int32, cause error) *kafka.UnreadableError {
+	topic := r.config.Topic
+	at := client.CommittedOffsets()[topic][partition].Offset
+	if polled, ok := client.UncommittedOffsets()[topic][partition]; ok {
+		at = max(at, polled.Offset)
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	for ctx.Err() == nil {
+		v, err := kafka.Look(ctx, client, topic, partition, at)
+		if err != nil || v.Unreadable == nil && v.Next <= at {
+			break
+		}
+		if v.Unreadable != nil {
+			return v.Unreadable
+		}
+		at = v.Next
+	}
+	return &kafka.UnreadableError{Topic: topic, Partition: partition, From: at, To: -1, Err: cause}
+}
+
+// read notes that partitions which were stopped can be read again.
+func (r *Reach) read(fetches kgo.Fetches) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.unreadable) == 0 {
+		return
+	}
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		was := r.unreadable[f.Partition]
+		if was == nil || len(f.Records) == 0 || f.Records[len(f.Records)-1].Offset < was.err.From {
+			return
+		}
+		r.goesOn(f.Partition, f.Records[0].Offset)
+	})
+}
+
+// goesOn forgets that a partition was stopped; the lock is held.
+func (r *Reach) goesOn(partition int32, at int64) {
+	delete(r.unreadable, partition)
+	r.config.Unreadable.WithLabelValues(strconv.Itoa(int(partition))).Set(0)
+	r.config.Log.Info("partition goes on", "topic", r.config.Topic, "partition", partition, "offset", at)
+}
+
+// adopt hands a partition that was stopped to the client that owns it now, which
+// tries for itself.
+func (r *Reach) adopt(client *kgo.Client, partition int32, at int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := r.unreadable[partition]
+	switch {
+	case u == nil:
+	case at > u.err.From:
+		r.goesOn(partition, at)
+	default:
+		u.client = client
+	}
+}
+
+// retry lets a client try the batches again that it could not read, those whose
+// time it is. Where an offset behind one was committed since, it goes on from there.
+func (r *Reach) retry(ctx context.Context, client *kgo.Client) {
+	due, now := []int32(nil), time.Now()
+	r.mu.Lock()
+	for partition, u := range r.unreadable {
+		if u.client == client && !now.Before(u.due) {
+			u.due = now.Add(r.config.Retry)
+			u.attempts++
+			due = append(due, partition)
+		}
+	}
+	r.mu.Unlock()
+	if len(due) == 0 {
+		return
+	}
+	slices.Sort(due)
+	topic := r.config.Topic
+	ask, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	committed, err := kadm.NewClient(client).FetchOffsetsForTopics(ask, r.config.Group, topic)
+	if err != nil {
+		return // not yet
+	}
+	for _, partition := range due {
+		r.mu.Lock()
+		u := r.unreadable[partition]
+		r.mu.Unlock()
+		o, ok := committed.Lookup(topic, partition)
+		if u == nil || !ok || o.Err != nil {
+			continue
+		}
+		to := o.At
+		skips := r.config.Skips > 0 && u.attempts > r.config.Skips && u.err.To >= 0
+		if skips {
+			to = max(to, u.err.To)
+			r.config.Log.Error("skipped what cannot be read", "topic", topic, "partition", partition, "offset", u.err.From, "next", to, "error", u.err.Err)
+		}
+		if to > u.err.From {
+			client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: to}}})
+			r.mu.Lock()
+			r.goesOn(partition, to)
+			r.mu.Unlock()
+		}
+		client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
+	}
+}
+
+// stall is how long a partition has been read no further.
+type stall struct {
+	client   *kgo.Client
+	position int64
+	looks    int   // at it since it moved
+	readable int64 // the end up to which a look has found nothing wrong
+}
+
+// stallLooks is how often a partition that has more to read must be found where it
+// was before it is looked at.
+const stallLooks = 3
+
+// lookForStalls stops the partitions of a client that it waits for in silence: it
+// asks for an answer without a whole batch again and again, and for what the broker
+// calls corrupt, and says nothing.
+func (r *Reach) lookForStalls(ctx context.Context, client *kgo.Client) {
+	var doubtful []int32
+	topic := r.config.Topic
+	r.mu.Lock()
+	now := time.Now()
+	if now.Before(r.stallsDue[client]) {
+		r.mu.Unlock()
+		return
+	}
+	r.stallsDue[client] = now.Add(r.config.Retry)
+	polled := client.UncommittedOffsets()[topic]
+	for partition, o := range client.CommittedOffsets()[topic] {
+		at := max(o.Offset, polled[partition].Offset)
+		s := r.stalls[partition]
+		if s == nil || s.client != client || s.position != at {
+			r.stalls[partition] = &stall{client: client, position: at}
+			continue
+		}
+		s.looks++
+		_, outside := r.stopped[partition]
+		_, unreadable := r.unreadable[partition]
+		if end := r.ends[partition]; !outside && !unreadable && s.looks >= stallLooks && end > max(at, s.readable) {
+			doubtful = append(doubtful, partition)
+		}
+	}
+	r.mu.Unlock()
+	for _, partition := range doubtful {
+		r.mu.Lock()
+		s := r.stalls[partition]
+		r.mu.Unlock()
+		look, cancel := context.WithTimeout(ctx, lookTimeout)
+		v, err := kafka.Look(look, client, topic, partition, s.position)
+		cancel()
+		switch {
+		case err != nil: // not now
+		case v.Unreadable != nil && v.Records == 0:
+			r.stop(ctx, client, partition, v.Unreadable.Err)
+		default:
+			s.readable = v.End
+		}
+	}
+}
+
+// forget forgets a client that is about to be closed.
+func (r *Reach) forget(client *kgo.Client) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.stallsDue, client)
+}

@@ -1,0 +1,88 @@
+package stream
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/internal/kafkatest"
+	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// A byte of one partition's log flips. That partition stops, named with its offset;
+// the others go on, and the replica with them. What is told to pass over the batch
+// does so for the whole group, under running members.
+func TestUnreadableBatch_StopsItsPartitionUntilItIsSkipped(t *testing.T) {
+	for _, c := range []struct {
+		name, protocol string
+		header         bool  // the batch's length is wrong, not its records: the client waits in silence
+		last           int64 // of the batch, where it does not say so
+	}{
+		{"classic", member.ProtocolClassic, false, -1},
+		{"consumer", member.ProtocolConsumer, false, -1},
+		{"length", member.ProtocolClassic, true, 6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			w := newWorldIn(t, dir)
+			w.apply(0, 20)
+			w.apply(20, 28) // offsets 5 and 6 of each partition
+			w.apply(28, 40)
+			require.NoError(t, kafkatest.Flip(dir, w.topics.Applications, 3, 6, c.header))
+			set := func(config *Config) { config.Protocol = c.protocol }
+			s := w.scorer("one", set)
+			s.reach, s.idle, s.lagInterval = s.newReach(time.Millisecond), 10*time.Millisecond, 5*time.Millisecond
+			stop := run(s)
+			bySource, _ := w.outputs(35)
+			require.Len(t, bySource, 35)
+			require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.unreadable.WithLabelValues("3")) > 0 }, time.Minute, time.Millisecond)
+			becomesReady(t, s)
+			require.Contains(t, s.reach.Stopped(), "applications/3 cannot be read at offset 5")
+			w.apply(40, 60)
+			bySource, _ = w.outputs(50)
+			require.Len(t, bySource, 50, "the others go on")
+
+			// What is not there, or can be read, is not skipped.
+			for _, wrong := range []member.Skip{{Partition: 3, Offset: 7, Last: -1}, {Partition: 2, Offset: 1 << 40, Last: -1}, {Partition: 9, Last: -1}} {
+				two := w.scorer("two", set, func(config *Config) { config.Skips = []member.Skip{wrong} })
+				require.ErrorContains(t, two.Run(t.Context()), "--skip", "%v", wrong)
+			}
+
+			skip := member.Skip{Topic: "applications", Partition: 3, Offset: 5, Last: c.last}
+			two := w.scorer("two", set, func(config *Config) { config.Skips = []member.Skip{skip} })
+			stopTwo := run(two)
+			bySource, _ = w.outputs(58)
+			require.Len(t, bySource, 58)
+			for _, skipped := range []int64{5, 6} {
+				require.NotContains(t, bySource, schemas.Source{Topic: w.topics.Applications, Partition: 3, Offset: skipped})
+			}
+			becomesReady(t, two)
+			require.Eventually(t, func() bool { return s.reach.Stopped() == "" && two.reach.Stopped() == "" }, time.Minute, time.Millisecond)
+			require.NoError(t, stop())
+			require.NoError(t, stopTwo())
+		})
+	}
+}
+
+// A replica of which every partition is stopped says where and why.
+func TestUnreadableBatch_IsNamedByAReplicaThatReadsNothingElse(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorldIn(t, dir)
+	w.apply(0, 40)
+	for p := range int32(partitions) {
+		require.NoError(t, kafkatest.Flip(dir, w.topics.Applications, p, 0, false))
+	}
+	s := w.scorer("one")
+	s.reach, s.lagInterval = s.newReach(time.Hour), 5*time.Millisecond
+	stop := run(s)
+	require.Eventually(t, func() bool {
+		err := s.Ready()
+		return err != nil && strings.Contains(err.Error(), "applications/2 cannot be read at offset 0")
+	}, time.Minute, time.Millisecond)
+	require.NoError(t, stop())
+}
