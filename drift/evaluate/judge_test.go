@@ -306,11 +306,29 @@ func TestScoresThatNoLongerRankFire(t *testing.T) {
 
 // More or fewer: either is a miss, so that chance has two ways to one.
 func TestADeviationIsTwoSided(t *testing.T) {
-	for _, defaulted := range []int64{130, 70} {
+	// SciPy: -log10(2 binom.sf(129, 1000, 0.1)), -log10(2 binom.cdf(70, 1000, 0.1)).
+	for defaulted, evidence := range map[int64]float64{130: 2.571412229781143, 70: 2.939683115450371} {
 		m := deviation(loans{-20: {loans: 1000, defaulted: defaulted, expected: 100}})
-		z := (30 - 0.5) / math.Sqrt(100*0.9)
-		require.InDelta(t, -math.Log10(math.Erfc(z/math.Sqrt2)), m.evidence, 1e-12)
+		require.InDelta(t, evidence, m.evidence, 1e-10)
 		require.InDelta(t, 0.3, m.size, 1e-12)
+	}
+}
+
+// An alert that says "by chance less than once in 100,000 looks" keeps that where
+// defaults are rare, too: added up over every number of defaults that there may be.
+func TestPerformance_RareDefaultsFireAsSeldomAsIsSaid(t *testing.T) {
+	for _, rate := range []float64{0.002, 0.01, 0.1} {
+		for _, n := range []int64{loanBlock, 4 * loanBlock, loanBlocks * loanBlock} {
+			chance, log := 0.0, float64(n)*math.Log1p(-rate) // log of the probability of k defaults
+			for k := int64(0); k <= n/4; k++ {
+				m := deviation(loans{-20: {loans: n, defaulted: k, expected: rate * float64(n)}})
+				if m.size >= m.least && m.evidence >= performanceAct {
+					chance += math.Exp(log)
+				}
+				log += math.Log(float64(n-k)/float64(k+1)) + math.Log(rate) - math.Log1p(-rate)
+			}
+			require.LessOrEqual(t, chance, 1e-5, "a rate of %v, %d loans", rate, n)
+		}
 	}
 }
 

@@ -242,24 +242,27 @@ func fall(l loans) miss {
 	return m
 }
 
-// deviation compares the number of defaults with the sum of the probabilities.
+// deviation compares the number of defaults with the sum of the probabilities, bin by
+// bin of score: exactly, whatever the rate, and not by a normal's tail, which is far
+// too light where defaults are few.
 func deviation(l loans) miss {
 	t := l.total()
 	m := miss{statistic: "default_rate", least: rateMiss}
 	if t.loans == 0 || t.expected <= 0 {
 		return m
 	}
-	variance := 0.0
-	for _, b := range l.sorted() {
-		variance += b.expected * (1 - b.expected/float64(max(1, b.loans)))
-	}
-	off := math.Abs(float64(t.defaulted) - t.expected)
 	m.value, m.threshold = statistic.Share(t.defaulted, t.loans), t.expected/float64(t.loans)
-	m.size = off / t.expected
-	if variance > 0 {
-		// Two-sided; half a default for counting in whole ones.
-		m.evidence = max(0, statistic.NormalEvidence(max(0, off-0.5)/math.Sqrt(variance))-math.Log10(2))
+	m.size = math.Abs(float64(t.defaulted)-t.expected) / t.expected
+	if m.size < m.least/2 { // it counts for nothing, however certain
+		return m
 	}
+	trials := make([]statistic.Trials, 0, len(l))
+	for _, b := range l.sorted() {
+		if b.loans > 0 {
+			trials = append(trials, statistic.Trials{N: b.loans, P: max(0, min(1, b.expected/float64(b.loans)))})
+		}
+	}
+	m.evidence = statistic.DeviationEvidence(trials, t.defaulted)
 	return m
 }
 

@@ -3,6 +3,7 @@ package statistic
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -227,4 +228,107 @@ func TestRepresentativesStandForTheirBins(t *testing.T) {
 	require.Equal(t, []float64{-5, 5, 15, 25}, Representatives([]float64{0, 10, 20}))
 	require.Equal(t, []float64{0}, Representatives(nil))
 	require.InDelta(t, 19*(1/24000.0+1/500.0), PSINoise(20, 24000, 500), 1e-15)
+}
+
+func TestDeviations_AreSciPys(t *testing.T) {
+	var recorded struct {
+		Deviations []struct {
+			Trials    []Trials
+			Succeeded int64
+			Evidence  float64
+		}
+	}
+	figures(t, &recorded)
+	require.NotEmpty(t, recorded.Deviations)
+	for _, c := range recorded.Deviations {
+		require.InDelta(t, c.Evidence, DeviationEvidence(c.Trials, c.Succeeded), 1e-9*max(1, c.Evidence), c)
+	}
+}
+
+// exactly is the distribution of how many of independent trials succeed, one by one.
+func exactly(p []float64) []float64 {
+	of := []float64{1}
+	for _, q := range p {
+		next := make([]float64, len(of)+1)
+		for k, w := range of {
+			next[k] += w * (1 - q)
+			next[k+1] += w * q
+		}
+		of = next
+	}
+	return of
+}
+
+// Of trials that are only known by the mean of their probabilities the evidence is
+// never more than that of the trials themselves.
+func TestDeviations_OfMeansAreABound(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		var all []float64
+		var trials []Trials
+		for range 1 + r.IntN(4) {
+			n, most, sum := 1+r.IntN(60), r.Float64(), 0.0
+			if r.IntN(2) == 0 {
+				most /= 50
+			}
+			for range n {
+				p := most * r.Float64()
+				all, sum = append(all, p), sum+p
+			}
+			trials = append(trials, Trials{int64(n), sum / float64(n)})
+		}
+		distribution, mean := exactly(all), 0.0
+		for _, p := range all {
+			mean += p
+		}
+		for k := range distribution {
+			tail := Sum(distribution[k:])
+			if float64(k) < mean {
+				tail = Sum(distribution[:k+1])
+			}
+			require.LessOrEqual(t, DeviationEvidence(trials, int64(k)), max(0, -math.Log10(2*tail))+1e-9, "%d of %v", k, trials)
+		}
+	}
+}
+
+// A deviation with evidence e comes as often by chance as that says, or less often:
+// also where defaults are rare.
+func TestDeviations_ComeByChanceAsOftenAsTheySay(t *testing.T) {
+	for _, rate := range []float64{0.0005, 0.002, 0.01, 0.05, 0.2} {
+		for _, n := range []int{500, 1000} {
+			p := make([]float64, n)
+			for i := range p {
+				p[i] = rate
+			}
+			distribution := exactly(p)
+			evidence := make([]float64, len(distribution))
+			for k := range distribution {
+				evidence[k] = DeviationEvidence([]Trials{{int64(n), rate}}, int64(k))
+			}
+			for _, e := range []float64{1, 2.5, 5, 8} {
+				chance := 0.0
+				for k, w := range distribution {
+					if evidence[k] >= e {
+						chance += w
+					}
+				}
+				require.LessOrEqual(t, chance, math.Pow(10, -e), "rate %v, %d loans", rate, n)
+				require.True(t, e > 2.5 || rate*float64(n) < 20 || chance > math.Pow(10, -e)/4, "rate %v, %d loans: %v", rate, n, chance)
+			}
+		}
+	}
+}
+
+func TestDeviations_HoldAtTheEnds(t *testing.T) {
+	require.Zero(t, DeviationEvidence(nil, 0))
+	require.Zero(t, DeviationEvidence([]Trials{{100, 0.5}}, 50))
+	require.Zero(t, DeviationEvidence([]Trials{{100, 0}}, 0))
+	require.Zero(t, DeviationEvidence([]Trials{{100, 1}}, 100))
+	require.Equal(t, float64(mostEvidence), DeviationEvidence([]Trials{{100, 0}}, 1), "what cannot be")
+	require.Equal(t, float64(mostEvidence), DeviationEvidence([]Trials{{100, 1}}, 99))
+	require.Equal(t, float64(mostEvidence), DeviationEvidence([]Trials{{100, 0}, {50, 0.1}}, 60))
+	require.InDelta(t, 100*math.Log10(2)-math.Log10(2), DeviationEvidence([]Trials{{100, 0.5}}, 100), 1e-9)
+	require.InDelta(t, 100*math.Log10(2)-math.Log10(2), DeviationEvidence([]Trials{{100, 0.5}}, 0), 1e-9)
+	many := DeviationEvidence([]Trials{{500_000_000, 0.1}, {500_000_000, 0.3}}, 200_080_000)
+	require.InDelta(t, NormalEvidence(80_000/math.Sqrt(150e6))-math.Log10(2), many, 0.01, "as a normal where there are very many")
 }

@@ -121,6 +121,20 @@ def _ratio(a: int, n: int, b: int, m: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _deviation(trials: list[tuple[int, float]], succeeded: int) -> dict[str, Any]:
+    """Two-sided evidence of a number of successes: every distribution is added up, term by term."""
+    exact = np.ones(1)
+    for n, p in trials:
+        exact = np.convolve(exact, stats.binom.pmf(np.arange(n + 1), n, p))
+    above = succeeded > sum(n * p for n, p in trials)
+    tail = exact[succeeded:].sum() if above else exact[: succeeded + 1].sum()
+    return {
+        "trials": [{"n": n, "p": p} for n, p in trials],
+        "succeeded": succeeded,
+        "evidence": _evidence(min(0.0, float(np.log(2 * tail)))),
+    }
+
+
 def _pairs(rng: np.random.Generator) -> list[dict[str, Any]]:
     out = []
     for bins, n, m, shift in (
@@ -159,6 +173,17 @@ def write(folder: Path, seed: int) -> Path:
             _ranking(np.array([30, 0, 20, 5]), np.array([0, 4, 9, 12])),
         ],
         "loans": _loans(rng, 400),
+        "deviations": [
+            _deviation([(500, 0.002)], 5),
+            _deviation([(500, 0.01)], 16),
+            _deviation([(500, 0.01)], 0),
+            _deviation([(300, 0.05), (150, 0.2), (50, 0.6)], 120),
+            _deviation([(300, 0.05), (150, 0.2), (50, 0.6)], 41),
+            _deviation([(4000, 0.001), (2500, 0.004), (1500, 0.03)], 130),
+            _deviation([(4000, 0.1), (4000, 0.3)], 1900),
+            _deviation([(60, 0.5), (40, 0.9)], 100),
+            _deviation([(60, 0.5), (40, 0.9)], 99),
+        ],
         "jeffreys": [_jeffreys(k, n) for k, n in ((0, 20), (20, 20), (3, 50), (120, 1000), (1, 100000))],
         "ratios": [
             _ratio(*r)
