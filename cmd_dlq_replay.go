@@ -22,7 +22,7 @@ type dlqReplayCmd struct {
 
 	All        bool `help:"Replay every letter that was not replayed (within --class, --from and --to where they are given)." group:"Filters"`
 	Again      bool `help:"Replay also letters that were replayed before: they are scored once more."`
-	FromSource bool `help:"Replay letters whose value was cut from their source records, where the applications still hold them."`
+	FromSource bool `help:"Read what was cut of letters (value, key, headers) back from their source records, where the applications still hold them."`
 	DryRun     bool `help:"Say what would be done and do nothing." short:"n"`
 	Yes        bool `help:"Do not ask on a terminal." short:"y"`
 	JSON       bool `help:"Print the report as one JSON object." name:"json"`

@@ -236,7 +236,7 @@ func (c *modelJudgeCmd) countErrors(p *process, codec *wire.Codec, since time.Ti
 // applicationOf reads the application_id out of a letter's value. It fails where that
 // takes a schema registry that does not answer.
 func applicationOf(p *process, codec *wire.Codec, l *deadletters.Letter) (id string, known bool, err error) {
-	if l.Cut {
+	if l.Cut.Value.Cut {
 		id, known = schemas.DecodeCutApplication(l.Value)
 		return id, known, nil
 	}

@@ -54,6 +54,7 @@ func Principals(prefix, group string) []Principal {
 	return []Principal{
 		{"scorer", "scores the stream (score)", all(
 			read(n.Applications, n.Predictions, n.Models, n.Routes), write(n.Predictions, n.DLQ, n.Replicas),
+			onTopics(DescribeConfigs, []string{n.Predictions, n.DLQ}), // how large a record may be
 			[]Grant{{ResourceGroup, group, false, []string{Read}}, transactions(group)})},
 		{"producer", "emits applications and outcomes (produce)", all(
 			read(n.Predictions), write(n.Applications, n.Outcomes, n.Replicas))},

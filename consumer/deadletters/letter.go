@@ -9,6 +9,7 @@ package deadletters
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -25,10 +26,38 @@ type Letter struct {
 	Message      string
 	Source       schemas.Source // its Topic is "" where no headers say
 	ReplayedFrom string         // the letter that the application was, "" where it was none
-	Digest       string         // of the whole value, where it was cut
-	Cut          bool           // Value is only the beginning
+	Cut          Cut            // what is missing of what was received
 	Replayed     bool           // a marker names it
 	Key, Value   []byte
+}
+
+// Cut says what a letter lacks of what was received.
+type Cut struct {
+	Key, Headers, Value Part
+}
+
+// Part is what the whole of a part of a record was. The digest and the size of a
+// value are known where anything was cut, others where that part was.
+type Part struct {
+	Cut    bool
+	Digest string
+	Bytes  int64 // -1 where no header says
+}
+
+// Any says whether anything is missing.
+func (c *Cut) Any() bool { return c.Key.Cut || c.Headers.Cut || c.Value.Cut }
+
+// names are the parts that were cut.
+func (c *Cut) names() (names []string) {
+	for _, part := range []struct {
+		name string
+		cut  bool
+	}{{"key", c.Key.Cut}, {"headers", c.Headers.Cut}, {"value", c.Value.Cut}} {
+		if part.cut {
+			names = append(names, part.name)
+		}
+	}
+	return names
 }
 
 // IsMarker says whether a record among the dead letters only says that another was
@@ -47,15 +76,39 @@ func isForeign(r *kgo.Record) bool {
 	return !letter && !IsMarker(r)
 }
 
-// WasCut says whether a letter's value is only the beginning of what was received,
-// and the digest of the whole.
+// WasCut says whether a letter lacks anything of what was received, and the digest
+// of the whole value.
 func WasCut(r *kgo.Record) (digest string, cut bool) {
-	own := written(r)
-	if value, _ := header(own, schemas.HeaderValueTruncated); string(value) != "true" {
+	c := cutOf(written(r))
+	if !c.Any() {
 		return "", false
 	}
-	value, _ := header(own, schemas.HeaderValueDigest)
-	return string(value), true
+	return c.Value.Digest, true
+}
+
+// cutOf reads what the headers written say was cut.
+func cutOf(own []kgo.RecordHeader) Cut {
+	part := func(truncatedKey, digestKey, bytesKey string) (p Part) {
+		text := func(key string) string {
+			value, _ := header(own, key)
+			return string(value)
+		}
+		p.Cut, p.Digest = text(truncatedKey) == "true", text(digestKey)
+		var err error
+		if p.Bytes, err = strconv.ParseInt(text(bytesKey), 10, 64); err != nil || p.Bytes < 0 {
+			p.Bytes = -1
+		}
+		return p
+	}
+	c := Cut{
+		Key:     part(schemas.HeaderKeyTruncated, schemas.HeaderKeyDigest, schemas.HeaderKeyBytes),
+		Headers: part(schemas.HeaderHeadersTruncated, schemas.HeaderHeadersDigest, schemas.HeaderHeadersBytes),
+		Value:   part(schemas.HeaderValueTruncated, schemas.HeaderValueDigest, schemas.HeaderValueBytes),
+	}
+	if !c.Any() {
+		return Cut{}
+	}
+	return c
 }
 
 // written are the headers that were added when the application became a letter.
@@ -92,7 +145,7 @@ func parse(r *kgo.Record) Letter {
 		Class: text(schemas.HeaderErrorClass), Message: text(schemas.HeaderErrorMessage),
 		Foreign: isForeign(r), Key: r.Key, Value: r.Value,
 	}
-	l.Digest, l.Cut = WasCut(r)
+	l.Cut = cutOf(own)
 	var at schemas.Timestamp
 	if at.UnmarshalText([]byte(text(schemas.HeaderFailedAt))) == nil {
 		l.FailedAt = at.Time()
@@ -112,7 +165,10 @@ func parse(r *kgo.Record) Letter {
 var ofLetters = []string{
 	schemas.HeaderErrorClass, schemas.HeaderErrorMessage, schemas.HeaderFailedAt,
 	schemas.HeaderSourceTopic, schemas.HeaderSourcePartition, schemas.HeaderSourceOffset,
-	schemas.HeaderValueDigest, schemas.HeaderValueTruncated, schemas.HeaderReplayedFrom,
+	schemas.HeaderValueDigest, schemas.HeaderValueBytes, schemas.HeaderValueTruncated,
+	schemas.HeaderKeyDigest, schemas.HeaderKeyBytes, schemas.HeaderKeyTruncated,
+	schemas.HeaderHeadersDigest, schemas.HeaderHeadersBytes, schemas.HeaderHeadersTruncated,
+	schemas.HeaderReplayedFrom,
 }
 
 // original is the application that a letter was, to be scored again.

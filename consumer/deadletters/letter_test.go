@@ -31,7 +31,7 @@ func TestALetterSaysWhatTheScorerAdded(t *testing.T) {
 	require.Equal(t, Letter{
 		Position: Position{2, 7}, FailedAt: noon.Add(5 * time.Minute), Class: "decode", Message: "features.age 905: must be 18 … 120",
 		Source: schemas.Source{Topic: "t.applications", Partition: 2, Offset: 1005},
-		Digest: "sha256:ab", Cut: true, Key: []byte("A-1"), Value: []byte("{"),
+		Cut:    Cut{Value: Part{Cut: true, Digest: "sha256:ab", Bytes: -1}, Key: Part{Bytes: -1}, Headers: Part{Bytes: -1}}, Key: []byte("A-1"), Value: []byte("{"),
 	}, parse(r))
 	require.False(t, IsMarker(r))
 }
@@ -43,8 +43,7 @@ func TestReceivedHeadersAreNotTakenForTheScorers(t *testing.T) {
 		letterHeaders(1, "contract")...)}
 	l := parse(r)
 	require.Equal(t, "contract", l.Class)
-	require.False(t, l.Cut)
-	require.Empty(t, l.Digest)
+	require.Equal(t, Cut{}, l.Cut)
 	require.Equal(t, "t.applications", l.Source.Topic)
 	require.Equal(t, "t.applications.dlq/1/2", l.ReplayedFrom)
 	require.False(t, IsMarker(r))
@@ -138,17 +137,34 @@ func TestNothingOfAnApplicantIsShown(t *testing.T) {
 func TestLettersAsLines(t *testing.T) {
 	l := Letter{
 		Position: Position{3, 918}, FailedAt: noon, Class: "contract", Message: `features.age "x": must be a whole number`,
-		Source: schemas.Source{Topic: "credit.applications", Partition: 1, Offset: 77}, Key: []byte("A-1"), Cut: true, Replayed: true,
+		Source: schemas.Source{Topic: "credit.applications", Partition: 1, Offset: 77}, Key: []byte("A-1"),
+		Cut: Cut{Value: Part{Cut: true, Digest: "sha256:ab", Bytes: 70_000}}, Replayed: true,
 	}
 	require.Equal(t, "3/918       2026-11-23T12:00:00.000Z  contract   credit.applications/1/77        A-1                       features.age \"x\": must be a whole number (value cut) (replayed)\n", Line(&l))
 	require.True(t, strings.HasPrefix(Header(), "LETTER      FAILED AT"))
 
-	l.Value, l.Digest, l.ReplayedFrom = []byte("a\xff"), "sha256:ab", "credit.applications.dlq/1/2"
+	l.Value, l.ReplayedFrom = []byte("a\xff"), "credit.applications.dlq/1/2"
 	text, err := json.Marshal(l.JSON())
 	require.NoError(t, err)
 	require.JSONEq(t, `{"letter": "3/918", "partition": 3, "offset": 918, "failed_at": "2026-11-23T12:00:00Z", "error_class": "contract",
 		"error_message": "features.age \"x\": must be a whole number", "source": "credit.applications/1/77", "key": "A-1", "key_bytes": 3,
-		"truncated": true, "value_digest": "sha256:ab", "replayed_from": "credit.applications.dlq/1/2", "replayed": true, "value_base64": "Yf8="}`, string(text))
+		"truncated": true, "cut": ["value"], "value_digest": "sha256:ab", "value_bytes": 70000, "replayed_from": "credit.applications.dlq/1/2", "replayed": true, "value_base64": "Yf8="}`, string(text))
+}
+
+// A key of which only the beginning is there is no application_id.
+func TestLetter_NamesWhatWasCut(t *testing.T) {
+	r := &kgo.Record{Key: []byte("A-1"), Headers: letterHeaders(1, "decode", "value-digest", "sha256:ab", "value-bytes", "2",
+		"key-digest", "sha256:cd", "key-bytes", "3145728", "key-truncated", "true", "headers-digest", "sha256:ef", "headers-bytes", "7", "headers-truncated", "true")}
+	l := parse(r)
+	require.Equal(t, Cut{Key: Part{true, "sha256:cd", 3145728}, Headers: Part{true, "sha256:ef", 7}, Value: Part{false, "sha256:ab", 2}}, l.Cut)
+	require.Contains(t, Line(&l), "  (3145728 bytes)  ")
+	require.Contains(t, Line(&l), "(key, headers cut)")
+	text, err := json.Marshal(l.JSON())
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"key":null,"key_bytes":3145728,"truncated":true,"cut":["key","headers"],"value_digest":"sha256:ab","value_bytes":2`)
+	digest, cut := WasCut(r)
+	require.True(t, cut, "verify must not compare what is kept")
+	require.Equal(t, "sha256:ab", digest)
 }
 
 // Whatever stands in a letter, it is read, shown on one line and handed in with the

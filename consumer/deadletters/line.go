@@ -25,8 +25,8 @@ func Line(l *Letter) string {
 		source = l.Source.String()
 	}
 	message := printable(l.Message)
-	if l.Cut {
-		message += " (value cut)"
+	if l.Cut.Any() {
+		message += " (" + strings.Join(l.Cut.names(), ", ") + " cut)"
 	}
 	if l.Replayed {
 		message += " (replayed)"
@@ -48,15 +48,23 @@ func (l *Letter) key() string {
 	switch id, ok := l.applicationID(); {
 	case ok:
 		return id
-	case l.Key == nil:
+	case l.Key == nil && !l.Cut.Key.Cut:
 		return "-"
 	}
-	return fmt.Sprintf("(%d bytes)", len(l.Key))
+	return fmt.Sprintf("(%d bytes)", l.keyBytes())
+}
+
+// keyBytes is the size of the key as received.
+func (l *Letter) keyBytes() int64 {
+	if l.Cut.Key.Cut && l.Cut.Key.Bytes >= 0 {
+		return l.Cut.Key.Bytes
+	}
+	return int64(len(l.Key))
 }
 
 func (l *Letter) applicationID() (id string, ok bool) {
 	id = string(l.Key)
-	ok = schemas.ValidApplicationID(l.Key) && utf8.ValidString(id) && !strings.ContainsAny(id, `{}"`) &&
+	ok = !l.Cut.Key.Cut && schemas.ValidApplicationID(l.Key) && utf8.ValidString(id) && !strings.ContainsAny(id, `{}"`) &&
 		strings.IndexFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 	return id, ok
 }
@@ -75,11 +83,13 @@ type jsonLetter struct {
 	FailedAt     schemas.Timestamp `json:"failed_at"`
 	Class        string            `json:"error_class"` // unknown where it is not one of the contract's, foreign without one
 	Message      string            `json:"error_message"`
-	Source       *string           `json:"source"` // topic/partition/offset; null where no headers say
-	Key          *string           `json:"key"`    // null where it cannot be an application_id
-	KeyBytes     int               `json:"key_bytes"`
-	Truncated    bool              `json:"truncated"`
+	Source       *string           `json:"source"`    // topic/partition/offset; null where no headers say
+	Key          *string           `json:"key"`       // null where it cannot be an application_id
+	KeyBytes     int64             `json:"key_bytes"` // as received
+	Truncated    bool              `json:"truncated"` // anything of it
+	Cut          []string          `json:"cut,omitempty"`
 	Digest       string            `json:"value_digest,omitempty"`
+	ValueBytes   *int64            `json:"value_bytes,omitempty"` // as received, where anything was cut
 	ReplayedFrom string            `json:"replayed_from,omitempty"`
 	Replayed     bool              `json:"replayed"`
 	Value        *string           `json:"value,omitempty"`        // when asked for and UTF-8
@@ -91,8 +101,11 @@ type jsonLetter struct {
 func (l *Letter) JSON() any {
 	j := jsonLetter{
 		Letter: l.String(), Partition: l.Partition, Offset: l.Offset, FailedAt: schemas.At(l.FailedAt),
-		Class: l.class(), Message: l.Message, KeyBytes: len(l.Key), Truncated: l.Cut, Digest: l.Digest,
+		Class: l.class(), Message: l.Message, KeyBytes: l.keyBytes(), Truncated: l.Cut.Any(), Cut: l.Cut.names(), Digest: l.Cut.Value.Digest,
 		ReplayedFrom: l.ReplayedFrom, Replayed: l.Replayed,
+	}
+	if l.Cut.Any() && l.Cut.Value.Bytes >= 0 {
+		j.ValueBytes = &l.Cut.Value.Bytes
 	}
 	if l.Source.Topic != "" {
 		source := l.Source.String()

@@ -3,6 +3,7 @@ package deadletters
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -26,7 +27,7 @@ type ReplayConfig struct {
 	Config
 	Selection
 	Again      bool // also what was replayed before
-	FromSource bool // read the values of cut letters back from their source records
+	FromSource bool // read what was cut of letters back from their source records
 	DryRun     bool // write nothing
 	// Confirm is asked before anything is written; nil: nobody is.
 	Confirm func(Plan) (bool, error)
@@ -36,7 +37,7 @@ type ReplayConfig struct {
 type Plan struct {
 	Letters int64 // to be replayed, those of Cut that are refused included
 	ByClass map[string]int64
-	Cut     int64 // letters whose value was cut
+	Cut     int64 // letters of which something was cut
 	Already int64 // replayed before, and therefore left
 }
 
@@ -73,7 +74,9 @@ type pair struct {
 	marker      *kgo.Record
 }
 
-func (p *pair) bytes() int { return len(p.application.Key) + len(p.application.Value) }
+func (p *pair) bytes() int {
+	return len(p.application.Key) + len(p.application.Value) + kafka.HeadersBytes(p.application.Headers)
+}
 
 // replay is one run.
 type replay struct {
@@ -188,8 +191,8 @@ func (r *replay) take(ctx context.Context, record *kgo.Record) error {
 	*m |= met
 	l := parse(record)
 	p := pair{l.Position, original(record, r.Topics), marker(record, r.Topics)}
-	if l.Cut {
-		value, why, err := r.uncut(ctx, &l)
+	if l.Cut.Any() {
+		source, why, err := r.uncut(ctx, &l)
 		if err != nil {
 			return fmt.Errorf("dead letter %s: %w", l.Position, err)
 		}
@@ -197,7 +200,7 @@ func (r *replay) take(ctx context.Context, record *kgo.Record) error {
 			r.report.refuse(l.Position, why)
 			return nil
 		}
-		p.application.Value = value
+		p.application = original(l.Cut.mend(record, source), r.Topics)
 	}
 	if len(r.batch) > 0 && r.bytes+p.bytes() > batchBytes {
 		if err := r.flush(ctx); err != nil {
@@ -212,14 +215,14 @@ func (r *replay) take(ctx context.Context, record *kgo.Record) error {
 	return nil
 }
 
-// uncut is the whole value of a cut letter, or why it cannot be replayed.
-func (r *replay) uncut(ctx context.Context, l *Letter) (value []byte, why string, err error) {
-	kept := fmt.Sprintf("only the first %d bytes of its value are kept (whole value %s)", len(l.Value), l.Digest)
+// uncut is the record that a letter was cut from, or why it cannot be replayed.
+func (r *replay) uncut(ctx context.Context, l *Letter) (source *kgo.Record, why string, err error) {
+	kept := l.kept()
 	if r.FromSource {
-		if value, why, err = r.sources.whole(ctx, l); why != "" {
+		if source, why, err = r.sources.whole(ctx, l); why != "" {
 			why = kept + ", and " + why
 		}
-		return value, why, err
+		return source, why, err
 	}
 	if why, err = r.sources.holds(ctx, l); err != nil {
 		return nil, "", err
@@ -228,6 +231,21 @@ func (r *replay) uncut(ctx context.Context, l *Letter) (value []byte, why string
 		return nil, kept + ", and " + why, nil
 	}
 	return nil, fmt.Sprintf("%s; --from-source replays it from %s, where it still is", kept, l.Source), nil
+}
+
+// kept says what there is of a letter that was cut.
+func (l *Letter) kept() string {
+	var lacks []string
+	if l.Cut.Value.Cut {
+		lacks = append(lacks, fmt.Sprintf("only the first %d bytes of its value are kept (whole value %s)", len(l.Value), l.Cut.Value.Digest))
+	}
+	if l.Cut.Key.Cut {
+		lacks = append(lacks, fmt.Sprintf("only the first %d bytes of its key are kept (whole key %s)", len(l.Key), l.Cut.Key.Digest))
+	}
+	if l.Cut.Headers.Cut {
+		lacks = append(lacks, fmt.Sprintf("not all of its headers are kept (all of them %s)", l.Cut.Headers.Digest))
+	}
+	return strings.Join(lacks, ", ")
 }
 
 // flush writes what was gathered.

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -223,7 +224,7 @@ func (w *world) cutLetter(value []byte, source *kgo.Record, more ...string) *kgo
 	l := &kgo.Record{
 		Topic: w.config.Topics.DLQ, Key: source.Key, Value: value[:min(len(value), 100)],
 		Headers: append(headers("trace", "x"), headers(append([]string{"error-class", "too-large", "error-message", "m", "failed-at", "2026-11-23T12:00:00Z",
-			"value-digest", digest(value), "value-truncated", "true",
+			"value-digest", kafka.Digest(value), "value-truncated", "true",
 			"source-topic", source.Topic, "source-partition", fmt.Sprint(source.Partition), "source-offset", fmt.Sprint(source.Offset)}, more...)...)...),
 	}
 	w.write(l)
@@ -238,8 +239,8 @@ func TestACutLetterIsReplayedFromItsSource(t *testing.T) {
 	}
 	w.cutLetter(value, source())
 	found, _ := w.list()
-	require.True(t, found[0].Cut)
-	why := "only the first 100 bytes of its value are kept (whole value " + digest(value) + ")"
+	require.True(t, found[0].Cut.Value.Cut)
+	why := "only the first 100 bytes of its value are kept (whole value " + kafka.Digest(value) + ")"
 
 	report := w.replayed()
 	require.Equal(t, []Refusal{{"0/0", why + "; --from-source replays it from t.applications/1/0, where it still is"}}, report.Refusals)
@@ -257,6 +258,47 @@ func TestACutLetterIsReplayedFromItsSource(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]int{"0/0": 1}, w.markers())
+}
+
+// A letter whose key and headers were cut is not the application that was received,
+// though its value is whole.
+func TestReplay_RefusesALetterWithoutItsKeyAndHeaders(t *testing.T) {
+	w := newWorld(t)
+	key, value := bytes.Repeat([]byte("k"), 3000), []byte("{")
+	received := headers("trace", "x", "large", string(bytes.Repeat([]byte("h"), 20_000)), "error-class", "mine")
+	source := &kgo.Record{Topic: w.config.Topics.Applications, Partition: 1, Key: key, Value: value, Headers: received}
+	w.write(source)
+	letter := func(headersDigest string) *kgo.Record {
+		return &kgo.Record{
+			Topic: w.config.Topics.DLQ, Key: key[:100], Value: value,
+			Headers: append(headers("trace", "x"), headers("error-class", "decode", "error-message", "m", "failed-at", "2026-11-23T12:00:00Z",
+				"value-digest", kafka.Digest(value), "value-bytes", "1",
+				"key-digest", kafka.Digest(key), "key-bytes", "3000", "key-truncated", "true",
+				"headers-digest", headersDigest, "headers-bytes", "20026", "headers-truncated", "true",
+				"source-topic", source.Topic, "source-partition", "1", "source-offset", "0")...),
+		}
+	}
+	w.write(letter(kafka.HeadersDigest(received)), letter("sha256:00"))
+
+	report := w.replayed()
+	require.EqualValues(t, 2, report.Refused)
+	require.Contains(t, report.Refusals[0].Why, "only the first 100 bytes of its key are kept (whole key "+kafka.Digest(key)+"), not all of its headers are kept")
+	require.Contains(t, report.Refusals[0].Why, "--from-source")
+	require.Empty(t, w.markers())
+
+	report = w.replayed(func(c *ReplayConfig) { c.FromSource = true })
+	require.EqualValues(t, 1, report.Replayed)
+	require.Contains(t, report.Refusals[0].Why, "headers-digest is "+kafka.HeadersDigest(received)+" there, expected sha256:00")
+	require.Equal(t, map[string]int{"0/0": 1}, w.markers())
+	applications := w.committed(w.config.Topics.Applications)
+	require.Len(t, applications, 2)
+	for _, r := range applications {
+		if _, again := header(r.Headers, schemas.HeaderReplayedFrom); again {
+			require.Equal(t, key, r.Key)
+			require.Equal(t, value, r.Value)
+			require.Equal(t, append(append([]kgo.RecordHeader{}, received[:2]...), headers("replayed-from", "t.applications.dlq/0/0")...), r.Headers)
+		}
+	}
 }
 
 func TestACutLetterWhoseSourceIsNotThere(t *testing.T) {
@@ -278,7 +320,7 @@ func TestACutLetterWhoseSourceIsNotThere(t *testing.T) {
 	require.Zero(t, report.Replayed)
 	require.EqualValues(t, 5, report.Refused)
 	for i, want := range []string{
-		"its source t.applications/1/0 is not what it was cut from: value-digest is " + digest([]byte("something else")) + " there, expected " + digest(value),
+		"its source t.applications/1/0 is not what it was cut from: value-digest is " + kafka.Digest([]byte("something else")) + " there, expected " + kafka.Digest(value),
 		"its source t.applications/2/77 is no longer there",
 		"its source elsewhere/2/1 is not in t.applications",
 		"the letter does not say which record it was",

@@ -2,8 +2,6 @@ package deadletters
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -56,30 +54,56 @@ func (s *sources) locate(ctx context.Context) error {
 	return nil
 }
 
-// whole reads a cut letter's value back, or says why that cannot be done.
-func (s *sources) whole(ctx context.Context, l *Letter) (value []byte, why string, err error) {
+// whole reads back the record that a letter was cut from, or says why that cannot
+// be done.
+func (s *sources) whole(ctx context.Context, l *Letter) (source *kgo.Record, why string, err error) {
 	if why, err = s.holds(ctx, l); why != "" || err != nil {
 		return nil, why, err
 	}
-	found := false
 	at := map[int32]kafka.Span{l.Source.Partition: {From: l.Source.Offset, To: l.Source.Offset + 1}}
 	err = s.Kafka.ReadCommitted(ctx, kafka.Spans{s.Topics.Applications: at}, kafka.Sink{Each: func(r *kgo.Record) error {
-		value, found = r.Value, true
+		source = r
 		return nil
 	}})
 	switch {
 	case err != nil:
 		return nil, "", err
-	case !found:
+	case source == nil:
 		return nil, fmt.Sprintf("its source %s is no longer there", l.Source), nil
-	case digest(value) != l.Digest:
-		return nil, fmt.Sprintf("its source %s is not what it was cut from: %s is %s there, expected %s", l.Source, schemas.HeaderValueDigest, digest(value), l.Digest), nil
 	}
-	return value, "", nil
+	if name, got, want := l.Cut.differs(source); name != "" {
+		return nil, fmt.Sprintf("its source %s is not what it was cut from: %s is %s there, expected %s", l.Source, name, got, want), nil
+	}
+	return source, "", nil
 }
 
-// digest is a value's digest as a letter carries it.
-func digest(value []byte) string {
-	sum := sha256.Sum256(value)
-	return "sha256:" + hex.EncodeToString(sum[:])
+// differs names the first part of a record that is not what a letter was cut from,
+// by its digest; "" where all are. A value's digest may be there beside other parts
+// that were cut.
+func (c *Cut) differs(r *kgo.Record) (name, got, want string) {
+	if got := kafka.Digest(r.Value); (c.Value.Cut || c.Value.Digest != "") && got != c.Value.Digest {
+		return schemas.HeaderValueDigest, got, c.Value.Digest
+	}
+	if got := kafka.Digest(r.Key); c.Key.Cut && got != c.Key.Digest {
+		return schemas.HeaderKeyDigest, got, c.Key.Digest
+	}
+	if got := kafka.HeadersDigest(r.Headers); c.Headers.Cut && got != c.Headers.Digest {
+		return schemas.HeaderHeadersDigest, got, c.Headers.Digest
+	}
+	return "", "", ""
+}
+
+// mend is a letter with what was cut of it as it is in its source.
+func (c *Cut) mend(letter, source *kgo.Record) *kgo.Record {
+	whole := *letter
+	if c.Key.Cut {
+		whole.Key = source.Key
+	}
+	if c.Headers.Cut {
+		whole.Headers = source.Headers
+	}
+	if c.Value.Cut {
+		whole.Value = source.Value
+	}
+	return &whole
 }

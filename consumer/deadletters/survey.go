@@ -29,7 +29,7 @@ type mark uint8
 const (
 	chosen   mark = 1 << iota // a letter that the selection takes
 	replayed                  // a marker names it
-	cut                       // its value was cut
+	cut                       // something of it was cut
 	met                       // seen again in the second reading
 
 	classShift = 4
@@ -78,7 +78,7 @@ func look(ctx context.Context, c Config, sel Selection) (*survey, error) {
 			if l := parse(r); takes(&l) {
 				m := s.at(l.Position)
 				*m |= chosen | l.classNumber()<<classShift
-				if l.Cut {
+				if l.Cut.Any() {
 					*m |= cut
 				}
 			}

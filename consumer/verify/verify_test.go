@@ -406,6 +406,32 @@ func TestReceivedHeadersDoNotMakeADeadLetterAMarkerOrCut(t *testing.T) {
 	require.Empty(t, report.Examples)
 }
 
+// A letter whose key was cut is compared by the digest of its value.
+func TestVerify_ComparesALetterWhoseKeyWasCut(t *testing.T) {
+	for _, honest := range []bool{true, false} {
+		w := newWorld(t)
+		w.scored(300, func(i int, answer *kgo.Record) []*kgo.Record {
+			if answer.Topic != w.config.Topics.DLQ {
+				return []*kgo.Record{answer}
+			}
+			digest := kafka.Digest(answer.Value)
+			if !honest {
+				digest = kafka.Digest([]byte("another"))
+			}
+			answer.Key = answer.Key[:2]
+			answer.Headers = append(answer.Headers,
+				kgo.RecordHeader{Key: schemas.HeaderKeyTruncated, Value: []byte("true")},
+				kgo.RecordHeader{Key: schemas.HeaderValueDigest, Value: []byte(digest)})
+			return []*kgo.Record{answer}
+		})
+		want := Report{Applications: 300, Predictions: 270, DeadLetters: 30}
+		if !honest {
+			want.Altered = 30
+		}
+		require.Equal(t, want, counts(w.judge()))
+	}
+}
+
 func TestAnAnswerToAnAbortedApplicationIsAltered(t *testing.T) {
 	w := newWorld(t)
 	aborted := w.application(1)

@@ -77,6 +77,14 @@ func Refusal(request kmsg.Request, code int16) kmsg.Response {
 			response.TransactionStates = append(response.TransactionStates, state)
 		}
 		return response
+	case *kmsg.DescribeConfigsRequest:
+		response := request.ResponseKind().(*kmsg.DescribeConfigsResponse)
+		for _, resource := range request.Resources {
+			rr := kmsg.NewDescribeConfigsResponseResource()
+			rr.ResourceType, rr.ResourceName, rr.ErrorCode = resource.ResourceType, resource.ResourceName, code
+			response.Resources = append(response.Resources, rr)
+		}
+		return response
 	case *kmsg.EndTxnRequest:
 		response := request.ResponseKind().(*kmsg.EndTxnResponse)
 		response.ErrorCode = code

@@ -73,6 +73,7 @@ func TestTheScorerNeedsWhatItIsGranted(t *testing.T) {
 		}
 	}
 	f("everything", func(kfake.ACL) bool { return true }, "")
+	f("no settings", func(a kfake.ACL) bool { return a.Operation != kmsg.ACLOperationDescribeConfigs }, "")
 	f("no group", without(kmsg.ACLResourceTypeGroup, "g", kmsg.ACLOperationRead), "READ on group g")
 	f("no transactions", without(kmsg.ACLResourceTypeTransactionalId, "t-g-", kmsg.ACLOperationWrite), "WRITE and DESCRIBE on transactional id t-g-one-0")
 	f("no dead letters", without(kmsg.ACLResourceTypeTopic, "t.applications.dlq", kmsg.ACLOperationWrite), "needs WRITE on topic t.applications.dlq;")

@@ -26,6 +26,7 @@ type batch struct {
 	classes     []string // of each dead letter
 	unread      int      // dead letters that a schema registry might have told how to read
 	topics      schemas.Topics
+	room        int // bytes that a dead letter may take
 
 	// What the client holds until the transaction is flushed.
 	records []kgo.Record
@@ -33,7 +34,9 @@ type batch struct {
 	bytes   []byte // keys, values and header values, one behind the other
 }
 
-func newBatch(codec *wire.Codec) *batch { return &batch{codec: codec, scorer: scorer.New()} }
+func newBatch(codec *wire.Codec, topics schemas.Topics) *batch {
+	return &batch{codec: codec, scorer: scorer.New(), topics: topics, room: catalogueLimit}
+}
 
 // drop forgets the memory that a client may still be reading: one whose produce
 // was given up answers before the request that carries it has left the process.
@@ -43,18 +46,17 @@ func (b *batch) drop() {
 
 // decode takes the applications and dead letters out of what was polled. It waits
 // while a schema cannot be had; the error is then ctx's.
-func (b *batch) decode(ctx context.Context, topics schemas.Topics, fetches kgo.Fetches, poison map[schemas.Source]string, now func() time.Time) (err error) {
-	b.topics = topics
+func (b *batch) decode(ctx context.Context, fetches kgo.Fetches, poison map[schemas.Source]poisoned, now func() time.Time) (err error) {
 	b.sources, b.letters, b.classes, b.unread = b.sources[:0], b.letters[:0], b.classes[:0], 0
 	for records := fetches.RecordIter(); !records.Done(); {
 		r := records.Next()
 		if len(poison) > 0 {
-			if why, ok := poison[sourceOf(r)]; ok {
-				class := schemas.ErrorClassPermanent
-				if len(r.Value) > keptValue {
+			if p, ok := poison[sourceOf(r)]; ok {
+				class, room := schemas.ErrorClassPermanent, min(b.room, p.room())
+				if !fits(r, room) {
 					class = schemas.ErrorClassTooLarge
 				}
-				b.refuse(r, class, why, now(), true)
+				b.refuse(r, class, p.why, now(), room)
 				continue
 			}
 		}
@@ -70,7 +72,7 @@ func (b *batch) decode(ctx context.Context, topics schemas.Topics, fetches kgo.F
 			if errors.Is(err, wire.ErrNoRegistry) {
 				b.unread++
 			}
-			b.refuse(r, errorClass(err), err.Error(), now(), false)
+			b.refuse(r, errorClass(err), err.Error(), now(), b.room)
 		default:
 			return err
 		}
@@ -84,8 +86,8 @@ func (b *batch) decide(live *release.LiveSet, now time.Time) error {
 	return b.scorer.Decide(live, schemas.ChannelStream, schemas.At(now), b.apps[:n], b.predictions[:n])
 }
 
-func (b *batch) refuse(r *kgo.Record, class, why string, now time.Time, cut bool) {
-	b.letters = append(b.letters, deadLetter(b.topics.DLQ, r, class, why, now, cut))
+func (b *batch) refuse(r *kgo.Record, class, why string, now time.Time, room int) {
+	b.letters = append(b.letters, deadLetter(b.topics.DLQ, r, class, why, now, room))
 	b.classes = append(b.classes, class)
 }
 

@@ -1,19 +1,16 @@
 package stream
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
-
-// keptValue is what is kept of a value too large for the dead letters.
-const keptValue = 64 << 10
 
 // sourceHeaders say which application an output came from.
 func sourceHeaders(dst []kgo.RecordHeader, r *kgo.Record) []kgo.RecordHeader {
@@ -23,24 +20,50 @@ func sourceHeaders(dst []kgo.RecordHeader, r *kgo.Record) []kgo.RecordHeader {
 		kgo.RecordHeader{Key: schemas.HeaderSourceOffset, Value: strconv.AppendInt(nil, r.Offset, 10)})
 }
 
-// deadLetter is an application that cannot be scored, as received, and why. With
-// cut only the value's first 64 KiB are kept, with the digest of the whole.
-func deadLetter(topic string, r *kgo.Record, class, message string, at time.Time, cut bool) *kgo.Record {
-	d := &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value}
-	d.Headers = append(d.Headers, r.Headers...)
+// maxMessage bounds why an application could not be scored, in bytes: it may quote
+// what was received.
+const maxMessage = 1_000
+
+// deadLetter is an application that cannot be scored, as received, and why. Where
+// that takes more than room bytes, key, value and headers are cut, and the digests
+// and sizes of the whole are beside them.
+func deadLetter(topic string, r *kgo.Record, class, message string, at time.Time, room int) *kgo.Record {
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
+	}
+	k := keep(r, room)
+	d := &kgo.Record{Topic: topic, Key: k.key, Value: k.value}
+	d.Headers = append(d.Headers, k.headers...)
 	d.Headers = append(d.Headers,
 		kgo.RecordHeader{Key: schemas.HeaderErrorClass, Value: []byte(class)},
 		kgo.RecordHeader{Key: schemas.HeaderErrorMessage, Value: []byte(message)},
 		kgo.RecordHeader{Key: schemas.HeaderFailedAt, Value: []byte(schemas.At(at).String())})
-	if cut && len(r.Value) > keptValue {
-		sum := sha256.Sum256(r.Value)
-		d.Value = r.Value[:keptValue]
-		d.Headers = append(d.Headers,
-			kgo.RecordHeader{Key: schemas.HeaderValueDigest, Value: []byte("sha256:" + hex.EncodeToString(sum[:]))},
-			kgo.RecordHeader{Key: schemas.HeaderValueTruncated, Value: []byte("true")})
+	if k.cut() {
+		d.Headers = k.tell(d.Headers, r)
 	}
 	d.Headers = sourceHeaders(d.Headers, r)
 	return d
+}
+
+// tell adds what the whole of each part was, and which of them were cut.
+func (k *kept) tell(dst []kgo.RecordHeader, r *kgo.Record) []kgo.RecordHeader {
+	part := func(digestKey, digest, bytesKey string, bytes int, truncatedKey string, truncated bool) {
+		dst = append(dst,
+			kgo.RecordHeader{Key: digestKey, Value: []byte(digest)},
+			kgo.RecordHeader{Key: bytesKey, Value: strconv.AppendInt(nil, int64(bytes), 10)})
+		if truncated {
+			dst = append(dst, kgo.RecordHeader{Key: truncatedKey, Value: []byte("true")})
+		}
+	}
+	// The value's digest is always there: it is what verify compares.
+	part(schemas.HeaderValueDigest, kafka.Digest(r.Value), schemas.HeaderValueBytes, len(r.Value), schemas.HeaderValueTruncated, k.valueCut)
+	if k.keyCut {
+		part(schemas.HeaderKeyDigest, kafka.Digest(r.Key), schemas.HeaderKeyBytes, len(r.Key), schemas.HeaderKeyTruncated, true)
+	}
+	if k.headersCut {
+		part(schemas.HeaderHeadersDigest, kafka.HeadersDigest(r.Headers), schemas.HeaderHeadersBytes, kafka.HeadersBytes(r.Headers), schemas.HeaderHeadersTruncated, true)
+	}
+	return dst
 }
 
 // errorClass is the class of an application's decoding error.

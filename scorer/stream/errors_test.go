@@ -171,14 +171,41 @@ func TestARecordThatFailsForGoodIsDeadLettered(t *testing.T) {
 	require.Equal(t, 1, found)
 }
 
-func TestARecordThatCannotBeDeadLetteredEitherEndsTheProcess(t *testing.T) {
+// A dead letter that is refused is tried with ever less of what was received: one
+// record never ends the process.
+func TestSession_LeavesOutOfALetterWhatIsRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.apply(0, 8)
 	w.failWhere(kmsg.Produce, always, kerr.InvalidRecord, func(r kmsg.Request) bool {
 		return carries(t, r, "A-000005", true) || carries(t, r, "A-000005", false)
 	})
+	_, stop := w.start("one", member.From{})
+	letters := w.exact(8)
+	require.NoError(t, stop())
+	require.Len(t, letters, 2)
+	for _, d := range letters {
+		if h := headersOf(d); h[schemas.HeaderErrorClass] == schemas.ErrorClassTooLarge {
+			require.Empty(t, d.Key)
+			require.Empty(t, d.Value)
+			require.Equal(t, "true", h[schemas.HeaderKeyTruncated])
+			require.Equal(t, "1", h[schemas.HeaderSourceOffset])
+			return
+		}
+	}
+	require.Fail(t, "no letter without what was received")
+}
+
+// Where no letter at all is taken, it is not the record's fault.
+func TestLettersThatAreAllRefusedEndTheProcess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apply(0, 8)
+	w.failWhere(kmsg.Produce, always, kerr.InvalidRecord, func(r kmsg.Request) bool {
+		return carries(t, r, "A-000005", true) || carries(t, r, schemas.HeaderErrorClass, false)
+	})
 	err := w.scorer("one").Run(t.Context())
-	require.ErrorContains(t, err, "application t.applications/1/1 can neither be answered nor written to t.applications.dlq")
+	require.ErrorContains(t, err, "can neither be answered nor written to t.applications.dlq")
 }
 
 // What does not fit whole is kept as its beginning and its digest.

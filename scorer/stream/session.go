@@ -2,9 +2,13 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/member"
@@ -18,26 +22,48 @@ type session struct {
 	id     string // transactional id
 	member *member.Member
 
-	limit  int                       // applications in the next transaction
-	poison map[schemas.Source]string // records that fail for good, and why
+	limit  int // applications in the next transaction
+	poison map[schemas.Source]poisoned
 	batch  *batch
+
+	batchBytes sync.Map // topic → int32: how large the client makes batches
 }
+
+// poisoned is a record that fails for good.
+type poisoned struct {
+	why   string
+	tries int // of its dead letter
+}
+
+// poisonRooms are how many bytes the dead letter of a record that failed may take,
+// try after try: what the cluster says of its limits may be refused, or not be all.
+// In the last there is nothing of what was received but digests.
+var poisonRooms = []int{96 << 10, 16 << 10, leastRoom, 0}
+
+// room is how many bytes its next dead letter may take.
+func (p poisoned) room() int { return poisonRooms[p.tries] }
 
 func newSession(s *Scorer, id string) *session {
 	c := s.config
-	return &session{
-		parent: s, id: id, limit: maxBatch, poison: map[schemas.Source]string{}, batch: newBatch(c.Codec),
-		member: member.New(member.Config{
-			Kafka: c.Kafka, Group: c.Group, ID: id, Topic: c.Topics.Applications, Protocol: c.Protocol, Static: c.Static,
-			Reach: s.reach, Log: c.Log, EndTimeout: s.endTimeout, Idle: s.idle, Resolve: s.resolve,
-			Options: []kgo.Opt{
-				kgo.ProducerBatchMaxBytes(maxRecord),
-				// Records linger until the flush at the transaction's end, which waits for
-				// nothing: sent one by one as they come, a backlog makes many small batches.
-				kgo.ProducerLinger(lingerTime),
-			},
-		}),
-	}
+	one := &session{parent: s, id: id, limit: maxBatch, poison: map[schemas.Source]poisoned{}, batch: newBatch(c.Codec, c.Topics)}
+	one.member = member.New(member.Config{
+		Kafka: c.Kafka, Group: c.Group, ID: id, Topic: c.Topics.Applications, Protocol: c.Protocol, Static: c.Static,
+		Reach: s.reach, Log: c.Log, EndTimeout: s.endTimeout, Idle: s.idle, Resolve: s.resolve,
+		Options: []kgo.Opt{
+			kgo.ProducerBatchMaxBytesFn(one.maxBatchBytes),
+			// Records linger until the flush at the transaction's end, which waits for
+			// nothing: sent one by one as they come, a backlog makes many small batches.
+			kgo.ProducerLinger(lingerTime),
+		},
+	})
+	return one
+}
+
+// maxBatchBytes is how large a batch of a topic may be, as a new client asks.
+func (s *session) maxBatchBytes(topic string) int32 {
+	n := s.parent.limits.batch(topic)
+	s.batchBytes.Store(topic, n)
+	return n
 }
 
 // run scores until ctx ends or nothing would help.
@@ -76,7 +102,8 @@ func (s *session) turn(ctx context.Context, sess *kgo.GroupTransactSession) (com
 func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, fetches kgo.Fetches) (committed bool, err error) {
 	m, now := s.parent.metrics, s.parent.config.Now
 	decoding := now()
-	if s.batch.decode(ctx, s.parent.config.Topics, fetches, s.poison, now) != nil {
+	s.batch.room = s.parent.limits.room()
+	if s.batch.decode(ctx, fetches, s.poison, now) != nil {
 		return false, nil //nolint:nilerr // told to stop while a schema could not be had
 	}
 	decoded := now()
@@ -109,8 +136,8 @@ func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, 
 
 // failed learns from an aborted transaction: it must not fail the same way for
 // ever. Half as many records are tried next; a single one goes to the dead letters,
-// and if it is not that one's fault after all, its dead letter fails as well, which
-// ends the process.
+// with ever less of what was received. Where even a letter without any of that is
+// refused, it is not that record's fault, and the process ends.
 func (s *session) failed(ctx context.Context, cause error, fetches kgo.Fetches) error {
 	if why := s.parent.resolve(ctx, cause); why != nil {
 		return why
@@ -119,16 +146,51 @@ func (s *session) failed(ctx context.Context, cause error, fetches kgo.Fetches) 
 		s.parent.config.Log.Warn("transaction aborted, reading its applications again", "transactional_id", s.id, "error", cause)
 		return nil
 	}
+	if errors.Is(cause, kerr.MessageTooLarge) {
+		if err := s.lowered(ctx); err != nil {
+			return err
+		}
+	}
 	if n := fetches.NumRecords(); n > 1 {
 		s.limit = n / 2
 		return nil
 	}
 	source := sourceOf(fetches.Records()[0])
-	if _, again := s.poison[source]; again {
-		return member.Permanent(cause, "application %s can neither be answered nor written to %s", source, s.parent.config.Topics.DLQ)
+	p, again := s.poison[source]
+	switch {
+	case !again:
+		p.why = cause.Error()
+	case p.tries == len(poisonRooms)-1:
+		return member.Permanent(cause, "application %s can neither be answered nor written to %s, not even without its key, value and headers", source, s.parent.config.Topics.DLQ)
+	default:
+		p.tries++
 	}
-	s.poison[source] = cause.Error()
+	s.poison[source] = p
 	return nil
+}
+
+// lowered is an error where a topic takes less than the client was made for: a new
+// one makes smaller batches.
+func (s *session) lowered(ctx context.Context) error {
+	client := s.member.Client()
+	if client == nil {
+		return nil
+	}
+	err := s.parent.limits.read(context.WithoutCancel(ctx), kadm.NewClient(client))
+	if s.parent.fatal(err) != nil {
+		return err
+	}
+	if err != nil {
+		s.parent.config.Log.Warn("cannot read how large a batch may be", "transactional_id", s.id, "error", err)
+		return nil //nolint:nilerr // it goes on with what it knew
+	}
+	s.batchBytes.Range(func(topic, bytes any) bool {
+		if now := s.parent.limits.batch(topic.(string)); now < bytes.(int32) {
+			err = fmt.Errorf("topic %s takes batches of %d bytes (max.message.bytes), less than before: %d", topic, now, bytes)
+		}
+		return err == nil
+	})
+	return err
 }
 
 func sourceOf(r *kgo.Record) schemas.Source {

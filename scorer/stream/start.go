@@ -27,6 +27,9 @@ func (s *Scorer) tryPrepare(ctx context.Context) error {
 	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(t.Applications, t.Predictions), kafka.Writes(t.Predictions, t.DLQ)); err != nil {
 		return err
 	}
+	if err := s.limits.read(ctx, adm); err != nil {
+		return err
+	}
 	if err := member.RequireProtocol(ctx, adm, s.config.Protocol); err != nil {
 		return err
 	}

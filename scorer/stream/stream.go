@@ -32,8 +32,6 @@ const (
 	quietBatch = 1_000
 	// What one transaction may hold when there is a backlog.
 	maxBatch = 20_000
-	// The dead letters' max.message.bytes: an application of 1 MiB fits whole.
-	maxRecord = 2 << 20
 )
 
 // Latencies take how long decisions took.
@@ -65,6 +63,7 @@ type Scorer struct {
 	config      Config
 	metrics     *metrics
 	reach       *member.Reach
+	limits      *limits
 	endTimeout  time.Duration
 	idle        time.Duration
 	lagInterval time.Duration
@@ -92,7 +91,7 @@ func New(c Config) (*Scorer, error) {
 	}
 	m := newMetrics(c.Registerer)
 	s := &Scorer{
-		config: c, metrics: m, endTimeout: member.EndTimeout, idle: member.IdleInterval, lagInterval: member.LagInterval, why: errors.New("starting"),
+		config: c, metrics: m, limits: newLimits(c.Topics), endTimeout: member.EndTimeout, idle: member.IdleInterval, lagInterval: member.LagInterval, why: errors.New("starting"),
 	}
 	s.reach = s.newReach(member.RetryInterval)
 	return s, nil

@@ -82,7 +82,7 @@ func newBareWorldIn(t *testing.T, dir string, options ...kfake.Opt) *world {
 		config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"},
 	}
 	t.Cleanup(func() { w.broker.Close() }) // whichever runs by then
-	w.client, err = kgo.NewClient(append(w.config.Options(), kgo.ProducerBatchMaxBytes(maxRecord), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	w.client, err = kgo.NewClient(append(w.config.Options(), kgo.ProducerBatchMaxBytes(maxLetterBytes), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	require.NoError(t, err)
 	t.Cleanup(w.client.Close)
 	w.live, err = release.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
@@ -555,15 +555,15 @@ func TestOneBatchUsesItsMemoryAgain(t *testing.T) {
 		records = append(records, &kgo.Record{Topic: "t.applications", Partition: 1, Offset: int64(i), Value: schemas.AppendApplication(nil, &a)})
 	}
 	fetches = append(fetches, kgo.Fetch{Topics: []kgo.FetchTopic{{Topic: "t.applications", Partitions: []kgo.FetchPartition{{Partition: 1, Records: records}}}}})
-	b := newBatch(nil)
+	b := newBatch(nil, w.topics)
 	for _, n := range []int{100, 100} {
-		require.NoError(t, b.decode(t.Context(), w.topics, fetches, nil, time.Now))
+		require.NoError(t, b.decode(t.Context(), fetches, nil, time.Now))
 		require.NoError(t, b.decide(w.live, time.Unix(1, 0)))
 		require.Len(t, b.sources, n)
 	}
 	require.Equal(t, 100, b.decisions()[schemas.Approve]+b.decisions()[schemas.Refer]+b.decisions()[schemas.Decline])
 	require.Less(t, testing.AllocsPerRun(10, func() {
-		_ = b.decode(t.Context(), w.topics, fetches, nil, time.Now)
+		_ = b.decode(t.Context(), fetches, nil, time.Now)
 		_ = b.decide(w.live, time.Unix(1, 0))
 	}), 20.0, "allocations of a batch, not of its records")
 }
