@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -74,15 +75,25 @@ type Agreement struct {
 	Contribution float64 `json:"contribution"` // largest difference, log-odds; of single tree inputs and of reason groups
 }
 
-// replay runs the golden rows; its error names the first that disagrees.
-func (m *Model) replay() error {
+// replayRows is how many golden rows are run between two looks at the context.
+const replayRows = 64
+
+// replay runs the golden rows; its error names the first that disagrees. A model of
+// trees that are walked may take long for each, so that it looks at ctx.
+func (m *Model) replay(ctx context.Context) error {
 	rows := make([]float32, 0, len(m.golden)*NumInputs)
 	for _, g := range m.golden {
 		rows = append(rows, g.row()...)
 	}
 	out := make([]Result, len(m.golden))
-	if err := m.Evaluate(rows, out); err != nil {
-		return err
+	for from := 0; from < len(out); from += replayRows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		to := min(from+replayRows, len(out))
+		if err := m.Evaluate(rows[from*NumInputs:to*NumInputs], out[from:to]); err != nil {
+			return err
+		}
 	}
 	m.Agreement = Agreement{Rows: len(out)}
 	far := func(a, b float64, worst *float64) bool {
@@ -91,6 +102,9 @@ func (m *Model) replay() error {
 		return math.IsNaN(d)
 	}
 	for i, g := range m.golden {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		worst := Agreement{}
 		bad := far(float64(out[i].Probability), g.Probability, &worst.Probability)
 		if m.forest != nil {

@@ -3,6 +3,7 @@
 package model
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -61,6 +62,11 @@ type Model struct {
 // its golden rows. On EngineONNX a graph that the native engine cannot compile
 // still opens, without reasons: Explains then says why.
 func Parse(bundle []byte, engine string) (*Model, error) {
+	return ParseContext(context.Background(), bundle, engine)
+}
+
+// ParseContext is Parse until ctx ends; its error is then ctx's.
+func ParseContext(ctx context.Context, bundle []byte, engine string) (*Model, error) {
 	if engine == EngineAuto {
 		engine = EngineNative
 	}
@@ -90,7 +96,7 @@ func Parse(bundle []byte, engine string) (*Model, error) {
 	if err := m.compile(files["model.onnx"]); err != nil {
 		return nil, err
 	}
-	if err := m.replay(); err != nil {
+	if err := m.replay(ctx); err != nil {
 		m.Close()
 		return nil, err
 	}

@@ -56,14 +56,14 @@ func holdToThresholds(t *testing.T, engine string) {
 	require.NoError(t, err)
 	defer m.Close()
 	m.golden = shippedThresholds(t)
-	require.NoError(t, m.replay())
+	require.NoError(t, m.replay(t.Context()))
 	require.Equal(t, len(m.golden), m.Agreement.Rows)
 	t.Logf("%d rows: probability within %.1e, contributions within %.1e", m.Agreement.Rows, m.Agreement.Probability, m.Agreement.Contribution)
 
 	off := m.golden[len(m.golden)/2]
 	off.Probability += 2 * ProbabilityTolerance
 	m.golden = []goldenRow{off}
-	require.ErrorContains(t, m.replay(), off.Name, "what is off is noticed")
+	require.ErrorContains(t, m.replay(t.Context()), off.Name, "what is off is noticed")
 }
 
 func TestNativeEngineAtEveryShippedThreshold(t *testing.T) {

@@ -21,8 +21,9 @@ type condition struct {
 }
 
 type leaf struct {
+	value      float64 // log-odds
 	conditions []condition
-	shap       [][]float64 // by pattern of met conditions: contribution of each condition's feature
+	shap       [][]float64 // by pattern of met conditions: contribution of each condition's feature; nil before weigh
 }
 
 // axis is the thresholds of one feature in a chunk, ascending.
@@ -37,12 +38,16 @@ type chunk struct {
 	cells  int    // product of len(thresholds)+1, capped above maxCells
 }
 
-// newLeaf computes a leaf's Shapley values for every pattern of met conditions
+// weighing is how many products weigh takes for a leaf of n conditions.
+func weighing(n int) int { return n * n << (2*n - 1) }
+
+// weigh computes a leaf's Shapley values for every pattern of met conditions
 // straight from their definition: over subsets S of the other conditions,
-// |S|! (n-1-|S|)! / n! times the weight of the leaf given S.
-func newLeaf(value float64, cs []condition) *leaf {
-	n := len(cs)
-	l := &leaf{conditions: cs, shap: make([][]float64, 1<<n)}
+// |S|! (n-1-|S|)! / n! times the weight of the leaf given S. It takes weighing(n)
+// products, so that the number of conditions must be known to be small.
+func (l *leaf) weigh() {
+	cs, value, n := l.conditions, l.value, len(l.conditions)
+	l.shap = make([][]float64, 1<<n)
 	factorial := make([]float64, n+1)
 	factorial[0] = 1
 	for i := 1; i <= n; i++ {
@@ -73,7 +78,6 @@ func newLeaf(value float64, cs []condition) *leaf {
 		}
 		l.shap[pattern] = row
 	}
-	return l
 }
 
 // narrow adds one split's side to a path's conditions.
@@ -98,29 +102,64 @@ func (t tree) sides(k int32, cs []condition) (left, right []condition) {
 		narrow(cs, nd.feature, nd.threshold, infinite, r/(l+r))
 }
 
-func (t tree) leaves(k int32, cs []condition, out []*leaf) []*leaf {
+// widest is the most features that one path from the root asks for.
+func (t tree) widest() int {
+	asked := map[int32]int{} // on the way to where the walk is
+	most := 0
+	var walk func(k int32)
+	walk = func(k int32) {
+		f := t[k].feature
+		if f < 0 {
+			return
+		}
+		asked[f]++
+		most = max(most, len(asked))
+		walk(t[k].left)
+		walk(t[k].right)
+		if asked[f]--; asked[f] == 0 {
+			delete(asked, f)
+		}
+	}
+	walk(0)
+	return most
+}
+
+// splitter cuts trees into chunks, and looks at no more leaves than it may.
+type splitter struct {
+	limit  int // cells of a chunk that has more than one leaf
+	visits int // leaves that may still be looked at; below 0: too many
+	chunks []*chunk
+}
+
+func (s *splitter) leaves(t tree, k int32, cs []condition, out []*leaf) []*leaf {
+	if s.visits < 0 {
+		return out
+	}
 	if t[k].feature < 0 {
+		s.visits--
 		if len(cs) == 0 { // a tree of one leaf contributes nothing but its value
 			return out
 		}
-		return append(out, newLeaf(t[k].value, cs))
+		return append(out, &leaf{value: t[k].value, conditions: cs})
 	}
 	left, right := t.sides(k, cs)
-	return t.leaves(t[k].right, right, t.leaves(t[k].left, left, out))
+	return s.leaves(t, t[k].right, right, s.leaves(t, t[k].left, left, out))
 }
 
-// split cuts a tree into the largest subtrees whose chunks stay within limit.
-func (t tree) split(k int32, cs []condition, limit int, out []*chunk) []*chunk {
-	ls := t.leaves(k, cs, nil)
-	if len(ls) == 0 {
-		return out
+// split cuts a tree into the largest subtrees whose chunks stay within the limit.
+func (s *splitter) split(t tree, k int32, cs []condition) {
+	ls := s.leaves(t, k, cs, nil)
+	if len(ls) == 0 || s.visits < 0 {
+		return
 	}
 	c := newChunk(ls)
-	if c.cells <= limit || t[k].feature < 0 {
-		return append(out, c)
+	if c.cells <= s.limit || t[k].feature < 0 {
+		s.chunks = append(s.chunks, c)
+		return
 	}
 	left, right := t.sides(k, cs)
-	return t.split(t[k].right, right, limit, t.split(t[k].left, left, limit, out))
+	s.split(t, t[k].left, left)
+	s.split(t, t[k].right, right)
 }
 
 func newChunk(ls []*leaf) *chunk {

@@ -31,10 +31,13 @@ type lanes [4]uint64
 
 const (
 	chunksPerBlock = 32
+	maxChunks      = 4096
 	maxJointRows   = 64
 	// maxEntries bounds a model's tables to 64 MiB.
 	maxEntries = 1 << 21
 	maxBuild   = 1 << 26 // leaf-cell pairs evaluated while building
+	maxWeigh   = 1 << 31 // products for the leaves' Shapley values: some seconds
+	maxVisits  = 1 << 20 // leaves looked at while trees are cut into chunks
 	// maxThresholds of one feature: a ranking counts them in 16 bits.
 	maxThresholds = math.MaxUint16
 )
@@ -149,21 +152,12 @@ func exceeds(v, t int32) (one uint32) {
 
 // buildTables compiles trees for reason groups: group[i] is tree input i's.
 func buildTables(trees []tree, inputs int, group []int) (*tables, error) {
-	var chunks []*chunk
-	work := 0
-	for _, t := range trees {
-		// Half of the cells a chunk may have, so that several can be packed into one.
-		chunks = t.split(0, nil, maxCells/4, chunks)
-	}
-	for _, c := range chunks {
-		if c.cells > maxCells {
-			return nil, errTables // one path alone has more cells
-		}
-	}
-	if len(chunks) > 4096 {
-		return nil, errTables
+	chunks, err := cut(trees)
+	if err != nil {
+		return nil, err
 	}
 	chunks = pack(chunks)
+	work := 0
 	cells := 0
 	for _, c := range chunks {
 		cells += c.cells
@@ -179,10 +173,46 @@ func buildTables(trees []tree, inputs int, group []int) (*tables, error) {
 			return nil, errTables
 		}
 	}
+	for _, c := range chunks {
+		for _, l := range c.leaves {
+			l.weigh()
+		}
+	}
 	t := &tables{}
 	t.buildLanes(chunks, all)
 	t.buildEntries(chunks, inputs, group)
 	return t, nil
+}
+
+// cut cuts trees into chunks. What building the tables would take is counted before
+// any of it is done: a path of n features has at least 2^n cells, and its leaf takes
+// more than 4^n products.
+func cut(trees []tree) ([]*chunk, error) {
+	for _, t := range trees {
+		if 1<<t.widest() > maxCells {
+			return nil, errTables // one path alone has more cells
+		}
+	}
+	// A quarter of the cells a chunk may have, so that several can be packed into one.
+	s := splitter{limit: maxCells / 4, visits: maxVisits}
+	for _, t := range trees {
+		if s.split(t, 0, nil); s.visits < 0 || len(s.chunks) > maxChunks {
+			return nil, errTables
+		}
+	}
+	products := 0
+	for _, c := range s.chunks {
+		if c.cells > maxCells {
+			return nil, errTables
+		}
+		for _, l := range c.leaves {
+			products += weighing(len(l.conditions))
+		}
+	}
+	if products > maxWeigh {
+		return nil, errTables
+	}
+	return s.chunks, nil
 }
 
 // sortByUse puts chunks with rarely used features first, so that those features

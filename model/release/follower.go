@@ -204,10 +204,15 @@ func (f *Follower) noteProgress(caughtUp bool) {
 	caughtUp = f.caughtUp
 	f.mu.Unlock()
 	if caughtUp {
-		select {
-		case f.changed <- struct{}{}:
-		default:
-		}
+		f.wake()
+	}
+}
+
+// wake lets the opening goroutine look again.
+func (f *Follower) wake() {
+	select {
+	case f.changed <- struct{}{}:
+	default:
 	}
 }
 
@@ -235,6 +240,7 @@ func (f *Follower) settleOnChange(ctx context.Context) error {
 		defer f.mu.Unlock()
 		return f.history.Bundle(version)
 	})
+	o.inBackground(ctx, f.wake)
 	for {
 		select {
 		case <-ctx.Done():
@@ -252,28 +258,42 @@ func (f *Follower) settle(o *opener) {
 	f.mu.Lock()
 	routes, released := f.history.Revisions(), f.released
 	f.released = nil
-	for _, v := range released { // withdrawn, or there again with other bytes
-		delete(o.refused, v)
+	for _, v := range released {
+		o.forget(v)
 		delete(f.refused, v)
 		f.metrics.refused.DeleteLabelValues(v)
 	}
 	f.mu.Unlock()
 	live := f.Live()
 	var pending error
+	tried := map[string]bool{}
 	switch {
 	case len(routes) > 0:
 		for _, r := range slices.Backward(routes) {
 			if live != nil && r.Number <= live.Revision {
 				break
 			}
+			for _, v := range named(r.Route) {
+				tried[v] = true
+			}
 			set, err := o.set(r)
 			if err == nil {
+				if pending == nil { // whoever sees it serve sees nothing waiting any more
+					f.notePending(nil)
+				}
 				f.serve(set)
 				break
 			}
 			f.noteRefusal(err)
-			if pending == nil {
+			_, opening := errors.AsType[*openingError](err)
+			switch {
+			case pending == nil:
 				pending = fmt.Errorf("route revision %d waits: %w", r.Number, err)
+			case opening:
+				pending = fmt.Errorf("%w; %w instead", pending, err)
+			}
+			if opening { // it will be known soon, and what is older is opened only where it has to
+				break
 			}
 		}
 	case live == nil && f.fallback != nil:
@@ -293,6 +313,8 @@ func (f *Follower) settle(o *opener) {
 		}
 	}
 	o.keep(inUse)
+	o.abandon(tried)
+	f.metrics.nowOpening(o.inProgress())
 	f.notePending(pending)
 }
 
@@ -338,6 +360,10 @@ func (f *Follower) notePending(pending error) {
 	defer f.mu.Unlock()
 	told := f.pending != nil && pending != nil && f.pending.Error() == pending.Error()
 	if f.pending = pending; pending == nil || told {
+		return
+	}
+	if opening, ok := errors.AsType[*openingError](pending); ok {
+		f.config.Log.Info("opening a model", "model_version", opening.version)
 		return
 	}
 	if live := f.Live(); live != nil {

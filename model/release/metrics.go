@@ -10,6 +10,7 @@ type metrics struct {
 	newest   prometheus.Gauge
 	model    *prometheus.GaugeVec
 	refused  *prometheus.GaugeVec
+	opening  *prometheus.GaugeVec
 	problems prometheus.Counter
 }
 
@@ -20,6 +21,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		newest:   f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_models_newest_revision", Help: "Newest route revision, -1 where there is none; above the one that serves: it waits for a bundle."}),
 		model:    f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_models_serving", Help: "1 for each model in use, by role: champion, canary, shadow."}, []string{"version", "role"}),
 		refused:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_models_refused", Help: "1 for each model that a route names and that cannot serve; the log says why."}, []string{"version"}),
+		opening:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_models_opening", Help: "1 for each model that is being opened."}, []string{"version"}),
 		problems: f.NewCounter(prometheus.CounterOpts{Name: "creditstream_models_ignored_records_total", Help: "Records of models and routes that could not be used; the log says why."}),
 	}
 	m.revision.Set(-1)
@@ -36,5 +38,12 @@ func (m *metrics) serving(set *LiveSet) {
 	}
 	if set.Shadow != nil {
 		m.model.WithLabelValues(set.Shadow.Version, "shadow").Set(1)
+	}
+}
+
+func (m *metrics) nowOpening(versions []string) {
+	m.opening.Reset()
+	for _, v := range versions {
+		m.opening.WithLabelValues(v).Set(1)
 	}
 }

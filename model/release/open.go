@@ -1,8 +1,10 @@
 package release
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
@@ -38,13 +40,40 @@ type opener struct {
 	bundle  func(version string) ([]byte, bool)
 	models  map[string]*model.Model
 	refused map[string]error
+
+	limit time.Duration // that one bundle may take
+	now   func() time.Time
+	parse func(ctx context.Context, bundle []byte, engine string) (*model.Model, error)
+
+	// Of one that opens beside its caller; woken is nil where it opens while it is waited for.
+	background context.Context //nolint:containedctx // of the follower whose opener this is
+	woken      func()
+	opening    map[string]*opening // by version
 }
 
 func newOpener(engine string, bundle func(version string) ([]byte, bool)) *opener {
-	return &opener{engine: engine, bundle: bundle, models: map[string]*model.Model{}, refused: map[string]error{}}
+	return &opener{
+		engine: engine, bundle: bundle, models: map[string]*model.Model{}, refused: map[string]error{},
+		limit: openTime, now: time.Now, parse: parse, opening: map[string]*opening{},
+	}
 }
 
-// open returns a version's model. The error is a *missingError or a *refusedError.
+// parse opens a bundle. One that only ONNX Runtime can run may be shadow all the
+// same; explained says whether it has to give reasons.
+func parse(ctx context.Context, bundle []byte, engine string) (*model.Model, error) {
+	m, err := model.ParseContext(ctx, bundle, engine)
+	if errors.Is(err, model.ErrNative) {
+		var onnx error
+		if m, onnx = model.ParseContext(ctx, bundle, model.EngineONNX); onnx != nil {
+			return nil, fmt.Errorf("%w; nor can it be shadow on ONNX Runtime: %w", err, onnx)
+		}
+		return m, nil
+	}
+	return m, err
+}
+
+// open returns a version's model. The error is a *missingError, a *refusedError or,
+// where bundles are opened in the background, an *openingError.
 func (o *opener) open(version string) (*model.Model, error) {
 	if m, ok := o.models[version]; ok {
 		return m, nil
@@ -56,16 +85,9 @@ func (o *opener) open(version string) (*model.Model, error) {
 	if !ok {
 		return nil, &missingError{version}
 	}
-	m, err := model.Parse(bundle, o.engine)
-	if errors.Is(err, model.ErrNative) {
-		// It may run as shadow all the same; explained says whether it has to give
-		// reasons.
-		var onnx error
-		if m, onnx = model.Parse(bundle, model.EngineONNX); onnx != nil {
-			err = fmt.Errorf("%w; nor can it be shadow on ONNX Runtime: %w", err, onnx)
-		} else {
-			err = nil
-		}
+	m, err := o.opened(version, bundle)
+	if _, busy := errors.AsType[*openingError](err); busy {
+		return nil, err
 	}
 	if err == nil && m.Version != version {
 		err = fmt.Errorf("it stands under %s, its manifest says %s", version, m.Version)
@@ -76,6 +98,24 @@ func (o *opener) open(version string) (*model.Model, error) {
 	}
 	o.models[version] = m
 	return m, nil
+}
+
+// opened opens a bundle: at once, or in the background.
+func (o *opener) opened(version string, bundle []byte) (*model.Model, error) {
+	if o.woken != nil {
+		m, err, ok := o.result(version, bundle)
+		if !ok {
+			return nil, &openingError{version, o.opening[version].since}
+		}
+		return m, err
+	}
+	ctx, stop := context.WithTimeout(context.Background(), o.limit)
+	defer stop()
+	m, err := o.parse(ctx, bundle, o.engine)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = o.tooLong()
+	}
+	return m, err
 }
 
 // deciding opens a version that makes decisions: it must give reasons.
@@ -114,6 +154,16 @@ func (o *opener) set(r Revision) (*LiveSet, error) {
 		}
 	}
 	return s, nil
+}
+
+// forget forgets what a version came to: it was withdrawn, or is there again with
+// other bytes.
+func (o *opener) forget(version string) {
+	delete(o.refused, version)
+	if one := o.opening[version]; one != nil {
+		one.stop()
+		delete(o.opening, version)
+	}
 }
 
 // keep forgets every model but those named. They are freed by the garbage
