@@ -15,7 +15,7 @@ type driftServeCmd struct {
 	memberFlags
 	driftFlags
 
-	Group string `help:"Consumer group." default:"drift" placeholder:"NAME"`
+	Group string `help:"Consumer group (default PREFIX.drift, or drift as long as only that has commits)." placeholder:"NAME"`
 	From  string `help:"Where a group without commits begins: start, end or an RFC 3339 time, by when the log took a record (default: a day ago, as far as the longest window reaches)." placeholder:"start|end|TIME"`
 }
 

@@ -21,8 +21,8 @@ type runCmd struct {
 	apiFlags
 	driftFlags
 
-	ViewGroup  string `help:"Consumer group of the view." default:"view" placeholder:"NAME"`
-	DriftGroup string `help:"Consumer group of drift." default:"drift" placeholder:"NAME"`
+	ViewGroup  string `help:"Consumer group of the view (default PREFIX.view, or view as long as only that has commits)." placeholder:"NAME"`
+	DriftGroup string `help:"Consumer group of drift (default PREFIX.drift, or drift as long as only that has commits)." placeholder:"NAME"`
 	DriftFrom  string `help:"Where a group of drift without commits begins (default: a day ago)." placeholder:"start|end|TIME"`
 }
 

@@ -21,6 +21,7 @@ type topicsCmd struct {
 	Apply    topicsApplyCmd    `cmd:"" help:"Create the topics that do not exist, with every setting explicit, and say how those that exist differ from the catalogue."`
 	List     topicsListCmd     `cmd:"" help:"Show what the cluster holds beside the catalogue; exit code 1 when a topic is missing or its settings differ."`
 	Describe topicsDescribeCmd `cmd:"" help:"Print the catalogue: every topic, what is in it and its settings. Needs no cluster."`
+	Adopt    topicsAdoptCmd    `cmd:"" name:"adopt-groups" help:"Move the offsets of groups from the names that earlier releases gave them to those of this deployment, once they have no members."`
 	ACLs     topicsACLsCmd     `cmd:"" name:"acls" help:"Print what each part of the system needs of a cluster with ACLs. Needs no cluster."`
 }
 
@@ -30,7 +31,7 @@ type topicsApplyCmd struct {
 	Replication   int16  `help:"Replicas of every partition; -1: the broker's default." default:"-1" placeholder:"N"`
 	Update        bool   `help:"Change the settings of topics that exist to the catalogue's, and add partitions where there are fewer than --partitions (an id's later records may then go to another partition). Partitions are never removed, replicas never moved."`
 	GroupProtocol string `help:"Group protocol of the scorer: ${enum}. consumer also sets the session timeout and the heartbeat interval of its group: 10 s and 1 s, or the least that the brokers allow." enum:"classic,consumer" default:"classic"`
-	Group         string `help:"Consumer group of the scorer." default:"scorer" placeholder:"NAME"`
+	Group         string `help:"Consumer group of the scorer (default PREFIX.scorer, or scorer as long as only that has commits)." placeholder:"NAME"`
 	JSON          bool   `help:"Print JSON." name:"json"`
 }
 
@@ -144,6 +145,10 @@ func (c *topicsApplyCmd) apply(p *process, adm *kadm.Client) ([]appliedTopic, er
 func (c *topicsApplyCmd) groupTimes(p *process, client *kgo.Client) (kafka.GroupTimes, error) {
 	if c.GroupProtocol != member.ProtocolConsumer {
 		return kafka.GroupTimes{}, nil
+	}
+	var err error
+	if c.Group, err = groupInUse(p.ctx, c.config(p, "topics"), schemas.GroupScorer, c.Group, schemas.NewTopics(c.Prefix).Applications); err != nil {
+		return kafka.GroupTimes{}, err
 	}
 	set, err := kafka.SetGroupTimes(p.ctx, client, c.Group, wantedGroupTimes())
 	if errors.Is(err, kafka.ErrNoGroupConfigs) {

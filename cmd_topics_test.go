@@ -36,7 +36,7 @@ func TestTopicsAppliedListedAndUpdated(t *testing.T) {
 	code, out, stderr := on("apply", "--partitions", "2", "--group-protocol", "consumer")
 	require.Equal(t, 0, code, stderr)
 	require.Equal(t, len(schemas.Catalogue("t")), strings.Count(out, "created "))
-	require.Contains(t, out, "set consumer.session.timeout.ms of group scorer to 10000, consumer.heartbeat.interval.ms to 1000")
+	require.Contains(t, out, "set consumer.session.timeout.ms of group t.scorer to 10000, consumer.heartbeat.interval.ms to 1000")
 	code, out, _ = on("list")
 	require.Equal(t, 0, code, out)
 
@@ -92,7 +92,7 @@ func TestACLsOfOnePrincipal(t *testing.T) {
 	require.Contains(t, out, "--operation Write --transactional-id 'p-g-' --resource-pattern-type prefixed")
 	require.NotContains(t, out, "User:reader")
 	_, out, _ = onCommandLine(t, "topics", "acls", "--principal", "operator")
-	require.Contains(t, out, "--operation Describe --operation DescribeConfigs --operation AlterConfigs --group 'scorer'")
+	require.Contains(t, out, "--operation Describe --operation DescribeConfigs --operation AlterConfigs --group 'credit.scorer'")
 	require.NotContains(t, out, "--command-config")
 	code, out, _ = onCommandLine(t, "topics", "acls", "--principal", "scorer", "--brokers", "k:9093", "--command-config", "/etc/admin.properties")
 	require.Equal(t, 0, code)

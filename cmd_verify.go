@@ -14,7 +14,7 @@ import (
 type verifyCmd struct {
 	kafkaFlags
 
-	Group string `help:"Consumer group of the scorers judged." default:"scorer" placeholder:"NAME"`
+	Group string `help:"Consumer group of the scorers judged (default PREFIX.scorer, or scorer as long as only that has commits)." placeholder:"NAME"`
 	From  string `help:"Judge applications appended from here on: start or an RFC 3339 time. For a group that began with score --from." default:"start" placeholder:"start|TIME"`
 	Model string `help:"Bundle that served where a prediction names no route: shipped, the one inside the binary, or a file." default:"shipped" placeholder:"shipped|FILE" group:"Model"`
 	JSON  bool   `help:"Print one JSON object." name:"json"`
@@ -52,7 +52,11 @@ func (c *verifyCmd) Run(p *process) error {
 		return err
 	}
 	topics := schemas.NewTopics(c.Prefix)
-	report, err := recomputed(p.ctx, verify.Config{Kafka: c.config(p, "verify"), Topics: topics, Codec: codec, Group: c.Group, From: from}, unrouted)
+	config := verify.Config{Kafka: c.config(p, "verify"), Topics: topics, Codec: codec, From: from}
+	if config.Group, err = groupInUse(p.ctx, config.Kafka, schemas.GroupScorer, c.Group, topics.Applications); err != nil {
+		return err
+	}
+	report, err := recomputed(p.ctx, config, unrouted)
 	if err != nil {
 		return c.config(p, "verify").AlsoMissing(p.ctx, err,
 			kafka.Reads(topics.Applications, topics.Predictions, topics.DLQ, topics.Models, topics.Routes))

@@ -14,7 +14,7 @@ type viewCmd struct {
 	instanceFlags
 	viewFlags
 
-	Group   string `help:"Consumer group." default:"view" placeholder:"NAME"`
+	Group   string `help:"Consumer group (default PREFIX.view, or view as long as only that has commits)." placeholder:"NAME"`
 	Rebuild bool   `help:"Write the whole view anew from the log, remove what the log no longer holds, and end. Other replicas and readers go on meanwhile; interrupted, the next run goes on."`
 	JSON    bool   `help:"With --rebuild: print the summary as one JSON object." name:"json"`
 }

@@ -52,7 +52,7 @@ func produceReport() replica.Component {
 
 // scoreFlags say which applications the scorer takes.
 type scoreFlags struct {
-	Group string   `help:"Consumer group of the scorer." default:"scorer" placeholder:"NAME"`
+	Group string   `help:"Consumer group of the scorer (default PREFIX.scorer, or scorer as long as only that has commits)." placeholder:"NAME"`
 	Skip  []string `help:"Pass over a batch that cannot be read and has stopped its partition: its offsets are not answered, and verify counts them. TOPIC/PARTITION@OFFSET as the log names it, such as applications/3@264; @FIRST-LAST where the batch does not say where it ends." placeholder:"TOPIC/PARTITION@OFFSET"`
 	From  string   `help:"Where a group without commits begins: start, end or an RFC 3339 time. Needed only when predictions already holds decisions from the stream." placeholder:"start|end|TIME"`
 }
@@ -93,7 +93,7 @@ func (f *scoreFlags) addScorer(s *services, m modelFlags, as memberFlags) error 
 	latency := replica.NewLatencies()
 	scorer, err := stream.New(stream.Config{
 		Kafka: s.kafka.config(s.p, "score-"+s.instance), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Log: s.p.log,
-		Group: f.Group, Instance: s.instance, Sessions: as.Sessions,
+		Group: groupNames(s.kafka.Prefix, schemas.GroupScorer, f.Group), Instance: s.instance, Sessions: as.Sessions,
 		Protocol: as.GroupProtocol, Static: as.Static, From: from, Skips: skips,
 		Live: models.Live, Latencies: latency, Registerer: s.reg, Now: time.Now,
 	})
@@ -101,7 +101,7 @@ func (f *scoreFlags) addScorer(s *services, m modelFlags, as memberFlags) error 
 		return err
 	}
 	s.add(scoreReport(latency), true, scorer)
-	s.p.log.Info("scoring", "group", f.Group, "instance", s.instance, "sessions", as.Sessions)
+	s.p.log.Info("scoring", "instance", s.instance, "sessions", as.Sessions)
 	return nil
 }
 
@@ -116,7 +116,7 @@ func (f *viewFlags) viewConfig(s *services, r redisFlags, group string) view.Con
 	client := r.client()
 	s.free(func() { _ = client.Close() }) // nothing is left to be written
 	return view.Config{
-		Kafka: s.kafka.config(s.p, "view"), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Redis: client, Group: group,
+		Kafka: s.kafka.config(s.p, "view"), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Redis: client, Group: groupNames(s.kafka.Prefix, schemas.GroupView, group),
 		Lifetimes: view.Lifetimes{Prediction: f.TTL, Decided: f.DecidedTTL}, Log: s.p.log, Registerer: s.reg,
 	}
 }
@@ -130,7 +130,7 @@ func (f *viewFlags) addView(s *services, r redisFlags, group string) error {
 		return err
 	}
 	s.add(viewReport(latency), false, v)
-	s.p.log.Info("following predictions", "group", group, "redis", r.Redis)
+	s.p.log.Info("following predictions", "redis", r.Redis)
 	return nil
 }
 

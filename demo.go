@@ -34,9 +34,7 @@ const (
 	demoPartitions = 4
 	demoSessions   = 1
 	demoPrefix     = "credit"
-	demoGroup      = "scorer"
 	demoInstance   = "demo"
-	demoDriftGroup = "drift"
 	// Drift is to be seen while one looks.
 	demoBucket = time.Second
 	// How long the demo's Redis keeps a decision. miniredis is in memory, and the
@@ -135,7 +133,7 @@ func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
 // demoViewGroup is the view's group, another one in each run: with the last one's
 // commits an embedded Redis, empty at every start, would seem to have lost its data.
 func demoViewGroup(began time.Time) string {
-	return "view-" + began.UTC().Format("20060102T150405.000")
+	return schemas.GroupName(demoPrefix, schemas.GroupView) + "-" + began.UTC().Format("20060102T150405.000")
 }
 
 // port is a service's usual port, so that commands need not be told; 0, a free
@@ -193,7 +191,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	}
 	latency := replica.NewLatencies()
 	scorer, err := c.scorer(p, d, stream.Config{
-		Kafka: d.kafka.config(p, "score-demo"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: demoGroup, Instance: demoInstance,
+		Kafka: d.kafka.config(p, "score-demo"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: groupNames(demoPrefix, schemas.GroupScorer, ""), Instance: demoInstance,
 		Sessions: demoSessions, Protocol: member.ProtocolClassic, Static: true, Live: models.Live, Latencies: latency, Registerer: reg, Now: time.Now,
 	})
 	if err != nil {
@@ -207,7 +205,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	d.free(func() { _ = viewClient.Close() }) // nothing is left to be written
 	latency = replica.NewLatencies()
 	v, err := view.New(view.Config{
-		Kafka: d.kafka.config(p, "view"), Topics: d.topics, Codec: d.codec, Redis: viewClient, Group: demoViewGroup(p.began),
+		Kafka: d.kafka.config(p, "view"), Topics: d.topics, Codec: d.codec, Redis: viewClient, Group: member.Names{Group: demoViewGroup(p.began)},
 		Lifetimes: view.Lifetimes{Prediction: demoTTL, Decided: demoTTL}, Log: p.log, Latencies: latency, Registerer: reg,
 	})
 	if err != nil {
@@ -215,7 +213,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	}
 	d.report(viewReport(latency), nil, v)
 	counts, err := aggregate.New(aggregate.Config{
-		Kafka: d.kafka.config(p, "drift"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: demoDriftGroup, Instance: demoInstance,
+		Kafka: d.kafka.config(p, "drift"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: groupNames(demoPrefix, schemas.GroupDrift, ""), Instance: demoInstance,
 		Sessions: 1, Protocol: member.ProtocolClassic, Static: true, From: member.From{Start: true}, Bucket: demoBucket,
 		Live: models.Live, Decisions: decided{view.NewStore(viewClient, demoPrefix)}, Registerer: reg,
 	})
@@ -315,7 +313,7 @@ func (c *demoCmd) scorer(p *process, d *demo, config stream.Config) (lifecycle.C
 		},
 		args: []string{
 			"--log-level", "warn", "score", "--stop-with-stdin", "--brokers", d.kafka.Brokers[0], "--prefix", demoPrefix,
-			"--group", config.Group, "--instance", config.Instance, "--sessions", strconv.Itoa(config.Sessions), "--static", "--listen", telemetryAt,
+			"--instance", config.Instance, "--sessions", strconv.Itoa(config.Sessions), "--static", "--listen", telemetryAt,
 		},
 	}
 	d.child.args = append(d.child.args, c.registryArgs()...)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/verify"
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // demoResult is what a demo that ends says of itself.
@@ -30,9 +31,11 @@ func (d *demo) judge(p *process) (*demoResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := verify.Run(p.ctx, verify.Config{
-		Kafka: d.kafka.config(p, "verify"), Topics: d.topics, Codec: d.codec, Group: demoGroup, Recompute: again.recompute,
-	})
+	config := verify.Config{Kafka: d.kafka.config(p, "verify"), Topics: d.topics, Codec: d.codec, Recompute: again.recompute}
+	if config.Group, err = groupInUse(p.ctx, config.Kafka, schemas.GroupScorer, "", d.topics.Applications); err != nil {
+		return nil, err
+	}
+	report, err := verify.Run(p.ctx, config)
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ func (f *driftFlags) addDrift(s *services, r redisFlags, m modelFlags, as member
 	s.free(func() { _ = client.Close() }) // nothing is left to be written
 	counts, err := aggregate.New(aggregate.Config{
 		Kafka: s.kafka.config(s.p, "drift-"+s.instance), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Log: s.p.log,
-		Group: group, Instance: s.instance, Sessions: as.Sessions, Protocol: as.GroupProtocol, Static: as.Static, From: from,
+		Group: groupNames(s.kafka.Prefix, schemas.GroupDrift, group), Instance: s.instance, Sessions: as.Sessions, Protocol: as.GroupProtocol, Static: as.Static, From: from,
 		Bucket: f.Bucket, LateAfter: f.LateAfter, Live: models.Live, Decisions: decided{view.NewStore(client, s.kafka.Prefix)}, Registerer: s.reg,
 	})
 	if err != nil {
@@ -57,6 +57,6 @@ func (f *driftFlags) addDrift(s *services, r redisFlags, m modelFlags, as member
 		return err
 	}
 	s.add(driftReport(), false, append(judges, counts)...)
-	s.p.log.Info("counting and judging decisions and outcomes", "group", group, "instance", s.instance, "bucket", f.Bucket)
+	s.p.log.Info("counting and judging decisions and outcomes", "instance", s.instance, "bucket", f.Bucket)
 	return nil
 }

@@ -370,7 +370,7 @@ func TestSecuredKafkaAndRedisOnKafka(t *testing.T) {
 	require.Contains(t, s.refused(wrong...), `refuse SCRAM-SHA-512 as "scorer": look at --sasl-user and its password`)
 	require.Contains(t, s.refused(s.withRedis("creditstream-view", marker, s.as("view", sha256, "view")...)...),
 		"Redis refuses the login: look at --redis-user and its password")
-	require.Contains(t, s.refused(s.withRedis("reader", password("view"), s.as("view", sha256, "view", "--group", "view-two")...)...),
+	require.Contains(t, s.refused(s.withRedis("reader", password("view"), s.as("view", sha256, "view", "--group", securedPrefix+".view-two")...)...),
 		"Redis does not allow this user what it needs: docs/security.md")
 }
 

@@ -35,10 +35,14 @@ type Principal struct {
 }
 
 // Principals lists what each part of the system needs of a cluster with ACLs, and
-// no more. group is the scorer's consumer group. Idempotent producing needs no
+// no more. group is the scorer's consumer group, "" its default. Idempotent producing needs no
 // grant of its own: WRITE on any topic includes it.
 func Principals(prefix, group string) []Principal {
 	n := NewTopics(prefix)
+	if group == "" {
+		group = GroupName(prefix, GroupScorer)
+	}
+	view, drift := GroupName(prefix, GroupView), GroupName(prefix, GroupDrift)
 	read := func(topics ...string) []Grant { return onTopics(Read, topics) }
 	write := func(topics ...string) []Grant { return onTopics(Write, topics) }
 	groups := func(name string) Grant { return Grant{ResourceGroup, name, true, []string{Read}} }
@@ -59,13 +63,13 @@ func Principals(prefix, group string) []Principal {
 		{"producer", "emits applications and outcomes (produce)", all(
 			read(n.Predictions), write(n.Applications, n.Outcomes, n.Replicas))},
 		{"view", "keeps Redis (view)", all(
-			read(n.Predictions, n.Outcomes), write(n.Replicas), []Grant{groups("view")})},
+			read(n.Predictions, n.Outcomes), write(n.Replicas), []Grant{groups(view)})},
 		{"api", "answers over HTTP (api)", all(
 			read(n.Predictions, n.Models, n.Routes, n.DriftStatus, n.DriftAlerts, n.Replicas), write(n.Predictions, n.Replicas))},
 		{"drift", "counts and judges decisions (drift)", all(
 			read(n.Predictions, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts),
 			write(n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
-			[]Grant{groups("drift"), {ResourceGroup, prefix + "-drift-evaluator", false, []string{Read}}, transactions("drift")})},
+			[]Grant{groups(drift), {ResourceGroup, prefix + "-drift-evaluator", false, []string{Read}}, transactions(drift)})},
 		{"releaser", "releases models and routes to them (model)", all(
 			read(n.Models, n.Routes, n.Replicas), write(n.Models, n.Routes),
 			[]Grant{{ResourceTransactional, prefix + "-router", false, []string{Write}}})},

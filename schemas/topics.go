@@ -35,6 +35,17 @@ func NewTopics(prefix string) Topics {
 	}
 }
 
+// Components that read as a consumer group.
+const (
+	GroupScorer = "scorer"
+	GroupView   = "view"
+	GroupDrift  = "drift"
+)
+
+// GroupName is the consumer group of a deployment's component unless another is
+// named. Before groups belonged to a deployment it was the component's name alone.
+func GroupName(prefix, component string) string { return prefix + "." + component }
+
 // Topic is one entry of the catalogue: everything `topics apply` sets.
 type Topic struct {
 	Name       string

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/internal/registry"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -68,7 +69,7 @@ func TestPredictionsInAvroAreShownAsJSON(t *testing.T) {
 	w.config.Codec = nil
 	require.NoError(t, w.rdb.FlushAll(t.Context()).Err())
 	c := w.configured()
-	c.Group = "other"
+	c.Group = member.Names{Group: "other"}
 	v, err = New(c)
 	require.NoError(t, err)
 	require.ErrorContains(t, v.Run(t.Context()), "set --schema-registry")

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -17,7 +18,7 @@ func (w *world) beside(prefix string) *world {
 	other := *w
 	other.last, other.keys, other.rdb = map[string]string{}, keysOf(prefix), redis.NewClient(&redis.Options{Addr: w.redis.Addr()})
 	w.t.Cleanup(func() { _ = other.rdb.Close() })
-	other.config.Redis, other.config.Group = other.rdb, prefix+".view"
+	other.config.Redis, other.config.Group = other.rdb, member.Names{Group: prefix + ".view"}
 	other.config.Kafka.Prefix, other.config.Topics = prefix, schemas.NewTopics(prefix)
 	other.create()
 	return &other
@@ -77,4 +78,20 @@ func TestDeployments_NameEveryKey(t *testing.T) {
 		require.True(t, strings.HasPrefix(k, "t:"), k)
 	}
 	require.Len(t, keys, 2*40+2)
+}
+
+func TestDeployments_RefuseAGroupOfAnotherTopic(t *testing.T) {
+	prod := newWorld(t)
+	staging := prod.beside("t2")
+	staging.emit(0, 40, 1)
+	_, stop := staging.start()
+	staging.same()
+	stop()
+	prod.config.Group = staging.config.Group
+	v, err := New(prod.configured())
+	require.NoError(t, err)
+	err = v.Run(t.Context())
+	require.True(t, member.IsPermanent(err), "%v", err)
+	require.ErrorContains(t, err, "t2.predictions")
+	require.ErrorContains(t, err, "choose another --group")
 }

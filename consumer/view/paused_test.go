@@ -8,6 +8,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/internal/member"
 )
 
 // gate holds up pipelines while it is shut.
@@ -56,7 +58,7 @@ func TestAPausedViewResumesBehindAnotherThatWentOn(t *testing.T) {
 	require.Eventually(t, func() bool { return g.waiting.Load() > 0 }, patience, tick)
 
 	// The broker takes it for dead: the other has every partition.
-	w.config.Redis, w.config.Group = other, "other"
+	w.config.Redis, w.config.Group = other, member.Names{Group: "other"}
 	ahead, _ := w.start()
 	w.emit(100, 250, 3)
 	w.same()

@@ -12,6 +12,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
 )
 
 // position is where this replica reads one partition.
@@ -49,10 +51,13 @@ type session struct {
 
 func openSession(ctx context.Context, v *View) (*session, error) {
 	c := v.config
+	if err := v.settle(ctx); err != nil {
+		return nil, err
+	}
 	s := &session{view: v, awaited: map[int32]bool{}, positions: map[int32]*position{}}
 	opened := make(chan struct{}) // partitions may be assigned before the client is returned
 	client, err := kgo.NewClient(append(c.Kafka.Options(),
-		kgo.ConsumerGroup(c.Group),
+		kgo.ConsumerGroup(v.group),
 		kgo.ConsumeTopics(c.Topics.Predictions),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		// Commit markers move the position past them: the lag goes down to 0.
@@ -102,6 +107,28 @@ func openSession(ctx context.Context, v *View) (*session, error) {
 	s.batch = batch{log: s.log, lifetimes: c.Lifetimes, logger: c.Log, metrics: v.metrics, codec: c.Codec}
 	close(opened)
 	return s, nil
+}
+
+// settle finds out, once, which group the view joins.
+func (v *View) settle(ctx context.Context) error {
+	if v.group != "" {
+		return nil
+	}
+	c := v.config
+	client, err := c.Kafka.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	adm := kadm.NewClient(client)
+	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(c.Topics.Predictions)); err != nil {
+		return err
+	}
+	group, err := c.Group.Settle(ctx, adm, c.Log, c.Topics.Predictions)
+	if err == nil {
+		v.group = group
+	}
+	return err
 }
 
 // assigned says where new partitions are read from: at their progress, or at
@@ -327,7 +354,7 @@ func (s *session) ready() error {
 	s.mu.Unlock()
 	switch {
 	case !joined:
-		return fmt.Errorf("not a member of group %s yet", s.view.config.Group)
+		return fmt.Errorf("not a member of group %s yet", s.view.group)
 	case awaited > 0:
 		return fmt.Errorf("looking where to begin: %d partitions", awaited)
 	}

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/internal/redisconn"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -39,7 +41,7 @@ type Config struct {
 	Topics     schemas.Topics
 	Codec      *wire.Codec // nil: JSON only
 	Redis      redis.UniversalClient
-	Group      string
+	Group      member.Names
 	Lifetimes  Lifetimes
 	Log        *slog.Logger
 	Latencies  Latencies // from decided_at until it can be read; nil: nobody asks
@@ -56,13 +58,15 @@ type View struct {
 	metrics *metrics
 	outage  outage
 
+	group string // what it goes by, see member.Names; "" until it is settled
+
 	mu      sync.Mutex
 	session *session // the one at work; nil: none
 }
 
 // New returns a View that is not running yet.
 func New(c Config) (*View, error) {
-	if c.Group == "" {
+	if c.Group.Group == "" {
 		return nil, errors.New("the view needs a group")
 	}
 	if c.Lifetimes.Prediction <= 0 || c.Lifetimes.Decided <= 0 {
@@ -200,14 +204,14 @@ func (v *View) fatal(err error) error {
 	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
 	_, denied := errors.AsType[*kafka.AccessError](err)
 	switch {
-	case missing, denied, errors.Is(err, wire.ErrNoRegistry):
+	case missing, denied, errors.Is(err, wire.ErrNoRegistry), member.IsPermanent(err):
 		return err
 	case redisconn.Refused(err):
 		return redisconn.Explain(err)
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return fmt.Errorf("not authorised: needs READ on topic %s: %w", topic, err)
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
-		return fmt.Errorf("not authorised: needs READ on group %s: %w", v.config.Group, err)
+		return fmt.Errorf("not authorised: needs READ on group %s: %w", cmp.Or(v.group, v.config.Group.Group), err)
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
 		return fmt.Errorf("topic %s is gone; run: creditstream topics apply: %w", topic, err)
 	case kafka.Refused(err):

@@ -21,6 +21,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -56,7 +57,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { _ = w.rdb.Close() })
 	w.config = Config{
 		Kafka: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}, Topics: schemas.NewTopics("t"),
-		Redis: w.rdb, Group: "view", Lifetimes: DefaultLifetimes(), Log: slog.New(slog.DiscardHandler),
+		Redis: w.rdb, Group: member.Names{Group: "view"}, Lifetimes: DefaultLifetimes(), Log: slog.New(slog.DiscardHandler),
 	}
 	w.client, err = kgo.NewClient(append(w.config.Kafka.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	require.NoError(t, err)

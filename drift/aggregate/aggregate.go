@@ -44,7 +44,7 @@ const skipAfter = 3
 type Config struct {
 	Kafka      kafka.Config
 	Topics     schemas.Topics
-	Group      string
+	Group      member.Names
 	Instance   string // unique in the group, the same after a restart
 	Sessions   int    // that count predictions; one more counts outcomes
 	Protocol   string // member.ProtocolClassic or member.ProtocolConsumer
@@ -65,6 +65,7 @@ type Config struct {
 // Aggregator is the component.
 type Aggregator struct {
 	config      Config
+	group       string // what it goes by, see member.Names; settled before there are members
 	metrics     *metrics
 	predictions *member.Reach
 	outcomes    *member.Reach
@@ -80,7 +81,7 @@ type Aggregator struct {
 // New returns an Aggregator that is not running yet.
 func New(c Config) (*Aggregator, error) {
 	switch {
-	case c.Group == "" || c.Instance == "" || c.Sessions < 1:
+	case c.Group.Group == "" || c.Instance == "" || c.Sessions < 1:
 		return nil, errors.New("the aggregator needs a group, an instance and at least one session")
 	case c.Bucket < time.Second || c.Bucket%time.Second != 0:
 		return nil, fmt.Errorf("bucket %s: expected whole seconds, at least one", c.Bucket)
@@ -100,12 +101,12 @@ func New(c Config) (*Aggregator, error) {
 	reach := func(topic string) *member.Reach {
 		of := prometheus.Labels{"topic": topic}
 		return member.NewReach(member.ReachConfig{
-			Group: c.Group, Topic: topic, Log: c.Log, Skips: skipAfter,
+			Group: c.Group.Group, Topic: topic, Log: c.Log, Skips: skipAfter,
 			Lag: m.lag.MustCurryWith(of), Unreachable: m.unreachable.MustCurryWith(of), Unreadable: m.unreadable.MustCurryWith(of),
 		})
 	}
 	return &Aggregator{
-		config: c, metrics: m, predictions: reach(c.Topics.Predictions), outcomes: reach(c.Topics.Outcomes), lagInterval: member.LagInterval,
+		config: c, group: c.Group.Group, metrics: m, predictions: reach(c.Topics.Predictions), outcomes: reach(c.Topics.Outcomes), lagInterval: member.LagInterval,
 		why: errors.New("starting"), away: map[string]error{},
 	}, nil
 }
@@ -221,8 +222,13 @@ func (a *Aggregator) tryPrepare(ctx context.Context) error {
 	if from == (member.From{}) {
 		from.Time = a.config.Now().Add(-DefaultPast)
 	}
+	if a.group, err = a.config.Group.Settle(ctx, adm, a.config.Log, needs.Reads...); err != nil {
+		return err
+	}
+	a.predictions.Of(a.group)
+	a.outcomes.Of(a.group)
 	for _, topic := range needs.Reads {
-		err := member.Begin(ctx, adm, a.config.Group, topic, func(ctx context.Context) (kadm.ListedOffsets, error) {
+		err := member.Begin(ctx, adm, a.group, topic, func(ctx context.Context) (kadm.ListedOffsets, error) {
 			return from.Offsets(ctx, adm, topic)
 		})
 		if err != nil {
@@ -236,7 +242,7 @@ func (a *Aggregator) tryPrepare(ctx context.Context) error {
 func (a *Aggregator) needs() member.Needs {
 	c, t := a.config, a.config.Topics
 	return member.Needs{
-		Who: "drift aggregator", Kafka: c.Kafka, Group: c.Group, Instance: c.Instance,
+		Who: "drift aggregator", Kafka: c.Kafka, Group: a.group, Instance: c.Instance,
 		Reads: []string{t.Predictions, t.Outcomes}, Writes: []string{t.DriftPanes},
 	}
 }

@@ -63,7 +63,7 @@ func newWorld(t *testing.T) *world {
 	w.serve(&model.Model{Version: "v1", Reference: shippedReference(t)})
 	w.config = Config{
 		Kafka: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}, Topics: schemas.NewTopics("t"),
-		Group: "drift", Instance: "one", Sessions: 2, Protocol: member.ProtocolClassic, From: member.From{Start: true},
+		Group: member.Names{Group: "drift"}, Instance: "one", Sessions: 2, Protocol: member.ProtocolClassic, From: member.From{Start: true},
 		Bucket: time.Minute, Live: w.live.Load, Decisions: w.decisions, Log: slog.New(slog.DiscardHandler), interval: 5 * time.Millisecond,
 	}
 	w.client, err = kgo.NewClient(append(w.config.Kafka.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
@@ -396,7 +396,7 @@ func TestPanesThatAreRefusedForGoodEndTheProcess(t *testing.T) {
 func TestWhereAGroupBegins(t *testing.T) {
 	w := newWorld(t)
 	w.emit(100)
-	_, stop := w.start("one", func(c *Config) { c.Group, c.From = "end", member.From{End: true} })
+	_, stop := w.start("one", func(c *Config) { c.Group, c.From = member.Names{Group: "end"}, member.From{End: true} })
 	adm := kadm.NewClient(w.client)
 	begun := func(group string) (sum int64) {
 		require.Eventually(t, func() bool {
@@ -411,11 +411,11 @@ func TestWhereAGroupBegins(t *testing.T) {
 	require.Equal(t, int64(102), begun("end"))
 	require.NoError(t, stop())
 	// By the broker's clock all was appended a moment ago, by another in a year.
-	_, stop = w.start("one", func(c *Config) { c.Group, c.From = "default", member.From{} })
+	_, stop = w.start("one", func(c *Config) { c.Group, c.From = member.Names{Group: "default"}, member.From{} })
 	require.NotEmpty(t, w.exact())
 	require.NoError(t, stop())
 	_, stop = w.start("one", func(c *Config) {
-		c.Group, c.From, c.Now = "later", member.From{}, func() time.Time { return time.Now().Add(365 * 24 * time.Hour) }
+		c.Group, c.From, c.Now = member.Names{Group: "later"}, member.From{}, func() time.Time { return time.Now().Add(365 * 24 * time.Hour) }
 	})
 	require.Equal(t, int64(102), begun("later"))
 	require.NoError(t, stop())
@@ -443,7 +443,7 @@ func TestAMissingTopicIsNamed(t *testing.T) {
 
 func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 	f := func(says string, change func(*Config)) {
-		c := Config{Group: "g", Instance: "i", Sessions: 1, Bucket: time.Second, Protocol: member.ProtocolClassic}
+		c := Config{Group: member.Names{Group: "g"}, Instance: "i", Sessions: 1, Bucket: time.Second, Protocol: member.ProtocolClassic}
 		change(&c)
 		_, err := New(c)
 		require.ErrorContains(t, err, says)

@@ -37,7 +37,7 @@ func newSession(a *Aggregator, id, topic string, reach *member.Reach, options ..
 	return session{
 		parent: a, topic: topic, log: c.Log.With("transactional_id", id),
 		member: member.New(member.Config{
-			Kafka: c.Kafka, Group: c.Group, ID: id, Topic: topic, Protocol: c.Protocol, Static: c.Static,
+			Kafka: c.Kafka, Group: a.group, ID: id, Topic: topic, Protocol: c.Protocol, Static: c.Static,
 			Reach: reach, Log: c.Log, Resolve: a.needs().Resolve, Options: options,
 		}),
 	}

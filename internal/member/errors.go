@@ -37,6 +37,12 @@ func (e *permanentError) Error() string {
 
 func (e *permanentError) Unwrap() error { return e.err }
 
+// IsPermanent says whether an error is one that Permanent made.
+func IsPermanent(err error) bool {
+	_, ok := errors.AsType[*permanentError](err)
+	return ok
+}
+
 // Permanent is an error that ends the process, for a cause or, where err is nil,
 // for what the message says.
 func Permanent(err error, format string, args ...any) error {

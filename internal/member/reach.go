@@ -62,6 +62,10 @@ func NewReach(c ReachConfig) *Reach {
 	}
 }
 
+// Of is the group whose members these are, where that was not known before. There
+// must be none yet.
+func (r *Reach) Of(group string) { r.config.Group = group }
+
 // Stuck says whether every partition that this process owns is stopped.
 func (r *Reach) Stuck() bool {
 	r.mu.Lock()

@@ -47,7 +47,7 @@ func newSession(s *Scorer, id string) *session {
 	c := s.config
 	one := &session{parent: s, id: id, limit: maxBatch, poison: map[schemas.Source]poisoned{}, batch: newBatch(c.Codec, c.Topics)}
 	one.member = member.New(member.Config{
-		Kafka: c.Kafka, Group: c.Group, ID: id, Topic: c.Topics.Applications, Protocol: c.Protocol, Static: c.Static,
+		Kafka: c.Kafka, Group: s.group, ID: id, Topic: c.Topics.Applications, Protocol: c.Protocol, Static: c.Static,
 		Reach: s.reach, Log: c.Log, EndTimeout: s.endTimeout, Idle: s.idle, Resolve: s.resolve,
 		Options: []kgo.Opt{
 			kgo.ProducerBatchMaxBytesFn(one.maxBatchBytes),

@@ -33,7 +33,11 @@ func (s *Scorer) tryPrepare(ctx context.Context) error {
 	if err := member.RequireProtocol(ctx, adm, s.config.Protocol); err != nil {
 		return err
 	}
-	err = member.Begin(ctx, adm, s.config.Group, t.Applications, func(ctx context.Context) (kadm.ListedOffsets, error) {
+	if s.group, err = s.config.Group.Settle(ctx, adm, s.config.Log, t.Applications); err != nil {
+		return err
+	}
+	s.reach.Of(s.group)
+	err = member.Begin(ctx, adm, s.group, t.Applications, func(ctx context.Context) (kadm.ListedOffsets, error) {
 		return s.beginning(ctx, adm)
 	})
 	if err != nil {
@@ -51,7 +55,7 @@ func (s *Scorer) beginning(ctx context.Context, adm *kadm.Client) (kadm.ListedOf
 			return nil, err
 		}
 		if scored {
-			return nil, member.Permanent(nil, "group %q has no committed offsets, but %s already holds decisions from the stream: say where to begin, --from start, end or a time", s.config.Group, s.config.Topics.Predictions)
+			return nil, member.Permanent(nil, "group %q has no committed offsets, but %s already holds decisions from the stream: say where to begin, --from start, end or a time", s.group, s.config.Topics.Predictions)
 		}
 		from.Start = true
 	}

@@ -43,7 +43,7 @@ type Latencies interface {
 type Config struct {
 	Kafka      kafka.Config
 	Topics     schemas.Topics
-	Group      string
+	Group      member.Names
 	Instance   string                  // unique in the group, the same after a restart
 	Sessions   int                     // transactional sessions of this process, at least 1
 	Protocol   string                  // member.ProtocolClassic or member.ProtocolConsumer
@@ -61,6 +61,7 @@ type Config struct {
 // Scorer is the component.
 type Scorer struct {
 	config      Config
+	group       string // what it goes by, see member.Names; settled before there are sessions
 	metrics     *metrics
 	reach       *member.Reach
 	limits      *limits
@@ -79,7 +80,7 @@ type Scorer struct {
 // New returns a Scorer that is not running yet.
 func New(c Config) (*Scorer, error) {
 	switch {
-	case c.Group == "" || c.Instance == "" || c.Sessions < 1:
+	case c.Group.Group == "" || c.Instance == "" || c.Sessions < 1:
 		return nil, errors.New("the scorer needs a group, an instance and at least one session")
 	case c.Protocol != member.ProtocolClassic && c.Protocol != member.ProtocolConsumer:
 		return nil, fmt.Errorf("group protocol %q: expected %s or %s", c.Protocol, member.ProtocolClassic, member.ProtocolConsumer)
@@ -91,7 +92,7 @@ func New(c Config) (*Scorer, error) {
 	}
 	m := newMetrics(c.Registerer)
 	s := &Scorer{
-		config: c, metrics: m, limits: newLimits(c.Topics), endTimeout: member.EndTimeout, idle: member.IdleInterval, lagInterval: member.LagInterval, why: errors.New("starting"),
+		config: c, group: c.Group.Group, metrics: m, limits: newLimits(c.Topics), endTimeout: member.EndTimeout, idle: member.IdleInterval, lagInterval: member.LagInterval, why: errors.New("starting"),
 	}
 	s.reach = s.newReach(member.RetryInterval)
 	return s, nil
@@ -101,7 +102,7 @@ func New(c Config) (*Scorer, error) {
 func (s *Scorer) newReach(retry time.Duration) *member.Reach {
 	c, m := s.config, s.metrics
 	return member.NewReach(member.ReachConfig{
-		Group: c.Group, Topic: c.Topics.Applications, Log: c.Log, Retry: retry, Lag: m.lag, Unreachable: m.unreachable, Unreadable: m.unreadable,
+		Group: s.group, Topic: c.Topics.Applications, Log: c.Log, Retry: retry, Lag: m.lag, Unreachable: m.unreachable, Unreadable: m.unreadable,
 	})
 }
 
@@ -196,7 +197,7 @@ func (s *Scorer) run(ctx context.Context) error {
 func (s *Scorer) needs() member.Needs {
 	c, t := s.config, s.config.Topics
 	return member.Needs{
-		Who: "scorer", Kafka: c.Kafka, Group: c.Group, Instance: c.Instance,
+		Who: "scorer", Kafka: c.Kafka, Group: s.group, Instance: c.Instance,
 		Reads: []string{t.Applications}, Writes: []string{t.Predictions, t.DLQ},
 	}
 }

@@ -117,7 +117,7 @@ func (w *world) applications(first, last int) (records []*kgo.Record) {
 // scorer is one that does not run yet.
 func (w *world) scorer(instance string, change ...func(*Config)) *Scorer {
 	c := Config{
-		Kafka: w.config, Topics: w.topics, Codec: w.codec, Group: "g", Instance: instance, Sessions: 2, Protocol: member.ProtocolClassic,
+		Kafka: w.config, Topics: w.topics, Codec: w.codec, Group: member.Names{Group: "g"}, Instance: instance, Sessions: 2, Protocol: member.ProtocolClassic,
 		Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}
 	for _, f := range change {
@@ -459,9 +459,9 @@ func TestBothGroupProtocols(t *testing.T) {
 }
 
 func TestStaticMembershipTakesTheClassicProtocol(t *testing.T) {
-	_, err := New(Config{Group: "g", Instance: "i", Sessions: 1, Protocol: member.ProtocolConsumer, Static: true})
+	_, err := New(Config{Group: member.Names{Group: "g"}, Instance: "i", Sessions: 1, Protocol: member.ProtocolConsumer, Static: true})
 	require.ErrorContains(t, err, "classic")
-	_, err = New(Config{Group: "g", Instance: "i", Sessions: 1, Protocol: "x"})
+	_, err = New(Config{Group: member.Names{Group: "g"}, Instance: "i", Sessions: 1, Protocol: "x"})
 	require.ErrorContains(t, err, `"x"`)
 }
 
