@@ -8,7 +8,7 @@ DVC_VENV := .venv-dvc
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-life test-kafka chaos-short verify-10m test-browser test-alertmanager test-examples check-deploy bench bench-stream bench-http bench-drift bench-all bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release drift-check ship check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-life test-kafka chaos-short verify-10m test-browser test-alertmanager test-proxies test-examples check-deploy bench bench-stream bench-http bench-drift bench-all bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release drift-check ship check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -49,6 +49,10 @@ verify-10m: build ## Judge ten million records on a real Kafka and hold the judg
 test-browser: build ## Test the page of a demo in a headless browser (needs the package chromium); pictures in .cache/screenshots
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "make test-browser needs a browser: apt-get install chromium" >&2; exit 1; }
 	CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream $(GO) test -count=1 -tags browser -run TestThePage ./apptest
+
+test-proxies: ## Test the API behind a real nginx and HAProxy, configured as docs/reverse-proxy.md says (needs the packages nginx-light and haproxy)
+	@command -v nginx >/dev/null && command -v haproxy >/dev/null || { echo "make test-proxies needs nginx and HAProxy: apt-get install nginx-light haproxy" >&2; exit 1; }
+	$(GO) test -count=1 -tags proxies -run 'TestProxies' ./apptest
 
 test-alertmanager: ## Test the webhook of drift alerts against a real Alertmanager (needs the package prometheus-alertmanager)
 	@command -v prometheus-alertmanager >/dev/null || { echo "make test-alertmanager needs an Alertmanager: apt-get install prometheus-alertmanager" >&2; exit 1; }

@@ -43,6 +43,8 @@ type apiFlags struct {
 	RateLimit      float64       `help:"Requests per second of one key, or of one address where no keys are asked for; 0: no limit." default:"0" placeholder:"N" group:"API"`
 	RateBurst      int           `help:"Requests one caller may make at once; 0: a second's worth." default:"0" placeholder:"N" group:"API"`
 	MaxInFlight    int           `help:"Requests worked on at once; more are told to come back." default:"1024" placeholder:"N" group:"API"`
+	MaxPerCaller   int           `help:"Requests one caller may have open at once, those whose body is still coming in included; 0: half of --max-in-flight." name:"max-per-caller" default:"0" placeholder:"N" group:"API"`
+	TrustedProxies []string      `help:"Addresses and networks (CIDR) of reverse proxies in front of the API: a caller's address is then the one that their X-Forwarded-For names. Without it an API without keys refuses what a proxy forwards." name:"trusted-proxies" placeholder:"ADDRESS,…" group:"API"`
 	Feed           bool          `help:"Follow all decisions for the page." negatable:"" default:"true" group:"API"`
 	PublishTimeout time.Duration `help:"How long the log may take to acknowledge a decision before the answer is 503." default:"5s" placeholder:"DURATION" group:"API"`
 	ShutdownDelay  time.Duration `help:"How long the API goes on answering after SIGTERM or SIGHUP, with /readyz at 503, before it takes no more connections: longer than a balancer needs to notice. 0s where nothing balances; Ctrl-C and a second signal do not wait." name:"shutdown-delay" default:"5s" placeholder:"DURATION" group:"API"`
@@ -64,6 +66,8 @@ func (f *apiFlags) check() error {
 		return fmt.Errorf("--rate-burst %d: expected 0 or more", f.RateBurst)
 	case f.MaxInFlight < 1:
 		return fmt.Errorf("--max-in-flight %d: expected at least 1", f.MaxInFlight)
+	case f.MaxPerCaller < 0 || f.MaxPerCaller > f.MaxInFlight:
+		return fmt.Errorf("--max-per-caller %d: expected 0 … %d, which is --max-in-flight", f.MaxPerCaller, f.MaxInFlight)
 	case f.PublishTimeout < time.Second || f.PublishTimeout > maxPublishTimeout:
 		return fmt.Errorf("--publish-timeout %s: expected 1s … %s", f.PublishTimeout, maxPublishTimeout)
 	case f.ShutdownDelay < 0 || f.ShutdownDelay > maxShutdownDelay:
@@ -111,6 +115,10 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	if err := f.check(); err != nil {
 		return nil, nil, err
 	}
+	proxies, err := api.ParseProxies(f.TrustedProxies)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--trusted-proxies %w", err)
+	}
 	var keys *api.Keys
 	if f.APIKeys != "" {
 		if keys, err = api.OpenKeys(f.APIKeys, p.log); err != nil {
@@ -125,6 +133,9 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 		}
 	} else if keys != nil && !onLoopback(f.APIListen) {
 		p.log.Warn("the API speaks plain HTTP: keys cross the network in the clear unless a proxy in front of it ends TLS; set --api-tls-cert and --api-tls-key otherwise", "address", f.APIListen)
+	}
+	if len(proxies) > 0 && keys == nil {
+		p.log.Warn("no key is asked for: whoever the trusted proxies let through is answered", "trusted_proxies", f.TrustedProxies)
 	}
 	writer, err := kafka.NewWriter(parts.kafka.config(p, "api"), schemas.NewTopics(parts.kafka.Prefix).Predictions, f.PublishTimeout)
 	if err != nil {
@@ -148,10 +159,10 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	replicas := replica.NewFollower(parts.kafka.config(p, "replicas"), schemas.NewTopics(parts.kafka.Prefix), p.log)
 	all = append(all, replicas)
 	watch := &redisWatch{client: client, log: p.log}
-	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, Publish: f.PublishTimeout}
+	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, PerCaller: f.MaxPerCaller, Publish: f.PublishTimeout}
 	server, err := api.New(api.Config{
 		Listener: listener, TLS: encrypted, Live: parts.live, Publisher: predictionPublisher{writer, parts.codec}, Lookup: view.NewStore(client, parts.kafka.Prefix),
-		Idempotency: idempotency.NewStore(client, parts.kafka.Prefix, limits.Lease(), api.AnswerKept), Feed: feed, Drift: driftFeed{status}, Demo: parts.demo, Replicas: replicas, Latencies: parts.latency, Keys: keys, Limits: limits,
+		Idempotency: idempotency.NewStore(client, parts.kafka.Prefix, limits.Lease(), api.AnswerKept), Feed: feed, Drift: driftFeed{status}, Demo: parts.demo, Replicas: replicas, Latencies: parts.latency, Keys: keys, Proxies: proxies, Limits: limits,
 		// Without keys, being on this machine is what lets a caller in (check).
 		LocalOnly: keys == nil && !f.NoAuth,
 		Metrics:   promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.process.ready, Pending: parts.process.pending, Stopping: parts.process.begun,
@@ -175,7 +186,7 @@ func (apiCmd) Help() string {
 
 Scoring needs a model and Kafka, and /readyz says whether both are there. Look-ups and requests with an Idempotency-Key need Redis; while it is away they get 503, the others are served, and /readyz says so below "ready".
 
-Without keys only this machine is answered, and only under its own name: localhost or a loopback address in the Host header. Behind a proxy set --api-keys, or --no-auth if the proxy asks for them.
+Without keys only this machine is answered, and only under its own name: localhost or a loopback address in the Host header. Behind a proxy set --api-keys, or --no-auth if the proxy asks for them, and --trusted-proxies, so that callers are told apart: docs/reverse-proxy.md.
 
 Examples:
   creditstream api --model shipped

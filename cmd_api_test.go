@@ -275,6 +275,9 @@ func TestAPIRefusesToStart(t *testing.T) {
 	f("--rate-limit -1", "--rate-limit=-1")
 	f("--rate-burst -1", "--rate-burst=-1")
 	f("--max-in-flight 0", "--max-in-flight", "0")
+	f("--max-per-caller 1025", "--max-per-caller", "1025")
+	f("--shutdown-delay -1s", "--shutdown-delay=-1s")
+	f(`--trusted-proxies "10.0.0.1/8": expected an address or a network`, "--trusted-proxies", "127.0.0.1,10.0.0.1/8")
 	f("--publish-timeout 1m0s", "--publish-timeout", "1m")
 	f("--api-listen "+taken.Addr().String(), "--api-listen", taken.Addr().String())
 	for listen, loopback := range map[string]bool{"127.0.0.1:1": true, "localhost:1": true, "[::1]:1": true, "127.9.9.9:1": true, ":1": false, "[::]:1": false, "10.0.0.1:1": false} {

@@ -250,7 +250,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 		return err
 	}
 	d.free(func() { _ = listener.Close() }) // the server has closed it, unless it never ran
-	flags := apiFlags{APIListen: listener.Addr().String(), Feed: true, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
+	flags := apiFlags{APIListen: listener.Addr().String(), Feed: true, TrustedProxies: c.TrustedProxies, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
 	latency = replica.NewLatencies()
 	own, stop, err := flags.components(p, apiParts{
 		kafka: d.kafka, redis: redisAt, codec: d.codec, listener: listener, live: models.Live, latency: latency, reg: reg, process: d.process,

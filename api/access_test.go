@@ -113,8 +113,59 @@ func TestRateOfOneCaller(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, ask("guess-1-0123456789"))
 	require.Equal(t, http.StatusForbidden, ask("guess-2-0123456789"))
 	require.Equal(t, http.StatusTooManyRequests, ask("guess-3-0123456789"))
-	require.Equal(t, http.StatusOK, ask(bankKey))
 	require.Equal(t, http.StatusOK, w.get("/healthz").Code)
+}
+
+// Who guesses keys is not told that one is right once its address's rate is used up.
+func TestWrongKeys_AreNotComparedPastTheAddressesRate(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Keys = twoKeys(t); c.Limits.PerSecond, c.Limits.Burst = 0.5, 2 })
+	ask := func(peer, key string) int { return w.ask(peer, "/model", "X-API-Key", key).Code }
+	require.Equal(t, 200, ask("192.0.2.1:1", shopKey), "right keys do not count for the address")
+	require.Equal(t, 403, ask("192.0.2.1:2", "guess-1-0123456789"))
+	require.Equal(t, 401, ask("192.0.2.1:3", ""))
+	require.Equal(t, 429, ask("192.0.2.1:4", shopKey), "right, and not to be found out")
+	require.Equal(t, 429, ask("192.0.2.1:5", "guess-2-0123456789"))
+	require.Equal(t, 200, ask("192.0.2.2:1", shopKey), "another address")
+	w.now = w.now.Add(2 * time.Second)
+	require.Equal(t, 200, ask("192.0.2.1:6", shopKey), "looking takes nothing")
+	require.Equal(t, 200, ask("192.0.2.1:7", bankKey))
+}
+
+func TestWrongKeys_AreLoggedNowAndThen(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Keys = twoKeys(t) })
+	for range 500 {
+		w.ask("192.0.2.7:1", "/model", "X-API-Key", "guess-1-0123456789")
+	}
+	require.Equal(t, 1, strings.Count(w.logged.String(), "\n"))
+	require.Contains(t, w.logged.String(), "address=192.0.2.7 reason=wrong-key refused=1")
+	w.now = w.now.Add(seldomInterval)
+	w.ask("192.0.2.8:1", "/model")
+	require.Equal(t, 2, strings.Count(w.logged.String(), "\n"))
+	require.Contains(t, w.logged.String(), "address=192.0.2.8 reason=no-key refused=500")
+	require.NotContains(t, w.logged.String(), "guess-1")
+}
+
+func TestKeys_AreTakenFromAnyBearer(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Keys = twoKeys(t) })
+	for _, authorization := range []string{"Bearer " + shopKey, "bearer " + shopKey, "BEARER  " + shopKey, "Bearer \t " + shopKey + " "} {
+		require.Equal(t, http.StatusOK, w.get("/model", "Authorization", authorization).Code, authorization)
+	}
+	require.Equal(t, http.StatusOK, w.get("/model", "Authorization", "Basic abc", "X-API-Key", shopKey).Code)
+	for _, authorization := range []string{"Bearer", "Bearer  ", "Basic " + shopKey, shopKey, "Bearer" + shopKey} {
+		w.problem(w.get("/model", "Authorization", authorization), http.StatusUnauthorized, "no-key")
+	}
+}
+
+func TestLimiter_LooksWithoutTaking(t *testing.T) {
+	l := newLimiter(0.5, 1)
+	now := time.Unix(0, 0)
+	require.Zero(t, l.peek("a", now))
+	require.Empty(t, l.accounts)
+	require.Zero(t, l.wait("a", now))
+	require.Equal(t, 2*time.Second, l.peek("a", now))
+	require.Equal(t, time.Second, l.peek("a", now.Add(time.Second)))
+	require.Zero(t, l.peek("a", now.Add(2*time.Second)))
+	require.Zero(t, l.wait("a", now.Add(2*time.Second)))
 }
 
 func TestAddressesAreApart(t *testing.T) {
@@ -142,7 +193,7 @@ func TestLimiterForgets(t *testing.T) {
 }
 
 func TestNoMoreThanSoManyInFlight(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.Limits.InFlight = 1 })
+	w := newWorld(t, func(c *Config) { c.Limits.InFlight, c.Limits.PerCaller = 1, 2 })
 	entered, release := make(chan struct{}), make(chan struct{})
 	w.log.enter = func(context.Context) error { close(entered); <-release; return nil }
 	done := make(chan int)

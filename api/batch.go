@@ -12,22 +12,18 @@ const maxBatch = 1000
 
 // predictBatch is POST /predict/batch: every application is decided under the
 // same live set, all are published together, and one that is wrong fails alone.
-func (s *Server) predictBatch(w http.ResponseWriter, r *http.Request, caller string) *problem {
+func (s *Server) predictBatch(w http.ResponseWriter, r *http.Request, caller string, body []byte) *problem {
 	j := s.jobs.Get().(*job)
 	defer s.done(j)
-	var p *problem
-	if j.body, p = readBody(w, r, j.body, maxBatchBody); p != nil {
-		return p
-	}
 	var err error
-	if j.items, err = schemas.DecodeBatchRequest(j.body, j.items, maxBatch); err != nil {
+	if j.items, err = schemas.DecodeBatchRequest(body, j.items, maxBatch); err != nil {
 		return refused(err)
 	}
 	set := s.config.Live()
 	if set == nil {
 		return noModel()
 	}
-	c, kept, p := s.claim(r, caller, j.body)
+	c, kept, p := s.claim(r, caller, body)
 	if p != nil {
 		return p
 	}

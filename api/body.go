@@ -5,7 +5,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
+	"strings"
 )
 
 // What a request's body may have.
@@ -38,6 +40,9 @@ func readBody(w http.ResponseWriter, r *http.Request, dst []byte, limit int64) (
 			return dst, nil
 		case errors.As(err, &large):
 			return dst, tooLarge(limit)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			w.Header().Set("Connection", "close") // the rest of the body is still to come
+			return dst, newProblem(http.StatusRequestTimeout, "slow", "The body came in too slowly", "").after(1)
 		case err != nil:
 			return dst, newProblem(http.StatusBadRequest, "body", "The body could not be read to its end", "")
 		}
@@ -60,10 +65,12 @@ func checkContent(r *http.Request) *problem {
 		return nil
 	}
 	if media, params, err := mime.ParseMediaType(content); err == nil && media == "application/json" {
-		switch params["charset"] {
-		case "", "utf-8", "UTF-8":
+		charset := strings.ToLower(params["charset"])
+		switch charset {
+		case "", "utf-8", "utf8":
 			return nil
 		}
+		return newProblem(http.StatusUnsupportedMediaType, "content-type", "The body is in a charset that is not taken", "It says "+brief(charset)+"; JSON is UTF-8.")
 	}
 	return newProblem(http.StatusUnsupportedMediaType, "content-type", "The body is of a type that is not taken", "Send Content-Type: application/json.")
 }

@@ -37,11 +37,7 @@ func (s *Server) scenario(w http.ResponseWriter, _ *http.Request, _ string) *pro
 }
 
 // setScenario is POST /demo/scenario.
-func (s *Server) setScenario(w http.ResponseWriter, r *http.Request, caller string) *problem {
-	body, p := readBody(w, r, nil, maxBody)
-	if p != nil {
-		return p
-	}
+func (s *Server) setScenario(w http.ResponseWriter, r *http.Request, caller string, body []byte) *problem {
 	var asked struct {
 		Scenario string `json:"scenario"`
 	}

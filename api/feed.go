@@ -48,6 +48,8 @@ const (
 	maxDecisions = 50
 	// maxStreams is how many streams may be open at once.
 	maxStreams = 100
+	// maxCallerStreams is how many of them one caller may have open.
+	maxCallerStreams = 25
 	// heartbeat keeps proxies from ending a quiet stream.
 	heartbeat = 15 * time.Second
 )

@@ -106,8 +106,8 @@ func parseKeys(text []byte) ([]key, error) {
 
 // caller is who a request's key belongs to.
 func (k *Keys) caller(r *http.Request) (string, *problem) {
-	secret, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
+	secret := bearer(r.Header.Get("Authorization"))
+	if secret == "" {
 		secret = r.Header.Get("X-API-Key")
 	}
 	if secret == "" {
@@ -124,6 +124,16 @@ func (k *Keys) caller(r *http.Request) (string, *problem) {
 		return "", newProblem(http.StatusForbidden, "wrong-key", "The key is not known here", "")
 	}
 	return name, nil
+}
+
+// bearer is what stands in an Authorization header behind its scheme, which is of any
+// case and may be followed by more than one blank (RFC 9110); "" for another scheme.
+func bearer(authorization string) string {
+	scheme, secret, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.Trim(secret, " \t")
 }
 
 // Name is part of lifecycle.Component.

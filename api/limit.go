@@ -55,6 +55,24 @@ func (l *limiter) wait(account string, now time.Time) time.Duration {
 	return d
 }
 
+// peek is how long an account has to wait for its next request, which is not taken.
+func (l *limiter) peek(account string, now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.accounts[account]
+	if a == nil {
+		if len(l.accounts) < maxAccounts {
+			return 0 // a new one
+		}
+		a = l.others
+	}
+	missing := 1 - a.TokensAt(now)
+	if missing <= 0 {
+		return 0
+	}
+	return time.Duration(missing / float64(l.rate) * float64(time.Second))
+}
+
 func (l *limiter) account(name string, now time.Time) *rate.Limiter {
 	if a := l.accounts[name]; a != nil {
 		return a

@@ -15,7 +15,7 @@ func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !localName(r.Host) {
 			newProblem(http.StatusMisdirectedRequest, "misdirected", "The Host is no name of this machine",
-				"Without keys, localhost and loopback addresses are answered.").write(w)
+				"Without keys, localhost and loopback addresses are answered. For other names set --api-keys FILE, or --no-auth if a proxy decides who may ask.").write(w)
 			return
 		}
 		next.ServeHTTP(w, r)

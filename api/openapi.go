@@ -68,7 +68,7 @@ func openAPI(version string, demo bool) ([]byte, error) {
 		add(demoPaths(), demoComponents())
 		tags = append(tags, object{"name": "demo"})
 	}
-	hostIsLookedAt(all)
+	originIsLookedAt(all)
 	document := object{
 		"openapi": "3.1.0",
 		"info": object{
@@ -100,14 +100,15 @@ func openAPI(version string, demo bool) ([]byte, error) {
 var problemStatuses = map[int]string{
 	400: "Not one JSON object, or a header or query that cannot be read",
 	401: "A key is needed and there is none",
-	403: "The key is not known, or another site's page asks",
+	403: "The key is not known, another site's page asks, or a proxy forwards the request that is not trusted and no key is asked for",
 	404: "Not known",
+	408: "The body came in too slowly",
 	409: "The request with this Idempotency-Key is in progress",
 	413: "The body is too large",
 	415: "The body is said to be something else than JSON",
 	421: "No key is asked for here, and the Host header is no name of this machine: localhost or a loopback address",
 	422: "Rules are broken; `errors` lists them all",
-	429: "Too many requests of this caller",
+	429: "Too many requests of this caller, a second or at once",
 	500: "Something went wrong in the server",
 	503: "Not possible now. Where `recorded` is `unknown`, the decision may be in the log",
 }
@@ -117,7 +118,7 @@ func problemResponses() object {
 	for status, description := range problemStatuses {
 		r := object{"description": description, "content": object{"application/problem+json": object{"schema": ref("Problem")}}}
 		switch status {
-		case 404, 409, 429, 503:
+		case 404, 408, 409, 429, 503:
 			r["headers"] = object{"Retry-After": object{"$ref": "#/components/headers/Retry-After"}}
 		}
 		o["Problem"+strconv.Itoa(status)] = r
@@ -126,9 +127,15 @@ func problemResponses() object {
 }
 
 // responses are a success and the problems an operation may answer with.
-func responses(success object, problems ...int) object {
-	o := object{"200": success}
-	for _, status := range problems {
+func responses(success object, statuses ...int) object {
+	o := problems(statuses...)
+	o["200"] = success
+	return o
+}
+
+func problems(statuses ...int) object {
+	o := object{}
+	for _, status := range statuses {
 		o[strconv.Itoa(status)] = object{"$ref": "#/components/responses/Problem" + strconv.Itoa(status)}
 	}
 	return o
@@ -166,14 +173,14 @@ func paths() object {
 				"description": "Adds what every input of the model moved the decision by, and the base they start from.",
 			}},
 			"requestBody": jsonBody("PredictRequest", object{"features": example}),
-			"responses":   responses(predicted("Answer"), 400, 401, 403, 409, 413, 415, 422, 429, 500, 503),
+			"responses":   responses(predicted("Answer"), 400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503),
 		}},
 		"/predict/batch": object{"post": object{
 			"operationId": "predictBatch", "tags": []string{"predict"}, "summary": "Decide up to 1,000 applications",
 			"description": "All are decided by the same models and published together. One that is wrong fails alone, in its place.",
 			"parameters":  []object{idempotencyKey},
 			"requestBody": jsonBody("BatchRequest", object{"applications": []object{{"features": example}}}),
-			"responses":   responses(predicted("BatchAnswer"), 400, 401, 403, 409, 413, 415, 422, 429, 500, 503),
+			"responses":   responses(predicted("BatchAnswer"), 400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503),
 		}},
 		"/predictions/{id}": object{"get": object{
 			"operationId": "prediction", "tags": []string{"predict"}, "summary": "Look a decision up",
@@ -218,12 +225,12 @@ func paths() object {
 	}
 }
 
-// hostIsLookedAt adds to every operation that the Host is looked at before anything
-// else.
-func hostIsLookedAt(paths object) {
+// originIsLookedAt adds to every operation what is looked at before anything else:
+// the Host, and whether a proxy forwards the request.
+func originIsLookedAt(paths object) {
 	for _, path := range paths {
 		for _, operation := range path.(object) {
-			operation.(object)["responses"].(object)["421"] = object{"$ref": "#/components/responses/Problem421"}
+			maps.Copy(operation.(object)["responses"].(object), problems(403, 421))
 		}
 	}
 }

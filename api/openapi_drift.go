@@ -36,7 +36,7 @@ func demoPaths() object {
 			"requestBody": object{"required": true, "content": object{"application/json": object{"schema": object{
 				"type": "object", "required": []string{"scenario"}, "additionalProperties": false, "properties": object{"scenario": object{"type": "string"}},
 			}}}},
-			"responses": responses(jsonOf("The scenario that begins", "Scenario"), 400, 403, 413, 415, 422, 429, 500, 503),
+			"responses": responses(jsonOf("The scenario that begins", "Scenario"), 400, 403, 408, 413, 415, 422, 429, 500, 503),
 		},
 	}}
 }

@@ -18,7 +18,6 @@ import (
 // job is the memory that one request works in.
 type job struct {
 	scorer      *scorer.Scorer
-	body        []byte
 	answer      []byte
 	request     schemas.Request
 	items       []schemas.BatchItem
@@ -28,38 +27,35 @@ type job struct {
 }
 
 func newJob() *job {
-	return &job{scorer: scorer.New(), body: make([]byte, 0, 2048), answer: make([]byte, 0, 2048)}
+	return &job{scorer: scorer.New(), answer: make([]byte, 0, 2048)}
 }
 
 // done gives the job back, without what only a large batch needs.
 func (s *Server) done(j *job) {
-	if cap(j.body) > keptBody {
+	if cap(j.answer) > keptBody {
 		*j = *newJob()
 	}
 	clear(j.items) // their violations
-	j.body, j.answer, j.items, j.apps = j.body[:0], j.answer[:0], j.items[:0], j.apps[:0]
+	j.answer, j.items, j.apps = j.answer[:0], j.items[:0], j.apps[:0]
 	s.jobs.Put(j)
 }
 
 // predict is POST /predict.
-func (s *Server) predict(w http.ResponseWriter, r *http.Request, caller string) *problem {
+func (s *Server) predict(w http.ResponseWriter, r *http.Request, caller string, body []byte) *problem {
 	detail, p := wantsDetail(r)
 	if p != nil {
 		return p
 	}
 	j := s.jobs.Get().(*job)
 	defer s.done(j)
-	if j.body, p = readBody(w, r, j.body, maxBody); p != nil {
-		return p
-	}
-	if p := refused(schemas.DecodeRequest(j.body, &j.request)); p != nil {
+	if p := refused(schemas.DecodeRequest(body, &j.request)); p != nil {
 		return p
 	}
 	set := s.config.Live()
 	if set == nil {
 		return noModel()
 	}
-	c, kept, p := s.claim(r, caller, j.body)
+	c, kept, p := s.claim(r, caller, body)
 	if p != nil {
 		return p
 	}

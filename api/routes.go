@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -23,6 +22,9 @@ func (s *Server) routes() (http.Handler, error) {
 	}
 	r := chi.NewRouter()
 	r.Use(s.observe)
+	if s.config.Keys == nil {
+		r.Use(s.unforwarded)
+	}
 	if s.config.LocalOnly {
 		r.Use(local)
 	}
@@ -35,8 +37,8 @@ func (s *Server) routes() (http.Handler, error) {
 		newProblem(http.StatusMethodNotAllowed, "method", "The path does not take this method", "It takes "+allow+".").write(w)
 	})
 
-	r.Post("/predict", s.guard(s.predict))
-	r.Post("/predict/batch", s.guard(s.predictBatch))
+	r.Post("/predict", s.guardBody(maxBody, s.predict))
+	r.Post("/predict/batch", s.guardBody(maxBatchBody, s.predictBatch))
 	get(r, "/predictions/{id}", s.guard(s.prediction))
 	get(r, "/model", s.guard(s.model))
 	get(r, "/replicas", s.guard(s.replicas))
@@ -47,7 +49,7 @@ func (s *Server) routes() (http.Handler, error) {
 	get(r, "/drift/report", s.guard(s.driftReport))
 	if s.config.Demo != nil {
 		get(r, scenarioRoute, s.guard(s.scenario))
-		r.Post(scenarioRoute, s.guard(s.setScenario))
+		r.Post(scenarioRoute, s.guardBody(maxBody, s.setScenario))
 	}
 
 	get(r, "/openapi.json", asset("application/json", "", openapi))
@@ -156,67 +158,4 @@ func (s *Server) recovered(a *answer, r *http.Request, v any) {
 	if a.status == 0 {
 		internalProblem().write(a)
 	}
-}
-
-// handler answers a caller, or says why it cannot.
-type handler func(w http.ResponseWriter, r *http.Request, caller string) *problem
-
-// guard lets a request through to what reads or makes decisions.
-func (s *Server) guard(h handler) http.HandlerFunc {
-	return s.guarded(h, s.slots)
-}
-
-// guardStream is guard for requests that stay: they have places of their own.
-func (s *Server) guardStream(h handler) http.HandlerFunc {
-	return s.guarded(h, s.streams)
-}
-
-func (s *Server) guarded(h handler, slots chan struct{}) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if p := s.pass(w, r, h, slots); p != nil {
-			p.write(w)
-		}
-	}
-}
-
-func (s *Server) pass(w http.ResponseWriter, r *http.Request, h handler, slots chan struct{}) *problem {
-	// A page elsewhere must not make a visitor's browser ask for decisions.
-	if err := s.origins.Check(r); err != nil {
-		return newProblem(http.StatusForbidden, "cross-origin", "Another site's page may not ask for this", "")
-	}
-	caller, p := s.authenticate(r)
-	if p != nil {
-		if p.Status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="creditstream"`)
-		}
-		return p
-	}
-	select {
-	case slots <- struct{}{}:
-		defer func() { <-slots }()
-	default:
-		return newProblem(http.StatusServiceUnavailable, "busy", "Too many requests are being worked on", "").after(1)
-	}
-	return h(w, r, caller)
-}
-
-// authenticate names the caller ("" where no key is asked for) and holds it to
-// its rate. A caller without a right key is held to its address's.
-func (s *Server) authenticate(r *http.Request) (caller string, p *problem) {
-	account := ""
-	if s.config.Keys != nil {
-		caller, p = s.config.Keys.caller(r)
-		account = "key " + caller
-	}
-	if s.limiter == nil {
-		return caller, p
-	}
-	if s.config.Keys == nil || p != nil {
-		account = address(r.RemoteAddr)
-	}
-	if wait := s.limiter.wait(account, s.config.Now()); wait > 0 {
-		seconds := int((wait + time.Second - 1) / time.Second)
-		return "", newProblem(http.StatusTooManyRequests, "rate", "Too many requests", "").after(seconds)
-	}
-	return caller, p
 }

@@ -44,7 +44,16 @@ type Limits struct {
 	PerSecond float64       // requests of one caller; 0: no limit
 	Burst     int           // requests of one caller at once; 0: a second's worth
 	InFlight  int           // requests being worked on, of all callers
+	PerCaller int           // requests of one caller being received or worked on; 0: half of InFlight
 	Publish   time.Duration // for the log to acknowledge
+}
+
+// perCaller leaves room for others, whatever one caller does.
+func (l Limits) perCaller() int {
+	if l.PerCaller > 0 {
+		return l.PerCaller
+	}
+	return max(1, l.InFlight/2)
 }
 
 // Config is what a Server needs.
@@ -61,6 +70,7 @@ type Config struct {
 	Replicas    Replicas
 	Latencies   Latencies // of requests that decide; nil: nobody asks
 	Keys        *Keys     // nil: no key is asked for
+	Proxies     Proxies   // whose word about a request's origin counts
 	LocalOnly   bool      // only requests to a name of this machine are answered
 	Limits      Limits
 	Metrics     http.Handler // of GET /metrics
@@ -91,13 +101,19 @@ type Server struct {
 	config  Config
 	metrics *metrics
 	limiter *limiter
+	callers *callers
 	slots   chan struct{} // one per request being worked on
-	streams chan struct{} // one per open stream of decisions
-	origins *http.CrossOriginProtection
-	jobs    sync.Pool // of *job
-	report  *report.Writer
-	handler http.Handler
-	closing chan struct{} // closed when the server stops
+	// The same of streams.
+	watchers *callers
+	streams  chan struct{} // one per open stream of decisions
+	origins  *http.CrossOriginProtection
+	jobs     sync.Pool // of *job
+	bodies   sync.Pool // of *[]byte
+	// What the log is told of now and then.
+	refusals, unnamed seldom
+	report            *report.Writer
+	handler           http.Handler
+	closing           chan struct{} // closed when the server stops
 }
 
 // New returns a Server that is not running yet.
@@ -108,9 +124,12 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, metrics: newMetrics(c.Registerer), limiter: newLimiter(c.Limits.PerSecond, c.Limits.Burst),
 		slots: make(chan struct{}, c.Limits.InFlight), streams: make(chan struct{}, maxStreams),
-		origins: http.NewCrossOriginProtection(), closing: make(chan struct{}),
+		callers:  newCallers(c.Limits.perCaller(), openBytes),
+		watchers: newCallers(maxCallerStreams, openBytes),
+		origins:  http.NewCrossOriginProtection(), closing: make(chan struct{}),
 	}
 	s.jobs.New = func() any { return newJob() }
+	s.bodies.New = func() any { return new(make([]byte, 0, 2048)) }
 	var err error
 	if s.report, err = report.NewWriter(); err != nil {
 		return nil, err
@@ -151,6 +170,8 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	close(s.closing) // streams would never end
+	late := time.AfterFunc(slowBody, s.callers.cutAll)
+	defer late.Stop()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	err := server.Shutdown(drain)

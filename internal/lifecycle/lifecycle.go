@@ -129,7 +129,7 @@ func (g Group) Run(ctx context.Context) error {
 	if ctx.Err() != nil && g.Delay != nil {
 		if delay, hurry := g.Delay(cause); delay > 0 {
 			g.Log.Info("stopping: unready, still answering", "cause", cause, "delay", delay)
-			wait(delay, hurry, workers.ctx, watchers.ctx)
+			wait(delay, hurry, workers.ctx.Done(), watchers.ctx.Done())
 		}
 	}
 	errs := workers.drain(g.Drain)
@@ -137,14 +137,14 @@ func (g Group) Run(ctx context.Context) error {
 }
 
 // wait waits for the delay, unless somebody is in a hurry or something has ended.
-func wait(delay time.Duration, hurry <-chan struct{}, workers, watchers context.Context) {
+func wait(delay time.Duration, hurry, workers, watchers <-chan struct{}) {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-hurry:
-	case <-workers.Done():
-	case <-watchers.Done():
+	case <-workers:
+	case <-watchers:
 	}
 }
 
