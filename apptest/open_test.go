@@ -3,6 +3,8 @@ package apptest
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -83,4 +85,49 @@ func TestVerify_EndsWithACodeOfItsOwnWhereNotAllIsJudged(t *testing.T) {
 	code, text = judge("--allow-unjudgeable")
 	require.Zero(t, code)
 	require.NotContains(t, text, "exactly once")
+}
+
+func TestAnOpenTransaction_IsSeenFromEverywhere(t *testing.T) {
+	seenFromEverywhere(newStage(t, embedded(t)))
+}
+
+// seenFromEverywhere has a producer hang in a transaction on applications, and looks
+// whether whoever asks hears of it, and of its end.
+func seenFromEverywhere(g *stage) {
+	t := g.t
+	one := g.scorer("one").ready()
+	g.emitTo(20, 0, 1, 2, 3)
+	g.exact()
+	end := hang(t, g.servers, g.prefix+".applications")
+	g.emitTo(30, 0, 1, 2, 3)
+	until(t, time.Minute, "the others go on", func() bool { return g.witness.answered() == g.emitted-30 })
+	said := "31 records behind an open transaction on " + g.prefix + ".applications/0 since "
+	until(t, time.Minute, "readyz says it", func() bool {
+		status, text := shownBy(one.listen, "/readyz")
+		require.Equal(t, http.StatusOK, status, "the others are answered: %s", text)
+		return strings.Contains(text, said)
+	})
+	one.says(regexp.MustCompile("records wait behind an open transaction .*partition=0"))
+	require.True(t, one.measures(`creditstream_open_transaction_records\{component="score",partition="0",topic="[^"]*"\} 31`))
+	require.True(t, one.measures(`creditstream_open_transaction_records\{component="score",partition="1",topic="[^"]*"\} 0`))
+	require.True(t, one.measures(`creditstream_scorer_lag\{partition="0"\} 0`), "it is no lag")
+	until(t, time.Minute, "replicas says it", func() bool {
+		return strings.Contains(string(run(t, g.with("replicas")...).stdout.bytes()), said)
+	})
+	judge := start(t, "verify", g.with("verify", "--group", g.prefix)...)
+	<-judge.ended
+	require.Equal(t, 3, judge.cmd.ProcessState.ExitCode())
+	require.Contains(t, string(judge.stdout.bytes()), said)
+
+	end(kgo.TryAbort)
+	g.exact()
+	until(t, time.Minute, "nobody says it any more", func() bool {
+		_, text := shownBy(one.listen, "/readyz")
+		return !strings.Contains(text, "open transaction") &&
+			!strings.Contains(string(run(t, g.with("replicas")...).stdout.bytes()), "open transaction")
+	})
+	one.says(regexp.MustCompile("the open transaction has ended"))
+	require.True(t, one.measures(`creditstream_open_transaction_records\{component="score",partition="0",topic="[^"]*"\} 0`))
+	require.True(t, one.measures(`creditstream_open_transaction_seconds\{component="score",partition="0",topic="[^"]*"\} 0`))
+	one.terminate()
 }

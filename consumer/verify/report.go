@@ -41,7 +41,9 @@ type Report struct {
 	// Predictions whose model, route, policy or engine is not known here. They are
 	// compared with what was applied for, not computed again.
 	Unreproducible int64 `json:"unreproducible"`
-	Pending        int64 `json:"pending"` // offsets of the log that the group had not committed: not judged
+	// Applications that the group had not committed: not judged. Of a partition with
+	// more than ten thousand, offsets: the ends of producers' transactions count too.
+	Pending int64 `json:"pending"`
 	// Applications that the group had committed and whose answers may lie behind an
 	// open transaction: not judged.
 	Hidden   int64        `json:"hidden"`
@@ -131,7 +133,7 @@ func (r *Report) Print(w io.Writer, allowUnjudgeable bool) error {
 		{"replayed", r.Replayed, "applications that were dead letters before"},
 		{"unjudgeable", r.Unjudgeable, "offsets that retention has removed, or the answers to them"},
 		{"unreproducible", r.Unreproducible, "predictions by a model, route or policy that is not known here"},
-		{"pending", r.Pending, "offsets not committed yet, not judged"},
+		{"pending", r.Pending, "not committed yet, not judged"},
 		{"hidden", r.Hidden, "applications whose answers may lie behind an open transaction, not judged"},
 	} {
 		if more.n > 0 {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
@@ -54,7 +55,8 @@ type run struct {
 
 	// Partitions of outputs in which records lie behind an open transaction, and there
 	// the last source offset seen, by source partition.
-	hidden map[output]map[int32]int64
+	hidden  map[output]map[int32]int64
+	pending map[int32]kafka.Span // of applications that are counted one by one
 
 	patience     time.Duration // with open transactions
 	blocksAtOnce int           // looked at again in one reading
@@ -80,7 +82,7 @@ func newRun(c Config) *run {
 	return &run{
 		Config: c, patience: kafka.OpenPatience, blocksAtOnce: blocksAtOnce, idsAtOnce: idsAtOnce,
 		report: &Report{Group: c.Group, Open: []kafka.Open{}, Examples: []Example{}},
-		source: map[int32]*ledger{}, first: map[output]map[int32]int64{}, hidden: map[output]map[int32]int64{},
+		source: map[int32]*ledger{}, first: map[output]map[int32]int64{}, hidden: map[output]map[int32]int64{}, pending: map[int32]kafka.Span{},
 	}
 }
 
@@ -95,7 +97,7 @@ func (r *run) judge(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	for _, step := range []func(context.Context) error{
-		r.fixInput, r.fixOutput, r.readApplications, r.readAnswers, r.settle, r.recheck,
+		r.fixInput, r.countPending, r.fixOutput, r.readApplications, r.readAnswers, r.settle, r.recheck,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -130,14 +132,14 @@ func (r *run) fixInput(ctx context.Context) error {
 			return fmt.Errorf("reading the offset of group %s on %s/%d: %w", r.Group, topic, partition, o.Err)
 		}
 		if !ok || o.At < 0 {
-			r.report.Pending += end - start
+			r.wait(partition, start, end)
 			continue
 		}
 		found = true
 		if o.At > end {
 			return fmt.Errorf("group %s has committed offset %d of %s/%d, which ends at %d: the topic was made anew, or lost records", r.Group, o.At, topic, partition, end)
 		}
-		r.report.Pending += max(0, end-max(o.At, start))
+		r.wait(partition, max(o.At, start), end)
 		if from <= start { // else all that is gone was appended before what is judged
 			r.report.Unjudgeable += min(start, o.At)
 			r.gone(partition, o.At, start)
@@ -148,6 +150,43 @@ func (r *run) fixInput(ctx context.Context) error {
 		return fmt.Errorf("group %s has no committed offsets on %s: nothing to judge", r.Group, topic)
 	}
 	return nil
+}
+
+// countedPending is how many offsets of a partition are looked at to tell applications
+// that wait from the ends of transactions, which nobody commits past.
+const countedPending = 10_000
+
+// wait notes offsets that the group has not committed.
+func (r *run) wait(partition int32, from, to int64) {
+	switch n := to - from; {
+	case n > countedPending:
+		r.report.Pending += n
+	case n > 0:
+		r.pending[partition] = kafka.Span{From: from, To: to}
+	}
+}
+
+// pendingTimeout is what counting may take.
+const pendingTimeout = 10 * time.Second
+
+// countPending counts the applications among the offsets noted. Where they cannot be
+// read, as where the group has stopped at a batch that is broken, the offsets count.
+func (r *run) countPending(ctx context.Context) error {
+	look, cancel := context.WithTimeout(ctx, pendingTimeout)
+	defer cancel()
+	n := int64(0)
+	err := r.Kafka.Quiet().ReadCommitted(look, kafka.Spans{r.Topics.Applications: r.pending}, kafka.Sink{Each: func(*kgo.Record) error {
+		n++
+		return nil
+	}})
+	if err != nil {
+		n = 0
+		for _, s := range r.pending {
+			n += s.To - s.From
+		}
+	}
+	r.report.Pending += n
+	return ctx.Err()
 }
 
 // gone counts the offsets between what the group had committed and where the log

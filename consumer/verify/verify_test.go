@@ -729,3 +729,13 @@ func TestVerify_DoesNotPassWhatCannotBeJudgedUnlessThatIsAllowed(t *testing.T) {
 		require.Contains(t, text, "cannot be judged any more: 50")
 	}
 }
+
+// The end of a producer's transaction is no application that waits.
+func TestVerify_CountsApplicationsThatWaitAndNoEndsOfTransactions(t *testing.T) {
+	w := newWorld(t)
+	w.scored(300, same)
+	w.transaction(kgo.TryAbort, w.application(300), w.application(301))
+	require.Equal(t, Report{Applications: 300, Predictions: 270, DeadLetters: 30}, counts(w.judge()))
+	w.transaction(kgo.TryCommit, w.application(300), w.application(303))
+	require.Equal(t, Report{Applications: 300, Predictions: 270, DeadLetters: 30, Pending: 2}, counts(w.judge()))
+}

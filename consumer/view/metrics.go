@@ -29,7 +29,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		redisErrors: f.NewCounter(prometheus.CounterOpts{Name: "creditstream_view_redis_errors_total", Help: "Failed attempts to reach Redis; each is made again."}),
 		refills:     f.NewCounter(prometheus.CounterOpts{Name: "creditstream_view_refills_total", Help: "Partitions read again because Redis had lost what was written."}),
 		readable:    f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_view_readable_seconds", Help: "From decided_at until a prediction can be read from Redis, but for those that were there when this replica took their partition over.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 18)}),
-		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_view_lag", Help: "Committed offsets that are not in Redis yet."}, []string{"partition"}),
+		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_view_lag", Help: "Committed offsets that are not in Redis yet. What lies behind an open transaction does not count (creditstream_open_transaction_records)."}, []string{"partition"}),
 		refilling:   f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_view_refilling_partitions", Help: "Partitions that have not reached the end they had when this replica took them over."}),
 	}
 }

@@ -69,6 +69,7 @@ type Aggregator struct {
 	metrics     *metrics
 	predictions *member.Reach
 	outcomes    *member.Reach
+	open        []*kafka.OpenWatch
 	lagInterval time.Duration
 
 	mu      sync.Mutex // guards what follows
@@ -98,17 +99,25 @@ func New(c Config) (*Aggregator, error) {
 		c.interval = commitInterval
 	}
 	m := newMetrics(c.Registerer)
+	var open []*kafka.OpenWatch
 	reach := func(topic string) *member.Reach {
 		of := prometheus.Labels{"topic": topic}
+		watch := kafka.NewOpenWatch(kafka.OpenWatchConfig{
+			Component: "drift", Topic: topic, Log: c.Log, Registerer: c.Registerer, Now: c.Now, Since: c.Kafka.Since,
+		})
+		open = append(open, watch)
 		return member.NewReach(member.ReachConfig{
 			Group: c.Group.Group, Topic: topic, Log: c.Log, Skips: skipAfter,
 			Lag: m.lag.MustCurryWith(of), Unreachable: m.unreachable.MustCurryWith(of), Unreadable: m.unreadable.MustCurryWith(of),
+			Open: watch,
 		})
 	}
-	return &Aggregator{
+	a := &Aggregator{
 		config: c, group: c.Group.Group, metrics: m, predictions: reach(c.Topics.Predictions), outcomes: reach(c.Topics.Outcomes), lagInterval: member.LagInterval,
 		why: errors.New("starting"), away: map[string]error{},
-	}, nil
+	}
+	a.open = open
+	return a, nil
 }
 
 // Name is part of lifecycle.Component.
@@ -139,11 +148,16 @@ func (a *Aggregator) Ready() error {
 	return nil
 }
 
-// Pending says what outcomes wait for; decisions are counted meanwhile.
+// Pending says what outcomes wait for, and what waits behind transactions that were left
+// open; the rest is counted.
 func (a *Aggregator) Pending() error {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.waits
+	waits := []error{a.waits}
+	a.mu.Unlock()
+	for _, w := range a.open {
+		waits = append(waits, w.Pending())
+	}
+	return errors.Join(waits...)
 }
 
 func (a *Aggregator) note(why error) {

@@ -34,7 +34,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		batch:       f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_drift_batch_size", Help: "Records per transaction.", Buckets: prometheus.ExponentialBuckets(1, 4, 11)}),
 		held:        f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_drift_held_outcomes", Help: "Outcomes of unknown decisions that wait until the view has caught up."}),
 		joinErrors:  f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_join_errors_total", Help: "Failed attempts to join outcomes with decisions; each is made again."}),
-		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_lag", Help: "Offsets of a partition that this process owns between what it has counted and the end of what is committed. The ends of transactions count too, until the next record is counted: a counted partition may show one or more."}, []string{"topic", "partition"}),
+		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_lag", Help: "Offsets of a partition that this process owns between what it has counted and the end of what is committed. The ends of transactions do not count, nor does what lies behind one that is open (creditstream_open_transaction_records)."}, []string{"topic", "partition"}),
 		unreachable: f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_unreachable_offsets", Help: "Offsets of an owned partition outside the log; the partition is stopped."}, []string{"topic", "partition"}),
 		unreadable:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_unreadable_offsets", Help: "Offsets of the next batch of an owned partition, which cannot be read; it is tried again, and then skipped."}, []string{"topic", "partition"}),
 	}

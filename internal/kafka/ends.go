@@ -27,31 +27,28 @@ type Ends map[string]map[int32]End
 
 // ListEnds looks up where every partition of topics begins and ends. The high
 // watermarks are asked for before the last stable offsets, so that what arrives in
-// between does not look as if a transaction held it back.
+// between does not look as if a transaction held it back. With an error come the
+// partitions that could be looked up all the same.
 func ListEnds(ctx context.Context, adm *kadm.Client, topics ...string) (Ends, error) {
-	starts, err := Listed(adm.ListStartOffsets(ctx, topics...))
-	if err != nil {
-		return nil, err
-	}
-	high, err := Listed(adm.ListEndOffsets(ctx, topics...))
-	if err != nil {
-		return nil, err
-	}
-	stable, err := Listed(adm.ListCommittedOffsets(ctx, topics...))
-	if err != nil {
-		return nil, err
-	}
 	ends := Ends{}
+	starts, err1 := adm.ListStartOffsets(ctx, topics...)
+	high, err2 := adm.ListEndOffsets(ctx, topics...)
+	stable, err3 := adm.ListCommittedOffsets(ctx, topics...)
 	for _, topic := range topics {
 		ends[topic] = map[int32]End{}
 		for partition, o := range stable[topic] {
-			ends[topic][partition] = End{
-				Start: starts[topic][partition].Offset, Stable: o.Offset,
-				High: max(high[topic][partition].Offset, o.Offset),
+			start, ok1 := starts.Lookup(topic, partition)
+			end, ok2 := high.Lookup(topic, partition)
+			if ok1 && ok2 && start.Err == nil && end.Err == nil && o.Err == nil {
+				ends[topic][partition] = End{Start: start.Offset, Stable: o.Offset, High: max(end.Offset, o.Offset)}
 			}
 		}
 	}
-	return ends, nil
+	err := cmp.Or(err1, err2, err3, starts.Error(), high.Error(), stable.Error())
+	if err != nil {
+		err = fmt.Errorf("listing offsets: %w", err)
+	}
+	return ends, err
 }
 
 // Open is what lies behind an open transaction in one partition.

@@ -75,6 +75,7 @@ type Config struct {
 type Member struct {
 	config Config
 	client atomic.Pointer[kgo.Client]
+	polled fetched // since the last turn; the turn's own
 }
 
 // New returns a Member that is not running yet.
@@ -85,7 +86,7 @@ func New(c Config) *Member {
 	if c.Idle == 0 {
 		c.Idle = IdleInterval
 	}
-	return &Member{config: c}
+	return &Member{config: c, polled: fetched{to: map[int32]int64{}}}
 }
 
 // Client is the client at work, nil while there is none.
@@ -158,6 +159,7 @@ func (m *Member) open(ctx context.Context) (*kgo.GroupTransactSession, error) {
 		kgo.ConsumerGroup(c.Group),
 		kgo.ConsumeTopics(c.Topic),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // see fetched
 		kgo.SessionTimeout(SessionTimeout),
 		kgo.HeartbeatInterval(HeartbeatInterval),
 		kgo.RebalanceTimeout(rebalanceTimeout),
@@ -229,11 +231,16 @@ func (m *Member) work(ctx context.Context, turn Turn) (worked bool, err error) {
 		}
 		return false, fmt.Errorf("taking transactional id %s: %w", m.config.ID, err)
 	}
+	m.polled.reset()
 	for ctx.Err() == nil {
 		committed, err := turn(ctx, sess)
 		if err != nil {
 			return worked, err
 		}
+		if committed || m.polled.records == 0 {
+			m.config.Reach.pass(m.polled.to)
+		}
+		m.polled.reset()
 		worked = worked || committed
 	}
 	return worked, nil
@@ -305,18 +312,20 @@ func isAnothers(t kadm.DescribedTransaction, id int64, epoch int16) bool {
 	return t.ProducerID != id || t.ProducerEpoch > epoch
 }
 
-// Polled is what the errors of a poll ask for: nil, the client goes on.
+// Polled takes the markers of transactions out of what a poll brought. The error is
+// what the errors of the poll ask for: nil, the client goes on.
 func (m *Member) Polled(ctx context.Context, client *kgo.Client, fetches kgo.Fetches) error {
 	m.config.Reach.read(fetches)
+	m.polled.take(fetches)
 	for _, e := range fetches.Errors() {
-		if err := m.polled(ctx, client, e); err != nil {
+		if err := m.failed(ctx, client, e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (m *Member) polled(ctx context.Context, client *kgo.Client, e kgo.FetchError) error {
+func (m *Member) failed(ctx context.Context, client *kgo.Client, e kgo.FetchError) error {
 	loss, lost := errors.AsType[*kgo.ErrDataLoss](e.Err)
 	switch {
 	case e.Topic == "" && errors.Is(e.Err, context.DeadlineExceeded):

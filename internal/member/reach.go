@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
 )
 
 // LagInterval is how often the lag is looked up.
@@ -28,6 +30,7 @@ type ReachConfig struct {
 	// Gauges by partition: committed records that were not answered, offsets that are
 	// outside the log, and offsets of a batch that cannot be read.
 	Lag, Unreachable, Unreadable *prometheus.GaugeVec
+	Open                         *kafka.OpenWatch // told where the topic's partitions end
 	// Skips is how often a batch that cannot be read is tried again before it is
 	// skipped; 0: the partition stops until it can be read, or until somebody commits
 	// an offset behind it.
@@ -47,6 +50,7 @@ type Reach struct {
 	stalls     map[int32]*stall
 	stallsDue  map[*kgo.Client]time.Time
 	ends       map[int32]int64 // of what is committed, when the lag was last looked up
+	passed     map[int32]int64 // offsets up to which all that was fetched is answered
 	shown      map[int32]bool  // partitions that have gauges
 	stuck      bool            // every owned partition is stopped
 }
@@ -59,6 +63,18 @@ func NewReach(c ReachConfig) *Reach {
 	return &Reach{
 		config: c, stopped: map[int32]int64{}, unreadable: map[int32]*unreadable{}, shown: map[int32]bool{},
 		stalls: map[int32]*stall{}, stallsDue: map[*kgo.Client]time.Time{}, ends: map[int32]int64{},
+		passed: map[int32]int64{},
+	}
+}
+
+// pass notes that all of what was fetched of each partition is answered, up to the
+// offset given. That is further than what is committed where only the ends of
+// transactions follow: they are no reason to commit.
+func (r *Reach) pass(to map[int32]int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for partition, offset := range to {
+		r.passed[partition] = max(r.passed[partition], offset)
 	}
 }
 
@@ -182,28 +198,30 @@ func (r *Reach) hold(client *kgo.Client, partition int32, at, first, last, unrea
 func (r *Reach) show(ctx context.Context, members []*Member) error {
 	at, client := r.owned(members)
 	if client == nil {
+		r.config.Open.Look(ctx, nil)
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lagTimeout)
 	defer cancel()
-	// The end that read_committed sees: what is open may yet be aborted.
-	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, r.config.Topic)
-	if err == nil {
-		err = ends.Error()
-	}
+	listed, err := kafka.ListEnds(ctx, kadm.NewClient(client), r.config.Topic)
+	ends := map[int32]kafka.End{}
 	for partition, offset := range at {
-		if end, ok := ends.Lookup(r.config.Topic, partition); ok && end.Err == nil {
-			r.config.Lag.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(max(0, end.Offset-offset)))
+		if end, ok := listed[r.config.Topic][partition]; ok {
+			ends[partition] = end
+			r.config.Lag.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(max(0, end.Stable-offset)))
 			r.mu.Lock()
-			r.ends[partition] = end.Offset
+			r.ends[partition] = end.Stable
 			r.mu.Unlock()
 		}
+	}
+	if err == nil { // else a transaction would seem to have ended where it cannot be seen
+		r.config.Open.Look(ctx, ends)
 	}
 	return err
 }
 
-// owned are the partitions owned now, each with its committed offset, and a client
-// of one that owns them, nil where there is none.
+// owned are the partitions owned now, each with the offset up to which it is answered,
+// and a client of one that owns them, nil where there is none.
 func (r *Reach) owned(members []*Member) (at map[int32]int64, client *kgo.Client) {
 	at = map[int32]int64{}
 	for _, m := range members {
@@ -216,6 +234,9 @@ func (r *Reach) owned(members []*Member) (at map[int32]int64, client *kgo.Client
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for partition := range at {
+		at[partition] = max(at[partition], r.passed[partition])
+	}
 	r.stuck = len(at) > 0
 	for partition := range at {
 		_, stopped := r.stopped[partition]
@@ -226,6 +247,7 @@ func (r *Reach) owned(members []*Member) (at map[int32]int64, client *kgo.Client
 		if _, owned := at[partition]; !owned {
 			delete(r.stopped, partition)
 			delete(r.unreadable, partition)
+			delete(r.passed, partition)
 			label := strconv.Itoa(int(partition))
 			r.config.Lag.DeleteLabelValues(label)
 			r.config.Unreachable.DeleteLabelValues(label)

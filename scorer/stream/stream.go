@@ -65,6 +65,7 @@ type Scorer struct {
 	metrics     *metrics
 	reach       *member.Reach
 	limits      *limits
+	open        *kafka.OpenWatch
 	endTimeout  time.Duration
 	idle        time.Duration
 	lagInterval time.Duration
@@ -94,6 +95,9 @@ func New(c Config) (*Scorer, error) {
 	s := &Scorer{
 		config: c, group: c.Group.Group, metrics: m, limits: newLimits(c.Topics), endTimeout: member.EndTimeout, idle: member.IdleInterval, lagInterval: member.LagInterval, why: errors.New("starting"),
 	}
+	s.open = kafka.NewOpenWatch(kafka.OpenWatchConfig{
+		Component: "score", Topic: c.Topics.Applications, Log: c.Log, Registerer: c.Registerer, Now: c.Now, Since: c.Kafka.Since,
+	})
 	s.reach = s.newReach(member.RetryInterval)
 	return s, nil
 }
@@ -103,6 +107,7 @@ func (s *Scorer) newReach(retry time.Duration) *member.Reach {
 	c, m := s.config, s.metrics
 	return member.NewReach(member.ReachConfig{
 		Group: s.group, Topic: c.Topics.Applications, Log: c.Log, Retry: retry, Lag: m.lag, Unreachable: m.unreachable, Unreadable: m.unreadable,
+		Open: s.open,
 	})
 }
 
@@ -137,6 +142,10 @@ func (s *Scorer) Ready() error {
 	}
 	return nil
 }
+
+// Pending says which applications wait behind transactions that their producers have
+// left open; the others are answered.
+func (s *Scorer) Pending() error { return s.open.Pending() }
 
 // note says why the scorer is not ready.
 func (s *Scorer) note(why error) {
