@@ -74,13 +74,21 @@ func printDrift(to io.Writer, s *drift.Status, now time.Time) error {
 		fmt.Fprintf(out, "%s\t%s\t%d\t%.1f %% (%.1f … %.1f)\t%.1f %%\t%.3f\n", v.ModelVersion, v.State, v.Loans, 100*v.Observed, 100*v.Lower, 100*v.Upper, 100*v.Expected, v.AUC)
 	}
 	if len(s.Alerts) > 0 {
-		fmt.Fprintf(out, "\nALERT\tSTATE\tSINCE\tSTATISTIC\tVALUE\tTHRESHOLD\tMOVED\n")
+		fmt.Fprintf(out, "\nALERT\tSTATE\tSINCE\tSTATISTIC\tVALUE THEN\tTHRESHOLD\tNOW\tMOVED THEN\n")
 	}
 	for i := range s.Alerts {
 		a := &s.Alerts[i]
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%.3g\t%.3g\t%s\n", a.Alert.Alert, a.State, a.Since, a.Statistic, a.Value, a.Threshold, contributors(a.Contributors))
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%.3g\t%.3g\t%s\t%s\n", a.Alert.Alert, a.State, a.Since, a.Statistic, a.Value, a.Threshold, today(a.Now), contributors(a.Contributors))
 	}
 	return out.Flush()
+}
+
+// today is what the newest look says of an alert that fires.
+func today(f *drift.AlertFigures) string {
+	if f == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.3g of %.3g", f.Value, f.Threshold)
 }
 
 // moved are the features of a window that are not quiet, the most moved first; of a

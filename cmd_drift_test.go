@@ -224,7 +224,7 @@ func TestDriftStatusIsTheNewest(t *testing.T) {
 	require.Regexp(t, `1000 +act +1003 +60\.0 % .*limit_bal 0\.31, pay_0 0\.11\n`, out)
 	require.Contains(t, out, "outcomes: 700 read, 695 matched, 3 unmatched, 2 told twice, 0 late, 5 of declined applications\n")
 	require.Regexp(t, `v1 +act +690 +20\.0 % \(17\.1 … 23\.1\) +13\.0 % +0\.610\n`, out)
-	require.Regexp(t, `drift/limit_bal +firing .*evidence +7\.5 +3 +limit_bal \(PSI 0\.31\)`, out)
+	require.Regexp(t, `drift/limit_bal +firing .*evidence +7\.5 +3 +– +limit_bal \(PSI 0\.31\)`, out)
 }
 
 func TestWebhookFlagsThatAreRefused(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 type evaluatorFlags struct {
 	fairnessFlags `group:"Alerts"`
 
-	Windows   string        `help:"What statistics are shown over: numbers of decisions and times up to 24h." default:"1000,10000,1h,24h" placeholder:"LIST" group:"Alerts"`
+	Windows   string        `help:"What statistics are shown over: numbers of decisions (at least so many; less than a fiftieth and one pane more) and times up to 24h." default:"1000,10000,1h,24h" placeholder:"LIST" group:"Alerts"`
 	Silence   time.Duration `help:"How long nothing may be decided before that is an alert." default:"5m" placeholder:"DURATION" group:"Alerts"`
 	BlockTime time.Duration `help:"How long a block of decisions, what evidence is taken from, takes at least." default:"5s" placeholder:"DURATION" group:"Alerts"`
 	MinFiring time.Duration `help:"How long a drift alert lasts at least." default:"1m" placeholder:"DURATION" group:"Alerts"`

@@ -90,9 +90,16 @@ type driftSummary struct {
 	AgeSeconds  int64              `json:"age_seconds"`  // of the evaluation
 	Stale       bool               `json:"stale"`        // it is so old that no evaluator works
 	State       string             `json:"state"`        // none while nothing has, unknown while that cannot be read
-	Alerts      []schemas.Alert    `json:"alerts"`       // firing, and those resolved lately
+	Alerts      []shownAlert       `json:"alerts"`       // firing, and those resolved lately
 	Watched     []string           `json:"watched"`      // names of alerts that do not fire and are worth a look
 	Outcomes    []loansDefault     `json:"outcomes"`     // by model version
+}
+
+// shownAlert is an alert as it was told, and what the newest look says of one that
+// fires.
+type shownAlert struct {
+	schemas.Alert
+	Now *drift.AlertFigures `json:"now,omitempty"` // absent: it does not fire, or no look came since
 }
 
 // loansDefault is how often the loans that a version granted were not paid back.
@@ -109,7 +116,7 @@ type loansDefault struct {
 // read now, is an answer here and no problem: whoever asks again and again would
 // only make noise.
 func (s *Server) driftAlerts(w http.ResponseWriter, _ *http.Request, _ string) *problem {
-	summary := driftSummary{State: "none", Alerts: []schemas.Alert{}, Watched: []string{}, Outcomes: []loansDefault{}}
+	summary := driftSummary{State: "none", Alerts: []shownAlert{}, Watched: []string{}, Outcomes: []loansDefault{}}
 	status, _, p := s.newestDrift()
 	if p != nil {
 		summary.State = "unknown"
@@ -119,7 +126,7 @@ func (s *Server) driftAlerts(w http.ResponseWriter, _ *http.Request, _ string) *
 		now := s.config.Now()
 		summary.AgeSeconds, summary.Stale = int64(status.Age(now)/time.Second), status.Stale(now)
 		for i := range status.Alerts {
-			summary.Alerts = append(summary.Alerts, wireAlert(status.Alerts[i].Alert))
+			summary.Alerts = append(summary.Alerts, shownAlert{wireAlert(status.Alerts[i].Alert), status.Alerts[i].Now})
 		}
 		summary.Watched = watched(status)
 		for i := range status.Outcomes.Versions {

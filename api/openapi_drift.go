@@ -60,10 +60,14 @@ func driftComponents() object {
 		"window":       record("", object{"name": name, "from": time, "to": time, "decisions": whole}),
 		"contributors": object{"type": []string{"array", "null"}, "items": record("", object{"feature": name, "psi": number})},
 		"reference":    text("digest of the reference"), "model_versions": object{"type": []string{"array", "null"}, "items": name}, "runbook": name,
+		"now": object{"anyOf": []any{object{"type": "null"}, record("What the newest look says of an alert that fires; all else is of when it came into its state.", object{
+			"evaluated_at": time, "statistic": name, "value": number, "threshold": number,
+		})}},
 	}
 	distribution := record("A distribution against the reference's.", object{
-		"feature": name, "state": state, "evidence": described("The statistic that decides.", number), "threshold": described("At which it says act.", number),
-		"psi": number, "jensen_shannon": number, "ks": number, "wasserstein": described("In standard deviations of the reference.", number),
+		"feature": name, "state": state, "evidence": described("The statistic that decides; 0 of a difference whose PSI is below 0.02.", number), "threshold": described("At which it says act: more for a smaller PSI.", number),
+		"evidence_psi": described("PSI of the decisions that evidence is of.", number), "evidence_of": described("How many decisions those are.", whole),
+		"psi": described("That decides, of this window: rare bins are one, less what chance adds.", number), "psi_all_bins": described("As it is commonly computed: over every bin, chance included.", number), "jensen_shannon": number, "ks": number, "wasserstein": described("In standard deviations of the reference.", number),
 		"chi_square": number, "chi_square_p": share, "missing": share, "out_of_range": share, "reference": counts, "current": counts,
 	})
 	performance := record("Of loans that were granted.", object{
@@ -84,8 +88,8 @@ func driftComponents() object {
 		"DriftWindow": record("", object{
 			"name": text("1000, 10000, 1h, 24h …"), "from": time, "to": time, "decisions": whole, "state": state,
 			"features": some("DriftDistribution"), "score": ref("DriftDistribution"),
-			"rates": record("", object{"approve": share, "refer": share, "decline": share, "default_expected": share, "state": state, "evidence": number, "threshold": number,
-				"psi": number, "jensen_shannon": number, "chi_square": number, "chi_square_p": share, "reference": described("approve, refer, decline as the policy would have decided on the reference's scores.", counts),
+			"rates": record("", object{"approve": share, "refer": share, "decline": share, "default_expected": share, "state": state, "evidence": number, "threshold": number, "evidence_psi": number, "evidence_of": whole,
+				"psi": number, "psi_all_bins": number, "jensen_shannon": number, "chi_square": number, "chi_square_p": share, "reference": described("approve, refer, decline as the policy would have decided on the reference's scores.", counts),
 			}),
 			"expected": object{"type": []string{"array", "null"}, "items": record("An estimate from the scores alone, of everybody decided on.", object{
 				"model_version": name, "decisions": whole, "default_rate": share, "auc": number, "gini": number, "brier": number, "log_loss": number,
@@ -96,7 +100,7 @@ func driftComponents() object {
 			})},
 		}),
 		"DriftDistribution": distribution, "DriftPerformance": performance,
-		"DriftAlert": record("As on the alerts topic.", alert),
+		"DriftAlert": record("As on the alerts topic, and what the newest look says.", alert, "now"),
 		"DriftAlerts": record("", object{
 			"evaluated_at": described("null: nothing has been evaluated yet.", object{"type": []string{"string", "null"}, "format": "date-time"}),
 			"age_seconds":  described("Of the evaluation; 0 while there is none.", whole),

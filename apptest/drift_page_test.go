@@ -52,7 +52,7 @@ func TestThePageShowsDrift(t *testing.T) {
 	b.choose("#scenario", "recession")
 	// A recession moves every payment status, and the score with them: which is told of
 	// first is chance.
-	b.eventually(`[...document.querySelectorAll("#alerts li.firing")].some((e) => /drift\/pay_\d PSI \d\.\d\d since/.test(e.textContent) && /moved: pay_\d \(PSI/.test(e.title))`)
+	b.eventually(`[...document.querySelectorAll("#alerts li.firing")].some((e) => /drift\/pay_\d PSI \d\.\d\d when it fired, since/.test(e.textContent) && /moved: pay_\d \(PSI/.test(e.title))`)
 	require.Contains(t, b.text("#drift-state"), "act")
 	d.says(regexp.MustCompile(`alert     firing: .*drift/pay_\d \(PSI`))
 	// What the loans became is known later.

@@ -20,7 +20,8 @@ type Status struct {
 	Decisions     int64             `json:"decisions"`     // folded in all
 	Windows       []WindowStatus    `json:"windows"`       // shortest first
 	Outcomes      OutcomeStatus     `json:"outcomes"`
-	Alerts        []AlertStatus     `json:"alerts"` // firing, and those resolved lately
+	Alerts        []AlertStatus     `json:"alerts"`                   // firing, and those resolved lately
+	AlertsUnknown string            `json:"alerts_unknown,omitempty"` // why nobody knows which alerts there are; empty: Alerts are all
 }
 
 // ReferenceInfo names a reference distribution.
@@ -30,9 +31,14 @@ type ReferenceInfo struct {
 	Rows         int64  `json:"rows"`
 }
 
+// WindowStretch names the one window of a status that is of a stretch of time, and of
+// no evaluator's: its evidence is that of all its decisions at one look, and its alerts
+// are those that fired at some time of it.
+const WindowStretch = "stretch"
+
 // WindowStatus is what one window shows.
 type WindowStatus struct {
-	Name      string            `json:"name"` // "1000", "10000", "1h", "24h"
+	Name      string            `json:"name"` // "1000", "10000", "1h", "24h"; WindowStretch
 	From      schemas.Timestamp `json:"from"`
 	To        schemas.Timestamp `json:"to"`
 	Decisions int64             `json:"decisions"` // that are in it
@@ -59,11 +65,19 @@ type ExpectedStatus struct {
 
 // FeatureStatus is one feature's distribution in a window against the reference.
 type FeatureStatus struct {
-	Feature       string  `json:"feature"` // "score" for the score
-	State         string  `json:"state"`
-	Evidence      float64 `json:"evidence"`       // the deciding sequential statistic, see Threshold
-	Threshold     float64 `json:"threshold"`      // at which Evidence says act
-	PSI           float64 `json:"psi"`            // population stability index
+	Feature string `json:"feature"` // "score" for the score
+	State   string `json:"state"`
+	// Evidence decides: -log10 of the probability that chance makes a difference as
+	// large, at one look; 0 of one whose PSI is below 0.02. Where an evaluator works it
+	// is that of the last blocks of decisions, the same in every window.
+	Evidence    float64 `json:"evidence"`
+	Threshold   float64 `json:"threshold"`    // at which Evidence says act: more for a smaller PSI
+	EvidencePSI float64 `json:"evidence_psi"` // PSI of the decisions that Evidence is of
+	EvidenceOf  int64   `json:"evidence_of"`  // how many decisions those are
+	// PSI is the population stability index that decides, of this window: over bins of
+	// which those too rare to be judged alone are one, less what chance adds, from 0.
+	PSI           float64 `json:"psi"`
+	PSIAllBins    float64 `json:"psi_all_bins"`   // as it is commonly computed: over every bin, chance included
 	JensenShannon float64 `json:"jensen_shannon"` // distance, base 2, 0 … 1
 	KS            float64 `json:"ks"`             // largest distance of the distribution functions
 	Wasserstein   float64 `json:"wasserstein"`    // in standard deviations of the reference
@@ -82,11 +96,14 @@ type RateStatus struct {
 	Decline         float64 `json:"decline"`
 	DefaultExpected float64 `json:"default_expected"` // mean default_probability: an estimate, as long as no outcome is known
 	State           string  `json:"state"`
-	Evidence        float64 `json:"evidence"`
+	Evidence        float64 `json:"evidence"` // this and what follows: see FeatureStatus
 	Threshold       float64 `json:"threshold"`
+	EvidencePSI     float64 `json:"evidence_psi"`
+	EvidenceOf      int64   `json:"evidence_of"`
 	// Of the three shares against what the policy would have decided on the
 	// reference's scores.
 	PSI           float64 `json:"psi"`
+	PSIAllBins    float64 `json:"psi_all_bins"`
 	JensenShannon float64 `json:"jensen_shannon"`
 	ChiSquare     float64 `json:"chi_square"`
 	ChiSquareP    float64 `json:"chi_square_p"`
@@ -152,8 +169,18 @@ type BandStatus struct {
 	Upper     float64 `json:"upper"`
 }
 
-// AlertStatus is an alert as it was last told, and the evaluator's memory of it.
+// AlertStatus is an alert as it was last told, and the evaluator's memory of it. The
+// alert's own figures are those of when it came into its state.
 type AlertStatus struct {
 	schemas.Alert
-	Calm int `json:"calm"` // evaluations in a row that were back below: hysteresis
+	Calm int           `json:"calm"`          // evaluations in a row that were back below: hysteresis
+	Now  *AlertFigures `json:"now,omitempty"` // what the newest look says of one that fires; absent before one
+}
+
+// AlertFigures are what a look says of an alert that fires.
+type AlertFigures struct {
+	EvaluatedAt schemas.Timestamp `json:"evaluated_at"`
+	Statistic   string            `json:"statistic"`
+	Value       float64           `json:"value"`
+	Threshold   float64           `json:"threshold"`
 }

@@ -437,9 +437,9 @@ function alertItem(a) {
   item.append(el("span", "badge " + a.state, (firing ? "■ " : "✓ ") + a.alert));
   const own = a.contributors.find((c) => a.alert.endsWith("/" + c.feature));
   const remark = a.alert === "no-decisions" ? "nothing was counted " : ""; // decisions may have been made all the same
-  item.append(el("small", "", ` ${remark}${own && firing ? `PSI ${own.psi.toFixed(2)} ` : ""}${firing ? "since" : "over since"} ${clock(new Date(a.since))}`));
+  item.append(el("small", "", ` ${remark}${own && firing ? `PSI ${own.psi.toFixed(2)} when it fired, ` : ""}${firing ? "since" : "over since"} ${clock(new Date(a.since))}`));
   const moved = a.contributors.map((c) => `${c.feature} (PSI ${c.psi.toFixed(2)})`).join(", ");
-  item.title = `${a.statistic} ${a.value.toPrecision(3)}, threshold ${a.threshold.toPrecision(3)}, over ${number.format(a.window.decisions)} ${a.window.name === "outcomes" ? "loans" : "decisions"}${moved ? "; moved: " + moved : ""}`;
+  item.title = `${a.statistic} ${a.value.toPrecision(3)}, threshold ${a.threshold.toPrecision(3)}, over ${number.format(a.window.decisions)} ${a.window.name === "outcomes" ? "loans" : "decisions"} when it ${firing ? "fired" : "was over"}${a.now ? `, now ${a.now.value.toPrecision(3)} of ${a.now.threshold.toPrecision(3)}` : ""}${moved ? "; moved: " + moved : ""}`;
   return item;
 }
 

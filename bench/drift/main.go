@@ -39,6 +39,7 @@ type report struct {
 	Settings settings        `json:"settings"`
 	Act      float64         `json:"act"`
 	Floor    float64         `json:"floor"`
+	Full     float64         `json:"full"`
 	Rules    []ruleFigures   `json:"rules"`
 	// Evidently runs fewer times, on the first windows of the same streams.
 	EvidentlyRuns int       `json:"evidently_runs,omitempty"`
@@ -88,7 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	figures := report{Machine: measure.ThisMachine(), Settings: s, Act: sequential.Act, Floor: sequential.Floor}
+	figures := report{Machine: measure.ThisMachine(), Settings: s, Act: sequential.Act, Floor: sequential.Floor, Full: sequential.Full}
 	for _, r := range []struct {
 		name  string
 		begin starter

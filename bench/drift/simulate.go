@@ -39,7 +39,7 @@ func newDeciding(c *evaluate.Champion) rule {
 
 func (d *deciding) look(counts *[streams][]int64) (moved [streams]bool) {
 	for k := range d.tests {
-		moved[k] = d.tests[k].Add(counts[k]).Evidence >= sequential.Act
+		moved[k] = d.tests[k].Add(counts[k]).Shifted()
 	}
 	return moved
 }

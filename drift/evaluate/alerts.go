@@ -56,11 +56,23 @@ func (a alerts) look(l look) *schemas.Alert {
 	case sequential.Resolves:
 		return a.tell(l.ends, schemas.AlertResolved)
 	case sequential.Same:
-		if before != nil {
-			before.Calm = alarm.Calm
+		if before == nil {
+			break
+		}
+		before.Calm = alarm.Calm
+		if before.State == schemas.AlertFiring {
+			now := &l.fires
+			if now.Statistic != before.Statistic {
+				now = &l.ends // which is about what fired it
+			}
+			before.Now = figuresOf(now)
 		}
 	}
 	return nil
+}
+
+func figuresOf(a *schemas.Alert) *drift.AlertFigures {
+	return &drift.AlertFigures{EvaluatedAt: a.EvaluatedAt, Statistic: a.Statistic, Value: a.Value, Threshold: a.Threshold}
 }
 
 // tell remembers an alert as it is told now.

@@ -39,21 +39,22 @@ func Compare(name string, t *Tally, c *Champion, fair float64) drift.WindowStatu
 	return w
 }
 
-// sayOnce sets evidence and state of a feature as one look at these bins has them.
+// sayOnce sets what one look at these bins decides of a feature.
 func sayOnce(s *drift.FeatureStatus, cells *sequential.Cells, bins []int64) {
-	evidence, psi := cells.Compare(cells.Sum(bins))
-	s.Evidence, s.Threshold, s.State = evidence, sequential.Act, stateOf(evidence, psi)
+	look := cells.Look(cells.Sum(bins))
+	s.PSI, s.State = look.PSI, stateOf(look)
+	s.Evidence, s.Threshold, s.EvidencePSI, s.EvidenceOf = look.Evidence, look.Required, look.PSI, statistic.Sum(bins)
 }
 
-// stateOf is what evidence and PSI, less its noise, amount to at one look.
-func stateOf(evidence, psi float64) string {
+// stateOf is what a look amounts to.
+func stateOf(l sequential.Look) string {
 	switch {
-	case psi < sequential.Floor || evidence < sequential.Watch:
-		return drift.Quiet
-	case evidence < sequential.Act:
+	case l.Shifted():
+		return drift.Act
+	case l.Worth():
 		return drift.Watch
 	}
-	return drift.Act
+	return drift.Quiet
 }
 
 // distances are the figures that do not decide. bins are a feature's, then missing,
@@ -66,7 +67,7 @@ func distances(name string, r *model.Distribution, missing, outOfRange int64, bi
 	s := drift.FeatureStatus{
 		Feature:       name,
 		State:         drift.Quiet,
-		PSI:           statistic.PSI(reference, bins),
+		PSIAllBins:    statistic.PSI(reference, bins),
 		JensenShannon: statistic.JensenShannon(reference, bins),
 		KS:            statistic.KS(r.Counts, values),
 		Wasserstein:   statistic.Wasserstein(statistic.Representatives(r.Edges), r.Counts, values),
@@ -83,11 +84,11 @@ func distances(name string, r *model.Distribution, missing, outOfRange int64, bi
 // reference's, as that is closest to them: see decisionCells.
 func rates(t *Tally, cells *sequential.Cells) drift.RateStatus {
 	n, current := t.Decided.Total(), decided(t)
-	evidence, psi := cells.Compare(current)
+	look := cells.Look(current)
 	reference := cells.Closest(current)
 	r := drift.RateStatus{
-		State: stateOf(evidence, psi), Evidence: evidence, Threshold: sequential.Act, Reference: reference,
-		PSI: statistic.PSI(reference, current), JensenShannon: statistic.JensenShannon(reference, current),
+		State: stateOf(look), Evidence: look.Evidence, Threshold: look.Required, EvidencePSI: look.PSI, EvidenceOf: n, Reference: reference,
+		PSI: look.PSI, PSIAllBins: statistic.PSI(reference, current), JensenShannon: statistic.JensenShannon(reference, current),
 		Approve: statistic.Share(t.Decided.Approve, n),
 		Refer:   statistic.Share(t.Decided.Refer, n), Decline: statistic.Share(t.Decided.Decline, n),
 	}

@@ -52,6 +52,12 @@ type stream struct {
 	reading sequential.Reading
 }
 
+func newStream(name string, cells *sequential.Cells) *stream {
+	s := &stream{name: name, test: sequential.Test{Cells: cells}}
+	s.reading = s.test.Read()
+	return s
+}
+
 // blockSpan is when a block was, and its decisions by protected group.
 type blockSpan struct {
 	From      schemas.Timestamp        `json:"from"`
@@ -71,7 +77,7 @@ func (j *judge) begin(c *Champion) {
 	j.champion, j.block, j.moved, j.tests, j.past = c, NewTally(c.Reference), 0, nil, nil
 	names, cells := Cells(c)
 	for i, name := range names {
-		j.tests = append(j.tests, &stream{name: name, test: sequential.Test{Cells: cells[i]}})
+		j.tests = append(j.tests, newStream(name, cells[i]))
 	}
 }
 
@@ -90,7 +96,7 @@ func (j *judge) serve(c *Champion, now schemas.Timestamp) (told []schemas.Alert)
 		}
 		j.champion = c
 		last := len(j.tests) - 1
-		j.tests[last] = &stream{name: decisionsName, test: sequential.Test{Cells: decisionCells(&c.Reference.Scores, c.Policy)}}
+		j.tests[last] = newStream(decisionsName, decisionCells(&c.Reference.Scores, c.Policy))
 		j.block.Decided = drift.Decided{}
 	}
 	return told
@@ -178,7 +184,7 @@ func (j *judge) closeBlock(now schemas.Timestamp) (told []schemas.Alert) {
 	}
 	for _, s := range j.tests {
 		figures := j.figures(driftAlert(s.name), now)
-		figures.Statistic, figures.Value, figures.Threshold = "evidence", s.reading.Evidence, sequential.Act
+		figures.Statistic, figures.Value, figures.Threshold = "evidence", s.reading.Evidence, s.reading.Required
 		figures.Window = windowOf(j.past[len(j.past)-s.reading.Back:])
 		figures.Contributors = j.contributors(s)
 		figures.ModelVersions = b.versions()
@@ -186,7 +192,7 @@ func (j *judge) closeBlock(now schemas.Timestamp) (told []schemas.Alert) {
 		ends.Value, ends.Threshold = s.reading.Recent, sequential.Watch
 		ends.Window = windowOf(j.past[len(j.past)-s.reading.RecentBack:])
 		a := j.alerts.look(look{
-			fires: figures, ends: ends, shifted: s.reading.Evidence >= sequential.Act, gone: s.reading.Gone(),
+			fires: figures, ends: ends, shifted: s.reading.Shifted(), gone: s.reading.Gone(),
 			over: func(told *schemas.Alert) bool { return b.To-told.Window.To >= micros(j.limits.minFiring) },
 		})
 		if a == nil {
@@ -205,7 +211,7 @@ func (j *judge) closeBlock(now schemas.Timestamp) (told []schemas.Alert) {
 func (j *judge) contributors(of *stream) []schemas.Contributor {
 	list := []schemas.Contributor{}
 	for _, s := range j.tests[:len(j.champion.Reference.Features)] {
-		if s.reading.PSI >= sequential.Floor && s.reading.Evidence >= sequential.Watch {
+		if s.reading.Worth() {
 			list = append(list, schemas.Contributor{Feature: s.name, PSI: s.reading.PSI})
 		}
 	}
@@ -328,7 +334,8 @@ func (j *judge) silence(now schemas.Timestamp) *schemas.Alert {
 	if j.seen == 0 {
 		j.seen = now
 	}
-	if !j.silent(now) {
+	firing := j.alerts.firing(noDecisions)
+	if !firing && !j.silent(now) {
 		return nil
 	}
 	figures := j.figures(noDecisions, now)
@@ -336,6 +343,10 @@ func (j *judge) silence(now schemas.Timestamp) *schemas.Alert {
 	figures.Statistic, figures.Threshold = "seconds_without_decisions", j.limits.quiet.Seconds()
 	figures.Value = (time.Duration(now-j.seen) * time.Microsecond).Seconds()
 	figures.Window = schemas.AlertWindow{Name: "silence", From: j.seen, To: now}
+	if firing {
+		j.alerts[noDecisions].Now = figuresOf(&figures)
+		return nil
+	}
 	return j.alerts.tell(figures, schemas.AlertFiring)
 }
 

@@ -101,7 +101,9 @@ func TestScoresAndDecisionsAreComparedWithTheReference(t *testing.T) {
 	for _, share := range []float64{w.Rates.Approve, w.Rates.Refer, w.Rates.Decline} {
 		current = append(current, int64(math.Round(share*float64(w.Decisions))))
 	}
-	require.Equal(t, statistic.PSI(w.Rates.Reference, current), w.Rates.PSI)
+	psi := statistic.PSI(w.Rates.Reference, current)
+	require.Equal(t, psi, w.Rates.PSIAllBins)
+	require.InDelta(t, psi-statistic.PSINoise(3, statistic.Sum(w.Rates.Reference), w.Decisions), w.Rates.PSI, 1e-12)
 	require.Equal(t, statistic.JensenShannon(w.Rates.Reference, current), w.Rates.JensenShannon)
 	x2, _, p := statistic.ChiSquare(w.Rates.Reference, current)
 	require.Equal(t, []float64{x2, p}, []float64{w.Rates.ChiSquare, w.Rates.ChiSquareP})
@@ -494,7 +496,7 @@ func TestEvaluationsAreOfWhatIsThere(t *testing.T) {
 		require.Len(t, w.Features, schemas.NumFeatures)
 		require.InDelta(t, 1, w.Rates.Approve+w.Rates.Refer+w.Rates.Decline, 1e-12)
 		require.InDelta(t, 0.22, w.Rates.DefaultExpected, 0.03)
-		require.Equal(t, float64(sequential.Act), w.Features[0].Threshold)
+		require.Equal(t, sequential.Required(w.Features[0].EvidencePSI), w.Features[0].Threshold)
 	}
 	require.Equal(t, []string{"1000", "10000", "1h", "24h"}, names)
 	require.Equal(t, int64(1000), s.Windows[0].Decisions)
@@ -548,4 +550,90 @@ func TestAStatusFitsItsRecord(t *testing.T) {
 	require.NoError(t, err)
 	t.Logf("status %d bytes, state %d", len(text), len(header))
 	require.Less(t, len(text)+len(header), 512<<10)
+}
+
+// Of any counts, a row's own figures are what its state follows from.
+func TestCompare_StateFollowsFromWhatIsShown(t *testing.T) {
+	c := shippedChampion(t)
+	quiet, told := 0, 0
+	for seed := range uint64(12) {
+		city := newCity(c, seed)
+		for i, f := range c.Reference.Features {
+			city.move(f.Name, float64(seed)*float64(i)/300) // from nothing to what cannot be overlooked
+		}
+		tally := NewTally(c.Reference)
+		require.True(t, tally.Add(city.pane(30_000), c))
+		w := Compare("w", tally, c, FourFifths)
+		for i, f := range append(w.Features, w.Score) {
+			state := drift.Quiet
+			switch {
+			case f.Evidence >= f.Threshold:
+				state = drift.Act
+			case f.Evidence >= sequential.Watch:
+				state = drift.Watch
+			}
+			require.Equal(t, state, f.State, "%s: evidence %v of %v, PSI %v", f.Feature, f.Evidence, f.Threshold, f.PSI)
+			require.Equal(t, f.PSI < sequential.Floor, f.Evidence == 0, f)
+			require.Equal(t, sequential.Required(f.PSI), f.Threshold)
+			require.Equal(t, f.PSI, f.EvidencePSI)
+			require.Equal(t, tally.Decisions, f.EvidenceOf)
+			if i < len(w.Features) && f.State == drift.Quiet && f.PSIAllBins > 0.005 {
+				quiet++ // beyond doubt, and too small to count
+			}
+			if f.State == drift.Act {
+				told++
+			}
+		}
+	}
+	require.Greater(t, quiet, 5)
+	require.Greater(t, told, 20)
+}
+
+// What a row of the live status says of evidence comes of the blocks that it names.
+func TestStatus_EvidenceIsOfTheBlocksItNames(t *testing.T) {
+	b := newBench(t, 30)
+	b.blocks(10)
+	b.city.move("limit_bal", 1.2)
+	b.blocks(2)
+	for _, w := range b.status().Windows {
+		for _, f := range append(w.Features, w.Score) {
+			require.True(t, f.Evidence == 0 || f.EvidencePSI >= sequential.Floor, f.Feature)
+			require.Equal(t, sequential.Required(f.EvidencePSI), f.Threshold)
+			require.Zero(t, f.EvidenceOf%500)
+			require.True(t, f.State != drift.Quiet || f.Evidence < sequential.Watch, f.Feature)
+		}
+		moved := w.Features[0]
+		require.Equal(t, drift.Act, moved.State)
+		require.GreaterOrEqual(t, moved.Evidence, moved.Threshold)
+		require.GreaterOrEqual(t, moved.EvidencePSI, 0.05)
+	}
+}
+
+func TestAlerts_SayBesideWhatFiredThemWhatItIsNow(t *testing.T) {
+	b := newBench(t, 31)
+	b.judge.limits.minFiring = time.Hour
+	b.city.move("limit_bal", 2)
+	b.blocks(2)
+	require.Equal(t, []string{"firing drift/limit_bal"}, b.told)
+	fired := b.status().Alerts[0]
+	b.blocks(3)
+	more := b.status().Alerts[0]
+	require.Equal(t, fired.Alert, more.Alert, "what it was when it fired stays")
+	require.Equal(t, "evidence", more.Now.Statistic)
+	require.Greater(t, more.Now.Value, more.Value)
+	require.Greater(t, more.Now.EvaluatedAt, more.EvaluatedAt)
+	require.Equal(t, b.judge.tests[0].reading.Evidence, more.Now.Value)
+	b.city.move("limit_bal", 0)
+	b.blocks(30)
+	calm := b.status().Alerts[0]
+	require.Equal(t, fired.Value, calm.Value)
+	require.Zero(t, calm.Now.Value, "it lasts an hour, and nothing is left of it")
+	restored, _ := resume(testLimits, b.judge.champion, b.judge.snapshot(0), []drift.AlertStatus{calm}, b.city.at)
+	require.Equal(t, calm.Now, restored.alerts["drift/limit_bal"].Now, "whoever takes over goes on from it")
+
+	now := b.city.at + micros(testLimits.quiet)
+	require.NotNil(t, b.judge.silence(now))
+	require.Nil(t, b.judge.silence(now+micros(time.Minute)))
+	silent := b.judge.alerts[noDecisions]
+	require.InDelta(t, silent.Value+60, silent.Now.Value, 1e-9)
 }

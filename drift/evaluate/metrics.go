@@ -24,6 +24,8 @@ type metrics struct {
 
 	// Of the newest status; nothing is shown while another evaluator works.
 	evidence, firing                        *prometheus.GaugeVec
+	required, evidencePSI, evidenceOf       *prometheus.GaugeVec
+	psiAllBins                              *prometheus.GaugeVec
 	psi, jensenShannon, ks, wasserstein     *prometheus.GaugeVec
 	chiSquare, chiSquareP, missing, outside *prometheus.GaugeVec
 	decisions, rate, expected               *prometheus.GaugeVec
@@ -53,9 +55,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 	const feature, window = "feature", "window"
 	m.reference = gauge("reference_info", "1 for the reference that is compared with.", "version", "digest")
-	m.evidence = gauge("evidence", "The deciding statistic: -log10 of the probability of chance; features, score and decisions.", feature)
+	m.evidence = gauge("evidence", "The deciding statistic: -log10 of the probability of chance, 0 of a difference whose PSI is below 0.02; features, score and decisions.", feature)
+	m.required = gauge("evidence_threshold", "At which evidence says act: more for a smaller PSI.", feature)
+	m.evidencePSI = gauge("evidence_psi", "PSI of the decisions that evidence is of.", feature)
+	m.evidenceOf = gauge("evidence_decisions", "How many decisions evidence is of.", feature)
 	m.firing = gauge("alert_firing", "1 while an alert fires, 0 for a while after it was resolved.", "alert")
-	m.psi = gauge("psi", "Population stability index.", feature, window)
+	m.psi = gauge("psi", "Population stability index that decides: rare bins are one, less what chance adds.", feature, window)
+	m.psiAllBins = gauge("psi_all_bins", "Population stability index as it is commonly computed: over every bin, chance included.", feature, window)
 	m.jensenShannon = gauge("jensen_shannon", "Jensen-Shannon distance, base 2.", feature, window)
 	m.ks = gauge("ks", "Largest distance of the distribution functions.", feature, window)
 	m.wasserstein = gauge("wasserstein", "Wasserstein distance in standard deviations of the reference.", feature, window)
@@ -128,9 +134,9 @@ func (m *metrics) showWindow(w *drift.WindowStatus) {
 		m.showFeature(&w.Features[i], w.Name)
 	}
 	m.showFeature(&w.Score, w.Name)
-	m.evidence.WithLabelValues(decisionsName).Set(w.Rates.Evidence)
+	m.showEvidence(decisionsName, w.Rates.Evidence, w.Rates.Threshold, w.Rates.EvidencePSI, w.Rates.EvidenceOf)
 	for g, v := range map[*prometheus.GaugeVec]float64{
-		m.psi: w.Rates.PSI, m.jensenShannon: w.Rates.JensenShannon, m.chiSquare: w.Rates.ChiSquare, m.chiSquareP: w.Rates.ChiSquareP,
+		m.psi: w.Rates.PSI, m.psiAllBins: w.Rates.PSIAllBins, m.jensenShannon: w.Rates.JensenShannon, m.chiSquare: w.Rates.ChiSquare, m.chiSquareP: w.Rates.ChiSquareP,
 	} {
 		g.WithLabelValues(decisionsName, w.Name).Set(v)
 	}
@@ -155,13 +161,21 @@ func (m *metrics) showWindow(w *drift.WindowStatus) {
 }
 
 func (m *metrics) showFeature(f *drift.FeatureStatus, window string) {
-	m.evidence.WithLabelValues(f.Feature).Set(f.Evidence)
+	m.showEvidence(f.Feature, f.Evidence, f.Threshold, f.EvidencePSI, f.EvidenceOf)
 	for g, v := range map[*prometheus.GaugeVec]float64{
-		m.psi: f.PSI, m.jensenShannon: f.JensenShannon, m.ks: f.KS, m.wasserstein: f.Wasserstein,
+		m.psi: f.PSI, m.psiAllBins: f.PSIAllBins, m.jensenShannon: f.JensenShannon, m.ks: f.KS, m.wasserstein: f.Wasserstein,
 		m.chiSquare: f.ChiSquare, m.chiSquareP: f.ChiSquareP, m.missing: f.Missing, m.outside: f.OutOfRange,
 	} {
 		g.WithLabelValues(f.Feature, window).Set(v)
 	}
+}
+
+// showEvidence is the same in every window.
+func (m *metrics) showEvidence(feature string, evidence, threshold, psi float64, decisions int64) {
+	m.evidence.WithLabelValues(feature).Set(evidence)
+	m.required.WithLabelValues(feature).Set(threshold)
+	m.evidencePSI.WithLabelValues(feature).Set(psi)
+	m.evidenceOf.WithLabelValues(feature).Set(float64(decisions))
 }
 
 // forget shows nothing: another evaluator may work now.

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/creditstream/creditstream/drift"
-	"github.com/creditstream/creditstream/drift/sequential"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -50,24 +49,30 @@ func (j *judge) status(views []*view, now schemas.Timestamp) *drift.Status {
 // is the same in every window, whose own figures are beside it.
 func (j *judge) decide(w *drift.WindowStatus) {
 	w.State = drift.Quiet
-	said := func(t *stream) (state string, evidence float64) {
+	state := func(t *stream) (state string) {
 		switch {
 		case j.alerts.firing(driftAlert(t.name)):
 			state = drift.Act
-		case t.reading.Evidence >= sequential.Watch:
+		case t.reading.Worth():
 			state = drift.Watch
 		default:
 			state = drift.Quiet
 		}
 		w.State = worse(w.State, state)
-		return state, t.reading.Evidence
+		return state
+	}
+	decide := func(t *stream, f *drift.FeatureStatus) {
+		r := &t.reading
+		f.State, f.Evidence, f.Threshold, f.EvidencePSI, f.EvidenceOf = state(t), r.Evidence, r.Required, r.PSI, r.Decisions
 	}
 	n := len(w.Features)
 	for i := range w.Features {
-		w.Features[i].State, w.Features[i].Evidence = said(j.tests[i])
+		decide(j.tests[i], &w.Features[i])
 	}
-	w.Score.State, w.Score.Evidence = said(j.tests[n])
-	w.Rates.State, w.Rates.Evidence = said(j.tests[n+1])
+	decide(j.tests[n], &w.Score)
+	decisions := &j.tests[n+1].reading
+	w.Rates.State, w.Rates.Evidence, w.Rates.Threshold = state(j.tests[n+1]), decisions.Evidence, decisions.Required
+	w.Rates.EvidencePSI, w.Rates.EvidenceOf = decisions.PSI, decisions.Decisions
 	for i, g := range w.Groups {
 		switch {
 		case j.alerts.firing(fairnessAlert(groupName(g.Attribute, g.Group))):

@@ -33,6 +33,25 @@ func TestWindowsThatCannotBeAreNamed(t *testing.T) {
 	f("-1h", `"-1h"`)
 }
 
+// At least so many once there are, and less than a fiftieth and one pane more, however
+// large panes are.
+func TestCountWindow_KeepsTheBoundThatIsSaid(t *testing.T) {
+	c := shippedChampion(t)
+	city := newCity(c, 3)
+	for _, most := range []int{1, 61, 700, 2500} {
+		v := newView(Window{Name: "1000", Decisions: 1000}, c)
+		n, largest := int64(0), int64(0)
+		for i := range 40 + 6000/most {
+			p := city.pane(1 + city.rng.IntN(most))
+			n, largest = n+p.Decisions, max(largest, p.Decisions)
+			v.add(p, int64(i), city.at)
+			held := v.sum(city.at).Decisions
+			require.GreaterOrEqual(t, held, min(n, 1000))
+			require.Less(t, held, 1000+1000/int64(countChunks)+largest)
+		}
+	}
+}
+
 // The fewest panes that reach the number, up to a fiftieth.
 func TestCountWindowsHoldTheNewest(t *testing.T) {
 	c := shippedChampion(t)

@@ -15,6 +15,8 @@ type view struct {
 	*drift.Status
 	Old      string // how long ago the evaluation was, of a status that is stale
 	Firing   int
+	Resolved int
+	Stretch  bool // of a stretch of time, and of no evaluator's
 	Overview []overview
 	Windows  []window
 	Versions []performance
@@ -84,8 +86,11 @@ func newView(s *drift.Status, edges Edges) *view {
 	for _, a := range s.Alerts {
 		if a.State == schemas.AlertFiring {
 			v.Firing++
+		} else {
+			v.Resolved++
 		}
 	}
+	v.Stretch = len(s.Windows) == 1 && s.Windows[0].Name == drift.WindowStretch
 	first := lookFirst(s.Windows)
 	for i := range s.Windows {
 		v.Windows = append(v.Windows, newWindow(&s.Windows[i], edges, i == first))
@@ -124,27 +129,14 @@ func lookFirst(windows []drift.WindowStatus) int {
 }
 
 // bySeverity puts the worst first: by state, then by how close the evidence came to
-// the threshold, then by PSI less what chance adds to it, which grows with the number
-// of bins. Evidence below what is worth a look orders nothing:
+// the threshold, then by PSI. Evidence below what is worth a look orders nothing:
 // chance alone makes some.
 func bySeverity(a, b *drift.FeatureStatus) int {
 	return cmp.Or(
 		cmp.Compare(severity(b.State), severity(a.State)),
 		cmp.Compare(nearness(b), nearness(a)),
-		cmp.Compare(excess(b), excess(a)),
+		cmp.Compare(b.PSI, a.PSI),
 	)
-}
-
-// excess is a feature's PSI less its noise. Bins that neither side has anything in
-// make none.
-func excess(f *drift.FeatureStatus) float64 {
-	bins := 0
-	for i, n := range f.Reference {
-		if n > 0 || i < len(f.Current) && f.Current[i] > 0 {
-			bins++
-		}
-	}
-	return f.PSI - statistic.PSINoise(bins, statistic.Sum(f.Current), statistic.Sum(f.Reference))
 }
 
 func nearness(f *drift.FeatureStatus) float64 {

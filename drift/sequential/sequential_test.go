@@ -37,14 +37,14 @@ func TestNeighboursHoldTheirPart(t *testing.T) {
 
 func TestWhatTheReferenceDoesNotKnowIsNoEvidence(t *testing.T) {
 	known := Known([]int64{5000, 5000})
-	evidence, psi := known.Compare([]int64{600, 400})
+	evidence, psi := known.compare([]int64{600, 400})
 	require.Greater(t, evidence, 4.0)
 	require.Greater(t, psi, Floor)
 	within := Known([]int64{5000, 5000}, Uncertain{In: 1, Other: 0, Most: 1200})
-	evidence, psi = within.Compare([]int64{600, 400})
+	evidence, psi = within.compare([]int64{600, 400})
 	require.Less(t, evidence, 0.1)
 	require.Zero(t, psi)
-	evidence, _ = within.Compare([]int64{400, 600}) // the other way it does
+	evidence, _ = within.compare([]int64{400, 600}) // the other way it does
 	require.Greater(t, evidence, 4.0)
 	require.Equal(t, []int64{5000, 5000}, within.reference, "it is left as it was")
 }
@@ -68,7 +68,7 @@ func TestAlarmsEndAfterSomeCalm(t *testing.T) {
 
 func TestNothingIsNoEvidence(t *testing.T) {
 	test := Test{Cells: Bins([]int64{100, 200, 300})}
-	require.Equal(t, Reading{}, test.Read())
+	require.Equal(t, Reading{Look: Look{Required: Required(0)}}, test.Read())
 	require.Zero(t, test.Add([]int64{0, 0, 0}).Evidence)
 	require.True(t, test.Cells.Fit(test.Past))
 	require.False(t, test.Cells.Fit([][]int64{{1}}))
@@ -242,4 +242,22 @@ func TestWhatIsTooSmallToMatterIsNotTold(t *testing.T) {
 		require.Zero(t, r.Evidence)
 		require.InDelta(t, Floor/2, r.PSI, Floor/10)
 	}
+}
+
+// A small shift takes more evidence, a smaller one yet more.
+func TestRequired_RisesTowardsTheFloor(t *testing.T) {
+	require.Equal(t, float64(Act), Required(1))
+	require.Equal(t, float64(Act), Required(Full))
+	require.InDelta(t, 16, Required(Full/2), 1e-12)
+	require.InDelta(t, 20, Required(Floor), 1e-12)
+	require.InDelta(t, 20, Required(0), 1e-12)
+	cells := Known([]int64{12_000, 12_000})
+	require.False(t, cells.Look([]int64{542, 768}).Shifted(), "PSI 0.03 and evidence 9: not yet")
+	require.True(t, cells.Look([]int64{542, 768}).Worth())
+	require.GreaterOrEqual(t, cells.Look([]int64{542, 768}).Evidence, float64(Act))
+	require.True(t, cells.Look([]int64{2_168, 3_072}).Shifted(), "four times the decisions show it")
+	require.True(t, cells.Look([]int64{470, 840}).Shifted(), "and a larger one at once")
+	none := cells.Look([]int64{24_500, 23_500})
+	require.Zero(t, none.Evidence, "below the floor it counts for nothing, however certain")
+	require.Less(t, none.PSI, Floor)
 }

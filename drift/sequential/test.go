@@ -19,28 +19,51 @@ const (
 // The setting that make bench-drift measures.
 const (
 	// Act is the evidence from which a shift is one: -log10 of the probability that
-	// a difference as large comes of chance, for one feature at one look.
+	// a difference as large comes of chance, for one feature at one look. A small
+	// shift takes more: see Required.
 	Act = 8
 	// Watch is the evidence from which a shift is worth a look.
 	Watch = 4
 	// Floor is the least PSI that counts, less its noise: with enough decisions any
 	// difference is beyond doubt, also one that does not matter.
 	Floor = 0.02
+	// Full is the PSI, less its noise, from which Act is enough.
+	Full = 0.05
 	// Calm is how many blocks in a row must look like the reference before a shift
 	// is over.
 	Calm = 3
 )
 
+// Required is the evidence from which a shift of this PSI, less its noise, is one. A
+// small shift that is told at once is mostly one that nobody would act on: it takes as
+// many times the evidence as it is smaller than Full, which is 20 at Floor.
+func Required(psi float64) float64 { return Act * max(1, Full/max(psi, Floor)) }
+
+// Look is what one look at some decisions says.
+type Look struct {
+	// Evidence is -log10 of the probability that chance makes a difference as large;
+	// 0 of a difference whose PSI is below Floor, which counts for nothing.
+	Evidence float64
+	// PSI is that of the test's cells, less its noise, from 0: the one that decides.
+	PSI float64
+	// Required is the evidence from which a difference of this PSI is a shift.
+	Required float64
+}
+
+// Shifted says that there is a shift.
+func (l Look) Shifted() bool { return l.Worth() && l.Evidence >= l.Required }
+
+// Worth says that there may be one: it is worth a look.
+func (l Look) Worth() bool { return l.Evidence >= Watch }
+
 // Reading is what a Test says after a block.
 type Reading struct {
-	// Evidence is the most that the last 1, 2, 4, 8 or 16 blocks have, of those
-	// whose PSI is Floor or more; 0 where none has.
-	Evidence float64
-	// PSI is that of the blocks with the most evidence, less its noise; of all that
-	// are looked back at where there is none.
-	PSI float64
-	// Back is how many blocks those are.
-	Back int
+	// Look is that of the last 1, 2, 4, 8 or 16 blocks, of those that come closest to
+	// what they require; of all that are looked back at where none has evidence.
+	Look
+	// Back is how many blocks those are, Decisions how many decisions.
+	Back      int
+	Decisions int64
 	// Recent is the most evidence that the last 1, 2 or 4 blocks have, of those whose
 	// PSI is half of Floor or more: what hovers around it must not fire again and
 	// again. Below Watch the shift is gone.
@@ -71,7 +94,7 @@ func (t *Test) Add(bins []int64) Reading {
 
 // Read looks at what there is.
 func (t *Test) Read() Reading {
-	var r Reading
+	r := Reading{Look: lookOf(0, 0)}
 	sum := make([]int64, len(t.Cells.reference))
 	for back := 1; back <= len(t.Past); back++ {
 		for i, n := range t.Past[len(t.Past)-back] {
@@ -80,12 +103,10 @@ func (t *Test) Read() Reading {
 		if back&(back-1) != 0 {
 			continue
 		}
-		evidence, psi := t.Cells.Compare(sum)
-		if psi >= Floor && evidence > r.Evidence {
-			r.Evidence, r.PSI, r.Back = evidence, psi, back
-		}
-		if r.Evidence == 0 {
-			r.PSI, r.Back = psi, back
+		evidence, psi := t.Cells.compare(sum)
+		one := lookOf(evidence, psi)
+		if r.Evidence == 0 || one.Evidence*r.Required > r.Evidence*one.Required {
+			r.Look, r.Back, r.Decisions = one, back, statistic.Sum(sum)
 		}
 		if back > recent {
 			continue
@@ -100,9 +121,19 @@ func (t *Test) Read() Reading {
 	return r
 }
 
-// Compare looks at counts in the test's cells as if nothing had been looked at
-// before: evidence, and PSI less its noise, from 0.
-func (c *Cells) Compare(current []int64) (evidence, psi float64) {
+// Look looks at counts in the test's cells as if nothing had been looked at before.
+func (c *Cells) Look(current []int64) Look { return lookOf(c.compare(current)) }
+
+func lookOf(evidence, psi float64) Look {
+	if psi < Floor {
+		evidence = 0
+	}
+	return Look{Evidence: evidence, PSI: psi, Required: Required(psi)}
+}
+
+// compare is the evidence of a difference of any size, and its PSI less its noise,
+// from 0.
+func (c *Cells) compare(current []int64) (evidence, psi float64) {
 	reference := c.Closest(current)
 	g, df := statistic.G(reference, current)
 	if df == 0 {

@@ -45,7 +45,8 @@ type Counted struct {
 }
 
 // Evaluate compares a stretch with the champion's reference. Its status has one
-// window, named "stretch", and no alerts: nobody watched.
+// window, drift.WindowStretch, and the alerts that fired at some time of it, as far as the
+// alerts topic tells.
 func Evaluate(ctx context.Context, c Config) (*drift.Status, *Counted, error) {
 	r := &reading{Config: c, counted: &Counted{From: c.From, To: c.To}, panes: newPaneSum(&c), tally: evaluate.NewTally(c.Champion.Reference)}
 	if err := r.locate(ctx); err != nil {
@@ -64,7 +65,15 @@ func Evaluate(ctx context.Context, c Config) (*drift.Status, *Counted, error) {
 	if r.From.IsZero() && r.tally.Decisions > 0 {
 		r.counted.From = r.first.Time()
 	}
-	return r.status(), r.counted, nil
+	s := r.status()
+	var told []drift.AlertStatus
+	if told, s.AlertsUnknown = r.readAlerts(ctx); len(told) > 0 {
+		s.Alerts = told
+		if told[0].State == schemas.AlertFiring { // those that fire come first
+			s.State = drift.Act
+		}
+	}
+	return s, r.counted, nil
 }
 
 // reading is one evaluation under way.
@@ -97,7 +106,7 @@ func (r *reading) takePanes() (covered map[int32]kafka.Span) {
 
 // status is what was counted, as an evaluation shows it.
 func (r *reading) status() *drift.Status {
-	w := evaluate.Compare("stretch", r.tally, r.Champion, r.Fairness)
+	w := evaluate.Compare(drift.WindowStretch, r.tally, r.Champion, r.Fairness)
 	w.From, w.To = schemas.At(r.counted.From), schemas.At(r.counted.To)
 	s := &drift.Status{
 		EvaluatedAt: schemas.At(r.Now), State: w.State, LastDecision: r.last, Decisions: r.tally.Decisions,

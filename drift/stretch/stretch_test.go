@@ -37,6 +37,21 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
+	w := newWorldWithoutAlerts(t)
+	w.create(topics.DriftAlerts, topics.DriftStatus)
+	return w
+}
+
+func (w *world) create(names ...string) {
+	var specs []kafka.TopicSpec
+	for _, name := range names {
+		specs = append(specs, kafka.TopicSpec{Name: name, Partitions: 1, Replication: 1})
+	}
+	_, err := kafka.CreateTopics(w.t.Context(), kadm.NewClient(w.client), specs)
+	require.NoError(w.t, err)
+}
+
+func newWorldWithoutAlerts(t *testing.T) *world {
 	k, err := local.StartKafka("")
 	require.NoError(t, err)
 	t.Cleanup(k.Close)
@@ -239,4 +254,53 @@ func TestWhatIsUncovered(t *testing.T) {
 	spans := map[int32]kafka.Span{0: {From: 10, To: 20}, 1: {From: 0, To: 5}, 2: {From: 10, To: 20}, 3: {From: 10, To: 20}}
 	rest := uncovered(spans, map[int32]kafka.Span{0: {From: 12, To: 15}, 2: {From: 0, To: 30}, 3: {From: 20, To: 25}})
 	require.Equal(t, map[int32][]kafka.Span{0: {{From: 10, To: 12}, {From: 15, To: 20}}, 1: {{From: 0, To: 5}}, 3: {{From: 10, To: 20}}}, rest)
+}
+
+// alert writes an alert about decisions up to a second, that was told an hour later.
+func (w *world) alert(name, state string, second int) {
+	w.t.Helper()
+	to := schemas.At(midnight.Add(time.Duration(second) * time.Second))
+	a := schemas.Alert{
+		Alert: name, State: state, Since: to + 3600e6, EvaluatedAt: to + 3600e6, Statistic: "evidence", Value: 9, Threshold: 8,
+		Window: schemas.AlertWindow{Name: "blocks", From: to - 60e6, To: to, Decisions: 500},
+	}
+	w.produce(&kgo.Record{Topic: topics.DriftAlerts, Timestamp: a.Since.Time(), Value: schemas.AppendAlert(nil, &a)})
+}
+
+func TestStretch_HasTheAlertsThatFiredInIt(t *testing.T) {
+	w := newWorldWithoutAlerts(t)
+	w.decide(900)
+	status, _ := w.evaluate(0, 900, Auto)
+	require.Empty(t, status.Alerts)
+	require.Contains(t, status.AlertsUnknown, topics.DriftAlerts, "a topic that is missing")
+
+	w.create(topics.DriftAlerts, topics.DriftStatus)
+	status, _ = w.evaluate(0, 900, Auto)
+	require.Contains(t, status.AlertsUnknown, "nobody watched")
+	w.produce(&kgo.Record{Topic: topics.DriftStatus, Timestamp: midnight.Add(time.Minute), Value: []byte("{}")})
+	status, _ = w.evaluate(0, 900, Auto)
+	require.Empty(t, status.AlertsUnknown)
+	require.Empty(t, status.Alerts)
+
+	w.alert("drift/age", schemas.AlertFiring, 100)
+	w.alert("drift/sex", schemas.AlertFiring, 200)
+	w.produce(&kgo.Record{Topic: topics.DriftAlerts, Timestamp: midnight.Add(2 * time.Hour), Value: []byte("nonsense")})
+	w.alert("drift/age", schemas.AlertResolved, 300)
+	w.alert("drift/age", schemas.AlertFiring, 600)
+	f := func(from, to int, want ...string) {
+		t.Helper()
+		status, _ := w.evaluate(from, to, Auto)
+		got := []string{}
+		for _, a := range status.Alerts {
+			got = append(got, a.State+" "+a.Alert.Alert)
+		}
+		require.Equal(t, want, got)
+		require.Empty(t, status.AlertsUnknown)
+		require.Equal(t, drift.Act, status.State)
+	}
+	f(0, 150, "firing drift/age")
+	f(0, 250, "firing drift/age", "firing drift/sex")
+	f(0, 900, "firing drift/age", "firing drift/sex", "resolved drift/age")
+	f(350, 500, "firing drift/sex")
+	f(250, 500, "firing drift/sex", "resolved drift/age")
 }

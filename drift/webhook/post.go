@@ -67,8 +67,12 @@ func newPostable(a *schemas.Alert, began schemas.Timestamp, system string, now t
 }
 
 func summary(a *schemas.Alert) string {
-	text := fmt.Sprintf("%s is %s: %s %s, threshold %s, over %s (%d %s)",
-		a.Alert, a.State, a.Statistic, number(a.Value), number(a.Threshold), a.Window.Name, a.Window.Decisions, a.Window.Counts())
+	then := "then"
+	if a.State == schemas.AlertFiring {
+		then = "when it fired"
+	}
+	text := fmt.Sprintf("%s is %s: %s %s, threshold %s, over %s (%d %s) %s, %s",
+		a.Alert, a.State, a.Statistic, number(a.Value), number(a.Threshold), a.Window.Name, a.Window.Decisions, a.Window.Counts(), then, a.Since)
 	if remark := schemas.AlertRemark(a.Alert); remark != "" && a.State == schemas.AlertFiring {
 		text += "; " + remark
 	}

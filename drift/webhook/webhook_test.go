@@ -100,7 +100,7 @@ func running(t *testing.T, m *manager) (n *Notifier, stop func()) {
 func TestAnAlertAboutLoansSaysSo(t *testing.T) {
 	a := alert("performance/v1", schemas.AlertFiring, time.Unix(1_764_000_000, 0))
 	a.Window.Name, a.Window.Decisions, a.Contributors = schemas.WindowOutcomes, 4012, nil
-	require.Equal(t, "performance/v1 is firing: evidence 7.512, threshold 3, over outcomes (4012 loans)", summary(&a))
+	require.Equal(t, "performance/v1 is firing: evidence 7.512, threshold 3, over outcomes (4012 loans) when it fired, "+a.Since.String(), summary(&a))
 }
 
 func TestAnAlertIsToldAgainWhileItFiresAndForAWhileWhenItIsOver(t *testing.T) {
@@ -119,7 +119,7 @@ func TestAnAlertIsToldAgainWhileItFiresAndForAWhileWhenItIsOver(t *testing.T) {
 		require.Equal(t, map[string]string{"alertname": "drift/limit_bal", "kind": "drift", "subject": "limit_bal", "service": "creditstream", "system": "credit", "severity": "warning"}, first.Labels)
 		require.Equal(t, schemas.At(began).String(), first.StartsAt)
 		require.Equal(t, schemas.At(began.Add(lapse)).String(), first.EndsAt)
-		require.Equal(t, "drift/limit_bal is firing: evidence 7.512, threshold 3, over 1000 (1003 decisions); moved: limit_bal (PSI 0.31), age (PSI 0.2)", first.Annotations["summary"])
+		require.Equal(t, "drift/limit_bal is firing: evidence 7.512, threshold 3, over 1000 (1003 decisions) when it fired, 2000-01-01T00:00:00Z; moved: limit_bal (PSI 0.31), age (PSI 0.2)", first.Annotations["summary"])
 		require.Equal(t, "docs/runbook.md#drift", first.Annotations["runbook"])
 		require.Equal(t, "v1, v2", first.Annotations["model_versions"])
 
