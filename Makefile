@@ -8,7 +8,7 @@ DVC_VENV := .venv-dvc
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-life test-kafka chaos-short verify-10m test-browser test-alertmanager test-proxies test-examples check-deploy bench bench-stream bench-http bench-drift bench-all bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release drift-check ship check-train clean
+.PHONY: help demo build build-onnx test test-onnx test-race test-life test-upgrade test-kafka chaos-short verify-10m test-browser test-alertmanager test-proxies test-examples check-deploy bench bench-stream bench-http bench-drift bench-all bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release drift-check ship check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test-race: ## Run the Go tests under the race detector (needs a C compiler)
 TRAINED ?=
 test-life: build ## Take TRAINED, a bundle of make train, to champion and back on the embedded broker (without: a rewritten copy of the shipped one)
 	CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream CREDITSTREAM_TEST_TRAINED="$(abspath $(TRAINED))" $(GO) test -count=1 -v -run 'TestAModelsLife$$' ./apptest
+
+test-upgrade: build ## Test a rolling upgrade from the release before, built from the history: both side by side, judged by verify
+	@CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream GO="$(GO)" deploy/dev/test-upgrade.sh -v
 
 test-kafka: build ## Test two scorers, killed and stopped, on a real Kafka and Redis (or KAFKA=HOST:PORT REDIS=HOST:PORT); takes DATASET, TRAINED as test-life does
 	@GO="$(GO)" DATASET="$(DATASET)" TRAINED="$(TRAINED)" KAFKA="$(KAFKA)" REDIS="$(REDIS)" deploy/dev/test-kafka.sh -v
