@@ -131,7 +131,7 @@ func printCounts(w io.Writer, c *dataset.Counts, labelledOnly bool) {
 		fmt.Fprintf(w, "%d older decisions on applications that were decided again are left out\n", c.Repeated)
 	}
 	if c.Left > 0 {
-		fmt.Fprintf(w, "%d records that are neither predictions nor outcomes are left out\n", c.Left)
+		fmt.Fprintf(w, "%d records that are neither predictions nor outcomes, or in Avro without a registry (set --schema-registry), are left out\n", c.Left)
 	}
 }
 

@@ -64,7 +64,7 @@ func (c *driftCurrentCmd) Run(p *process) error {
 		return err
 	}
 	if leftOut > 0 {
-		p.log.Warn("left out: not predictions", "records", leftOut)
+		p.log.Warn("left out: not predictions, or in Avro without a registry (set --schema-registry)", "records", leftOut)
 	}
 	fmt.Fprintf(p.stderr, "%d inputs, %d with an outcome\n", len(decisions), known)
 	if len(decisions) < c.Last {

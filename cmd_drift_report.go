@@ -88,7 +88,7 @@ func (c *driftReportCmd) Run(p *process) error {
 		fmt.Fprintf(p.stderr, " (%s)", counted.Why)
 	}
 	if counted.LeftOut > 0 {
-		fmt.Fprintf(p.stderr, "; %d records left out: not predictions", counted.LeftOut)
+		fmt.Fprintf(p.stderr, "; %d records left out: not predictions, or in Avro without a registry (set --schema-registry)", counted.LeftOut)
 	}
 	if counted.NoPanes > 0 {
 		fmt.Fprintf(p.stderr, "; left out %d records of %s that hold no pane: what they may have counted is missing, and --source predictions counts without panes", counted.NoPanes, schemas.NewTopics(c.Prefix).DriftPanes)

@@ -70,7 +70,7 @@ func (c *tailCmd) Run(p *process) error {
 		return shown != most, show(prediction, value)
 	})
 	if leftOut > 0 {
-		p.log.Warn("left out: not predictions", "records", leftOut)
+		p.log.Warn("left out: not predictions, or in Avro without a registry (set --schema-registry)", "records", leftOut)
 	}
 	if err == nil && c.ID != "" && shown == 0 && p.ctx.Err() == nil {
 		return fmt.Errorf("the log holds no such prediction of %s", c.ID)

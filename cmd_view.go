@@ -14,9 +14,10 @@ type viewCmd struct {
 	instanceFlags
 	viewFlags
 
-	Group   string `help:"Consumer group (default PREFIX.view, or view as long as only that has commits)." placeholder:"NAME"`
-	Rebuild bool   `help:"Write the whole view anew from the log, remove what the log no longer holds, and end. Other replicas and readers go on meanwhile; interrupted, the next run goes on."`
-	JSON    bool   `help:"With --rebuild: print the summary as one JSON object." name:"json"`
+	Group    string `help:"Consumer group (default PREFIX.view, or view as long as only that has commits)." placeholder:"NAME"`
+	Rebuild  bool   `help:"Write the whole view anew from the log, remove what the log no longer holds, and end. Other replicas and readers go on meanwhile; interrupted, the next run goes on."`
+	SkipAvro bool   `help:"With --rebuild and without --schema-registry: leave out values in Avro instead of ending at the first. For topics on which something foreign was written."`
+	JSON     bool   `help:"With --rebuild: print the summary as one JSON object." name:"json"`
 }
 
 // Help is the second half of `view --help`.
@@ -39,7 +40,9 @@ func (c *viewCmd) Run(p *process) error {
 		}
 		return s.serve(c.Listen)
 	}
-	done, err := view.Rebuild(p.ctx, c.viewConfig(s, c.redisFlags, c.Group), p.stderr)
+	config := c.viewConfig(s, c.redisFlags, c.Group)
+	config.SkipAvro = c.SkipAvro
+	done, err := view.Rebuild(p.ctx, config, p.stderr)
 	if err != nil {
 		if p.ctx.Err() != nil {
 			return fmt.Errorf("interrupted; run it again to go on with rebuild %d", done.Generation)

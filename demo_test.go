@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -114,4 +116,23 @@ func TestTheStatusLineLetsOthersPass(t *testing.T) {
 	require.Equal(t, clearLine+"one"+clearLine+"log\none"+clearLine, b.String())
 	line := demoStatus(watched{Stream: 3, API: 1, DeadLetters: 2, Decisions: map[string]int64{schemas.Approve: 3, schemas.Decline: 1}}, 12.4, 1500*time.Microsecond, 2*time.Second, 1)
 	require.Equal(t, "4 decisions  12/s  approve 75 %  refer 0 %  decline 25 %  latency p50 1.5ms p99 2s  dead letters 2  scorer restarted 1×", line)
+}
+
+// A record of somebody else on predictions ends neither the view nor the aggregator
+// nor the judge, and so no demo.
+func TestForeignRecord_EndsNoDemo(t *testing.T) {
+	dir := t.TempDir()
+	demoRun(t, "--data-dir", dir, "--decisions", "200")
+	broker, err := local.StartKafka(dir)
+	require.NoError(t, err)
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addr()))
+	require.NoError(t, err)
+	for _, topic := range []string{"credit.predictions", "credit.outcomes", "credit.applications"} {
+		require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte{0, 0, 0, 0, 1, 2, 3}}).FirstErr())
+	}
+	client.Close()
+	broker.Close()
+	r := demoRun(t, "--data-dir", dir, "--decisions", "200")
+	require.EqualValues(t, 400, r.Decisions)
+	require.EqualValues(t, 1, r.DeadLetters)
 }

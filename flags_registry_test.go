@@ -64,7 +64,7 @@ func TestTheAPIPublishesAvro(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.JSONEq(t, string(schemas.AppendPrediction(nil, &p)), out)
 	code, _, errs = creditstream(t, "tail", "--prefix", "t", "--brokers", w.broker.Addr(), "A-1")
-	require.Equal(t, 1, code)
+	require.Equal(t, 1, code, "there is none that can be read")
 	require.Contains(t, errs, "set --schema-registry")
 }
 

@@ -27,6 +27,7 @@ type verdict struct {
 	APIOnly        int   `json:"api_only"`
 	Replayed       int   `json:"replayed"`
 	Unjudgeable    int64 `json:"unjudgeable"`
+	Unreadable     int64 `json:"unreadable"`
 	Unreproducible int   `json:"unreproducible"`
 	Pending        int64 `json:"pending"`
 	Hidden         int64 `json:"hidden"`

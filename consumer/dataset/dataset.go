@@ -77,7 +77,7 @@ func (c *Counts) add(decision string, defaulted int8) {
 // Read hands every application's newest decision and its outcome to each. The
 // prediction is good until each returns.
 func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, defaulted int8) error) (*Counts, error) {
-	r := &run{Config: c, each: each, seed: maphash.MakeSeed(), counts: &Counts{Decisions: map[string]*Group{}}}
+	r := &run{Config: c, each: each, seed: maphash.MakeSeed(), unreadable: map[schemas.Source]bool{}, counts: &Counts{Decisions: map[string]*Group{}}}
 	if r.idsAtOnce == 0 {
 		r.idsAtOnce = idsAtOnce
 	}
@@ -106,6 +106,7 @@ type run struct {
 	part        int64
 	done        int64 // offsets read
 	known       map[key]newest
+	unreadable  map[schemas.Source]bool // batches, by where they begin
 	p           schemas.Prediction
 	o           schemas.Outcome
 }

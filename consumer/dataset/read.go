@@ -67,7 +67,14 @@ func (r *run) read(ctx context.Context, topic string, spans map[int32]kafka.Span
 	for _, partition := range slices.Sorted(maps.Keys(spans)) {
 		s := spans[partition]
 		last := s.From
-		err := r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: {partition: s}}, kafka.Sink{Each: func(record *kgo.Record) error {
+		err := r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: {partition: s}}, kafka.Sink{Unreadable: func(u *kafka.UnreadableError) error {
+			where := schemas.Source{Topic: topic, Partition: partition, Offset: u.From}
+			if !r.unreadable[where] { // predictions are read twice, and once for each part
+				r.unreadable[where] = true
+				r.counts.Left += u.Offsets()
+			}
+			return nil
+		}, Each: func(record *kgo.Record) error {
 			if r.Progress != nil && record.Offset-last >= progressInterval {
 				r.Progress(r.done+record.Offset-s.From, of)
 				last = record.Offset
@@ -107,7 +114,7 @@ func (r *run) prediction(ctx context.Context, record *kgo.Record) (counts, whole
 // broken passes over a record that is not what its topic holds; any other error
 // ends the reading.
 func (r *run) broken(record *kgo.Record, err error) error {
-	if !wire.MayLeaveOut(err) {
+	if !wire.IsBroken(err) {
 		return fmt.Errorf("reading %s: %w", at(record), err)
 	}
 	return nil

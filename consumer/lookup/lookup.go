@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -47,6 +48,7 @@ type searcher struct {
 	admin  *kadm.Client
 	starts kadm.ListedOffsets
 	ends   kadm.ListedOffsets
+	unread error // why something was passed over that may be what is looked for
 }
 
 // Decisions are all decisions on an application that its partition of predictions
@@ -82,6 +84,9 @@ func Decisions(ctx context.Context, c Config, id string, newest bool) ([]Found, 
 	if newest && len(found) > 1 {
 		found = found[:1]
 	}
+	if len(found) == 0 {
+		return nil, s.unread // it may be the one
+	}
 	return found, nil
 }
 
@@ -106,6 +111,9 @@ func At(ctx context.Context, c Config, partition int32, offset int64) (*Found, e
 		found, err = s.read(ctx, r)
 		return err
 	}})
+	if err == nil && found == nil {
+		err = s.unread
+	}
 	if err == nil && found == nil {
 		err = fmt.Errorf("%s: there is no committed prediction (something else, a marker, or what a transaction took back)", at)
 	}
@@ -162,7 +170,7 @@ func (s *searcher) search(ctx context.Context, partition int32, id string, newes
 	for to := end; to > start; chunk = min(2*chunk, maxChunk) {
 		from := max(start, to-chunk)
 		var here []Found
-		err := s.Kafka.Quiet().ReadCommitted(ctx, s.span(partition, from, to), kafka.Sink{Each: func(r *kgo.Record) error {
+		err := s.Kafka.Quiet().ReadCommitted(ctx, s.span(partition, from, to), kafka.Sink{Unreadable: s.passOver, Each: func(r *kgo.Record) error {
 			if !bytes.Equal(r.Key, key) {
 				return nil
 			}
@@ -186,6 +194,12 @@ func (s *searcher) search(ctx context.Context, partition int32, id string, newes
 	return found, nil
 }
 
+// passOver remembers that a batch could not be read, and looks on behind it.
+func (s *searcher) passOver(u *kafka.UnreadableError) error {
+	s.unread = u
+	return nil
+}
+
 // read reads a prediction; nil where the record is none.
 func (s *searcher) read(ctx context.Context, r *kgo.Record) (*Found, error) {
 	f := &Found{Source: schemas.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}, Appended: r.Timestamp.UTC()}
@@ -193,7 +207,10 @@ func (s *searcher) read(ctx context.Context, r *kgo.Record) (*Found, error) {
 	switch {
 	case err == nil:
 		return f, nil
-	case wire.MayLeaveOut(err):
+	case wire.IsBroken(err):
+		if errors.Is(err, wire.ErrNoRegistry) {
+			s.unread = fmt.Errorf("reading %s: %w", f.Source, err)
+		}
 		return nil, nil // not a prediction, whatever else it is
 	}
 	return nil, fmt.Errorf("reading %s: %w", f.Source, err)

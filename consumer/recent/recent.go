@@ -96,7 +96,10 @@ func (c *Config) join(ctx context.Context, adm *kadm.Client, decisions []Decisio
 		byID[d.ApplicationID] = append(byID[d.ApplicationID], d)
 	}
 	var o schemas.Outcome
-	err = c.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: spans}, kafka.Sink{Each: func(record *kgo.Record) error {
+	err = c.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: spans}, kafka.Sink{Unreadable: func(u *kafka.UnreadableError) error {
+		leftOut += u.Offsets()
+		return nil
+	}, Each: func(record *kgo.Record) error {
 		of, wanted := byID[string(record.Key)]
 		if !wanted {
 			return nil

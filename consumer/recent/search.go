@@ -107,7 +107,10 @@ func (r *reading[T]) goBack(look int64) map[int32]kafka.Span {
 
 func (r *reading[T]) read(ctx context.Context, spans map[int32]kafka.Span) error {
 	var p schemas.Prediction
-	return r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{r.Topic: spans}, kafka.Sink{Each: func(record *kgo.Record) error {
+	return r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{r.Topic: spans}, kafka.Sink{Unreadable: func(u *kafka.UnreadableError) error {
+		r.leftOut += u.Offsets()
+		return nil
+	}, Each: func(record *kgo.Record) error {
 		if err := r.Codec.DecodePrediction(ctx, record.Value, &p); err != nil {
 			r.leftOut++
 			return broken(record, err)
@@ -139,7 +142,7 @@ func (r *reading[T]) read(ctx context.Context, spans map[int32]kafka.Span) error
 // broken passes over a record that is not what its topic holds; any other error
 // ends the reading.
 func broken(record *kgo.Record, err error) error {
-	if !wire.MayLeaveOut(err) {
+	if !wire.IsBroken(err) {
 		return fmt.Errorf("reading %s/%d offset %d: %w", record.Topic, record.Partition, record.Offset, err)
 	}
 	return nil

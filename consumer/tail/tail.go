@@ -111,7 +111,7 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 				switch {
 				case ctx.Err() != nil:
 					return leftOut, nil
-				case !wire.MayLeaveOut(err):
+				case !wire.IsBroken(err):
 					return leftOut, fmt.Errorf("reading %s/%d/%d: %w", record.Topic, record.Partition, record.Offset, err)
 				}
 				leftOut++

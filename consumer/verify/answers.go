@@ -17,7 +17,7 @@ import (
 // readAnswers enters every prediction and dead letter.
 func (r *run) readAnswers(ctx context.Context) error {
 	each := func(record *kgo.Record) error { return r.answer(ctx, record) }
-	return r.Kafka.ReadCommitted(ctx, r.outputs, kafka.Sink{Each: each, Gap: func(topic string, partition int32) {
+	return r.Kafka.ReadCommitted(ctx, r.outputs, kafka.Sink{Each: each, Unreadable: r.unreadableAnswers, Gap: func(topic string, partition int32) {
 		delete(r.first, output{topic, partition})
 	}})
 }
@@ -42,6 +42,9 @@ func (r *run) answer(ctx context.Context, record *kgo.Record) error {
 	if l == nil || !l.holds(source.Offset) {
 		return nil // before the log's start, or after what the group had committed
 	}
+	if l.isUnreadable(source.Offset) {
+		return nil // answered before the batch was damaged, by what cannot be compared any more
+	}
 	if record.Topic == r.Topics.DLQ {
 		r.report.DeadLetters++
 	} else {
@@ -50,6 +53,9 @@ func (r *run) answer(ctx context.Context, record *kgo.Record) error {
 	v, err := r.inspect(ctx, record, source)
 	if err != nil {
 		return err
+	}
+	if v.unread {
+		r.takesRegistry(record)
 	}
 	if v.unreproducible {
 		r.report.Unreproducible++
@@ -95,6 +101,13 @@ func (r *run) note(record *kgo.Record, source schemas.Source) {
 	if last := r.hidden[at]; last != nil {
 		last[source.Partition] = source.Offset
 	}
+	if r.last[at] == nil {
+		r.last[at] = map[int32]int64{}
+	}
+	r.last[at][source.Partition] = source.Offset
+	for _, h := range r.holes {
+		h.note(at, source)
+	}
 }
 
 // mayBeHidden says whether the answer to an application may lie behind an open
@@ -120,6 +133,10 @@ func (r *run) unsourced(ctx context.Context, record *kgo.Record) error {
 	if err != nil {
 		return err
 	}
+	if v.unread {
+		r.takesRegistry(record)
+		return nil
+	}
 	if v.wrong == "" && r.prediction.Channel != schemas.ChannelAPI {
 		v.wrong = "without a source, though its channel is " + r.prediction.Channel
 	}
@@ -139,6 +156,7 @@ type verdict struct {
 	known          bool   // false: a dead letter that was cut
 	wrong          string // why it cannot be right, whatever the application is
 	unreproducible bool
+	unread         bool // it takes a schema registry to read, which was not named
 }
 
 // inspect reads an answer; a prediction is left in r.prediction and computed again.
@@ -152,10 +170,13 @@ func (r *run) inspect(ctx context.Context, record *kgo.Record, source schemas.So
 	}
 	p := &r.prediction
 	if err := r.Codec.DecodePrediction(ctx, record.Value, p); err != nil {
-		if !wire.MayLeaveOut(err) {
+		if !wire.IsBroken(err) {
 			return v, fmt.Errorf("reading %s/%d/%d: %w", record.Topic, record.Partition, record.Offset, err)
 		}
 		*p = schemas.Prediction{}
+		if v.unread = errors.Is(err, wire.ErrNoRegistry); v.unread {
+			return v, nil
+		}
 		v.wrong = "is not a prediction" // why not may hold a person's features, which no report shows
 		return v, nil
 	}
@@ -264,6 +285,11 @@ func (r *run) settle(ctx context.Context) error {
 			if r.mayBeHidden(topic, source) {
 				r.report.Applications--
 				r.report.Hidden++
+				return
+			}
+			if r.mayBeInAHole(topic, source) {
+				r.report.Applications--
+				r.report.Unreadable++
 				return
 			}
 			r.report.Lost++

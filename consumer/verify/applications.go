@@ -24,7 +24,13 @@ func (r *run) readApplications(ctx context.Context) error {
 		spans := kafka.Spans{r.Topics.Applications: {partition: {From: l.from, To: l.to}}}
 		ids.slices = uint64((l.to-l.from)/r.idsAtOnce) + 1
 		for ids.slice = 0; ids.slice < ids.slices; ids.slice++ {
-			err := r.Kafka.ReadCommitted(ctx, spans, kafka.Sink{Each: func(record *kgo.Record) error {
+			first := ids.slice == 0
+			err := r.Kafka.ReadCommitted(ctx, spans, kafka.Sink{Unreadable: func(u *kafka.UnreadableError) error {
+				if first {
+					r.unreadableApplications(l, u)
+				}
+				return nil
+			}, Each: func(record *kgo.Record) error {
 				digest, valid, err := r.content(ctx, partition, record.Offset, record.Key, record.Value)
 				if err != nil {
 					return err

@@ -1,5 +1,11 @@
 package verify
 
+import (
+	"slices"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+)
+
 // blockSize is how many source offsets share one sum. Smaller blocks cost
 // memory, larger ones make more to look at again.
 const blockSize = 256
@@ -10,9 +16,10 @@ type ledger struct {
 	low      int64 // judged from here on, at least from
 	present  bits  // a committed record is there: aborted ones and markers take offsets too
 	answered bits
-	invalid  bits     // does not decode as an application
-	sums     []uint64 // of each block: digests of the applications less those of their first answers
-	suspect  bits     // blocks to look at again whatever their sum
+	invalid  bits         // does not decode as an application
+	sums     []uint64     // of each block: digests of the applications less those of their first answers
+	suspect  bits         // blocks to look at again whatever their sum
+	broken   []kafka.Span // what cannot be read
 }
 
 func newLedger(from, to int64) *ledger {
@@ -38,6 +45,11 @@ func (l *ledger) forget(start int64) int64 {
 	}
 	l.low += n
 	return n
+}
+
+// isUnreadable says whether an offset is of a batch that cannot be read.
+func (l *ledger) isUnreadable(offset int64) bool {
+	return slices.ContainsFunc(l.broken, func(s kafka.Span) bool { return s.From <= offset && offset < s.To })
 }
 
 // unanswered calls f with every offset that was not, in order.

@@ -66,7 +66,9 @@ func (r *run) lookAgain(ctx context.Context, blocks map[blockID]*closeUp) error 
 		l := r.source[partition]
 		return blocks[blockID{partition, l.block(offset)}], (offset - l.from) % blockSize
 	}
-	err := r.Kafka.ReadCommitted(ctx, kafka.Spans{r.Topics.Applications: spans}, kafka.Sink{Each: func(record *kgo.Record) error {
+	// What cannot be read was counted the first time.
+	passed := func(*kafka.UnreadableError) error { return nil }
+	err := r.Kafka.ReadCommitted(ctx, kafka.Spans{r.Topics.Applications: spans}, kafka.Sink{Unreadable: passed, Each: func(record *kgo.Record) error {
 		if c, i := find(record.Partition, record.Offset); c != nil {
 			digest, _, err := r.content(ctx, record.Partition, record.Offset, record.Key, record.Value)
 			if err != nil {
@@ -81,7 +83,7 @@ func (r *run) lookAgain(ctx context.Context, blocks map[blockID]*closeUp) error 
 	if err != nil {
 		return err
 	}
-	return r.Kafka.ReadCommitted(ctx, r.outputs, kafka.Sink{Each: func(record *kgo.Record) error {
+	return r.Kafka.ReadCommitted(ctx, r.outputs, kafka.Sink{Unreadable: passed, Each: func(record *kgo.Record) error {
 		source, ok := r.judged(record)
 		if !ok {
 			return nil
@@ -93,6 +95,9 @@ func (r *run) lookAgain(ctx context.Context, blocks map[blockID]*closeUp) error 
 		v, err := r.inspect(ctx, record, source)
 		if err != nil {
 			return err
+		}
+		if v.unread {
+			return nil // counted the first time
 		}
 		if v.wrong == "" {
 			v.wrong = c.compare(i, v, record, source)

@@ -15,6 +15,7 @@ const (
 	Lost       = "lost"
 	Duplicated = "duplicated"
 	Altered    = "altered"
+	Unreadable = "unreadable" // no failure: not judged
 )
 
 // Report is the judgement. Without failures, Applications is the sum of
@@ -38,6 +39,10 @@ type Report struct {
 	// removed the application, or the beginning of the log in which its answer would
 	// stand.
 	Unjudgeable int64 `json:"unjudgeable"`
+	// Offsets of applications that are in batches which cannot be read, and
+	// applications whose answers may be in such a batch of predictions or dead letters,
+	// and predictions in Avro where no schema registry was named: not judged.
+	Unreadable int64 `json:"unreadable"`
 	// Predictions whose model, route, policy or engine is not known here. They are
 	// compared with what was applied for, not computed again.
 	Unreproducible int64 `json:"unreproducible"`
@@ -92,6 +97,9 @@ func (r *Report) NotJudged(allowUnjudgeable bool) string {
 	if r.Unjudgeable > 0 && !allowUnjudgeable {
 		why = append(why, fmt.Sprintf("offsets that the group has committed and that cannot be judged any more: %d (accept that with --allow-unjudgeable, or leave them out with --from TIME)", r.Unjudgeable))
 	}
+	if r.Unreadable > 0 && !allowUnjudgeable {
+		why = append(why, fmt.Sprintf("what cannot be read: %d offsets in batches that are damaged or whose answers may be in one, and predictions in Avro where --schema-registry is not set (accept that with --allow-unjudgeable)", r.Unreadable))
+	}
 	return strings.Join(why, "; ")
 }
 
@@ -105,8 +113,8 @@ func (r *Report) verdict(allowUnjudgeable bool) string {
 		return "FAILED"
 	case why != "":
 		return "NOT JUDGED: " + why + ". Of what was judged, nothing was lost, duplicated or altered"
-	case r.Unjudgeable > 0:
-		return fmt.Sprintf("of what can still be judged, nothing was lost, duplicated or altered; offsets that cannot be judged any more: %d", r.Unjudgeable)
+	case r.Unjudgeable+r.Unreadable > 0:
+		return fmt.Sprintf("of what can still be judged, nothing was lost, duplicated or altered; offsets that cannot be judged any more: %d", r.Unjudgeable+r.Unreadable)
 	case r.Applications == 0:
 		return "nothing was judged"
 	}
@@ -132,6 +140,7 @@ func (r *Report) Print(w io.Writer, allowUnjudgeable bool) error {
 		{"API only", r.APIOnly, "predictions that answer no record"},
 		{"replayed", r.Replayed, "applications that were dead letters before"},
 		{"unjudgeable", r.Unjudgeable, "offsets that retention has removed, or the answers to them"},
+		{"unreadable", r.Unreadable, "in damaged batches, answered in one perhaps, or in Avro without --schema-registry; not judged"},
 		{"unreproducible", r.Unreproducible, "predictions by a model, route or policy that is not known here"},
 		{"pending", r.Pending, "not committed yet, not judged"},
 		{"hidden", r.Hidden, "applications whose answers may lie behind an open transaction, not judged"},

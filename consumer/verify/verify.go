@@ -58,6 +58,9 @@ type run struct {
 	hidden  map[output]map[int32]int64
 	pending map[int32]kafka.Span // of applications that are counted one by one
 
+	last  map[output]map[int32]int64 // last source offset seen, as first
+	holes []*hole                    // batches of outputs that cannot be read
+
 	patience     time.Duration // with open transactions
 	blocksAtOnce int           // looked at again in one reading
 	idsAtOnce    int64
@@ -83,6 +86,7 @@ func newRun(c Config) *run {
 		Config: c, patience: kafka.OpenPatience, blocksAtOnce: blocksAtOnce, idsAtOnce: idsAtOnce,
 		report: &Report{Group: c.Group, Open: []kafka.Open{}, Examples: []Example{}},
 		source: map[int32]*ledger{}, first: map[output]map[int32]int64{}, hidden: map[output]map[int32]int64{}, pending: map[int32]kafka.Span{},
+		last: map[output]map[int32]int64{},
 	}
 }
 

@@ -33,8 +33,11 @@ type world struct {
 	admin  *kadm.Client
 }
 
-func newWorld(t *testing.T) *world {
-	broker, err := local.StartKafka("")
+func newWorld(t *testing.T) *world { return newWorldIn(t, "") }
+
+// newWorldIn is one whose broker keeps its logs in a folder.
+func newWorldIn(t *testing.T, dir string) *world {
+	broker, err := local.StartKafka(dir)
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	w := &world{t: t, broker: broker, config: Config{

@@ -1,15 +1,19 @@
 package view
 
 import (
+	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
-	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/internal/capture"
+	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/registry"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -65,14 +69,55 @@ func TestPredictionsInAvroAreShownAsJSON(t *testing.T) {
 	require.NoError(t, err)
 	w.same()
 
-	// Without a registry nothing is left out in silence.
-	w.config.Codec = nil
-	require.NoError(t, w.rdb.FlushAll(t.Context()).Err())
-	c := w.configured()
-	c.Group = member.Names{Group: "other"}
-	v, err = New(c)
-	require.NoError(t, err)
-	require.ErrorContains(t, v.Run(t.Context()), "set --schema-registry")
-	_, err = Rebuild(t.Context(), w.config, &interrupt{when: "never"})
+}
+
+// A foreign record on the topic, such as one in Avro where there is no registry, ends
+// no view: it is left out, counted and told of. A rebuild removes what it leaves out,
+// so there it takes a word.
+func TestForeignRecord_IsLeftOutByTheView(t *testing.T) {
+	w := newWorld(t)
+	var log capture.Output
+	w.config.Log = slog.New(slog.NewTextHandler(&log, nil))
+	w.emit(0, 20, 1)
+	for _, value := range [][]byte{{0, 0, 0, 0, 1, 2, 3}, {0, 0, 0, 0, 1}, {0}, []byte("hello"), nil} {
+		require.NoError(t, w.client.ProduceSync(t.Context(), w.record(1, 5, value)).FirstErr())
+	}
+	w.emit(20, 40, 2)
+	v, stop := w.start()
+	w.same()
+	w.ready(v)
+	require.InDelta(t, 5, testutil.ToFloat64(v.metrics.undecodable), 0)
+	stop()
+	require.Equal(t, 1, strings.Count(log.String(), "set --schema-registry"))
+
+	_, err := Rebuild(t.Context(), w.config, &interrupt{when: "never"})
 	require.ErrorIs(t, err, wire.ErrNoRegistry)
+	w.config.SkipAvro = true
+	_, err = Rebuild(t.Context(), w.config, &interrupt{when: "never"})
+	require.NoError(t, err)
+	w.same()
+}
+
+// A batch that cannot be read is left out, too, after some tries, and counted by its
+// offsets.
+func TestUnreadableBatch_IsLeftOutByTheView(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorldIn(t, dir)
+	w.emit(0, 20, 1)
+	w.emit(20, 28, 1) // two of each partition
+	w.emit(28, 60, 1)
+	require.NoError(t, kafkatest.Flip(dir, w.config.Topics.Predictions, 3, 6, false))
+	for i := 20; i < 28; i++ {
+		if partitionOf(i) == 3 {
+			delete(w.last, id(i))
+		}
+	}
+	v, stop := w.start()
+	w.same()
+	w.ready(v)
+	require.InDelta(t, 2, testutil.ToFloat64(v.metrics.unreadable), 0)
+	stop()
+	_, err := Rebuild(t.Context(), w.config, &interrupt{when: "never"})
+	require.NoError(t, err)
+	w.same()
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -34,6 +35,8 @@ type batch struct {
 	logger     *slog.Logger
 	metrics    *metrics
 	codec      *wire.Codec
+	unread     wire.Unread
+	strict     bool // ends where a value in Avro would be left out for want of a registry
 
 	prediction schemas.Prediction
 	json       []byte // of a prediction that came in Avro
@@ -52,10 +55,13 @@ func (b *batch) add(ctx context.Context, r *kgo.Record, now time.Time) error {
 	}
 	p := &b.prediction
 	if err := b.codec.DecodePrediction(ctx, r.Value, p); err != nil {
-		if !wire.MayLeaveOut(err) {
+		if !wire.IsBroken(err) || b.strict && errors.Is(err, wire.ErrNoRegistry) {
 			return fmt.Errorf("reading %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
 		}
 		b.metrics.undecodable.Inc()
+		if b.unread.Note(b.logger, now, r.Topic, "view --rebuild fills in what was left out", err) {
+			return nil
+		}
 		b.logger.Error("left out: not a prediction", "partition", r.Partition, "offset", r.Offset, "error", schemas.WithoutValues(err))
 		return nil
 	}

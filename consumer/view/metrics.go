@@ -10,6 +10,7 @@ type metrics struct {
 	stale       prometheus.Counter
 	expired     prometheus.Counter
 	undecodable prometheus.Counter
+	unreadable  prometheus.Counter
 	batches     prometheus.Counter
 	redisErrors prometheus.Counter
 	refills     prometheus.Counter
@@ -25,6 +26,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		stale:       f.NewCounter(prometheus.CounterOpts{Name: "creditstream_view_stale_total", Help: "Predictions not written: Redis held the same or a newer one."}),
 		expired:     f.NewCounter(prometheus.CounterOpts{Name: "creditstream_view_expired_total", Help: "Predictions not written: older than their time to live."}),
 		undecodable: f.NewCounter(prometheus.CounterOpts{Name: "creditstream_view_undecodable_total", Help: "Records on the predictions topic that are no prediction."}),
+		unreadable:  f.NewCounter(prometheus.CounterOpts{Name: "creditstream_view_unreadable_offsets_total", Help: "Offsets of the predictions topic left out because their batch cannot be read."}),
 		batches:     f.NewCounter(prometheus.CounterOpts{Name: "creditstream_view_batches_total", Help: "Batches written to Redis."}),
 		redisErrors: f.NewCounter(prometheus.CounterOpts{Name: "creditstream_view_redis_errors_total", Help: "Failed attempts to reach Redis; each is made again."}),
 		refills:     f.NewCounter(prometheus.CounterOpts{Name: "creditstream_view_refills_total", Help: "Partitions read again because Redis had lost what was written."}),

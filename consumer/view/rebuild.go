@@ -16,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
 )
 
 // Rebuilt says what a rebuild did.
@@ -169,14 +171,17 @@ func (r *rebuilder) read(ctx context.Context) error {
 	}
 	defer client.Close()
 	unfinished := len(at)
-	b := batch{log: r.log, generation: r.plan.generation, lifetimes: r.config.Lifetimes, logger: r.config.Log, metrics: r.metrics, codec: r.config.Codec}
+	b := batch{log: r.log, generation: r.plan.generation, lifetimes: r.config.Lifetimes, logger: r.config.Log, metrics: r.metrics, codec: r.config.Codec, strict: !r.config.SkipAvro}
 	for unfinished > 0 {
 		fetches := client.PollRecords(ctx, r.config.batch)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		var broken []kgo.FetchError
 		for _, e := range fetches.Errors() {
-			if !kerr.IsRetriable(e.Err) {
+			if kafka.IsUnreadable(e) {
+				broken = append(broken, e) // behind the records that came with it
+			} else if !kerr.IsRetriable(e.Err) {
 				return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 			}
 		}
@@ -207,6 +212,23 @@ func (r *rebuilder) read(ctx context.Context) error {
 		})
 		if unread != nil {
 			return unread
+		}
+		for _, e := range broken {
+			s := r.plan.stretches[e.Partition]
+			if later, ok := passed[e.Partition]; ok {
+				s = later
+			}
+			if s.next >= s.end {
+				continue
+			}
+			if err := r.passOver(ctx, client, e, &s); err != nil {
+				return err
+			}
+			passed[e.Partition] = s
+			if s.next >= s.end {
+				unfinished--
+				client.PauseFetchPartitions(map[string][]int32{e.Topic: {e.Partition}})
+			}
 		}
 		var wrote Written
 		err := r.outage.retry(ctx, func(ctx context.Context) (err error) {

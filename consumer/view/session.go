@@ -47,6 +47,11 @@ type session struct {
 	joined    bool
 	awaited   map[int32]bool // taken over, not positioned yet
 	positions map[int32]*position
+
+	// Of the goroutine that polls: attempts at what cannot be read, by partition, and
+	// when the last was.
+	tries map[int32]int
+	tried time.Time
 }
 
 func openSession(ctx context.Context, v *View) (*session, error) {
@@ -54,7 +59,7 @@ func openSession(ctx context.Context, v *View) (*session, error) {
 	if err := v.settle(ctx); err != nil {
 		return nil, err
 	}
-	s := &session{view: v, awaited: map[int32]bool{}, positions: map[int32]*position{}}
+	s := &session{view: v, awaited: map[int32]bool{}, positions: map[int32]*position{}, tries: map[int32]int{}}
 	opened := make(chan struct{}) // partitions may be assigned before the client is returned
 	client, err := kgo.NewClient(append(c.Kafka.Options(),
 		kgo.ConsumerGroup(v.group),

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
@@ -44,6 +45,7 @@ type Config struct {
 	Group      member.Names
 	Lifetimes  Lifetimes
 	Log        *slog.Logger
+	SkipAvro   bool      // Rebuild leaves out values in Avro where Codec has no registry; otherwise they end it
 	Latencies  Latencies // from decided_at until it can be read; nil: nobody asks
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
@@ -177,8 +179,13 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 		if ctx.Err() != nil {
 			return worked, nil
 		}
+		var broken []kgo.FetchError
 		for _, e := range fetches.Errors() {
 			if errors.Is(e.Err, context.DeadlineExceeded) || kerr.IsRetriable(e.Err) {
+				continue
+			}
+			if kafka.IsUnreadable(e) {
+				broken = append(broken, e) // behind the records that came with it
 				continue
 			}
 			return worked, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
@@ -189,8 +196,14 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 			}
 			worked = true
 		}
+		for _, e := range broken {
+			if err := s.cannotRead(ctx, e); err != nil {
+				return worked, err
+			}
+		}
 		if now := v.config.Now(); fetches.NumRecords() == 0 || now.Sub(checked) >= checkInterval {
 			checked = now
+			s.tryAgain()
 			if err := s.check(ctx); err != nil {
 				return worked, err
 			}
@@ -204,7 +217,7 @@ func (v *View) fatal(err error) error {
 	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
 	_, denied := errors.AsType[*kafka.AccessError](err)
 	switch {
-	case missing, denied, errors.Is(err, wire.ErrNoRegistry), member.IsPermanent(err):
+	case missing, denied, member.IsPermanent(err):
 		return err
 	case redisconn.Refused(err):
 		return redisconn.Explain(err)

@@ -45,8 +45,11 @@ type world struct {
 	clock  time.Time         // decided_at of the next prediction
 }
 
-func newWorld(t *testing.T) *world {
-	broker, err := local.StartKafka("", kfake.SleepOutOfOrder())
+func newWorld(t *testing.T) *world { return newWorldIn(t, "") }
+
+// newWorldIn is one whose broker keeps its logs in a folder.
+func newWorldIn(t *testing.T, dir string) *world {
+	broker, err := local.StartKafka(dir, kfake.SleepOutOfOrder())
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	server, err := local.StartRedis()

@@ -60,6 +60,7 @@ type Config struct {
 	Now        func() time.Time // nil: time.Now
 
 	interval time.Duration // 0: commitInterval
+	retry    time.Duration // at what cannot be read; 0: member.RetryInterval
 }
 
 // Aggregator is the component.
@@ -71,6 +72,7 @@ type Aggregator struct {
 	outcomes    *member.Reach
 	open        []*kafka.OpenWatch
 	lagInterval time.Duration
+	unread      wire.Unread
 
 	mu      sync.Mutex // guards what follows
 	members []*member.Member
@@ -107,7 +109,7 @@ func New(c Config) (*Aggregator, error) {
 		})
 		open = append(open, watch)
 		return member.NewReach(member.ReachConfig{
-			Group: c.Group.Group, Topic: topic, Log: c.Log, Skips: skipAfter,
+			Group: c.Group.Group, Topic: topic, Log: c.Log, Skips: skipAfter, Retry: c.retry,
 			Lag: m.lag.MustCurryWith(of), Unreachable: m.unreachable.MustCurryWith(of), Unreadable: m.unreadable.MustCurryWith(of),
 			Open: watch,
 		})

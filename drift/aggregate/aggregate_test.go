@@ -53,10 +53,13 @@ type world struct {
 	outcomes  int
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldIn(t, "") }
+
+// newWorldIn is one whose broker keeps its logs in a folder.
+func newWorldIn(t *testing.T, dir string) *world {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	broker, err := local.StartKafka("", kfake.SleepOutOfOrder())
+	broker, err := local.StartKafka(dir, kfake.SleepOutOfOrder())
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	w := &world{t: t, broker: broker, random: rand.New(rand.NewPCG(seed, 1)), decisions: newDecisions()}

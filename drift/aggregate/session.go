@@ -2,7 +2,6 @@ package aggregate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -142,11 +141,11 @@ func (s *session) failed(ctx context.Context, cause error) error {
 // malformed says whether a decoding error is the record's own, which is then left
 // out and counted. Any other error is ctx's, or ends the process.
 func (s *session) malformed(r *kgo.Record, err error) (bool, error) {
-	if errors.Is(err, wire.ErrNoRegistry) {
-		return false, member.Permanent(err, "reading %s/%d/%d", r.Topic, r.Partition, r.Offset)
-	}
 	if !wire.IsBroken(err) {
 		return false, err
+	}
+	if s.parent.unread.Note(s.log, s.parent.config.Now(), r.Topic, "what was left out is counted as malformed, and not again", err) {
+		return true, nil
 	}
 	s.log.Error("left out: not what belongs on the topic", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "error", schemas.WithoutValues(err))
 	return true, nil

@@ -80,7 +80,9 @@ func Search(ctx context.Context, c kafka.Config, adm *kadm.Client, topics schema
 	// Markers and aborted records hand out nothing.
 	for to, look, found := end, int64(firstLook), false; !found && to > start; look *= 4 {
 		from := max(start, to-look)
-		err := c.ReadCommitted(ctx, kafka.Spans{topic: {partition: {From: from, To: to}}}, kafka.Sink{Each: func(r *kgo.Record) error {
+		err := c.ReadCommitted(ctx, kafka.Spans{topic: {partition: {From: from, To: to}}}, kafka.Sink{Unreadable: func(*kafka.UnreadableError) error {
+			return nil // an older one does
+		}, Each: func(r *kgo.Record) error {
 			found = fits(r) || found
 			return nil
 		}})

@@ -28,6 +28,9 @@ type Sink struct {
 	// Gap is told that retention has removed records before the next one; nil:
 	// nobody asks.
 	Gap func(topic string, partition int32)
+	// Unreadable is told of a batch of a span that cannot be read, and reading goes on
+	// behind it; nil: reading ends with the error. Its To is never -1.
+	Unreadable func(*UnreadableError) error
 }
 
 // ReadCommitted hands every committed record of the spans to out, a partition's in
@@ -125,8 +128,12 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}
+	var broken []kgo.FetchError
 	for _, e := range fetches.Errors() {
-		if !errors.Is(e.Err, context.DeadlineExceeded) && !kerr.IsRetriable(e.Err) {
+		switch {
+		case IsUnreadable(e):
+			broken = append(broken, e) // behind the records that came with it
+		case !errors.Is(e.Err, context.DeadlineExceeded) && !kerr.IsRetriable(e.Err):
 			return 0, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 		}
 	}
@@ -151,7 +158,44 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 			r.done(client, record.Topic, record.Partition)
 		}
 	}
-	return fetches.NumRecords(), nil
+	for _, e := range broken {
+		if p := r.parts[e.Topic][e.Partition]; p != nil {
+			if err := r.pass(ctx, client, e.Topic, e.Partition, p); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return fetches.NumRecords() + len(broken), nil
+}
+
+// pass goes on behind a batch that cannot be read.
+func (r *reading) pass(ctx context.Context, client *kgo.Client, topic string, partition int32, p *partitionReader) error {
+	u, err := Unreadable(ctx, client, topic, partition, p.next)
+	if u == nil || err != nil {
+		return err
+	}
+	u.To = min(u.To, p.to)
+	if u.From < p.to {
+		if r.out.Unreadable == nil {
+			return u
+		}
+		if err := p.undecided.take(false, p.out); err != nil {
+			return err
+		}
+		if err := r.out.Unreadable(u); err != nil {
+			return err
+		}
+	}
+	p.next, p.broken = max(p.next, u.To), true
+	if p.next < p.to {
+		client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: p.next}}})
+		return nil
+	}
+	if err := p.giveUp(); err != nil {
+		return err
+	}
+	r.done(client, topic, partition)
+	return nil
 }
 
 // stalled looks why nothing comes of a topic any more. What retention has removed
@@ -165,6 +209,16 @@ func (r *reading) stalled(ctx context.Context, client *kgo.Client, topic string)
 	}
 	behind := &reading{config: r.config, admin: r.admin, out: r.out, parts: map[string]map[int32]*partitionReader{}, options: r.options}
 	for partition, p := range r.parts[topic] {
+		if end := ends[topic][partition]; end.Stable > p.next {
+			// There is something, and nothing comes: the client waits in silence for a
+			// batch whose length is wrong.
+			if err := r.pass(ctx, client, topic, partition, p); err != nil {
+				return err
+			}
+			if _, left := r.parts[topic][partition]; !left {
+				continue
+			}
+		}
 		switch end := ends[topic][partition]; {
 		case end.Start >= p.to:
 			if err := p.giveUp(); err != nil {
@@ -206,6 +260,7 @@ func (r *reading) readBehind(ctx context.Context, client *kgo.Client, topic stri
 // partitionReader is a partition that is being read.
 type partitionReader struct {
 	next, to int64 // offsets
+	broken   bool  // a batch could not be read: it may have held markers
 	out      Sink
 	undecided
 }
@@ -217,7 +272,7 @@ func (p *partitionReader) take(r *kgo.Record, gap bool) error {
 		p.add(r, gap)
 	}
 	p.next = r.Offset + 1
-	return p.undecided.take(false, p.out)
+	return p.undecided.take(p.broken && p.next >= p.to, p.out)
 }
 
 func (p *partitionReader) isDone() bool { return p.next >= p.to && len(p.records) == 0 }

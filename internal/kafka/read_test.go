@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/local"
 )
 
@@ -60,4 +61,55 @@ func TestReadCommittedReadsWhatIsCommittedInOrder(t *testing.T) {
 
 	full := errors.New("full")
 	require.ErrorIs(t, config.ReadCommitted(t.Context(), kafka.Spans{topic: {1: {To: 10}}}, kafka.Sink{Each: func(*kgo.Record) error { return full }}), full)
+}
+
+// A batch that cannot be read is told of by its offsets, and reading goes on behind it;
+// whoever does not ask for it gets it as the error.
+func TestReadCommitted_GoesOnBehindWhatCannotBeRead(t *testing.T) {
+	for name, header := range map[string]bool{"records": false, "length": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			broker, err := local.StartKafka(dir)
+			require.NoError(t, err)
+			t.Cleanup(broker.Close)
+			config := kafka.Config{Brokers: []string{broker.Addr()}, ClientID: "test"}
+			client, err := kgo.NewClient(append(config.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+			require.NoError(t, err)
+			t.Cleanup(client.Close)
+			_, err = kafka.CreateTopics(t.Context(), kadm.NewClient(client), []kafka.TopicSpec{{Name: topic, Partitions: 2, Replication: 1}})
+			require.NoError(t, err)
+			for range 4 { // batches of three
+				require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic}, &kgo.Record{Topic: topic}, &kgo.Record{Topic: topic}).FirstErr())
+				require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 1}).FirstErr())
+			}
+			require.NoError(t, kafkatest.Flip(dir, topic, 0, 4, header))
+			read := func(to int64) (got map[int32][]int64, broken []kafka.Span) {
+				got = map[int32][]int64{}
+				spans := kafka.Spans{topic: {0: {To: to}, 1: {To: 4}}}
+				require.NoError(t, config.ReadCommitted(t.Context(), spans, kafka.Sink{
+					Each: func(r *kgo.Record) error { got[r.Partition] = append(got[r.Partition], r.Offset); return nil },
+					Unreadable: func(u *kafka.UnreadableError) error {
+						broken = append(broken, kafka.Span{From: u.From, To: u.To})
+						return nil
+					},
+				}))
+				return got, broken
+			}
+			got, broken := read(12)
+			require.Equal(t, map[int32][]int64{0: {0, 1, 2, 6, 7, 8, 9, 10, 11}, 1: {0, 1, 2, 3}}, got)
+			require.Equal(t, []kafka.Span{{From: 3, To: 6}}, broken)
+			got, broken = read(5)
+			require.Equal(t, []int64{0, 1, 2}, got[0])
+			require.Equal(t, []kafka.Span{{From: 3, To: 5}}, broken)
+			got, broken = read(3)
+			require.Equal(t, []int64{0, 1, 2}, got[0])
+			require.Empty(t, broken)
+
+			err = config.ReadCommitted(t.Context(), kafka.Spans{topic: {0: {To: 12}}}, kafka.Sink{Each: func(*kgo.Record) error { return nil }})
+			u, ok := errors.AsType[*kafka.UnreadableError](err)
+			require.True(t, ok, err)
+			require.Equal(t, int64(3), u.From)
+		})
+	}
 }

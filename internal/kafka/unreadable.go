@@ -101,6 +101,65 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 	return v, nil
 }
 
+// Unreadable is the batch at an offset that cannot be read, or behind it with no
+// committed record between them; nil where there is a record, or nothing. Where the batch does not say where it ends, it
+// ends where the broker has something that can be read again, at the end of the log
+// at the latest.
+func Unreadable(ctx context.Context, client *kgo.Client, topic string, partition int32, at int64) (*UnreadableError, error) {
+	for {
+		v, err := Look(ctx, client, topic, partition, at)
+		switch {
+		case err != nil:
+			return nil, err
+		case v.Records > 0 || v.Unreadable == nil && v.Next <= at:
+			return nil, nil
+		case v.Unreadable == nil:
+			at = v.Next
+			continue
+		}
+		u := v.Unreadable
+		if u.To < 0 {
+			u.To, err = readableAgain(ctx, client, u, v.End)
+		}
+		return u, err
+	}
+}
+
+// readableAgain is an offset behind a batch from which on a partition can be read, end
+// where there is none. A broker finds it in its index, which has an entry for every
+// few kilobytes of the log.
+func readableAgain(ctx context.Context, client *kgo.Client, u *UnreadableError, end int64) (int64, error) {
+	readable := func(at int64) (bool, error) {
+		v, err := Look(ctx, client, u.Topic, u.Partition, at)
+		return err == nil && (v.Records > 0 || v.Next > at), err
+	}
+	low, high := u.From, end // not readable; readable, or the end
+	for step := int64(1); low+step < end; step *= 2 {
+		ok, err := readable(low + step)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			high = low + step
+			break
+		}
+		low += step
+	}
+	for high-low > 1 {
+		middle := low + (high-low)/2
+		ok, err := readable(middle)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	return high, nil
+}
+
 func fetchAt(ctx context.Context, client *kgo.Client, topic string, partition int32, at int64) (*kmsg.FetchResponseTopicPartition, error) {
 	asked := kmsg.NewPtrMetadataRequest()
 	of := kmsg.NewMetadataRequestTopic()

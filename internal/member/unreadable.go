@@ -75,7 +75,7 @@ func (r *Reach) name(ctx context.Context, client *kgo.Client, partition int32, c
 	defer cancel()
 	for ctx.Err() == nil {
 		v, err := kafka.Look(ctx, client, topic, partition, at)
-		if err != nil || v.Unreadable == nil && v.Next <= at {
+		if err != nil || v.Records > 0 || v.Unreadable == nil && v.Next <= at {
 			break
 		}
 		if v.Unreadable != nil {

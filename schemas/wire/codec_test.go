@@ -93,7 +93,6 @@ func TestBothFormatsAreRead(t *testing.T) {
 		err := c.DecodeApplication(t.Context(), value, &a)
 		require.EqualError(t, err, "features.age 200: must be a whole number, 18 … 120, or null")
 		require.True(t, IsBroken(err))
-		require.True(t, MayLeaveOut(err))
 	}
 	for _, value := range [][]byte{{0}, {0, 0, 0, 0}, {0, 0, 0, 0, applicationID}, {1, 0, 0, 0, applicationID}, {}} {
 		err := c.DecodeApplication(t.Context(), value, &a)
@@ -117,7 +116,6 @@ func TestWithoutARegistryAvroIsNamed(t *testing.T) {
 		require.EqualError(t, err, "Avro schema id 9: takes a schema registry to read: set --schema-registry")
 		require.ErrorIs(t, err, ErrNoRegistry)
 		require.True(t, IsBroken(err))
-		require.False(t, MayLeaveOut(err), "a reader with a registry would tell")
 	}
 	require.True(t, bytes.HasPrefix(c.AppendPrediction(nil, &p), []byte("{")))
 	require.True(t, bytes.HasPrefix(c.AppendOutcome(nil, &o), []byte("{")))

@@ -35,7 +35,3 @@ func IsBroken(err error) bool {
 	_, contract := errors.AsType[*schemas.ContractError](err)
 	return decode || contract
 }
-
-// MayLeaveOut says whether whoever only reads may leave a value out for a decoding
-// error: it is broken, and not just Avro that needs a registry which nobody named.
-func MayLeaveOut(err error) bool { return IsBroken(err) && !errors.Is(err, ErrNoRegistry) }

@@ -1,0 +1,70 @@
+package verify
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
+)
+
+// unreadableApplications counts and names the offsets of a batch of applications that
+// cannot be read. They are not judged: the group has passed over them, or has answered
+// them before the batch was damaged.
+func (r *run) unreadableApplications(l *ledger, u *kafka.UnreadableError) {
+	l.broken = append(l.broken, kafka.Span{From: u.From, To: u.To})
+	r.report.Unreadable += u.To - u.From
+	r.nameUnreadable(u)
+}
+
+func (r *run) nameUnreadable(u *kafka.UnreadableError) {
+	why := u.Err.Error()
+	if last := u.To - 1; last > u.From {
+		why = fmt.Sprintf("with every offset up to %d: %s", last, why)
+	}
+	r.report.example(Unreadable, schemas.Source{Topic: u.Topic, Partition: u.Partition, Offset: u.From}, why)
+}
+
+// hole is a batch of predictions or dead letters that cannot be read.
+type hole struct {
+	at            output
+	before, after map[int32]int64 // nearest source offsets answered beside it, by source partition
+}
+
+// note takes in an answer that was read behind the hole.
+func (h *hole) note(at output, source schemas.Source) {
+	if _, known := h.after[source.Partition]; at == h.at && !known {
+		h.after[source.Partition] = source.Offset
+	}
+}
+
+func (r *run) unreadableAnswers(u *kafka.UnreadableError) error {
+	at := output{u.Topic, u.Partition}
+	r.holes = append(r.holes, &hole{at: at, before: maps.Clone(r.last[at]), after: map[int32]int64{}})
+	r.nameUnreadable(u)
+	return nil
+}
+
+// mayBeInAHole says whether the answer to an application may be in a batch that cannot
+// be read. Answers to one source partition stand in its order, so the hole holds only
+// what comes between those beside it.
+func (r *run) mayBeInAHole(topic string, source schemas.Source) bool {
+	for _, h := range r.holes {
+		before, seen := h.before[source.Partition]
+		after, more := h.after[source.Partition]
+		if h.at.topic == topic && (!seen || source.Offset > before) && (!more || source.Offset < after) {
+			return true
+		}
+	}
+	return false
+}
+
+// takesRegistry counts and names a prediction in Avro that cannot be read without a
+// schema registry: one of a foreign program, or all of a run that has one.
+func (r *run) takesRegistry(record *kgo.Record) {
+	r.report.Unreadable++
+	r.report.example(Unreadable, schemas.Source{Topic: record.Topic, Partition: record.Partition, Offset: record.Offset}, wire.ErrNoRegistry.Error())
+}

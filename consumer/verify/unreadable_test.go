@@ -1,0 +1,81 @@
+package verify
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafkatest"
+)
+
+// Three rounds of 60 applications, 20 in each partition; what is damaged is of the
+// second round. Of the 20 of a partition 2 are dead letters.
+func TestVerify_JudgesTheRestWhereABatchCannotBeRead(t *testing.T) {
+	topics := newWorld(t).config.Topics
+	for _, c := range []struct {
+		name      string
+		topic     string
+		partition int32
+		offset    int64
+		skipped   bool // nothing answers what is damaged
+		header    bool
+		lost      bool // something is lost in the third round
+		want      Report
+		example   Example
+	}{
+		{
+			"applications that were answered", topics.Applications, 1, 25, false, false, false,
+			Report{Applications: 160, Predictions: 144, DeadLetters: 16, Unreadable: 20, RepeatedApplicationID: 90},
+			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: encoded crc"},
+		},
+		{
+			"applications that were skipped", topics.Applications, 1, 25, true, false, false,
+			Report{Applications: 160, Predictions: 144, DeadLetters: 16, Unreadable: 20, RepeatedApplicationID: 90},
+			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: encoded crc"},
+		},
+		{
+			"a length", topics.Applications, 1, 25, true, true, false,
+			Report{Applications: 160, Predictions: 144, DeadLetters: 16, Unreadable: 20, RepeatedApplicationID: 90},
+			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: no whole batch"},
+		},
+		{
+			"predictions", topics.Predictions, 2, 20, false, false, false,
+			Report{Applications: 162, Predictions: 144, DeadLetters: 18, Unreadable: 18, RepeatedApplicationID: 108},
+			Example{Unreadable, topics.Predictions, 2, 19, "with every offset up to 36: encoded crc"}, // behind a marker
+		},
+		{
+			"predictions, and one is lost elsewhere", topics.Predictions, 2, 20, false, false, true,
+			Report{Applications: 162, Predictions: 143, DeadLetters: 18, Unreadable: 18, Lost: 1, RepeatedApplicationID: 108},
+			Example{Unreadable, topics.Predictions, 2, 19, "with every offset up to 36: encoded crc"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			w := newWorldIn(t, dir)
+			for round := range 3 {
+				w.scored(60, func(i int, answer *kgo.Record) []*kgo.Record {
+					if round == 1 && c.skipped && i%partitions == 1 || round == 2 && c.lost && i == 31 {
+						return nil
+					}
+					return []*kgo.Record{answer}
+				})
+			}
+			require.NoError(t, kafkatest.Flip(dir, c.topic, c.partition, c.offset, c.header))
+			report := w.judge()
+			require.Equal(t, c.want, counts(report))
+			require.Equal(t, c.lost, report.Failed())
+			require.NotEmpty(t, report.NotJudged(false))
+			require.Empty(t, report.NotJudged(true))
+			named := report.Examples[0]
+			require.Contains(t, named.Why, c.example.Why)
+			c.example.Why = named.Why
+			require.Equal(t, c.example, named)
+			var text bytes.Buffer
+			require.NoError(t, report.Print(&text, false))
+			require.Contains(t, text.String(), "unreadable: "+c.topic+"/")
+		})
+	}
+}
