@@ -50,7 +50,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
 
-	batch int // records one round trip carries at most; 0: maxBatch
+	batch int           // records one round trip carries at most; 0: maxBatch
+	ends  time.Duration // between one look at where predictions end and the next; 0: endsInterval
 }
 
 // View is the component that follows the predictions topic into Redis.
@@ -59,6 +60,7 @@ type View struct {
 	store   *Store
 	metrics *metrics
 	outage  outage
+	open    *kafka.OpenWatch
 
 	group string // what it goes by, see member.Names; "" until it is settled
 
@@ -77,6 +79,9 @@ func New(c Config) (*View, error) {
 	c = c.withDefaults()
 	v := &View{config: c, store: NewStore(c.Redis, c.Kafka.Prefix), metrics: newMetrics(c.Registerer)}
 	v.outage = outage{log: c.Log, errors: v.metrics.redisErrors}
+	v.open = kafka.NewOpenWatch(kafka.OpenWatchConfig{
+		Component: "view", Topic: c.Topics.Predictions, Log: c.Log, Registerer: c.Registerer, Now: c.Now, Since: c.Kafka.Since,
+	})
 	return v, nil
 }
 
@@ -86,6 +91,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.batch == 0 {
 		c.batch = maxBatch
+	}
+	if c.ends == 0 {
+		c.ends = endsInterval
 	}
 	return c
 }
@@ -107,6 +115,10 @@ func (v *View) Ready() error {
 	}
 	return s.ready()
 }
+
+// Pending says which predictions wait behind transactions that were left open; the
+// others are shown.
+func (v *View) Pending() error { return v.open.Pending() }
 
 // Reached is up to which offset Redis shows each partition that this replica follows.
 func (v *View) Reached() map[int32]int64 {
@@ -163,11 +175,17 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 	v.mu.Lock()
 	v.session = s
 	v.mu.Unlock()
+	watching, stopWatching := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { s.watch(watching) })
 	defer func() {
+		stopWatching()
+		watch.Wait()
 		v.mu.Lock()
 		v.session = nil
 		v.mu.Unlock()
 		s.client.Close() // commits what was marked
+		v.open.Look(ctx, nil)
 		v.metrics.lag.Reset()
 		v.metrics.refilling.Set(0)
 	}()

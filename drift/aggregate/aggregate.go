@@ -111,7 +111,7 @@ func New(c Config) (*Aggregator, error) {
 		return member.NewReach(member.ReachConfig{
 			Group: c.Group.Group, Topic: topic, Log: c.Log, Skips: skipAfter, Retry: c.retry,
 			Lag: m.lag.MustCurryWith(of), Unreachable: m.unreachable.MustCurryWith(of), Unreadable: m.unreadable.MustCurryWith(of),
-			Open: watch,
+			Removed: m.removed.MustCurryWith(of), Open: watch,
 		})
 	}
 	a := &Aggregator{
@@ -243,8 +243,8 @@ func (a *Aggregator) tryPrepare(ctx context.Context) error {
 	}
 	a.predictions.Of(a.group)
 	a.outcomes.Of(a.group)
-	for _, topic := range needs.Reads {
-		err := member.Begin(ctx, adm, a.group, topic, func(ctx context.Context) (kadm.ListedOffsets, error) {
+	for topic, reach := range map[string]*member.Reach{a.config.Topics.Predictions: a.predictions, a.config.Topics.Outcomes: a.outcomes} {
+		err := reach.Begin(ctx, adm, from.End, func(ctx context.Context) (kadm.ListedOffsets, error) {
 			return from.Offsets(ctx, adm, topic)
 		})
 		if err != nil {

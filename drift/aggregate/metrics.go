@@ -18,6 +18,7 @@ type metrics struct {
 	joinErrors  prometheus.Counter
 	lag         *prometheus.GaugeVec
 	unreachable *prometheus.GaugeVec
+	removed     *prometheus.GaugeVec
 	unreadable  *prometheus.GaugeVec
 }
 
@@ -35,6 +36,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		held:        f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_drift_held_outcomes", Help: "Outcomes of unknown decisions that wait until the view has caught up."}),
 		joinErrors:  f.NewCounter(prometheus.CounterOpts{Name: "creditstream_drift_join_errors_total", Help: "Failed attempts to join outcomes with decisions; each is made again."}),
 		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_lag", Help: "Offsets of a partition that this process owns between what it has counted and the end of what is committed. The ends of transactions do not count, nor does what lies behind one that is open (creditstream_open_transaction_records)."}, []string{"topic", "partition"}),
+		removed:     f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_removed_offsets", Help: "Offsets of a partition that had left the log when this process began its group, though it was to begin before: they were never counted. Only there where there are any."}, []string{"topic", "partition"}),
 		unreachable: f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_unreachable_offsets", Help: "Offsets of an owned partition outside the log; the partition is stopped."}, []string{"topic", "partition"}),
 		unreadable:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_drift_unreadable_offsets", Help: "Offsets of the next batch of an owned partition, which cannot be read; it is tried again, and then skipped."}, []string{"topic", "partition"}),
 	}

@@ -30,7 +30,8 @@ type ReachConfig struct {
 	// Gauges by partition: committed records that were not answered, offsets that are
 	// outside the log, and offsets of a batch that cannot be read.
 	Lag, Unreachable, Unreadable *prometheus.GaugeVec
-	Open                         *kafka.OpenWatch // told where the topic's partitions end
+	Removed                      *prometheus.GaugeVec // likewise: offsets that had left the log when the group began
+	Open                         *kafka.OpenWatch     // told where the topic's partitions end
 	// Skips is how often a batch that cannot be read is tried again before it is
 	// skipped; 0: the partition stops until it can be read, or until somebody commits
 	// an offset behind it.

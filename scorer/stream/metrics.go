@@ -21,6 +21,7 @@ type metrics struct {
 	lag         *prometheus.GaugeVec
 	unreachable *prometheus.GaugeVec
 	unreadable  *prometheus.GaugeVec
+	removed     *prometheus.GaugeVec
 	revision    prometheus.Gauge
 	model       *prometheus.GaugeVec
 
@@ -43,6 +44,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_lag", Help: "Offsets of a partition that this process owns between what it has answered and the end of what is committed. The ends of transactions do not count, nor does what lies behind one that is open (creditstream_open_transaction_records)."}, []string{"partition"}),
 		unreachable: f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_unreachable_offsets", Help: "Offsets of an owned partition outside the log; the partition is stopped."}, []string{"partition"}),
 		unreadable:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_unreadable_offsets", Help: "Offsets of the next batch of an owned partition, which cannot be read; the partition is stopped."}, []string{"partition"}),
+		removed:     f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_removed_offsets", Help: "Offsets of a partition that had left the log when this process began its group: they were never scored, and cannot be judged. Only there where there are any."}, []string{"partition"}),
 		revision:    f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_scorer_route_revision", Help: "Route revision of the last batch, -1 without a route."}),
 		model:       f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_model_info", Help: "1 for the champion of the last batch."}, []string{"version"}),
 	}

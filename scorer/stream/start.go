@@ -37,7 +37,7 @@ func (s *Scorer) tryPrepare(ctx context.Context) error {
 		return err
 	}
 	s.reach.Of(s.group)
-	err = member.Begin(ctx, adm, s.group, t.Applications, func(ctx context.Context) (kadm.ListedOffsets, error) {
+	err = s.reach.Begin(ctx, adm, s.config.From.End, func(ctx context.Context) (kadm.ListedOffsets, error) {
 		return s.beginning(ctx, adm)
 	})
 	if err != nil {

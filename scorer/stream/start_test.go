@@ -2,13 +2,16 @@ package stream
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -147,4 +150,30 @@ func TestAGroupOfAnotherProgramIsRefused(t *testing.T) {
 	defer other.Close()
 	require.Eventually(t, func() bool { _, generation := other.GroupMetadata(); return generation >= 0 }, time.Minute, time.Millisecond)
 	require.ErrorContains(t, w.scorer("one").Run(t.Context()), "choose another --group")
+}
+
+// What retention took before a group's first start was never read: that is named.
+func TestScorer_NamesWhatHadLeftTheLogBeforeItBegan(t *testing.T) {
+	w := newWorld(t)
+	w.apply(0, 400)
+	w.deleteBefore(1, 100)
+	w.deleteBefore(3, 30)
+	var log capture.Output
+	s := w.scorer("one", func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	stop := run(s)
+	w.outputs(400 - 130)
+	require.NoError(t, stop())
+	require.Equal(t, 2, testutil.CollectAndCount(s.metrics.removed))
+	require.InDelta(t, 100, testutil.ToFloat64(s.metrics.removed.WithLabelValues("1")), 0)
+	require.InDelta(t, 30, testutil.ToFloat64(s.metrics.removed.WithLabelValues("3")), 0)
+	require.Regexp(t, `level=WARN msg="the log had lost its beginning .* partition=1 offsets=100 `, log.String())
+
+	// Later starts of the group, and one that is told to leave the past out, say nothing.
+	for _, group := range []string{"g", "h"} {
+		s := w.scorer("one", func(c *Config) { c.From, c.Group.Group = member.From{End: true}, group })
+		stop := run(s)
+		becomesReady(t, s)
+		require.NoError(t, stop())
+		require.Zero(t, testutil.CollectAndCount(s.metrics.removed))
+	}
 }

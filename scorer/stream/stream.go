@@ -107,7 +107,7 @@ func (s *Scorer) newReach(retry time.Duration) *member.Reach {
 	c, m := s.config, s.metrics
 	return member.NewReach(member.ReachConfig{
 		Group: s.group, Topic: c.Topics.Applications, Log: c.Log, Retry: retry, Lag: m.lag, Unreachable: m.unreachable, Unreadable: m.unreadable,
-		Open: s.open,
+		Removed: m.removed, Open: s.open,
 	})
 }
 
