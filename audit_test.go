@@ -177,7 +177,7 @@ func TestADecisionIsMadeAgainFromTheLog(t *testing.T) {
 	require.Zero(t, l.json(&e, "explain", id, "--source", strings.TrimPrefix(newest, "t.predictions/")))
 	require.Equal(t, newest, e.Source)
 	l.fails(1, "the decision there is on "+id, "explain", "x", "--source", strings.TrimPrefix(newest, "t.predictions/"))
-	l.fails(1, "expected PARTITION/OFFSET", "explain", "x", "--source", "7")
+	l.fails(2, "expected PARTITION/OFFSET", "explain", "x", "--source", "7")
 	l.fails(1, "excluded", "explain", "x", "--source", "0/1000000")
 
 	// Decided on an engine that this build lacks, somebody has altered the record, and
@@ -269,7 +269,7 @@ func TestADatasetIsExportedAndComparedWithAgain(t *testing.T) {
 	_, _, errs = l.run("dataset", "export", "--from", "start", "--to", to, "--labelled")
 	require.Contains(t, errs, fmt.Sprintf("%d rows written; of 400 applications %d are labelled", approved, approved))
 	require.Contains(t, errs, "  approve: ")
-	l.fails(1, "--from is needed", "dataset", "export", "--to", to)
+	l.fails(2, "--from is needed", "dataset", "export", "--to", to)
 	// Without an end it is that of the log, which is said.
 	whole, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -283,7 +283,7 @@ func TestADatasetIsExportedAndComparedWithAgain(t *testing.T) {
 	require.EqualValues(t, 400, bounds.Rows)
 	_, err = time.Parse(time.RFC3339, bounds.To)
 	require.NoError(t, err)
-	l.fails(1, "expected a time before --to", "dataset", "export", "--from", to, "--to", to)
+	l.fails(2, "expected a time before --to", "dataset", "export", "--from", to, "--to", to)
 	l.fails(1, "no such file", "dataset", "export", "--from", "start", "--to", to, "--out", filepath.Join(t.TempDir(), "no", "where"))
 
 	// The log, its export and the label in it say the same.
@@ -302,7 +302,7 @@ func TestADatasetIsExportedAndComparedWithAgain(t *testing.T) {
 	require.Contains(t, l.must("model", "compare", "shipped", smallBundle, "--to", to), "Why decisions differ")
 	l.fails(1, "is neither a file nor a released version", "model", "compare", "shipped", "v9")
 	l.fails(1, "there is nothing to compare by", "model", "compare", "shipped", smallBundle, "--from", to)
-	l.fails(1, "--csv and --from, --to do not go together", "model", "compare", "shipped", smallBundle, "--csv", file, "--to", to)
+	l.fails(2, "--csv and --from, --to do not go together", "model", "compare", "shipped", smallBundle, "--csv", file, "--to", to)
 }
 
 func mustRead(t *testing.T, path string) []byte {
@@ -374,13 +374,13 @@ func TestACandidateIsJudgedByTheRouteInForce(t *testing.T) {
 	require.Contains(t, text, `taken back, and the candidates with it, by:`+"\n"+`  creditstream model rollback --expect `+jsonNumber(routed.Revision)+` --why "the champion is worse"`)
 	require.Contains(t, text, "canary "+small+": HOLD")
 	require.Contains(t, text, "shadow v2: HOLD")
-	l.fails(1, "--of both: expected canary or shadow", "model", "judge", "--of", "both")
-	l.fails(1, `--from "now"`, "model", "judge", "--from", "now")
+	l.fails(2, "--of both: expected canary or shadow", "model", "judge", "--of", "both")
+	l.fails(2, `--from "now"`, "model", "judge", "--from", "now")
 	for _, limit := range [][2]string{
 		{"--min-n", "0"}, {"--min-n", "-5"}, {"--min-outcomes", "0"}, {"--max-approval-change", "-0.01"}, {"--max-score-psi", "NaN"},
 		{"--max-errors", "-1"}, {"--max-latency", "-1.5"}, {"--max-flips", "NaN"}, {"--max-auc-loss", "-0.01"}, {"--max-auc-loss", "+Inf"},
 	} {
-		l.fails(1, strings.Join(limit[:], " ")+": expected", "model", "judge", strings.Join(limit[:], "="))
+		l.fails(2, limit[0], "model", "judge", strings.Join(limit[:], "="))
 	}
 	require.Equal(t, exitHold, l.json(&out, "model", "judge", "--from", "2100-01-01T00:00:00Z", "--min-n", "1"))
 	require.Zero(t, out.Canary.N)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -35,7 +34,7 @@ type apiCmd struct {
 
 // apiFlags say where the API answers, and whom.
 type apiFlags struct {
-	APIListen      string        `help:"Where the API, its page, its documentation, /metrics, /healthz and /readyz are served." name:"api-listen" default:"127.0.0.1:8000" placeholder:"HOST:PORT" group:"API"`
+	APIListen      string        `help:"Where the API, its page, its documentation, /metrics, /healthz and /readyz are served." name:"api-listen" default:"127.0.0.1:8000" placeholder:"HOST:PORT" group:"API" address:"listen"`
 	APIKeys        string        `help:"File of API keys, name:key or name:sha256-HEX one a line; read again when it changes. Needed beyond loopback." name:"api-keys" type:"path" placeholder:"FILE" group:"API"`
 	APITLSCert     string        `help:"Certificate that the API shows, PEM; read again when it changes. Without it the API speaks plain HTTP." name:"api-tls-cert" type:"path" placeholder:"FILE" group:"API"`
 	APITLSKey      string        `help:"Its private key." name:"api-tls-key" type:"path" placeholder:"FILE" group:"API"`
@@ -61,23 +60,23 @@ const maxShutdownDelay = 10 * time.Minute
 func (f *apiFlags) check() error {
 	switch {
 	case f.RateLimit < 0:
-		return fmt.Errorf("--rate-limit %v: expected 0 or more", f.RateLimit)
+		return usagef("--rate-limit %v: expected 0 or more", f.RateLimit)
 	case f.RateBurst < 0:
-		return fmt.Errorf("--rate-burst %d: expected 0 or more", f.RateBurst)
+		return usagef("--rate-burst %d: expected 0 or more", f.RateBurst)
 	case f.MaxInFlight < 1:
-		return fmt.Errorf("--max-in-flight %d: expected at least 1", f.MaxInFlight)
+		return usagef("--max-in-flight %d: expected at least 1", f.MaxInFlight)
 	case f.MaxPerCaller < 0 || f.MaxPerCaller > f.MaxInFlight:
-		return fmt.Errorf("--max-per-caller %d: expected 0 … %d, which is --max-in-flight", f.MaxPerCaller, f.MaxInFlight)
+		return usagef("--max-per-caller %d: expected 0 … %d, which is --max-in-flight", f.MaxPerCaller, f.MaxInFlight)
 	case f.PublishTimeout < time.Second || f.PublishTimeout > maxPublishTimeout:
-		return fmt.Errorf("--publish-timeout %s: expected 1s … %s", f.PublishTimeout, maxPublishTimeout)
+		return usagef("--publish-timeout %s: expected 1s … %s", f.PublishTimeout, maxPublishTimeout)
 	case f.ShutdownDelay < 0 || f.ShutdownDelay > maxShutdownDelay:
-		return fmt.Errorf("--shutdown-delay %s: expected 0s … %s", f.ShutdownDelay, maxShutdownDelay)
+		return usagef("--shutdown-delay %s: expected 0s … %s", f.ShutdownDelay, maxShutdownDelay)
 	case (f.APITLSCert == "") != (f.APITLSKey == ""):
-		return errors.New("--api-tls-cert and --api-tls-key belong together: set both")
+		return usagef("--api-tls-cert and --api-tls-key belong together: set both")
 	case f.APIKeys != "" && f.NoAuth:
-		return errors.New("--api-keys and --no-auth: set one of them")
+		return usagef("--api-keys and --no-auth: set one of them")
 	case f.APIKeys == "" && !f.NoAuth && !onLoopback(f.APIListen):
-		return fmt.Errorf("--api-listen %s can be reached from other machines and no key would be asked for: set --api-keys FILE, or --no-auth if that is meant", f.APIListen)
+		return usagef("--api-listen %s can be reached from other machines and no key would be asked for: set --api-keys FILE, or --no-auth if that is meant", f.APIListen)
 	}
 	return nil
 }
@@ -117,7 +116,7 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	}
 	proxies, err := api.ParseProxies(f.TrustedProxies)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--trusted-proxies %w", err)
+		return nil, nil, usagef("--trusted-proxies %w", err)
 	}
 	var keys *api.Keys
 	if f.APIKeys != "" {

@@ -262,16 +262,18 @@ func TestAPIRefusesToStart(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()
-	f := func(says string, flags ...string) {
+	fails := func(code int, says string, flags ...string) {
+		t.Helper()
 		var stderr bytes.Buffer
-		require.Equal(t, 1, run(t.Context(), append([]string{"api"}, flags...), nil, io.Discard, &stderr))
+		require.Equal(t, code, run(t.Context(), append([]string{"api"}, flags...), nil, io.Discard, &stderr))
 		require.Contains(t, stderr.String(), says)
 	}
+	f := func(says string, flags ...string) { t.Helper(); fails(exitUsage, says, flags...) }
 	f("set --api-keys FILE, or --no-auth", "--api-listen", ":8000")
 	f("set --api-keys FILE, or --no-auth", "--api-listen", "0.0.0.0:8000")
 	f("set --api-keys FILE, or --no-auth", "--api-listen", "example.org:8000")
 	f("set one of them", "--api-keys", keys, "--no-auth")
-	f("--api-keys: ", "--api-keys", keys+"-none")
+	fails(exitFailed, "--api-keys: ", "--api-keys", keys+"-none")
 	f("--rate-limit -1", "--rate-limit=-1")
 	f("--rate-burst -1", "--rate-burst=-1")
 	f("--max-in-flight 0", "--max-in-flight", "0")
@@ -279,7 +281,7 @@ func TestAPIRefusesToStart(t *testing.T) {
 	f("--shutdown-delay -1s", "--shutdown-delay=-1s")
 	f(`--trusted-proxies "10.0.0.1/8": expected an address or a network`, "--trusted-proxies", "127.0.0.1,10.0.0.1/8")
 	f("--publish-timeout 1m0s", "--publish-timeout", "1m")
-	f("--api-listen "+taken.Addr().String(), "--api-listen", taken.Addr().String())
+	fails(exitFailed, "--api-listen "+taken.Addr().String(), "--api-listen", taken.Addr().String())
 	for listen, loopback := range map[string]bool{"127.0.0.1:1": true, "localhost:1": true, "[::1]:1": true, "127.9.9.9:1": true, ":1": false, "[::]:1": false, "10.0.0.1:1": false} {
 		require.Equal(t, loopback, onLoopback(listen), listen)
 	}

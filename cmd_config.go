@@ -20,7 +20,7 @@ type configCmd struct {
 
 // Help is the second half of `config --help`.
 func (configCmd) Help() string {
-	return `Prints every setting of a command with the value in force and where it came from: flag, environment, file or default. Secrets are masked. An empty value stands for what the command itself works out, such as the host name for --instance. Values that cannot be read are refused; what a command checks when it runs is not.
+	return `Prints every setting of a command with the value in force, where it came from (flag, environment, file or default), and the environment variable that sets it, where there is one. Secrets are masked, also in URLs. An empty value stands for what the command itself works out, such as the host name for --instance. Values that cannot be read are refused; what a command checks when it runs is not.
 
 Examples:
   creditstream config score
@@ -34,6 +34,8 @@ type inForce struct {
 	Setting string `json:"setting"`
 	Value   string `json:"value"`
 	Origin  string `json:"origin"`
+	// Variable is the environment variable that sets it; empty: none does.
+	Variable string `json:"variable"`
 }
 
 // masked stands for a secret that is set.
@@ -58,6 +60,11 @@ func (c *configCmd) Run(p *process, s *settings, parser *kong.Kong) error {
 			if !contains(all, one) {
 				all = append(all, one)
 			}
+		}
+	}
+	if len(lines) == 1 { // of several, one may read what another no longer does
+		if err := variablesOf(parser.Model).checkOld(setVariables(), all[len(all)-1].Command); err != nil {
+			return usage(err)
 		}
 	}
 	return c.print(p.stdout, all)
@@ -95,7 +102,7 @@ func contains(all []inForce, one inForce) bool {
 // what every flag came to.
 func (s *settings) inForce(args []string) ([]inForce, error) {
 	var root cli
-	parser, err := kong.New(&root, parserOptions(s, io.Discard, io.Discard, func(int) {})...)
+	parser, err := newParser(&root, s, io.Discard, io.Discard, func(int) {})
 	if err != nil {
 		return nil, err
 	}
@@ -105,26 +112,26 @@ func (s *settings) inForce(args []string) ([]inForce, error) {
 	}
 	leaf := ctx.Selected()
 	if leaf == nil {
-		return nil, fmt.Errorf("%q is not a command; creditstream --help lists them", strings.Join(args, " "))
+		return nil, usagef("%q is not a command; creditstream --help lists them", strings.Join(args, " "))
 	}
 	if ctx.Error != nil {
-		return nil, ctx.Error
+		return nil, s.explain(ctx.Error, ctx)
 	}
 	if err := ctx.Reset(); err != nil {
-		return nil, err
+		return nil, s.explain(err, ctx)
 	}
 	if err := ctx.Resolve(); err != nil {
-		return nil, err
+		return nil, s.explain(err, ctx)
 	}
 	if _, err := ctx.Apply(); err != nil {
-		return nil, err
+		return nil, s.explain(err, ctx)
 	}
 	// What is in force can be told without what a command cannot do without.
 	if err := ctx.Validate(); err != nil && !strings.HasPrefix(err.Error(), `expected "<`) && !strings.HasPrefix(err.Error(), "missing flags: ") {
-		return nil, err
+		return nil, s.explain(err, ctx)
 	}
 	if err := s.check(ctx); err != nil {
-		return nil, err
+		return nil, usage(err)
 	}
 	if err := checkSecurity(leaf); err != nil {
 		return nil, err
@@ -142,7 +149,7 @@ func (s *settings) inForce(args []string) ([]inForce, error) {
 			if f.Name == "help" || f.Hidden {
 				continue
 			}
-			one := inForce{Command: command, Setting: f.Name, Value: shown(f), Origin: s.origin(f, leaf, given[f])}
+			one := inForce{Command: command, Setting: f.Name, Value: shown(f), Origin: s.origin(f, leaf, given[f]), Variable: strings.Join(f.Envs, " ")}
 			if n.Type == kong.ApplicationNode {
 				one.Command = ""
 			}
@@ -165,27 +172,36 @@ func shown(f *kong.Flag) string {
 	}
 	text := fmt.Sprint(v.Interface())
 	if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.String {
-		items, _ := v.Interface().([]string)
-		text = strings.Join(items, ",")
+		items := slices.Clone(v.Interface().([]string)) //nolint:forcetypeassert // its kinds say so
+		for i := range items {
+			items[i] = redacted(items[i])
+		}
+		return strings.Join(items, ",")
 	}
 	if isSecret(f) && text != "" {
 		return masked
 	}
+	if strings.Contains(text, "://") || strings.Contains(f.PlaceHolder, "HOST") || strings.Contains(f.PlaceHolder, "URL") {
+		return redacted(text)
+	}
 	return text
 }
+
+// originDefault is the origin of what nobody set.
+const originDefault = "default"
 
 // origin is where a flag's value came from.
 func (s *settings) origin(f *kong.Flag, leaf *kong.Node, given bool) string {
 	if given {
 		return "flag"
 	}
-	if name, ok := environment(f); ok {
+	if name, _, ok := environment(f); ok {
 		return "environment " + name
 	}
 	if n, key := s.find(leaf, f); n != nil {
 		return fmt.Sprintf("file %s line %d (%s)", s.path, n.Line, key)
 	}
-	return "default"
+	return originDefault
 }
 
 func (c *configCmd) print(w io.Writer, found []inForce) error {
@@ -202,7 +218,7 @@ func (c *configCmd) print(w io.Writer, found []inForce) error {
 			}
 			fmt.Fprintln(tw, cmp.Or(one.Command, "every command"))
 		}
-		fmt.Fprintf(tw, "  %s\t%s\t%s\n", one.Setting, one.Value, one.Origin)
+		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\n", one.Setting, one.Value, one.Origin, cmp.Or(one.Variable, "-"))
 	}
 	return tw.Flush()
 }

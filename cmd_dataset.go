@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -41,7 +40,7 @@ Examples:
 // Run writes the rows.
 func (c *datasetExportCmd) Run(p *process) error {
 	if c.From == "" {
-		return errors.New("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
+		return usagef("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
 	}
 	config, err := joined(p, c.kafkaFlags, c.stretchFlags, "dataset")
 	if err != nil {

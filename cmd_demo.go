@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/internal/lifecycle"
+
+	"github.com/creditstream/creditstream/producer"
 )
 
 type demoCmd struct {
@@ -23,7 +24,7 @@ type demoCmd struct {
 	Scenario       string   `help:"What happens, from the 2,000th application on: steady, recession, new-segment or broken-feed." default:"steady" placeholder:"NAME"`
 	Seed           *uint64  `help:"Makes the population repeatable (default: another one each time)." placeholder:"N"`
 	DataDir        string   `help:"Folder of the embedded Kafka; started again with the same one, the demo goes on where it stopped (default: a temporary folder, removed at the end)." type:"path" placeholder:"DIR"`
-	APIListen      string   `help:"Where the page, the API and its documentation are served (default: 127.0.0.1:8000, or a free port where that is taken)." default:"" name:"api-listen" placeholder:"HOST:PORT"`
+	APIListen      string   `help:"Where the page, the API and its documentation are served (default: 127.0.0.1:8000, or a free port where that is taken)." default:"" name:"api-listen" placeholder:"HOST:PORT" address:"listen"`
 	TrustedProxies []string `help:"Addresses and networks (CIDR) of proxies that may lead to the page." name:"trusted-proxies" placeholder:"ADDRESS,…"`
 	InProcess      bool     `help:"Score within this process; by default the scorer is a child process, so that it can be killed and be seen to come back."`
 	Exit           bool     `help:"End once every application of --decisions is answered, then read the topics back and say what was lost or came twice; implies --in-process."`
@@ -44,12 +45,15 @@ Examples:
 func (c *demoCmd) Run(p *process) error {
 	switch {
 	case c.Exit && c.Decisions == 0:
-		return errors.New("--exit needs --decisions: how many to make before ending")
+		return usagef("--exit needs --decisions: how many to make before ending")
 	case c.JSON && !c.Exit:
-		return errors.New("--json needs --exit: it prints the result of a run that ends")
+		return usagef("--json needs --exit: it prints the result of a run that ends")
 	}
 	if c.APIListen != "" && !onLoopback(c.APIListen) {
-		return fmt.Errorf("--api-listen %s can be reached from other machines, and the demo asks for no key: choose a loopback address", c.APIListen)
+		return usagef("--api-listen %s can be reached from other machines, and the demo asks for no key: choose a loopback address", c.APIListen)
+	}
+	if err := checkValue("--scenario", c.Scenario, producer.Scenarios()); err != nil {
+		return err
 	}
 	if err := c.checkWebhook(); err != nil {
 		return err

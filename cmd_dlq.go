@@ -34,16 +34,16 @@ func (f failedFlags) selection() (s deadletters.Selection, err error) {
 	s.Classes = f.Class
 	if f.From != "" {
 		if s.From, err = deadletters.ParseFrom(f.From); err != nil {
-			return s, err
+			return s, usage(err)
 		}
 	}
 	if f.To != "" {
 		if s.To, err = deadletters.ParseTime("to", f.To); err != nil {
-			return s, err
+			return s, usage(err)
 		}
 	}
 	if !s.To.IsZero() && !s.From.Before(s.To) {
-		return s, fmt.Errorf("--from %s --to %s: expected a time before --to", f.From, f.To)
+		return s, usagef("--from %s --to %s: expected a time before --to", f.From, f.To)
 	}
 	return s, nil
 }

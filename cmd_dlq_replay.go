@@ -79,23 +79,23 @@ func (c *dlqReplayCmd) Run(p *process) error {
 func (c *dlqReplayCmd) selected() (deadletters.Selection, error) {
 	if len(c.Letters) > 0 {
 		if c.All || c.narrow() {
-			return deadletters.Selection{}, errors.New("name letters, or select them with --class, --from, --to or --all, not both")
+			return deadletters.Selection{}, usagef("name letters, or select them with --class, --from, --to or --all, not both")
 		}
 		var s deadletters.Selection
 		for _, text := range c.Letters {
 			position, err := deadletters.ParsePosition(text)
 			if err != nil {
-				return s, fmt.Errorf("letter %w", err)
+				return s, usagef("letter %w", err)
 			}
 			s.Positions = append(s.Positions, position)
 		}
 		return s, nil
 	}
 	if slices.Contains(c.Class, deadletters.ForeignClass) {
-		return deadletters.Selection{}, fmt.Errorf("--class %s: those are no dead letters, and are never replayed", deadletters.ForeignClass)
+		return deadletters.Selection{}, usagef("--class %s: those are no dead letters, and are never replayed", deadletters.ForeignClass)
 	}
 	if !c.All && !c.narrow() {
-		return deadletters.Selection{}, errors.New("which? Name letters as PARTITION/OFFSET, select them with --class, --from or --to, or say --all")
+		return deadletters.Selection{}, usagef("which? Name letters as PARTITION/OFFSET, select them with --class, --from or --to, or say --all")
 	}
 	return c.selection()
 }

@@ -168,7 +168,7 @@ func TestWhichLettersMustBeSaid(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()
 		code, _, stderr := onCommandLine(t, append([]string{"dlq"}, args...)...)
-		require.NotZero(t, code)
+		require.Equal(t, 2, code)
 		require.Contains(t, stderr, want)
 	}
 	f("which?", "replay")
@@ -179,7 +179,7 @@ func TestWhichLettersMustBeSaid(t *testing.T) {
 	f(`--to "now": expected an RFC 3339 time`, "replay", "--to", "now")
 	f("expected a time before --to", "replay", "--from", "2026-11-23T10:00:00Z", "--to", "2026-11-23T10:00:00Z")
 	f(`--from "then": expected start or an RFC 3339 time`, "list", "--from", "then")
-	f("must be one of", "list", "--class", "odd")
+	f("--class odd: expected decode, ", "list", "--class", "odd")
 	f("those are no dead letters", "replay", "--class", "decode,foreign")
 	for _, limit := range [][]string{{"--limit", "-1"}, {"--limit=-1"}, {"-n", "-1"}, {"-n-1"}} {
 		f(`--limit: "-1": expected a whole number, 0 or more`, append([]string{"list"}, limit...)...)

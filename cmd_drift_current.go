@@ -30,7 +30,7 @@ Examples:
 // Run writes the rows.
 func (c *driftCurrentCmd) Run(p *process) error {
 	if c.Last < 1 || c.Last > recent.Most {
-		return fmt.Errorf("--last %d: expected 1 … %d", c.Last, recent.Most)
+		return usagef("--last %d: expected 1 … %d", c.Last, recent.Most)
 	}
 	codec, err := c.shortCodec(p)
 	if err != nil {

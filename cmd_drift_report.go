@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -108,7 +107,7 @@ func stretchStart(from time.Time) string {
 // bounds are the two times; from is zero where the log's start is meant.
 func (c *driftReportCmd) bounds(now time.Time) (from, to time.Time, err error) {
 	if c.From == "" {
-		return from, to, errors.New("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
+		return from, to, usagef("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
 	}
 	f := c.stretchFlags
 	f.To = cmp.Or(f.To, now.UTC().Format(time.RFC3339Nano))

@@ -187,7 +187,7 @@ func TestDriftCurrentIsTheLastInputs(t *testing.T) {
 	require.Equal(t, 201, strings.Count(out, "\n"))
 	require.Contains(t, errs, "the log holds no more than these")
 	code, _, errs = creditstream(t, "drift", "current", "--brokers", broker, "--last", "0")
-	require.Equal(t, 1, code)
+	require.Equal(t, 2, code)
 	require.Contains(t, errs, "--last 0: expected 1 … 1000000")
 }
 

@@ -118,7 +118,7 @@ func several(id string, all []lookup.Found) error {
 func (c *explainCmd) at(p *process, look lookup.Config) (*lookup.Found, error) {
 	position, err := deadletters.ParsePosition(c.Source)
 	if err != nil {
-		return nil, fmt.Errorf("--source %w", err)
+		return nil, usagef("--source %w", err)
 	}
 	found, err := lookup.At(p.ctx, look, position.Partition, position.Offset)
 	if err != nil {

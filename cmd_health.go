@@ -29,10 +29,10 @@ const maxHealth = 4 << 10
 func (c *healthCmd) Run(p *process) error {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("%q: expected a URL, as http://127.0.0.1:9100/readyz", c.URL)
+		return usagef("%q: expected a URL, as http://127.0.0.1:9100/readyz", c.URL)
 	}
 	if c.Timeout <= 0 {
-		return fmt.Errorf("--timeout %s: expected more than 0", c.Timeout)
+		return usagef("--timeout %s: expected more than 0", c.Timeout)
 	}
 	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, c.URL, http.NoBody)
 	if err != nil {

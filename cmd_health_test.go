@@ -48,11 +48,11 @@ func TestHealthFailsWhereNobodyAnswers(t *testing.T) {
 
 	for _, wrong := range []string{"127.0.0.1:9100", "/readyz", "ftp://host/readyz", "http://"} {
 		code, _, errs = command(t, "health", wrong)
-		require.Equal(t, 1, code)
+		require.Equal(t, 2, code)
 		require.Contains(t, errs, `"`+wrong+`": expected a URL`)
 	}
 	code, _, errs = command(t, "health", "http://127.0.0.1:1/readyz", "--timeout", "0s")
-	require.Equal(t, 1, code)
+	require.Equal(t, 2, code)
 	require.Contains(t, errs, "--timeout 0s: expected more than 0")
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os/user"
@@ -78,7 +77,7 @@ type signFlags struct {
 
 func (f signFlags) by() (string, error) {
 	if strings.TrimSpace(f.Why) == "" {
-		return "", errors.New("--why is empty: expected a reason, for those who read the history")
+		return "", usagef("--why is empty: expected a reason, for those who read the history")
 	}
 	return signer(f.By)
 }

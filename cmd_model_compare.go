@@ -44,10 +44,10 @@ Examples:
 // Run compares.
 func (c *modelCompareCmd) Run(p *process) error {
 	if c.CSV != "" && (c.From != "" || c.To != "") {
-		return errors.New("--csv and --from, --to do not go together: the rows of a file have no time")
+		return usagef("--csv and --from, --to do not go together: the rows of a file have no time")
 	}
 	if c.Examples < 0 {
-		return fmt.Errorf("--examples %d: expected 0 or more", c.Examples)
+		return usagef("--examples %d: expected 0 or more", c.Examples)
 	}
 	source := &modelSource{kafka: c.kafkaFlags, engine: c.Engine}
 	a, err := source.open(p, c.A)

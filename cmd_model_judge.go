@@ -122,8 +122,6 @@ func (c *modelJudgeCmd) candidate(route *release.Revision) (string, error) {
 		return "canary", nil
 	case c.Of == "" && shadow, c.Of == "shadow" && shadow:
 		return "shadow", nil
-	case c.Of != "canary" && c.Of != "shadow":
-		return "", fmt.Errorf("--of %s: expected canary or shadow", c.Of)
 	}
 	return "", fmt.Errorf("--of %s: route revision %d has none", c.Of, route.Number)
 }
@@ -141,7 +139,7 @@ func (c *modelJudgeCmd) judge(p *process, route *release.Revision) (*judged, err
 	if c.From != "" {
 		from, err := deadletters.ParseTime("from", c.From)
 		if err != nil {
-			return nil, err
+			return nil, usage(err)
 		}
 		out.Since = max(out.Since, schemas.At(from))
 	}
@@ -186,12 +184,20 @@ func (c *modelJudgeCmd) limits() judge.Limits {
 
 // checkLimits refuses limits that every candidate would keep, or none could.
 func (c *modelJudgeCmd) checkLimits() error {
+	if err := checkValue("--of", c.Of, []string{"canary", "shadow"}); err != nil {
+		return err
+	}
+	if c.From != "" {
+		if _, err := deadletters.ParseTime("from", c.From); err != nil {
+			return usage(err)
+		}
+	}
 	for _, f := range []struct {
 		flag  string
 		value int64
 	}{{"min-n", c.MinN}, {"min-outcomes", c.MinOutcomes}} {
 		if f.value < 1 {
-			return fmt.Errorf("--%s %d: expected 1 or more", f.flag, f.value)
+			return usagef("--%s %d: expected 1 or more", f.flag, f.value)
 		}
 	}
 	for _, f := range []struct {
@@ -202,7 +208,7 @@ func (c *modelJudgeCmd) checkLimits() error {
 		{"max-latency", c.MaxLatency}, {"max-flips", c.MaxFlips}, {"max-auc-loss", c.MaxAUCLoss},
 	} {
 		if !(f.value >= 0) || math.IsInf(f.value, 1) { // NaN is not at least 0 either
-			return fmt.Errorf("--%s %g: expected a number of 0 or more", f.flag, f.value)
+			return usagef("--%s %g: expected a number of 0 or more", f.flag, f.value)
 		}
 	}
 	return nil

@@ -64,11 +64,19 @@ Examples:
 func (c *produceCmd) Run(p *process) error {
 	switch {
 	case c.IDPrefix == "":
-		return errors.New("--id-prefix: must not be empty")
+		return usagef("--id-prefix: must not be empty")
 	case c.OutcomesFor == producer.OutcomesForAll && c.OutcomesAfter == 0:
-		return errors.New("--outcomes-for all tells none: set --outcomes-after too")
+		return usagef("--outcomes-for all tells none: set --outcomes-after too")
+	}
+	if c.Scenario != "" {
+		if err := checkValue("--scenario", c.Scenario, producer.Scenarios()); err != nil {
+			return err
+		}
 	}
 	config := c.producerConfig(p)
+	if err := config.Check(); err != nil {
+		return usage(err)
+	}
 	instance, err := c.instance()
 	if err != nil {
 		return err

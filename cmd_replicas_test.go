@@ -145,7 +145,7 @@ func TestWaitTakesADurationOrNone(t *testing.T) {
 	f("1m0s", "--wait", "--why", "x")
 	f("30s", "--wait=30s", "--why", "x")
 	f("30s", "--wait", "30s", "--why", "x")
-	t.Setenv("CREDITSTREAM_WAIT", "5s")
+	t.Setenv("CREDITSTREAM_MODEL_ROUTE_WAIT", "5s")
 	f("5s")
 	for _, wrong := range []string{"--wait=soon", "--wait=0s", "--wait=-1s"} {
 		code, _, errs := creditstream(t, "model", "route", "--champion", "v1", "--why", "x", wrong)
@@ -156,10 +156,10 @@ func TestWaitTakesADurationOrNone(t *testing.T) {
 
 func TestRunRefusesWhatItDoesNotKnow(t *testing.T) {
 	code, _, errs := creditstream(t, "run", "score", "produce")
-	require.Equal(t, 1, code)
-	require.Contains(t, errs, "run produce: expected score, view, api, drift")
+	require.Equal(t, 2, code)
+	require.Contains(t, errs, "run produce: expected score, view, api or drift")
 	code, _, errs = creditstream(t, "run", "score", "score")
-	require.Equal(t, 1, code)
+	require.Equal(t, 2, code)
 	require.Contains(t, errs, "run score: named twice")
 	code, _, _ = creditstream(t, "run")
 	require.Equal(t, 2, code)

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -64,9 +62,9 @@ func (c *runCmd) chosen() (chosen []runnable, writes []schemas.Event, err error)
 		at := slices.Index(names, name)
 		switch {
 		case at < 0:
-			return nil, nil, fmt.Errorf("run %s: expected %s", name, strings.Join(names, ", "))
+			return nil, nil, checkValue("run", name, names)
 		case slices.Contains(c.Components[:i], name):
-			return nil, nil, fmt.Errorf("run %s: named twice", name)
+			return nil, nil, usagef("run %s: named twice", name)
 		}
 		one := c.runnables()[at]
 		chosen = append(chosen, one)

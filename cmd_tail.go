@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/creditstream/creditstream/consumer/tail"
 	"github.com/creditstream/creditstream/schemas"
@@ -29,14 +28,14 @@ type tailCmd struct {
 
 // Run prints predictions until a signal, the limit or the end of the log.
 func (c *tailCmd) Run(p *process) error {
-	if !slices.Contains([]string{"", schemas.Approve, schemas.Refer, schemas.Decline}, c.Decision) {
-		return fmt.Errorf("--decision %s: expected approve, refer or decline", c.Decision)
+	if err := checkValue("--decision", c.Decision, []string{schemas.Approve, schemas.Refer, schemas.Decline}); err != nil {
+		return err
 	}
-	if !slices.Contains([]string{"", schemas.ChannelStream, schemas.ChannelAPI}, c.Channel) {
-		return fmt.Errorf("--channel %s: expected stream or api", c.Channel)
+	if err := checkValue("--channel", c.Channel, []string{schemas.ChannelStream, schemas.ChannelAPI}); err != nil {
+		return err
 	}
 	if c.MinProbability < 0 || c.MinProbability > 1 {
-		return fmt.Errorf("--min-probability %g: expected 0 … 1", c.MinProbability)
+		return usagef("--min-probability %g: expected 0 … 1", c.MinProbability)
 	}
 	last, most := 0, int(c.Limit)
 	follow := c.Follow || c.From == "end"
@@ -51,7 +50,7 @@ func (c *tailCmd) Run(p *process) error {
 	}
 	from, err := tail.ParseFrom(c.From)
 	if err != nil {
-		return err
+		return usage(err)
 	}
 	codec, err := c.shortCodec(p)
 	if err != nil {

@@ -54,10 +54,10 @@ type appliedTopic struct {
 // Run creates what is missing.
 func (c *topicsApplyCmd) Run(p *process) error {
 	if c.Partitions < 1 {
-		return fmt.Errorf("--partitions %d: expected at least 1", c.Partitions)
+		return usagef("--partitions %d: expected at least 1", c.Partitions)
 	}
 	if c.Replication == 0 || c.Replication < -1 {
-		return fmt.Errorf("--replication %d: expected at least 1, or -1 for the broker's default", c.Replication)
+		return usagef("--replication %d: expected at least 1, or -1 for the broker's default", c.Replication)
 	}
 	client, err := c.config(p, "topics").Connect(p.ctx, kgo.RetryTimeout(applyTime))
 	if err != nil {

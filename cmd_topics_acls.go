@@ -30,7 +30,7 @@ func (c *topicsACLsCmd) Run(p *process) error {
 		}
 	}
 	if len(principals) == 0 {
-		return fmt.Errorf("--principal %s: expected one of %s", c.Principal, strings.Join(known, ", "))
+		return checkValue("--principal", c.Principal, known)
 	}
 	if c.JSON {
 		return json.NewEncoder(p.stdout).Encode(principals)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/verify"
@@ -40,7 +39,7 @@ func (c *verifyCmd) Run(p *process) error {
 	if c.From != "start" {
 		var err error
 		if from, err = time.Parse(time.RFC3339Nano, c.From); err != nil {
-			return fmt.Errorf("--from %q: expected start or an RFC 3339 time", c.From)
+			return usagef("--from %q: expected start or an RFC 3339 time", c.From)
 		}
 	}
 	unrouted, err := modelFlags{Model: c.Model}.bundle()

@@ -77,7 +77,7 @@ func (f *scoreFlags) skips(prefix string) (all []member.Skip, err error) {
 func (f *scoreFlags) addScorer(s *services, m modelFlags, as memberFlags) error {
 	from, err := member.ParseFrom(f.From)
 	if err != nil {
-		return err
+		return usage(err)
 	}
 	skips, err := f.skips(s.kafka.Prefix)
 	if err != nil {

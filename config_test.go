@@ -40,10 +40,10 @@ func settingsFile(t *testing.T, text string) string {
 }
 
 func TestAFlagWinsOverTheEnvironmentAndThatOverTheFile(t *testing.T) {
-	path := settingsFile(t, "brokers: [a:1, b:2]\nprefix: file\ngroup: file\nscore:\n  sessions: 4\n  from: end\n")
+	path := settingsFile(t, "brokers: [a:1, b:2]\nprefix: file\nscore:\n  group: file\n  sessions: 4\n  from: end\n")
 	t.Setenv("CREDITSTREAM_CONFIG", path)
 	t.Setenv("CREDITSTREAM_PREFIX", "environment")
-	t.Setenv("CREDITSTREAM_FROM", "start")
+	t.Setenv("CREDITSTREAM_SCORE_STATIC", "true")
 	c := configOf(t, "score", "--group", "flag")
 	f := func(setting, value, origin string) {
 		t.Helper()
@@ -54,7 +54,8 @@ func TestAFlagWinsOverTheEnvironmentAndThatOverTheFile(t *testing.T) {
 	f("prefix", "environment", "environment CREDITSTREAM_PREFIX")
 	f("group", "flag", "flag")
 	f("sessions", "4", "file "+path+" line 5 (score.sessions)")
-	f("from", "start", "environment CREDITSTREAM_FROM")
+	f("from", "end", "file "+path+" line 6 (score.from)")
+	f("static", "true", "environment CREDITSTREAM_SCORE_STATIC")
 	f("engine", "auto", "default")
 	f("config", path, "environment CREDITSTREAM_CONFIG")
 }

@@ -13,7 +13,7 @@ import (
 
 // listenFlags say where a component shows /metrics, /healthz and /readyz.
 type listenFlags struct {
-	Listen string `help:"Where /metrics, /healthz and /readyz are served; empty: nowhere." default:"" placeholder:"HOST:PORT"`
+	Listen string `help:"Where /metrics, /healthz and /readyz are served; empty: nowhere." default:"" placeholder:"HOST:PORT" address:"listen"`
 }
 
 // modelFlags say which models a command serves, and how.

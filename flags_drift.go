@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/view"
@@ -22,16 +21,16 @@ type driftFlags struct {
 func (f *driftFlags) addDrift(s *services, r redisFlags, m modelFlags, as memberFlags, group, text string) error {
 	from, err := member.ParseFrom(text)
 	if err != nil {
-		return err
+		return usage(err)
 	}
 	if err := as.checkMember(); err != nil {
 		return err
 	}
 	if f.Bucket < time.Second || f.Bucket%time.Second != 0 {
-		return fmt.Errorf("--bucket %s: expected whole seconds, at least 1s", f.Bucket)
+		return usagef("--bucket %s: expected whole seconds, at least 1s", f.Bucket)
 	}
 	if f.LateAfter <= 0 {
-		return fmt.Errorf("--late-after %s: expected more than 0", f.LateAfter)
+		return usagef("--late-after %s: expected more than 0", f.LateAfter)
 	}
 	if err := f.checkWebhook(); err != nil {
 		return err

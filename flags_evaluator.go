@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,7 +29,7 @@ type fairnessFlags struct {
 
 func (f fairnessFlags) checkFairness() error {
 	if !(f.Fairness > 0 && f.Fairness <= 1) {
-		return fmt.Errorf("--fairness-ratio %v: expected more than 0, at most 1", f.Fairness)
+		return usagef("--fairness-ratio %v: expected more than 0, at most 1", f.Fairness)
 	}
 	return nil
 }
@@ -50,14 +49,14 @@ type evaluatorParts struct {
 func (f *evaluatorFlags) config() (evaluate.Config, error) {
 	windows, err := evaluate.ParseWindows(f.Windows)
 	if err != nil {
-		return evaluate.Config{}, fmt.Errorf("--windows: %w", err)
+		return evaluate.Config{}, usagef("--windows: %w", err)
 	}
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
 	}{{"silence", f.Silence}, {"block-time", f.BlockTime}, {"min-firing", f.MinFiring}} {
 		if d.value < time.Second {
-			return evaluate.Config{}, fmt.Errorf("--%s %s: expected at least 1s", d.flag, d.value)
+			return evaluate.Config{}, usagef("--%s %s: expected at least 1s", d.flag, d.value)
 		}
 	}
 	if err := f.checkFairness(); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -58,13 +57,14 @@ const maxPrefix = 200
 func checkPrefix(prefix string) error {
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 	if prefix == "" || len(prefix) > maxPrefix || strings.Trim(prefix, allowed) != "" {
-		return fmt.Errorf("--prefix %q: expected 1 to %d letters, digits, dots, dashes and underscores, as topics' names have", prefix, maxPrefix)
+		return usagef("--prefix %q: expected 1 to %d letters, digits, dots, dashes and underscores, as topics' names have", prefix, maxPrefix)
 	}
 	return nil
 }
 
 // checkKafka refuses what cannot work and what is not safe.
 func (f *kafkaFlags) checkKafka() error {
+	f.Brokers = trimmed(f.Brokers)
 	if err := checkServers("brokers", f.Brokers...); err != nil {
 		return err
 	}
@@ -72,10 +72,10 @@ func (f *kafkaFlags) checkKafka() error {
 		return err
 	}
 	if !f.TLS && (f.TLSCA != "" || f.TLSCert != "" || f.TLSKey != "" || f.TLSServerName != "") {
-		return errors.New("--tls-ca, --tls-cert, --tls-key and --tls-server-name mean nothing while connections are not encrypted: set --tls")
+		return usagef("--tls-ca, --tls-cert, --tls-key and --tls-server-name mean nothing while connections are not encrypted: set --tls")
 	}
 	if (f.TLSCert == "") != (f.TLSKey == "") {
-		return errors.New("--tls-cert and --tls-key belong together: set both")
+		return usagef("--tls-cert and --tls-key belong together: set both")
 	}
 	password := f.SASLUser != "" || f.SASLPassword != "" || f.SASLPasswordFile != ""
 	token := f.SASLTokenFile != "" || f.SASLTokenURL != ""
@@ -90,14 +90,14 @@ func (f *kafkaFlags) checkKafka() error {
 			return err
 		}
 	case token || client:
-		return fmt.Errorf("--sasl-token-… and --sasl-client-… are for --sasl-mechanism %s, not %s", kafka.OAuthBearer, f.SASLMechanism)
+		return usagef("--sasl-token-… and --sasl-client-… are for --sasl-mechanism %s, not %s", kafka.OAuthBearer, f.SASLMechanism)
 	case f.SASLUser == "":
-		return fmt.Errorf("--sasl-mechanism %s needs --sasl-user", f.SASLMechanism)
+		return usagef("--sasl-mechanism %s needs --sasl-user", f.SASLMechanism)
 	case f.SASLPassword == "" && f.SASLPasswordFile == "":
-		return fmt.Errorf("--sasl-user %s needs a password: set CREDITSTREAM_SASL_PASSWORD, or --sasl-password-file FILE", f.SASLUser)
+		return usagef("--sasl-user %s needs a password: set CREDITSTREAM_SASL_PASSWORD, or --sasl-password-file FILE", f.SASLUser)
 	}
 	if !f.TLS && !f.Insecure && !allOnLoopback(f.Brokers) {
-		return errors.New("--sasl-mechanism without --tls would log in to other machines over unencrypted connections: set --tls, or --insecure if that is meant")
+		return usagef("--sasl-mechanism without --tls would log in to other machines over unencrypted connections: set --tls, or --insecure if that is meant")
 	}
 	return nil
 }
@@ -105,15 +105,15 @@ func (f *kafkaFlags) checkKafka() error {
 func (f *kafkaFlags) checkToken(password, client bool) error {
 	switch {
 	case password:
-		return fmt.Errorf("--sasl-mechanism %s logs in by a token: leave out --sasl-user and its password", f.SASLMechanism)
+		return usagef("--sasl-mechanism %s logs in by a token: leave out --sasl-user and its password", f.SASLMechanism)
 	case (f.SASLTokenFile == "") == (f.SASLTokenURL == ""):
-		return fmt.Errorf("--sasl-mechanism %s needs one of --sasl-token-file FILE and --sasl-token-url URL", f.SASLMechanism)
+		return usagef("--sasl-mechanism %s needs one of --sasl-token-file FILE and --sasl-token-url URL", f.SASLMechanism)
 	case f.SASLTokenURL == "" && client:
-		return errors.New("--sasl-client-…, --sasl-scope and --sasl-token-ca are for --sasl-token-url")
+		return usagef("--sasl-client-…, --sasl-scope and --sasl-token-ca are for --sasl-token-url")
 	case f.SASLTokenURL == "":
 		return nil
 	case f.SASLClientID == "" || f.SASLClientSecret == "" && f.SASLClientSecretFile == "":
-		return errors.New("--sasl-token-url needs --sasl-client-id and its secret: set CREDITSTREAM_SASL_CLIENT_SECRET, or --sasl-client-secret-file FILE")
+		return usagef("--sasl-token-url needs --sasl-client-id and its secret: set CREDITSTREAM_SASL_CLIENT_SECRET, or --sasl-client-secret-file FILE")
 	}
 	return checkTokenURL(f.SASLTokenURL, f.Insecure)
 }

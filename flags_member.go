@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -51,9 +49,9 @@ const maxSessions = 64
 func (f *memberFlags) checkMember() (err error) {
 	switch {
 	case f.Sessions < 1 || f.Sessions > maxSessions:
-		return fmt.Errorf("--sessions %d: expected 1 … %d", f.Sessions, maxSessions)
+		return usagef("--sessions %d: expected 1 … %d", f.Sessions, maxSessions)
 	case f.Static && f.GroupProtocol != member.ProtocolClassic:
-		return errors.New("--static needs --group-protocol classic: with consumer a killed member's id stays taken until its session expires")
+		return usagef("--static needs --group-protocol classic: with consumer a killed member's id stays taken until its session expires")
 	}
 	f.Instance, err = f.instance()
 	return err

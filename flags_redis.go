@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
 	"github.com/redis/go-redis/v9"
@@ -42,13 +41,13 @@ func (f *redisFlags) checkRedis() error {
 	password := f.RedisPassword != "" || f.RedisPasswordFile != ""
 	switch {
 	case !f.RedisTLS && (f.RedisCA != "" || f.RedisCert != "" || f.RedisKey != "" || f.RedisServerName != ""):
-		return errors.New("--redis-ca, --redis-cert, --redis-key and --redis-server-name mean nothing while connections are not encrypted: set --redis-tls")
+		return usagef("--redis-ca, --redis-cert, --redis-key and --redis-server-name mean nothing while connections are not encrypted: set --redis-tls")
 	case (f.RedisCert == "") != (f.RedisKey == ""):
-		return errors.New("--redis-cert and --redis-key belong together: set both")
+		return usagef("--redis-cert and --redis-key belong together: set both")
 	case f.RedisUser != "" && !password:
-		return errors.New("--redis-user needs a password: set CREDITSTREAM_REDIS_PASSWORD, or --redis-password-file FILE")
+		return usagef("--redis-user needs a password: set CREDITSTREAM_REDIS_PASSWORD, or --redis-password-file FILE")
 	case password && !f.RedisTLS && !f.RedisInsecure && !allOnLoopback([]string{f.Redis}):
-		return errors.New("a password for Redis would go to another machine over an unencrypted connection: set --redis-tls, or --redis-insecure if that is meant")
+		return usagef("a password for Redis would go to another machine over an unencrypted connection: set --redis-tls, or --redis-insecure if that is meant")
 	}
 	return nil
 }

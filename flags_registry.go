@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -20,7 +19,7 @@ import (
 
 // registryFlags say whether values are Avro, and who knows their schemas.
 type registryFlags struct {
-	SchemaRegistry             string `help:"Schema registry: values in Avro can be read, and are written. Without one they are JSON." placeholder:"URL" group:"Schema registry"`
+	SchemaRegistry             string `help:"Schema registry: values in Avro can be read, and are written. Without one they are JSON." placeholder:"URL" group:"Schema registry" address:"http"`
 	SchemaRegistryUser         string `help:"User to ask it as (HTTP basic authentication)." placeholder:"NAME" group:"Schema registry"`
 	SchemaRegistryPassword     string `help:"Its password; from the environment or a file only." placeholder:"SECRET" secret:"" group:"Schema registry"`
 	SchemaRegistryPasswordFile string `help:"File that holds the password." type:"path" placeholder:"FILE" group:"Schema registry"`
@@ -40,9 +39,9 @@ func (f registryFlags) checkRegistry() error {
 	login := f.SchemaRegistryUser != "" || f.SchemaRegistryPassword != "" || f.SchemaRegistryPasswordFile != ""
 	switch {
 	case f.SchemaRegistryCA != "" && (plain || f.SchemaRegistry == ""):
-		return errors.New("--schema-registry-ca means nothing while connections are not encrypted: set --schema-registry https://HOST:PORT")
+		return usagef("--schema-registry-ca means nothing while connections are not encrypted: set --schema-registry https://HOST:PORT")
 	case plain && login && !f.SchemaRegistryInsecure && !onLoopback(net.JoinHostPort(u.Hostname(), "80")):
-		return errors.New("a password for the schema registry would go to another machine over an unencrypted connection: set --schema-registry https://HOST:PORT, or --schema-registry-insecure if that is meant")
+		return usagef("a password for the schema registry would go to another machine over an unencrypted connection: set --schema-registry https://HOST:PORT, or --schema-registry-insecure if that is meant")
 	}
 	return nil
 }
@@ -55,7 +54,7 @@ func (f registryFlags) registryClient(p *process) (*registry.Client, error) {
 	password := f.SchemaRegistryPassword
 	if f.SchemaRegistryPasswordFile != "" {
 		if password != "" {
-			return nil, errors.New("CREDITSTREAM_SCHEMA_REGISTRY_PASSWORD and --schema-registry-password-file: set one of them")
+			return nil, usagef("CREDITSTREAM_SCHEMA_REGISTRY_PASSWORD and --schema-registry-password-file: set one of them")
 		}
 		text, err := bounded.ReadFile(f.SchemaRegistryPasswordFile, bounded.Text)
 		if err != nil {
@@ -71,7 +70,8 @@ func (f registryFlags) registryClient(p *process) (*registry.Client, error) {
 		}
 		config.TLS = server
 	}
-	return registry.New(config)
+	made, err := registry.New(config)
+	return made, usage(err) // it has only looked at the flags
 }
 
 // codec reads both formats and writes these events in Avro; nil without a

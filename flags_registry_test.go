@@ -126,7 +126,7 @@ func TestThePasswordOfTheRegistryIsASecret(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.Equal(t, masked, configOf(t, "score")["schema-registry-password"].Value)
 	code, _, errs = creditstream(t, append(args, "--schema-registry-password-file", file)...)
-	require.Equal(t, 1, code)
+	require.Equal(t, 2, code)
 	require.Contains(t, errs, "set one of them")
 }
 
@@ -137,7 +137,7 @@ func TestAServiceRefusesAnImpossibleRegistry(t *testing.T) {
 		if command == "demo" {
 			args = append(args, "--api-listen", "127.0.0.1:0", "--decisions", "1", "--exit")
 		}
-		require.Equal(t, 1, run(t.Context(), args, strings.NewReader(""), &out, &errs), command)
+		require.Equal(t, 2, run(t.Context(), args, strings.NewReader(""), &out, &errs), command)
 		require.Contains(t, errs.String(), "--schema-registry localhost:8081: expected http://HOST:PORT or https://HOST:PORT", command)
 	}
 }

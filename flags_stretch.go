@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/deadletters"
@@ -17,16 +16,16 @@ type stretchFlags struct {
 func (f stretchFlags) stretch() (from, to time.Time, err error) {
 	if f.From != "" {
 		if from, err = deadletters.ParseFrom(f.From); err != nil {
-			return from, to, err
+			return from, to, usage(err)
 		}
 	}
 	if f.To != "" {
 		if to, err = deadletters.ParseTime("to", f.To); err != nil {
-			return from, to, err
+			return from, to, usage(err)
 		}
 	}
 	if !to.IsZero() && !from.Before(to) {
-		return from, to, fmt.Errorf("--from %s --to %s: expected a time before --to", f.From, f.To)
+		return from, to, usagef("--from %s --to %s: expected a time before --to", f.From, f.To)
 	}
 	return from, to, nil
 }

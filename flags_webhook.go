@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,22 +24,22 @@ func (f *webhookFlags) checkWebhook() error {
 	token := f.AlertWebhookToken != "" || f.AlertWebhookTokenFile != ""
 	if f.AlertWebhook == "" {
 		if token || f.AlertWebhookCA != "" {
-			return errors.New("--alert-webhook-… mean nothing without --alert-webhook URL")
+			return usagef("--alert-webhook-… mean nothing without --alert-webhook URL")
 		}
 		return nil
 	}
 	if err := webhook.CheckURL(f.AlertWebhook); err != nil {
-		return fmt.Errorf("--alert-webhook: %w", err)
+		return usagef("--alert-webhook: %w", err)
 	}
 	u, err := url.Parse(f.AlertWebhook)
 	if err != nil {
-		return fmt.Errorf("--alert-webhook: %w", err)
+		return usagef("--alert-webhook: %w", err)
 	}
 	switch plain := u.Scheme == "http"; {
 	case plain && f.AlertWebhookCA != "":
-		return fmt.Errorf("--alert-webhook-ca means nothing for %s: its connections are not encrypted", f.AlertWebhook)
+		return usagef("--alert-webhook-ca means nothing for %s: its connections are not encrypted", f.AlertWebhook)
 	case plain && token && !onLoopback(net.JoinHostPort(u.Hostname(), "80")):
-		return fmt.Errorf("--alert-webhook %s would get the token in the clear: use https", f.AlertWebhook)
+		return usagef("--alert-webhook %s would get the token in the clear: use https", f.AlertWebhook)
 	}
 	return nil
 }

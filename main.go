@@ -73,6 +73,13 @@ type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
+// What the program ends with: the first for whatever failed, the second for what
+// whoever started it has to change. Commands have codes of their own beyond.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
 func main() {
 	ctx, stop := untilSignal(context.Background())
 	// It comes for sockets, too, whose other end has gone away: that is no reason to
@@ -99,7 +106,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	out, errs := &noticingWriter{w: stdout, gone: gone}, &noticingWriter{w: stderr, gone: gone}
 	stdout, stderr = out, errs
 	settings := newSettings()
-	parser, err := kong.New(&root, parserOptions(settings, stdout, stderr, func(code int) { exited = code })...)
+	parser, err := newParser(&root, settings, stdout, stderr, func(code int) { exited = code })
 	if err != nil {
 		fmt.Fprintln(stderr, "creditstream:", err)
 		return 1
@@ -109,25 +116,40 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if err := settings.load(args); err != nil {
 		fmt.Fprintln(stderr, "creditstream:", err)
-		return 2
+		return exitUsage
 	}
 	kctx, err := parser.Parse(args)
 	if exited >= 0 { // --help
 		return exited
 	}
-	if err == nil {
-		err = settings.check(kctx)
+	if failed := out.failure(); failed != nil { // only help was written until here
+		if !errors.Is(failed, syscall.EPIPE) { // nobody reads on, as in --help | head
+			fmt.Fprintln(stderr, "creditstream:", failed)
+		}
+		return exitFailed
+	}
+	names, set := variablesOf(parser.Model), setVariables()
+	command := ""
+	var parse *kong.ParseError
+	switch {
+	case err == nil:
+		command = commandPath(kctx)
+	case errors.As(err, &parse) && parse.Context != nil:
+		command = commandPath(parse.Context)
+	}
+	// What is missing may be in a variable of an old name.
+	if old := names.checkOld(set, strings.TrimSpace(command)); old != nil {
+		err = old
 	}
 	if err == nil {
-		err = checkSecurity(kctx.Selected())
+		err = cmp.Or(settings.check(kctx), checkSecurity(kctx.Selected()))
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "creditstream:", err)
-		var parse *kong.ParseError
-		if errors.As(err, &parse) && parse.Context != nil {
-			fmt.Fprintf(stderr, "Try: creditstream %s--help\n", commandPath(parse.Context))
+		fmt.Fprintln(stderr, "creditstream:", settings.explainParse(err))
+		if errors.As(err, &parse) {
+			fmt.Fprintf(stderr, "Try: creditstream %s--help\n", command)
 		}
-		return 2
+		return exitUsage
 	}
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(root.LogLevel)) // the flag's enum lets only valid levels through
@@ -135,6 +157,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		ctx: ctx, began: began, log: newLogger(stderr, level, root.LogFormat), logLevel: level, logFormat: root.LogFormat,
 		stdin: stdin, stdout: stdout, stderr: stderr,
 	}
+	names.warnUnknown(set, p.log)
 	err = openSecurity(kctx.Selected(), p.log)
 	if err == nil {
 		err = cmp.Or(kctx.Run(p, settings, parser), out.failure())
@@ -147,6 +170,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if errors.As(err, &code) {
 			return int(code)
 		}
+		failed := exitFailed
+		if wrong := (usageError{}); errors.As(err, &wrong) {
+			failed = exitUsage
+		}
 		if errors.Is(err, syscall.EPIPE) { // nobody reads on, as in tail | head
 			return 1
 		}
@@ -158,7 +185,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		} else {
 			fmt.Fprintln(stderr, "creditstream:", err)
 		}
-		return 1
+		return failed
 	}
 	return 0
 }
@@ -209,18 +236,23 @@ func onTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-func parserOptions(s *settings, stdout, stderr io.Writer, exit func(int)) []kong.Option {
-	return []kong.Option{
+// newParser is what reads a command line into root.
+func newParser(root *cli, s *settings, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, error) {
+	parser, err := kong.New(root, append(numberOptions(),
 		kong.Name("creditstream"),
-		kong.Description("Scores credit applications from Kafka exactly once, with reasons, and answers the same over HTTP.\n\nEvery flag can also be set by the environment (CREDITSTREAM_BROKERS for --brokers) or in a YAML file (--config); a flag wins over the environment, the environment over the file."),
+		kong.Description("Scores credit applications from Kafka exactly once, with reasons, and answers the same over HTTP.\n\nFlags can also be set by the environment or in a YAML file (--config); a flag wins over the environment, the environment over the file. The help of a command names each flag's variable: CREDITSTREAM_BROKERS sets --brokers of every command, CREDITSTREAM_SCORE_GROUP sets --group of score alone."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(helpText),
 		kong.Writers(stdout, stderr),
 		kong.Exit(exit),
-		kong.DefaultEnvars("CREDITSTREAM"),
 		kong.Resolvers(s),
+	)...)
+	if err != nil {
+		return nil, err
 	}
+	nameVariables(parser.Model)
+	return parser, nil
 }
 
 // commandPath is the command that was meant, as far as it was said, and a space.
@@ -238,6 +270,9 @@ func helpText(v *kong.Value) string {
 	// kong shows a default only where nothing says what a value looks like.
 	if v.HasDefault && v.Default != "" && v.Flag != nil && v.Flag.PlaceHolder != "" && !strings.Contains(text, "default") {
 		text = strings.TrimSuffix(text, ".") + " (default " + v.Default + ")"
+	}
+	if v.Flag != nil && len(v.Flag.Envs) > 0 {
+		text = strings.TrimSuffix(text, ".") + " ($" + strings.Join(v.Flag.Envs, ", $") + ")."
 	}
 	return text
 }

@@ -45,20 +45,6 @@ func readSecret(flag, file string) (string, error) {
 	return string(secret), nil
 }
 
-// checkServers refuses addresses that are not host:port, with no word of what
-// they are: a URL may carry a password.
-func checkServers(flag string, addresses ...string) error {
-	if len(addresses) == 0 || slices.Contains(addresses, "") {
-		return fmt.Errorf("--%s is empty: expected HOST:PORT", flag)
-	}
-	for _, a := range addresses {
-		if bytes.ContainsAny([]byte(a), "@/") {
-			return fmt.Errorf("--%s: expected HOST:PORT, without a scheme, user or password", flag)
-		}
-	}
-	return nil
-}
-
 // allOnLoopback says whether servers can only be on this machine.
 func allOnLoopback(addresses []string) bool {
 	return !slices.ContainsFunc(addresses, func(a string) bool {

@@ -24,6 +24,9 @@ type (
 // checkSecurity refuses what a command must not be started with. It looks at no
 // file.
 func checkSecurity(command *kong.Node) error {
+	if err := checkAddresses(command); err != nil {
+		return err
+	}
 	c := command.Target.Addr().Interface()
 	if k, ok := c.(kafkaUser); ok {
 		if err := k.checkKafka(); err != nil {

@@ -39,7 +39,7 @@ func TestUnsafeAndImpossibleCombinationsAreRefused(t *testing.T) {
 	const bearer = " --sasl-mechanism OAUTHBEARER"
 	f("would log in to other machines over unencrypted connections: set --tls, or --insecure", "score --brokers kafka:9092"+scram)
 	f("would log in to other machines", "score --brokers 127.0.0.1:9092,10.0.0.1:9092"+scram)
-	f("would log in to other machines", "tail --brokers :9092"+bearer+" --sasl-token-file SECRET")
+	f("would log in to other machines", "tail --brokers kafka:9092"+bearer+" --sasl-token-file SECRET")
 	f("mean nothing while connections are not encrypted: set --tls", "score --tls-ca ca.pem")
 	f("--tls-cert and --tls-key belong together", "score --tls --tls-cert c.pem")
 	f("set --sasl-mechanism SCRAM-SHA-512, or OAUTHBEARER with a token", "verify --sasl-user ann")

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -13,7 +17,7 @@ import (
 )
 
 // settings is where flags get their values from when the command line does not
-// say: the environment first (kong reads it), then a YAML file.
+// say: the environment first, then a YAML file.
 type settings struct {
 	path     string
 	pathFrom string                // flag or environment …
@@ -29,7 +33,7 @@ func newSettings() *settings {
 
 // load reads the file that --config or CREDITSTREAM_CONFIG names, if any.
 func (s *settings) load(args []string) error {
-	if s.path = os.Getenv(configVariable); s.path != "" {
+	if s.path = trimLineEnd(os.Getenv(configVariable)); s.path != "" {
 		s.pathFrom = "environment " + configVariable
 	}
 	for i, a := range args {
@@ -49,14 +53,34 @@ func (s *settings) load(args []string) error {
 	if err != nil {
 		return fmt.Errorf("--config %s: %w", s.path, err)
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	doc, err := onlyDocument(text)
+	if err != nil {
 		return fmt.Errorf("--config %s: %w", s.path, err)
 	}
-	if len(doc.Content) == 0 {
+	if len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
 		return nil
 	}
 	return s.collect("", doc.Content[0])
+}
+
+// onlyDocument is the document of a YAML file that has one, or none: what a second one
+// says would be lost.
+func onlyDocument(text []byte) (doc yaml.Node, err error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	if err := decoder.Decode(&doc); err != nil {
+		if errors.Is(err, io.EOF) {
+			return doc, nil
+		}
+		return doc, err
+	}
+	var second yaml.Node
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		if err != nil {
+			return doc, err
+		}
+		return doc, fmt.Errorf("line %d: a second YAML document begins; expected one", second.Line)
+	}
+	return doc, nil
 }
 
 func (s *settings) collect(prefix string, n *yaml.Node) error {
@@ -79,37 +103,58 @@ func (s *settings) collect(prefix string, n *yaml.Node) error {
 	return nil
 }
 
-// Validate is part of kong.Resolver: every key in the file must be a flag.
+// Validate is part of kong.Resolver: every key in the file must be a flag, and one
+// that stands for all commands must mean the same to them.
 func (s *settings) Validate(app *kong.Application) error {
 	known := map[string]bool{}
-	var walk func(n *kong.Node, path string)
-	walk = func(n *kong.Node, path string) {
-		for _, f := range n.Flags {
-			known[f.Name] = true
-			known[path+f.Name] = true
-		}
-		for _, c := range n.Children {
-			walk(c, path+c.Name+".")
+	owners := map[string][]string{} // of flags that are not shared, where they are settings
+	for _, node := range nodes(app) {
+		for _, f := range node.Flags {
+			switch path := strings.Join(append(words(node), f.Name), "."); {
+			case slices.Contains(unfiledFlags, f.Name):
+			case isShared(f.Name):
+				known[f.Name], known[path] = true, true
+			default:
+				known[path] = true
+				owners[f.Name] = append(owners[f.Name], path)
+			}
 		}
 	}
-	walk(app.Node, "")
-	var unknown []string
+	var wrong []string
 	for key, n := range s.values {
-		if !known[key] {
-			unknown = append(unknown, fmt.Sprintf("line %d: %s is not a setting", n.Line, key))
+		if known[key] {
+			continue
 		}
+		where := fmt.Sprintf("line %d: %s", n.Line, key)
+		name := key[strings.LastIndexByte(key, '.')+1:]
+		switch near := nearest(key, slices.Sorted(maps.Keys(known))); {
+		case slices.Contains(unfiledFlags, name):
+			where += fmt.Sprintf(" is not a setting: say --%s where it is meant", name)
+		case len(owners[key]) > 0:
+			where += fmt.Sprintf(" is a command's own: set %s", strings.Join(owners[key], " or "))
+		case near != "":
+			where += fmt.Sprintf(" is not a setting; did you mean %s?", near)
+		default:
+			where += " is not a setting"
+		}
+		wrong = append(wrong, where)
 	}
-	if len(unknown) == 0 {
+	if len(wrong) == 0 {
 		return nil
 	}
-	slices.Sort(unknown)
-	return fmt.Errorf("--config %s: %s", s.path, strings.Join(unknown, "; "))
+	slices.Sort(wrong)
+	return fmt.Errorf("--config %s: %s", s.path, strings.Join(wrong, "; "))
+}
+
+// nodes are a program and all its commands.
+func nodes(app *kong.Application) []*kong.Node {
+	return append([]*kong.Node{app.Node}, app.Leaves(false)...)
 }
 
 // Resolve is part of kong.Resolver.
 func (s *settings) Resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-	if _, ok := environment(flag); ok {
-		return nil, nil // kong has taken it from there already
+	if _, value, ok := environment(flag); ok {
+		return value, nil
 	}
 	n, _ := s.find(parent.Node(), flag)
 	if n == nil {
@@ -117,11 +162,11 @@ func (s *settings) Resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag
 	}
 	switch n.Kind {
 	case yaml.ScalarNode:
-		return n.Value, nil
+		return trimLineEnd(n.Value), nil
 	case yaml.SequenceNode:
 		var items []string
 		for _, c := range n.Content {
-			items = append(items, c.Value)
+			items = append(items, trimLineEnd(c.Value))
 		}
 		return strings.Join(items, ","), nil
 	}
@@ -136,21 +181,22 @@ func (s *settings) find(node *kong.Node, flag *kong.Flag) (*yaml.Node, string) {
 	}
 	for ; len(path) > 0; path = path[:len(path)-1] {
 		key := strings.Join(path, ".") + "." + flag.Name
-		if n := s.values[key]; n != nil {
+		if n := s.value(key); n != nil {
 			return n, key
 		}
 	}
-	return s.values[flag.Name], flag.Name
+	if !isShared(flag.Name) { // one of all commands would be set for each that has one of this name
+		return nil, ""
+	}
+	return s.value(flag.Name), flag.Name
 }
 
-// environment is the variable that sets a flag, if one does.
-func environment(flag *kong.Flag) (name string, ok bool) {
-	for _, name := range flag.Envs {
-		if _, set := os.LookupEnv(name); set {
-			return name, true
-		}
+// value is what the file says of a key; nil: nothing, or that it is not set.
+func (s *settings) value(key string) *yaml.Node {
+	if n := s.values[key]; n != nil && n.Tag != "!!null" {
+		return n
 	}
-	return "", false
+	return nil
 }
 
 // check refuses secrets on the command line, where every user of the machine

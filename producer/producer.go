@@ -136,6 +136,9 @@ func (c *Config) complete() error {
 	return c.checkScenario(c.Scenario)
 }
 
+// Check says what is wrong with a configuration, before anything is opened.
+func (c Config) Check() error { return c.complete() }
+
 func (c *Config) checkScenario(name string) error {
 	if err := checkScenario(name); err != nil {
 		return err
