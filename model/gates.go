@@ -90,6 +90,11 @@ func (m *Manifest) Gates() (Gates, error) {
 			return Gates{}, fmt.Errorf("manifest.json: forced: expected null, or why and the gates: %w", err)
 		}
 	}
+	for i := range metrics.Gates {
+		g := &metrics.Gates[i]
+		g.Name, g.Told = Clean(g.Name), Clean(g.Told)
+	}
+	forced.Why = Clean(forced.Why)
 	out := Gates{Verdict: GatesPassed, All: metrics.Gates}
 	for _, name := range gateNames {
 		if !slices.ContainsFunc(metrics.Gates, func(g Gate) bool { return g.Name == name }) {

@@ -93,11 +93,24 @@ func parseManifest(text []byte) (*Manifest, error) {
 		return nil, fmt.Errorf("manifest.json: %d reason groups, expected 1 to %d", len(m.Groups), MaxGroups)
 	}
 	for i, g := range m.Groups {
-		if g.Code == "" || g.Text == "" {
-			return nil, fmt.Errorf("manifest.json: groups[%d] lacks a code or a text", i)
+		if err := checkCode(g.Code); err != nil {
+			return nil, fmt.Errorf("manifest.json: groups[%d].code %w", i, err)
+		}
+		if err := checkText(g.Text); err != nil {
+			return nil, fmt.Errorf("manifest.json: groups[%d].text %w", i, err)
 		}
 		if slices.ContainsFunc(m.Groups[:i], func(o Group) bool { return o.Code == g.Code }) {
 			return nil, fmt.Errorf("manifest.json: reason group %s is there twice", g.Code)
+		}
+	}
+	for i, in := range m.TreeInputs {
+		if err := checkText(in.Name); err != nil {
+			return nil, fmt.Errorf("manifest.json: tree_inputs[%d].name %w", i, err)
+		}
+	}
+	if m.Algorithm != "" {
+		if err := checkText(m.Algorithm); err != nil {
+			return nil, fmt.Errorf("manifest.json: algorithm %w", err)
 		}
 	}
 	return m, nil
