@@ -190,6 +190,8 @@ func TestADecisionIsMadeAgainFromTheLog(t *testing.T) {
 	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: l.topics.Predictions, Key: []byte("elsewhere"), Value: schemas.AppendPrediction(nil, &altered)}).FirstErr())
 	require.Zero(t, l.json(&e, "explain", "elsewhere"))
 	require.NotEqual(t, explain.Differs, e.Reproduction.Result)
+	require.Equal(t, model.EngineONNX, e.Model.Engine, "the decision's, not this build's")
+	require.Contains(t, l.must("explain", "elsewhere"), "decided on the onnx engine")
 	altered.ApplicationID = "altered"
 	altered.Points++
 	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: l.topics.Predictions, Key: []byte("altered"), Value: schemas.AppendPrediction(nil, &altered)}).FirstErr())

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/creditstream/creditstream/consumer/verify"
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer"
@@ -20,7 +22,8 @@ type recomputer struct {
 	archive  *release.Archive
 	newest   int64 // revision that was looked for in the topics, -1 without one
 
-	sets   map[served]*release.LiveSet // nil where it cannot be had here
+	sets   map[served]*release.LiveSet
+	lacks  map[served]*verify.UnreproducibleError // what cannot be had here
 	scorer *scorer.Scorer
 	app    [1]schemas.Application
 	out    [1]schemas.Prediction
@@ -53,7 +56,7 @@ func (r *recomputer) load() error {
 	if err != nil {
 		return fmt.Errorf("the bundle that served without a route: %w", err)
 	}
-	r.sets = map[served]*release.LiveSet{}
+	r.sets, r.lacks = map[served]*release.LiveSet{}, map[served]*verify.UnreproducibleError{}
 	if c := history.Current(); c != nil {
 		r.newest = max(r.newest, c.Number)
 	}
@@ -69,20 +72,40 @@ func (r *recomputer) recompute(p *schemas.Prediction) (schemas.Prediction, error
 		}
 	}
 	key := served{p.ModelVersion, p.RouteRevision, p.PolicyVersion, p.Engine}
-	set, tried := r.sets[key]
-	if !tried {
-		// Whatever is missing, the model, its route or the engine in this build: the
-		// decision cannot be made again here, which is counted.
-		set, _ = r.archive.Set(key.model, key.revision, key.policy, key.engine)
-		r.sets[key] = set
+	if r.sets[key] == nil && r.lacks[key] == nil {
+		r.open(key)
 	}
+	set := r.sets[key]
 	if set == nil {
-		return schemas.Prediction{}, verify.ErrUnreproducible
+		return schemas.Prediction{}, r.lacks[key]
 	}
 	r.app[0] = schemas.Application{ApplicationID: p.ApplicationID, AppliedAt: p.AppliedAt, Features: p.Features}
 	if err := r.scorer.Decide(set, p.Channel, p.DecidedAt, r.app[:], r.out[:]); err != nil {
 		return schemas.Prediction{}, err
 	}
-	r.out[0].Route = p.Route // the set is of the one model that decided, whichever its role was
-	return r.out[0], nil
+	again := &r.out[0]
+	again.Route = p.Route // the set is of the one model that decided, whichever its role was
+	if math.Abs(float64(again.DefaultProbability)-float64(p.DefaultProbability)) <= model.ProbabilityTolerance {
+		// Engines and processors differ by so much. A cut-off may lie between the two: what
+		// must hold is that the policy makes of the recorded probability what was recorded.
+		again.Decision, again.DefaultPrediction = set.Policy.Decide(p.DefaultProbability, set.Champion.Missing(&p.Features))
+		again.Points = set.Policy.ScorecardPoints(p.DefaultProbability)
+	}
+	return *again, nil
+}
+
+// open opens what decided, or notes what cannot be had here: the model, its route or
+// the engine in this build.
+func (r *recomputer) open(key served) {
+	set, err := r.archive.Set(key.model, key.revision, key.policy, key.engine)
+	if err == nil {
+		r.sets[key] = set
+		return
+	}
+	if key.engine == model.EngineONNX {
+		if _, native := r.archive.Set(key.model, key.revision, key.policy, model.EngineNative); native == nil {
+			err = fmt.Errorf("the %s engine decided, and only that is missing: %w", key.engine, err)
+		}
+	}
+	r.lacks[key] = &verify.UnreproducibleError{Why: err.Error()}
 }

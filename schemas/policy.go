@@ -126,6 +126,21 @@ func (p *Policy) Decide(probability float32, missing int) (decision string, pred
 	return Refer, prediction
 }
 
+// CutOffBetween is the cut-off, as "approve_below 0.2", that two probabilities lie on
+// either side of; "" where none lies between them. Of several it is the first in the
+// policy's order.
+func (p *Policy) CutOffBetween(a, b float32) string {
+	for _, c := range []struct {
+		name string
+		at   float64
+	}{{"approve_below", p.ApproveBelow}, {"decline_from", p.DeclineFrom}, {"threshold", p.Threshold}} {
+		if cut := float32(c.at); (a < cut) != (b < cut) {
+			return fmt.Sprintf("%s %v", c.name, c.at)
+		}
+	}
+	return ""
+}
+
 // leastProbability is how near to 0 and 1 a probability counts for points, whose
 // formula has no end there.
 const leastProbability = 1e-7

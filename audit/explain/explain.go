@@ -46,7 +46,7 @@ type Explanation struct {
 type Model struct {
 	Version   string    `json:"version"`
 	Digest    string    `json:"digest"`
-	Engine    string    `json:"engine"`
+	Engine    string    `json:"engine"` // that decided, as recorded
 	CreatedAt time.Time `json:"created_at"`
 }
 
@@ -125,11 +125,16 @@ func Explain(s *Subject) (*Explanation, error) {
 	m := s.Set.Champion
 	e := &Explanation{
 		ApplicationID: p.ApplicationID, Source: s.Source.String(), AppliedAt: p.AppliedAt, DecidedAt: p.DecidedAt, Channel: p.Channel,
-		Reproduction: reproduce(p, again),
-		Model:        Model{m.Version, m.Digest, m.Engine, m.Manifest.CreatedAt},
-		Route:        s.route(), Features: features(m, &p.Features), Policy: policy(s.Set.Policy, m, again), Shadow: shadow,
+		Reproduction: reproduce(p, again, s.Set.Policy, m.Missing(&p.Features)),
+		Model:        Model{m.Version, m.Digest, p.Engine, m.Manifest.CreatedAt},
+		Route:        s.route(), Features: features(m, &p.Features), Shadow: shadow,
 	}
-	if err := e.score(m, row[:], again); err != nil {
+	shown := again
+	if e.Reproduction.Result == Near { // what was decided is what is explained
+		shown = p
+	}
+	e.Policy = policy(s.Set.Policy, m, shown)
+	if err := e.score(m, row[:], shown); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -230,7 +235,8 @@ func (s *Subject) shadow(row []float32) (*Shadow, error) {
 	if err := s.Shadow.Evaluate(row, result[:]); err != nil {
 		return nil, err
 	}
-	decision, _ := s.Set.Policy.Decide(result[0].Probability, s.Shadow.Missing(&s.Recorded.Features))
+	// Of the recorded probability: a cut-off may lie between two that are alike.
+	decision, _ := s.Set.Policy.Decide(p.DefaultProbability, s.Shadow.Missing(&s.Recorded.Features))
 	switch {
 	case decision != p.Decision || !near(p.DefaultProbability, result[0].Probability, model.ProbabilityTolerance):
 		out.Reproduced = Differs

@@ -63,7 +63,7 @@ func TestADecisionComesOutTheSameAndAddsUp(t *testing.T) {
 			s := decided(t, *set, applicant(late, missing...))
 			e, err := Explain(s)
 			require.NoError(t, err)
-			require.Equal(t, Reproduction{Exact, []Difference{}}, e.Reproduction)
+			require.Equal(t, Reproduction{Exact, model.EngineNative, []Difference{}}, e.Reproduction)
 			require.Equal(t, Exact, e.Shadow.Reproduced)
 			require.True(t, e.Shadow.Agrees)
 

@@ -14,15 +14,19 @@ func (e *Explanation) Print(to io.Writer) error {
 	fmt.Fprintf(w, "application\t%s\n", e.ApplicationID)
 	fmt.Fprintf(w, "recorded at\t%s\n", e.Source)
 	fmt.Fprintf(w, "decided\t%s, applied %s, %s\n", e.DecidedAt, e.AppliedAt, e.Channel)
-	fmt.Fprintf(w, "model\t%s (%s), made %s, %s engine\n", e.Model.Version, e.Model.Digest, e.Model.CreatedAt.Format(time.RFC3339), e.Model.Engine)
+	fmt.Fprintf(w, "model\t%s (%s), made %s; decided on the %s engine\n", e.Model.Version, e.Model.Digest, e.Model.CreatedAt.Format(time.RFC3339), e.Model.Engine)
 	fmt.Fprintf(w, "route\t%s\n", e.Route.text())
 	fmt.Fprintf(w, "decision\t%s, %d points, probability of default %s\n", e.Policy.Decision, e.Score.Points, float(e.Score.Probability))
-	fmt.Fprintf(w, "made again\t%s\n", e.Reproduction.text())
+	fmt.Fprintf(w, "made again\ton the %s engine: %s\n", e.Reproduction.Engine, e.Reproduction.text())
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for _, d := range e.Reproduction.Differences {
-		fmt.Fprintf(to, "  %s: recorded %s, again %s\n", d.Field, d.Recorded, d.Again)
+		fmt.Fprintf(to, "  %s: recorded %s, again %s", d.Field, d.Recorded, d.Again)
+		if d.Why != "" {
+			fmt.Fprintf(to, " (%s)", d.Why)
+		}
+		fmt.Fprintln(to)
 	}
 
 	fmt.Fprintln(to, "\nWhat moved the score (log-odds, + towards default)")
@@ -101,6 +105,11 @@ func (r *Reproduction) text() string {
 	case Exact:
 		return "the same, bit for bit"
 	case Near:
+		for _, d := range r.Differences {
+			if d.Field == "decision" {
+				return "numbers within what engines and processors may differ by; the decision is " + d.Why + ", which lies between"
+			}
+		}
 		return "the same decision; numbers within what engines and processors may differ by"
 	}
 	return "NOT the same"

@@ -57,9 +57,7 @@ func (r *run) answer(ctx context.Context, record *kgo.Record) error {
 	if v.unread {
 		r.takesRegistry(record)
 	}
-	if v.unreproducible {
-		r.report.Unreproducible++
-	}
+	r.report.unreproducible(v.unreproducible)
 	if !l.has(source.Offset) {
 		r.altered(record, "answers "+source.String()+", where no committed application is")
 		return nil
@@ -141,9 +139,7 @@ func (r *run) unsourced(ctx context.Context, record *kgo.Record) error {
 		v.wrong = "without a source, though its channel is " + r.prediction.Channel
 	}
 	r.report.APIOnly++
-	if v.unreproducible {
-		r.report.Unreproducible++
-	}
+	r.report.unreproducible(v.unreproducible)
 	if v.wrong != "" {
 		r.altered(record, v.wrong)
 	}
@@ -155,8 +151,8 @@ type verdict struct {
 	digest         uint64 // of what it says the application is
 	known          bool   // false: a dead letter that was cut
 	wrong          string // why it cannot be right, whatever the application is
-	unreproducible bool
-	unread         bool // it takes a schema registry to read, which was not named
+	unreproducible string // why it cannot be computed again; "" where it was
+	unread         bool   // it takes a schema registry to read, which was not named
 }
 
 // inspect reads an answer; a prediction is left in r.prediction and computed again.
@@ -185,10 +181,11 @@ func (r *run) inspect(ctx context.Context, record *kgo.Record, source schemas.So
 		v.wrong = "its key is not its application_id"
 		return v, nil
 	}
+	var lacking *UnreproducibleError
 	again, err := r.Recompute(p)
 	switch {
-	case errors.Is(err, ErrUnreproducible):
-		v.unreproducible = true
+	case errors.As(err, &lacking):
+		v.unreproducible = lacking.Why
 	case err != nil:
 		return v, fmt.Errorf("computing %s/%d/%d again: %w", record.Topic, record.Partition, record.Offset, err)
 	default:
@@ -201,7 +198,8 @@ func (r *run) inspect(ctx context.Context, record *kgo.Record, source schemas.So
 
 // Engines and processors agree to these bounds, not always to the last bit (a
 // processor may fuse a multiplication with an addition). Decisions and points
-// are compared as they are.
+// are compared as they are: Recompute makes them of the recorded probability where
+// that is within bounds.
 const (
 	probabilityTolerance  = 1e-6
 	contributionTolerance = 1e-5

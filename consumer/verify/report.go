@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -46,6 +47,8 @@ type Report struct {
 	// Predictions whose model, route, policy or engine is not known here. They are
 	// compared with what was applied for, not computed again.
 	Unreproducible int64 `json:"unreproducible"`
+	// The same by what is not at hand, most first.
+	UnreproducibleBy []Lacking `json:"unreproducible_by"`
 	// Applications that the group had not committed: not judged. Of a partition with
 	// more than ten thousand, offsets: the ends of producers' transactions count too.
 	Pending int64 `json:"pending"`
@@ -54,6 +57,34 @@ type Report struct {
 	Hidden   int64        `json:"hidden"`
 	Open     []kafka.Open `json:"open_transactions"` // what lies behind them: not judged
 	Examples []Example    `json:"examples"`
+}
+
+// Lacking is how many predictions could not be computed again for want of one thing.
+type Lacking struct {
+	Why         string `json:"why"`
+	Predictions int64  `json:"predictions"`
+}
+
+// maxLacking is how many causes are named; the rest are counted together.
+const maxLacking = 10
+
+// unreproducible counts a prediction that could not be computed again; why is "" for
+// one that was.
+func (r *Report) unreproducible(why string) {
+	if why == "" {
+		return
+	}
+	r.Unreproducible++
+	at := slices.IndexFunc(r.UnreproducibleBy, func(l Lacking) bool { return l.Why == why })
+	if at < 0 && len(r.UnreproducibleBy) >= maxLacking {
+		why = "other causes"
+		at = slices.IndexFunc(r.UnreproducibleBy, func(l Lacking) bool { return l.Why == why })
+	}
+	if at < 0 {
+		at = len(r.UnreproducibleBy)
+		r.UnreproducibleBy = append(r.UnreproducibleBy, Lacking{Why: why})
+	}
+	r.UnreproducibleBy[at].Predictions++
 }
 
 // Example is one failure: where the application is, of an altered one where the
@@ -141,7 +172,7 @@ func (r *Report) Print(w io.Writer, allowUnjudgeable bool) error {
 		{"replayed", r.Replayed, "applications that were dead letters before"},
 		{"unjudgeable", r.Unjudgeable, "offsets that retention has removed, or the answers to them"},
 		{"unreadable", r.Unreadable, "in damaged batches, answered in one perhaps, or in Avro without --schema-registry; not judged"},
-		{"unreproducible", r.Unreproducible, "predictions by a model, route or policy that is not known here"},
+		{"unreproducible", r.Unreproducible, "predictions that could not be computed again here; why stands below"},
 		{"pending", r.Pending, "not committed yet, not judged"},
 		{"hidden", r.Hidden, "applications whose answers may lie behind an open transaction, not judged"},
 	} {
@@ -151,6 +182,9 @@ func (r *Report) Print(w io.Writer, allowUnjudgeable bool) error {
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	for _, l := range r.UnreproducibleBy {
+		fmt.Fprintf(w, "not computed again: %d predictions: %s\n", l.Predictions, l.Why)
 	}
 	for _, e := range r.Examples {
 		fmt.Fprintf(w, "%s: %s/%d/%d: %s\n", e.Kind, e.Topic, e.Partition, e.Offset, e.Why)

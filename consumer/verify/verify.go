@@ -26,9 +26,13 @@ import (
 	"github.com/creditstream/creditstream/schemas/wire"
 )
 
-// ErrUnreproducible is what Recompute returns where the model, route, policy or
-// engine of a prediction is not known here.
-var ErrUnreproducible = errors.New("the prediction's model, route, policy or engine is not known")
+// UnreproducibleError is what Recompute returns where the model, route, policy or
+// engine of a prediction is not at hand.
+type UnreproducibleError struct {
+	Why string // without what varies from prediction to prediction
+}
+
+func (e *UnreproducibleError) Error() string { return "the decision cannot be made again: " + e.Why }
 
 // Config says what to judge.
 type Config struct {
@@ -39,7 +43,7 @@ type Config struct {
 	From   time.Time   // applications appended before it are not judged; zero: all
 	// Recompute decides again from what a prediction carries, with the model,
 	// route and policy it names. It keeps neither the prediction nor its result;
-	// any error but ErrUnreproducible ends the run.
+	// any error but an *UnreproducibleError ends the run.
 	Recompute func(p *schemas.Prediction) (schemas.Prediction, error)
 }
 
@@ -84,7 +88,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 func newRun(c Config) *run {
 	return &run{
 		Config: c, patience: kafka.OpenPatience, blocksAtOnce: blocksAtOnce, idsAtOnce: idsAtOnce,
-		report: &Report{Group: c.Group, Open: []kafka.Open{}, Examples: []Example{}},
+		report: &Report{Group: c.Group, Open: []kafka.Open{}, UnreproducibleBy: []Lacking{}, Examples: []Example{}},
 		source: map[int32]*ledger{}, first: map[output]map[int32]int64{}, hidden: map[output]map[int32]int64{}, pending: map[int32]kafka.Span{},
 		last: map[output]map[int32]int64{},
 	}

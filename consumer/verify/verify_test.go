@@ -65,7 +65,7 @@ func (w *world) connect(more ...kgo.Opt) *kgo.Client {
 // recompute stands for the scorer: the more credit, the likelier a default.
 func recompute(p *schemas.Prediction) (schemas.Prediction, error) {
 	if p.ModelVersion == "unknown" {
-		return schemas.Prediction{}, ErrUnreproducible
+		return schemas.Prediction{}, &UnreproducibleError{Why: "model unknown is gone"}
 	}
 	return decided(p.ApplicationID, p.Features), nil
 }
@@ -171,6 +171,9 @@ func (w *world) judge() *Report {
 func counts(r *Report) Report {
 	c := *r
 	c.Group, c.Examples, c.Open = "", nil, nil
+	if len(c.UnreproducibleBy) == 0 {
+		c.UnreproducibleBy = nil
+	}
 	return c
 }
 
@@ -386,7 +389,7 @@ func TestWhatIsNotAFailureIsReportedApart(t *testing.T) {
 	w.write(w.client, w.application(303), w.application(304))
 	report := w.judge()
 	require.Equal(t, Report{
-		Applications: 303, Predictions: 272, DeadLetters: 31, APIOnly: 1, Replayed: 1, RepeatedApplicationID: 1, Unreproducible: 1, Pending: 2,
+		Applications: 303, Predictions: 272, DeadLetters: 31, APIOnly: 1, Replayed: 1, RepeatedApplicationID: 1, Unreproducible: 1, UnreproducibleBy: []Lacking{{"model unknown is gone", 1}}, Pending: 2,
 	}, counts(report))
 	require.Empty(t, report.Examples)
 }
