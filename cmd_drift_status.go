@@ -56,6 +56,9 @@ func printDrift(to io.Writer, s *drift.Status, now time.Time) error {
 		fmt.Fprintf(out, "OLD: nothing was evaluated for %s, so this may not hold any more, and no alert can come: is `creditstream drift` running?\n", s.Age(now).Round(time.Second))
 	}
 	fmt.Fprintf(out, "reference: %d rows of model %s\n", s.Reference.Rows, s.Reference.ModelVersion)
+	for _, u := range s.Reference.Unwatched {
+		fmt.Fprintf(out, "not watched: %s: %s\n", u.Feature, u.Why)
+	}
 	if len(s.Windows) > 0 {
 		fmt.Fprintf(out, "\nWINDOW\tSTATE\tDECISIONS\tAPPROVE\tREFER\tDECLINE\tMOST MOVED (PSI)\n")
 	}

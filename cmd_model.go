@@ -117,18 +117,19 @@ type modelInspectCmd struct {
 
 // inspected is what `model inspect --json` prints.
 type inspected struct {
-	Version       string           `json:"version"`
-	Digest        string           `json:"digest"`
-	Bytes         int              `json:"bytes"`
-	CreatedAt     time.Time        `json:"created_at"`
-	Algorithm     string           `json:"algorithm"`
-	Inputs        []string         `json:"inputs"` // that feed a node
-	ExpectedValue float64          `json:"expected_value"`
-	Groups        []inspectedGroup `json:"groups"`
-	ReferenceRows int64            `json:"reference_rows"`
-	Training      json.RawMessage  `json:"training"`
-	Metrics       json.RawMessage  `json:"metrics"`
-	Forced        json.RawMessage  `json:"forced"`
+	Version       string            `json:"version"`
+	Digest        string            `json:"digest"`
+	Bytes         int               `json:"bytes"`
+	CreatedAt     time.Time         `json:"created_at"`
+	Algorithm     string            `json:"algorithm"`
+	Inputs        []string          `json:"inputs"` // that feed a node
+	ExpectedValue float64           `json:"expected_value"`
+	Groups        []inspectedGroup  `json:"groups"`
+	ReferenceRows int64             `json:"reference_rows"`
+	Unwatched     []model.Unwatched `json:"unwatched"` // features of which drift cannot be seen
+	Training      json.RawMessage   `json:"training"`
+	Metrics       json.RawMessage   `json:"metrics"`
+	Forced        json.RawMessage   `json:"forced"`
 }
 
 type inspectedGroup struct {
@@ -149,7 +150,7 @@ func (c *modelInspectCmd) Run(p *process) error {
 	}
 	out := inspected{
 		Version: m.Version, Digest: model.Digest(bundle), Bytes: len(bundle), CreatedAt: m.CreatedAt, Algorithm: m.Algorithm,
-		Inputs: m.UsedInputs, ExpectedValue: m.ExpectedValue, ReferenceRows: reference.Rows,
+		Inputs: m.UsedInputs, ExpectedValue: m.ExpectedValue, ReferenceRows: reference.Rows, Unwatched: reference.Unwatched(),
 		Training: m.Training, Metrics: m.Metrics, Forced: m.Forced,
 	}
 	for _, g := range m.Groups {
@@ -174,6 +175,9 @@ func (i *inspected) print(to io.Writer, m *model.Manifest) error {
 	unused := slices.DeleteFunc(slices.Clone(m.Inputs), func(name string) bool { return slices.Contains(i.Inputs, name) })
 	fmt.Fprintf(w, "not used\t%s\n", strings.Join(unused, " "))
 	fmt.Fprintf(w, "base\t%.6f log-odds\nreference\t%d rows\n", i.ExpectedValue, i.ReferenceRows)
+	for _, u := range i.Unwatched {
+		fmt.Fprintf(w, "not watched\t%s: %s\n", u.Feature, u.Why)
+	}
 	for _, g := range i.Groups {
 		fmt.Fprintf(w, "reason %s\t%s (%s)\n", g.Code, g.Text, strings.Join(g.Inputs, " "))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func (c *modelReleaseCmd) Run(p *process) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Bundle, err)
 	}
-	out := released{Version: r.Model.Version, Digest: r.Model.Digest, Existed: r.Existed, gated: gatedOf(r.Gates, r.Ungated)}
+	out := released{Version: r.Model.Version, Digest: r.Model.Digest, Existed: r.Existed, gated: gatedOf(r.Gates, r.Ungated), Unwatched: r.Model.Reference.Unwatched()}
 	if c.First {
 		if out.Route, err = c.first(p, r.Model.Version); err != nil {
 			return err
@@ -59,6 +60,7 @@ func (c *modelReleaseCmd) Run(p *process) error {
 	if out.GatesWhy != "" {
 		fmt.Fprintf(p.stdout, "gates %s: %s\n", out.Gates, out.GatesWhy)
 	}
+	printUnwatched(p.stdout, out.Unwatched)
 	switch {
 	case out.Route != nil:
 		fmt.Fprintf(p.stdout, "route revision %d: champion %s, policy %s\n", out.Route.Revision, out.Route.Champion, out.Route.PolicyVersion)
@@ -74,7 +76,15 @@ type released struct {
 	Digest  string `json:"digest"`
 	Existed bool   `json:"existed"` // the same bytes were there
 	gated
-	Route *routeLine `json:"route,omitempty"` // the first, where this run wrote it
+	Unwatched []model.Unwatched `json:"unwatched"`       // features of which drift cannot be seen
+	Route     *routeLine        `json:"route,omitempty"` // the first, where this run wrote it
+}
+
+// printUnwatched says of which features drift will not be seen.
+func printUnwatched(to io.Writer, list []model.Unwatched) {
+	for _, u := range list {
+		fmt.Fprintf(to, "drift of %s cannot be watched: %s\n", u.Feature, u.Why)
+	}
 }
 
 // gated is what a bundle's gates came to, as commands print it.

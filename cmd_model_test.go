@@ -444,3 +444,24 @@ func TestACanaryIsAVersionAndAShare(t *testing.T) {
 		require.ErrorContains(t, c.UnmarshalText([]byte(text)), "VERSION=SHARE", text)
 	}
 }
+
+func TestRelease_SaysOfWhichFeaturesDriftCannotBeSeen(t *testing.T) {
+	_, reference, err := model.ReadManifest(shipped.Bundle)
+	require.NoError(t, err)
+	last := &reference.Features[len(reference.Features)-1]
+	last.Distribution, last.Missing = model.Distribution{Edges: []float64{}, Counts: []int64{reference.Rows}}, 0
+	bundle, err := model.WithReference(shipped.Bundle, "constant", reference)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "constant.bundle")
+	require.NoError(t, os.WriteFile(file, bundle, 0o600))
+	l := newLender(t)
+	said := "drift of pay_amt6 cannot be watched: the reference has every value in one bin"
+	require.Contains(t, l.must("model", "release", file, "--ungated", "a test"), said)
+	var out released
+	require.Zero(t, l.json(&out, "model", "release", file, "--ungated", "a test"))
+	require.Equal(t, "pay_amt6", out.Unwatched[0].Feature)
+	require.NotContains(t, l.must("model", "release", "shipped"), "cannot be watched")
+	code, text, errs := onCommandLine(t, "model", "inspect", file)
+	require.Zero(t, code, errs)
+	require.Regexp(t, `not watched +pay_amt6: the reference has`, text)
+}

@@ -80,7 +80,9 @@ func driftComponents() object {
 	return object{
 		"DriftStatus": record("", object{
 			"stale":        stale,
-			"evaluated_at": time, "state": state, "reference": record("", object{"digest": name, "model_version": name, "rows": whole}),
+			"evaluated_at": time, "state": state, "reference": record("", object{"digest": name, "model_version": name, "rows": whole,
+				"unwatched": object{"type": []string{"array", "null"}, "items": record("A feature whose values may change without a bin showing it.", object{"feature": name, "why": name})},
+			}, "unwatched"),
 			"model_versions": object{"type": []string{"array", "null"}, "items": name}, "last_decision": time, "decisions": whole,
 			"windows": some("DriftWindow"), "alerts": some("DriftAlert"),
 			"outcomes": record("", object{"read": whole, "matched": whole, "unmatched": whole, "duplicate": whole, "late": described("Of those matched: told long after they were observed.", whole), "declined": described("Of those matched: of an application that was declined, so of no loan that was granted; in no figure of the versions.", whole), "versions": some("DriftPerformance")}),

@@ -1,6 +1,9 @@
 package drift
 
-import "github.com/creditstream/creditstream/schemas"
+import (
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/schemas"
+)
 
 // How far a statistic is from what was expected.
 const (
@@ -29,6 +32,8 @@ type ReferenceInfo struct {
 	Digest       string `json:"digest"` // sha256:<hex> of its bins and counts
 	ModelVersion string `json:"model_version"`
 	Rows         int64  `json:"rows"`
+	// Unwatched are the features whose values may change without a bin showing it.
+	Unwatched []model.Unwatched `json:"unwatched"`
 }
 
 // WindowStretch names the one window of a status that is of a stretch of time, and of

@@ -6,6 +6,7 @@ package evaluate
 import (
 	"math"
 
+	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/sequential"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
@@ -17,6 +18,11 @@ type Champion struct {
 	Digest       string // of the reference, as panes name it
 	Reference    *model.Reference
 	Policy       *schemas.Policy
+}
+
+// Info names the reference as a status does.
+func (c *Champion) Info() drift.ReferenceInfo {
+	return drift.ReferenceInfo{Digest: c.Digest, ModelVersion: c.ModelVersion, Rows: c.Reference.Rows, Unwatched: c.Reference.Unwatched()}
 }
 
 // scoreParts is how many cells the score's fine bins are put into.

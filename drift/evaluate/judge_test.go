@@ -14,6 +14,7 @@ import (
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/sequential"
 	"github.com/creditstream/creditstream/drift/statistic"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -636,4 +637,44 @@ func TestAlerts_SayBesideWhatFiredThemWhatItIsNow(t *testing.T) {
 	require.Nil(t, b.judge.silence(now+micros(time.Minute)))
 	silent := b.judge.alerts[noDecisions]
 	require.InDelta(t, silent.Value+60, silent.Now.Value, 1e-9)
+}
+
+// constantly is the shipped champion against a reference in which one column has one
+// value, in bins with these edges.
+func constantly(t *testing.T, feature int, edges []float64, counts ...int64) *Champion {
+	c := *shippedChampion(t)
+	r := *c.Reference
+	r.Features = slices.Clone(r.Features)
+	for i := range counts {
+		counts[i] *= r.Rows
+	}
+	r.Features[feature].Distribution, r.Features[feature].Missing = model.Distribution{Edges: edges, Counts: counts}, 0
+	c.Reference = &r
+	return &c
+}
+
+func TestConstantColumn_TenTimesItsValueFires(t *testing.T) {
+	const payAmt6 = schemas.NumFeatures - 1
+	f := func(c *Champion, bin int) *bench {
+		b := newBench(t, 40)
+		b.judge, b.city, b.views = newJudge(testLimits, c), newCity(c, 40), []*view{newView(Window{Name: "1000", Decisions: 1000}, c)}
+		b.blocks(4)
+		require.Empty(t, b.told)
+		moved := make([]float64, len(c.Reference.Features[payAmt6].Counts))
+		for i := bin; i < len(moved); i++ {
+			moved[i] = 1
+		}
+		b.city.moved[payAmt6] = moved
+		b.blocks(2)
+		return b
+	}
+	for _, bin := range []int{0, 2} { // below and above
+		b := f(constantly(t, payAmt6, []float64{5000, 5001}, 0, 1, 0), bin)
+		require.Equal(t, []string{"firing drift/pay_amt6"}, b.told)
+		require.Empty(t, b.status().Reference.Unwatched)
+		require.Equal(t, drift.Act, b.status().Windows[0].Features[payAmt6].State)
+	}
+	b := f(constantly(t, payAmt6, nil, 1), 0)
+	require.Empty(t, b.told)
+	require.Equal(t, "pay_amt6", b.status().Reference.Unwatched[0].Feature, "what cannot be seen is said")
 }

@@ -12,7 +12,7 @@ import (
 func (j *judge) status(views []*view, now schemas.Timestamp) *drift.Status {
 	s := &drift.Status{
 		EvaluatedAt: now, State: drift.Quiet,
-		Reference:    drift.ReferenceInfo{Digest: j.champion.Digest, ModelVersion: j.champion.ModelVersion, Rows: j.champion.Reference.Rows},
+		Reference:    j.champion.Info(),
 		LastDecision: j.newest, Decisions: j.decisions, Windows: []drift.WindowStatus{},
 		Outcomes: drift.OutcomeStatus{
 			Read: j.read, Matched: j.matched, Unmatched: j.unmatched, Duplicate: j.repeated, Late: j.late, Declined: j.declined, Versions: []drift.PerformanceStatus{},

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -239,6 +240,16 @@ func TestStretch_SaysWhichAlertsFiredOrThatItDoesNotKnow(t *testing.T) {
 	require.Contains(t, text, "Which alerts fired is not known: nobody watched.")
 	require.NotContains(t, text, "No alert")
 	require.NotContains(t, text, "none firing")
+}
+
+func TestUnwatched_IsSaid(t *testing.T) {
+	s := whole()
+	require.NotContains(t, page(t, s, nil), "ot watched")
+	s.Reference.Unwatched = []model.Unwatched{{Feature: "pay_amt6", Why: "one bin"}}
+	text := page(t, s, nil)
+	require.Contains(t, text, "<dt>Not watched</dt><dd>pay_amt6: one bin</dd>")
+	require.Contains(t, text, "pay_amt6 <small>values not watched</small>")
+	require.NotContains(t, text, "pay_amt5 <small>values not watched</small>")
 }
 
 func TestAPageOfNothing(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/sequential"
 	"github.com/creditstream/creditstream/drift/statistic"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -44,8 +45,9 @@ type window struct {
 // feature is a distribution and how far it moved.
 type feature struct {
 	drift.FeatureStatus
-	Doc   string
-	Chart chart
+	Doc       string
+	Unwatched bool
+	Chart     chart
 }
 
 // share is a part of a whole, with where it begins, in percent.
@@ -94,6 +96,10 @@ func newView(s *drift.Status, edges Edges) *view {
 	first := lookFirst(s.Windows)
 	for i := range s.Windows {
 		v.Windows = append(v.Windows, newWindow(&s.Windows[i], edges, i == first))
+		for k := range v.Windows[i].Features {
+			f := &v.Windows[i].Features[k]
+			f.Unwatched = slices.ContainsFunc(s.Reference.Unwatched, func(u model.Unwatched) bool { return u.Feature == f.Feature })
+		}
 	}
 	if len(s.Windows) > 1 {
 		v.Overview = newOverview(s.Windows)

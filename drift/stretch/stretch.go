@@ -110,7 +110,7 @@ func (r *reading) status() *drift.Status {
 	w.From, w.To = schemas.At(r.counted.From), schemas.At(r.counted.To)
 	s := &drift.Status{
 		EvaluatedAt: schemas.At(r.Now), State: w.State, LastDecision: r.last, Decisions: r.tally.Decisions,
-		Reference:     drift.ReferenceInfo{Digest: r.Champion.Digest, ModelVersion: r.Champion.ModelVersion, Rows: r.Champion.Reference.Rows},
+		Reference:     r.Champion.Info(),
 		ModelVersions: []string{}, Windows: []drift.WindowStatus{w}, Alerts: []drift.AlertStatus{},
 		Outcomes: drift.OutcomeStatus{Versions: []drift.PerformanceStatus{}},
 	}

@@ -25,11 +25,21 @@ def kind(name: str) -> str:
 
 
 def edges(name: str, low: int, high: int, values: npt.NDArray[np.float64]) -> list[int]:
-    """Return ascending whole-number edges for known values; bin i holds edges[i-1] <= x < edges[i]."""
+    """Return ascending whole-number edges for known values; bin i holds edges[i-1] <= x < edges[i].
+
+    A column of one value, or with nearly nothing else, has a bin of that value and one on either side:
+    in a single bin nothing that happens to it would be seen.
+    """
     if kind(name) in {"code", "status"}:
         return list(range(low + 1, high + 1))
+    if len(values) == 0:  # whatever comes is news beside what was missing
+        return []
     quantiles = np.quantile(values, np.linspace(0, 1, QUANTILE_BINS + 1)[1:-1], method="inverted_cdf")
-    return sorted({int(q) for q in quantiles} - {int(values.min())})
+    distinct = {int(q) for q in quantiles}
+    if len(distinct) == 1:
+        (value,) = distinct
+        return [value, value + 1]
+    return sorted(distinct - {int(values.min())})
 
 
 def build(train: Dataset, log_odds: npt.NDArray[np.float64]) -> dict[str, Any]:
