@@ -74,6 +74,7 @@ func (c *datasetExportCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	warnOpen(p, counts.Open)
 	if c.JSON {
 		out := p.stdout
 		if c.Out == "-" {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/creditstream/creditstream/consumer/deadletters"
+	"github.com/creditstream/creditstream/internal/kafka"
 )
 
 type dlqCmd struct {
@@ -69,6 +70,14 @@ func letters(n int64) string {
 func warnUnclear(p *process, n int) {
 	if n > 0 {
 		p.log.Warn("markers of replays that name no letter: one that was replayed may be taken for one that was not", "markers", n)
+	}
+}
+
+// warnOpen says what was not read because it lies behind open transactions.
+func warnOpen(p *process, open []kafka.Open) {
+	for _, o := range open {
+		p.log.Warn("not read: records behind an open transaction", "topic", o.Topic, "partition", o.Partition, "offset", o.Offset,
+			"records", o.Records, "since", o.Since)
 	}
 }
 

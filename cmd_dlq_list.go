@@ -56,6 +56,7 @@ func (c *dlqListCmd) Run(p *process) error {
 	}
 	fmt.Fprintln(p.stderr, c.summary(which, len(found), counts))
 	warnUnclear(p, counts.Unclear)
+	warnOpen(p, counts.Open)
 	return nil
 }
 

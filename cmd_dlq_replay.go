@@ -32,7 +32,7 @@ type dlqReplayCmd struct {
 func (dlqReplayCmd) Help() string {
 	return `Writes the application that a letter was to the applications topic again, with the key, value and headers as received and a header replayed-from, and in the same transaction a marker among the dead letters. The scorer answers it as any other: what broke a rule breaks it again and becomes a new letter, unless the rule or the model has changed since.
 
-What has no class is foreign: no scorer wrote it. It is left, or refused where it is named. A letter that a marker names is left, so that a run that was interrupted can be started again. Of two that run at once the first is stopped and says so.
+What has no class is foreign: no scorer wrote it. It is left, or refused where it is named. A letter that a marker names is left, so that a run that was interrupted can be started again. Of two that run at once the first is stopped and says so. While another producer's transaction is open on the dead letters nothing is replayed: a marker may lie behind it.
 
 Exits with 1 when a letter was refused, or when one named on the command line was not replayed.
 

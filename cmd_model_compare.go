@@ -162,10 +162,13 @@ func (c *modelCompareCmd) fromStream(p *process, to *compare.Comparer) error {
 	}
 	defer frugal()()
 	var row compare.Row
-	_, err = dataset.Read(p.ctx, config, func(prediction *schemas.Prediction, defaulted int8) error {
+	counts, err := dataset.Read(p.ctx, config, func(prediction *schemas.Prediction, defaulted int8) error {
 		row = compare.Row{ID: prediction.ApplicationID, Features: prediction.Features, Defaulted: defaulted}
 		return to.Add(&row)
 	})
+	if err == nil {
+		warnOpen(p, counts.Open)
+	}
 	return err
 }
 

@@ -160,6 +160,7 @@ func (c *modelJudgeCmd) judge(p *process, route *release.Revision) (*judged, err
 	if out.Read, err = dataset.Read(p.ctx, config, tally.Add); err != nil {
 		return nil, err
 	}
+	warnOpen(p, out.Read.Open)
 	if err := c.countErrors(p, config.Codec, out.Since.Time(), tally); err != nil {
 		return nil, err
 	}
@@ -218,7 +219,7 @@ func (c *modelJudgeCmd) checkLimits() error {
 // contract, each for the arm that its application_id falls to: that of the payload, as
 // the scorer reads it; the record's key may be anything. Others are nobody's errors.
 func (c *modelJudgeCmd) countErrors(p *process, codec *wire.Codec, since time.Time, tally *judge.Tally) error {
-	_, err := deadletters.Each(p.ctx, deadletters.ListConfig{
+	counts, err := deadletters.Each(p.ctx, deadletters.ListConfig{
 		Config: deadletters.Config{Kafka: c.config(p, "judge"), Topics: schemas.NewTopics(c.Prefix)},
 		Selection: deadletters.Selection{
 			Classes: []string{schemas.ErrorClassTooLarge, schemas.ErrorClassPermanent}, From: since,
@@ -236,6 +237,9 @@ func (c *modelJudgeCmd) countErrors(p *process, codec *wire.Codec, since time.Ti
 		}
 		return nil
 	})
+	if err == nil {
+		warnOpen(p, counts.Open)
+	}
 	return err
 }
 

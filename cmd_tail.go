@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/creditstream/creditstream/consumer/tail"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -64,6 +65,7 @@ func (c *tailCmd) Run(p *process) error {
 	leftOut, err := tail.Read(p.ctx, tail.Config{
 		Kafka: c.config(p, "tail"), Topics: schemas.NewTopics(c.Prefix), Codec: codec, From: from, Last: last, Follow: follow,
 		Filter: tail.Filter{ID: c.ID, Decision: c.Decision, Channel: c.Channel, ModelVersion: c.ModelVersion, MinProbability: c.MinProbability},
+		Open:   func(open []kafka.Open) { warnOpen(p, open) },
 	}, func(prediction *schemas.Prediction, value []byte) (bool, error) {
 		shown++
 		return shown != most, show(prediction, value)

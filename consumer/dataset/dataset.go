@@ -42,12 +42,13 @@ type Config struct {
 // Counts are what was found.
 type Counts struct {
 	Rows      int64             `json:"rows"`
-	Labelled  int64             `json:"labelled"`  // rows whose outcome is known
-	Defaulted int64             `json:"defaulted"` // of those
-	Decisions map[string]*Group `json:"decisions"` // by decision
-	Repeated  int64             `json:"repeated"`  // predictions that a newer one on the same application stands for
-	Left      int64             `json:"left_out"`  // records that are no predictions
-	Parts     int64             `json:"parts"`     // in which the applications were read
+	Labelled  int64             `json:"labelled"`                    // rows whose outcome is known
+	Defaulted int64             `json:"defaulted"`                   // of those
+	Decisions map[string]*Group `json:"decisions"`                   // by decision
+	Repeated  int64             `json:"repeated"`                    // predictions that a newer one on the same application stands for
+	Left      int64             `json:"left_out"`                    // records that are no predictions
+	Parts     int64             `json:"parts"`                       // in which the applications were read
+	Open      []kafka.Open      `json:"open_transactions,omitempty"` // what lies behind them, and was not read
 }
 
 // Group are the rows of one decision.

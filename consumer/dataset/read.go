@@ -41,6 +41,9 @@ func (r *run) locate(ctx context.Context) error {
 	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(r.Topics.Predictions, r.Topics.Outcomes)); err != nil {
 		return r.Kafka.Explain(err)
 	}
+	if _, r.counts.Open, err = r.Kafka.Settled(ctx, adm, kafka.OpenPatience, r.Topics.Predictions, r.Topics.Outcomes); err != nil {
+		return err
+	}
 	if r.predictions, err = kafka.Appended(ctx, adm, r.Topics.Predictions, r.From, r.To); err != nil {
 		return err
 	}

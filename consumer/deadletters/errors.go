@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/creditstream/creditstream/internal/kafka"
 )
 
 // overtakenError says that another replay took the transactional id.
@@ -23,6 +25,16 @@ func (e *overtakenError) Error() string {
 }
 
 func (e *overtakenError) Unwrap() error { return e.err }
+
+// OpenError refuses a replay: the dead letters cannot be read to their end, where a marker
+// may say that a letter was replayed.
+type OpenError struct {
+	Open []kafka.Open // at least one
+}
+
+func (e *OpenError) Error() string {
+	return fmt.Sprintf("%s: a marker that says which letters were replayed may be among them; replay when the transaction has ended", e.Open[0])
+}
 
 var errTaken = errors.New("the producer's id has changed")
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
 )
 
 // Which says whether letters that were replayed are meant.
@@ -39,6 +41,7 @@ type Counts struct {
 	Others  int64            // that the selection takes and Which does not
 	Foreign int64            // records that are no letters; they were not replayed
 	Unclear int              // markers that name no position: which letter was replayed is not known
+	Open    []kafka.Open     // what lies behind open transactions, and was not read
 }
 
 // List returns letters, the oldest first, and how many there are beyond the limit.
@@ -69,7 +72,7 @@ func Each(ctx context.Context, c ListConfig, show func(*Letter) error) (*Counts,
 	if err != nil {
 		return nil, explain(c.Config, err)
 	}
-	counts := &Counts{ByClass: map[string]int64{}, Unclear: s.unclear}
+	counts := &Counts{ByClass: map[string]int64{}, Unclear: s.unclear, Open: s.open}
 	s.count(func(_ Position, m mark) {
 		switch {
 		case m.isForeign():

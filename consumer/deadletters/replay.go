@@ -131,6 +131,9 @@ func (r *replay) try(ctx context.Context) error {
 	if r.survey, err = look(ctx, r.Config, r.Selection); err != nil {
 		return err
 	}
+	if open := r.survey.open; len(open) > 0 {
+		return &OpenError{open}
+	}
 	r.report.Unclear = r.survey.unclear
 	plan := r.plan()
 	if plan.Letters > 0 && r.Confirm != nil && !r.DryRun {

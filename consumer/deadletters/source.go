@@ -39,17 +39,13 @@ func (s *sources) holds(ctx context.Context, l *Letter) (why string, err error) 
 }
 
 func (s *sources) locate(ctx context.Context) error {
-	starts, err := kafka.Listed(s.admin.ListStartOffsets(ctx, s.Topics.Applications))
-	if err != nil {
-		return err
-	}
-	ends, err := kafka.Listed(s.admin.ListEndOffsets(ctx, s.Topics.Applications))
+	ends, err := kafka.ListEnds(ctx, s.admin, s.Topics.Applications)
 	if err != nil {
 		return err
 	}
 	s.spans = map[int32]kafka.Span{}
 	for partition, end := range ends[s.Topics.Applications] {
-		s.spans[partition] = kafka.Span{From: starts[s.Topics.Applications][partition].Offset, To: end.Offset}
+		s.spans[partition] = kafka.Span{From: end.Start, To: end.Stable}
 	}
 	return nil
 }

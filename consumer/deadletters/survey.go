@@ -17,6 +17,8 @@ import (
 type Config struct {
 	Kafka  kafka.Config
 	Topics schemas.Topics
+
+	Patience time.Duration // with transactions that are open on the dead letters; 0: kafka.OpenPatience
 }
 
 // clockSkew is how far the clocks of scorers and brokers may be apart: letters are
@@ -61,6 +63,7 @@ type survey struct {
 	spans   map[int32]kafka.Span
 	marks   map[int32][]mark
 	unclear int // markers that name no position
+	open    []kafka.Open
 }
 
 // look reads the partitions that the selection asks for.
@@ -104,9 +107,9 @@ func (s *survey) at(p Position) *mark {
 	return nil
 }
 
-// locate fixes what is read. Its ends are the high watermarks: up to there stand
-// the markers of every replay that has ended, also where a transaction's end has
-// not reached every partition yet; reading committed records waits for it.
+// locate fixes what is read. Up to the high watermarks stand the markers of every replay
+// that has ended, also where a transaction's end has not reached every partition yet:
+// that is waited for. What lies behind a transaction that hangs cannot be read.
 func (s *survey) locate(ctx context.Context) error {
 	client, err := s.Kafka.Connect(ctx)
 	if err != nil {
@@ -117,15 +120,16 @@ func (s *survey) locate(ctx context.Context) error {
 	if err := kafka.RequireTopics(ctx, adm, topic); err != nil {
 		return err
 	}
-	starts, err := kafka.Listed(adm.ListStartOffsets(ctx, topic))
+	patience := s.Patience
+	if patience == 0 {
+		patience = kafka.OpenPatience
+	}
+	ends, open, err := s.Kafka.Settled(ctx, adm, patience, topic)
 	if err != nil {
 		return err
 	}
-	ends, err := kafka.Listed(adm.ListEndOffsets(ctx, topic))
-	if err != nil {
-		return err
-	}
-	since := starts
+	s.open = open
+	var since kadm.ListedOffsets
 	if len(s.Positions) == 0 && !s.From.IsZero() {
 		if since, err = kafka.Listed(adm.ListOffsetsAfterMilli(ctx, s.From.Add(-clockSkew).UnixMilli(), topic)); err != nil {
 			return err
@@ -133,8 +137,7 @@ func (s *survey) locate(ctx context.Context) error {
 	}
 	s.spans = map[int32]kafka.Span{}
 	for partition, end := range ends[topic] {
-		from := max(starts[topic][partition].Offset, since[topic][partition].Offset)
-		s.spans[partition] = kafka.Span{From: from, To: end.Offset}
+		s.spans[partition] = kafka.Span{From: max(end.Start, since[topic][partition].Offset), To: end.Stable}
 	}
 	return s.narrow(topic)
 }

@@ -50,6 +50,7 @@ type Config struct {
 	Last   int  // from the end on: but first the last so many before it; they are held in memory
 	Follow bool // go on at the end that the log had at the beginning
 	Filter Filter
+	Open   func([]kafka.Open) // told at the beginning what hangs at the log's end; may be nil
 }
 
 // Read calls each for every prediction that the filter lets through, in a
@@ -63,6 +64,9 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 		return 0, err
 	}
 	defer r.client.Close()
+	if c.Open != nil && len(r.open) > 0 {
+		c.Open(r.open)
+	}
 	var (
 		p      schemas.Prediction
 		buffer []byte
@@ -138,6 +142,7 @@ type reader struct {
 	client *kgo.Client
 	next   map[int32]int64
 	ends   map[int32]int64 // of what was committed at the beginning
+	open   []kafka.Open    // what lay behind open transactions then
 }
 
 func (r *reader) unread() bool {
@@ -178,14 +183,17 @@ func (r *reader) locate(ctx context.Context, config kafka.Config, topic string, 
 	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(topic)); err != nil {
 		return err
 	}
-	ends, err := adm.ListCommittedOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
+	ends, err := kafka.ListEnds(ctx, adm, topic)
 	if err != nil {
 		return fmt.Errorf("looking for the end of %s: %w", topic, err)
 	}
-	begins := ends
+	if r.open, err = config.Hanging(ctx, ends); err != nil {
+		return err
+	}
+	for partition, end := range ends[topic] {
+		r.next[partition], r.ends[partition] = end.Stable, end.Stable
+	}
+	var begins kadm.ListedOffsets
 	switch {
 	case from.Start:
 		begins, err = adm.ListStartOffsets(ctx, topic)
@@ -199,7 +207,6 @@ func (r *reader) locate(ctx context.Context, config kafka.Config, topic string, 
 		return fmt.Errorf("looking where to begin in %s: %w", topic, err)
 	}
 	begins.Each(func(o kadm.ListedOffset) { r.next[o.Partition] = o.Offset })
-	ends.Each(func(o kadm.ListedOffset) { r.ends[o.Partition] = o.Offset })
 	return nil
 }
 

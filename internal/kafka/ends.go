@@ -219,3 +219,14 @@ func (c Config) Settled(ctx context.Context, adm *kadm.Client, patience time.Dur
 		}
 	}
 }
+
+// Hanging are the transactions that have been open at the given ends for so long that
+// that is worth a word. It waits for nothing: which ones it cannot say since when are
+// left out.
+func (c Config) Hanging(ctx context.Context, ends Ends) ([]Open, error) {
+	open := ends.Open()
+	if err := c.Since(ctx, open); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(open, func(o Open) bool { return o.Since.IsZero() || time.Since(o.Since) < OpenPatience }), nil
+}

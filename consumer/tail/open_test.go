@@ -1,0 +1,35 @@
+package tail
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+func TestRead_TellsOfATransactionThatHangsAndOfNoOther(t *testing.T) {
+	w := newWorld(t)
+	told := func() (all []kafka.Open) {
+		config := Config{Kafka: w.kafka, Topics: w.topics, From: From{Start: true}, Open: func(open []kafka.Open) { all = open }}
+		_, err := Read(t.Context(), config, func(*schemas.Prediction, []byte) (bool, error) { return true, nil })
+		require.NoError(t, err)
+		return all
+	}
+	hold := func(age time.Duration) {
+		require.NoError(t, w.client.BeginTransaction())
+		record := &kgo.Record{Topic: w.topics.Predictions, Value: []byte("x"), Timestamp: time.Now().Add(-age)}
+		require.NoError(t, w.client.ProduceSync(t.Context(), record).FirstErr())
+	}
+	require.Empty(t, told())
+	hold(0)
+	require.Empty(t, told(), "as a scorer's")
+	require.NoError(t, w.client.EndTransaction(t.Context(), kgo.TryCommit))
+	hold(time.Minute)
+	open := told()
+	require.Len(t, open, 1)
+	require.EqualValues(t, 1, open[0].Records)
+}
