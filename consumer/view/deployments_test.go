@@ -1,6 +1,7 @@
 package view
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -8,7 +9,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -77,7 +82,7 @@ func TestDeployments_NameEveryKey(t *testing.T) {
 	for _, k := range keys {
 		require.True(t, strings.HasPrefix(k, "t:"), k)
 	}
-	require.Len(t, keys, 2*40+2)
+	require.Len(t, keys, 2*40+3)
 }
 
 func TestDeployments_RefuseAGroupOfAnotherTopic(t *testing.T) {
@@ -94,4 +99,112 @@ func TestDeployments_RefuseAGroupOfAnotherTopic(t *testing.T) {
 	require.True(t, member.IsPermanent(err), "%v", err)
 	require.ErrorContains(t, err, "t2.predictions")
 	require.ErrorContains(t, err, "choose another --group")
+}
+
+// elsewhere is the same deployment on another Kafka cluster, with the same Redis.
+func (w *world) elsewhere() *world {
+	broker, err := local.StartKafka("", kfake.ClusterID("another"))
+	require.NoError(w.t, err)
+	w.t.Cleanup(broker.Close)
+	other := *w
+	other.broker, other.last = broker, map[string]string{}
+	other.config.Kafka.Brokers = []string{broker.Addr()}
+	other.client, err = kgo.NewClient(append(other.config.Kafka.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	require.NoError(w.t, err)
+	w.t.Cleanup(other.client.Close)
+	other.create()
+	return &other
+}
+
+func TestDeployments_RefuseTheViewOfAnotherCluster(t *testing.T) {
+	here := newWorld(t)
+	here.emit(0, 100, 1)
+	v, stop := here.start()
+	here.same()
+	there := here.elsewhere()
+	there.emit(0, 40, 2)
+
+	refused, err := New(there.configured())
+	require.NoError(t, err)
+	for _, err := range []error{refused.Run(t.Context()), func() error {
+		_, err := Rebuild(t.Context(), there.config, io.Discard)
+		return err
+	}()} {
+		require.True(t, member.IsPermanent(err), "%v", err)
+		require.ErrorContains(t, err, `under prefix "t": t.predictions of Kafka cluster`)
+		require.ErrorContains(t, err, "this is cluster another")
+	}
+	here.same()
+	here.ready(v)
+	stop()
+
+	// The other cluster is no more.
+	there.config.TakeOver = true
+	_, err = Rebuild(t.Context(), there.config, io.Discard)
+	require.NoError(t, err)
+	there.same()
+	there.config.TakeOver = false
+	v, _ = there.start()
+	there.ready(v)
+	refused, err = New(here.configured())
+	require.NoError(t, err)
+	require.True(t, member.IsPermanent(refused.Run(t.Context())))
+	there.same()
+}
+
+// What earlier releases wrote, in their layout.
+func TestUnprefixed_OnlyKeysOfThisLogAreRemoved(t *testing.T) {
+	w := newWorld(t)
+	w.emit(0, 40, 1)
+	_, stop := w.start()
+	w.same()
+	stop()
+	l, err := logOf(t.Context(), kadm.NewClient(w.client), w.config.Topics.Predictions)
+	require.NoError(t, err)
+	ctx, other := t.Context(), l.number+1
+	old := func(id string, log uint32) {
+		require.NoError(t, w.rdb.Set(ctx, "prediction:"+id, fmt.Sprintf(`{"a":1,"view":{"partition":2,"offset":27,"log":%d,"decided_us":1,"generation":0}}`, log), 0).Err())
+		require.NoError(t, w.rdb.HSet(ctx, "decided:"+id, "default_probability", "0.5", "view", fmt.Sprintf("2/27/%d/1/0", log)).Err())
+	}
+	for i := range 300 {
+		old(fmt.Sprint("ours-", i), l.number)
+	}
+	old("theirs", other)
+	require.NoError(t, w.rdb.Set(ctx, "prediction:by-hand", `{"a":1}`, 0).Err())
+	require.NoError(t, w.rdb.Set(ctx, "decided:text", "x", 0).Err())
+	require.NoError(t, w.rdb.Set(ctx, "unrelated", "x", 0).Err())
+	require.NoError(t, w.rdb.HSet(ctx, "{view}:progress", "0", formatProgress(l.number, 7), "1", formatProgress(other, 9)).Err())
+	require.NoError(t, w.rdb.Set(ctx, "{view}:generation", 3, 0).Err())
+	before := w.rdb.DBSize(ctx).Val()
+
+	removed, err := RemoveUnprefixed(ctx, w.config)
+	require.NoError(t, err)
+	require.EqualValues(t, 600, removed)
+	require.Equal(t, before-600, w.rdb.DBSize(ctx).Val())
+	require.EqualValues(t, 6, w.rdb.Exists(ctx, "prediction:theirs", "decided:theirs", "prediction:by-hand", "decided:text", "unrelated", "{view}:generation").Val())
+	require.Equal(t, map[string]string{"1": formatProgress(other, 9)}, w.rdb.HGetAll(ctx, "{view}:progress").Val())
+	w.same()
+	removed, err = RemoveUnprefixed(ctx, w.config)
+	require.NoError(t, err)
+	require.Zero(t, removed)
+
+	// Nobody else has ever been in it.
+	require.NoError(t, w.rdb.HDel(ctx, "{view}:progress", "1").Err())
+	require.NoError(t, w.rdb.HSet(ctx, "{view}:progress", "0", formatProgress(l.number, 7)).Err())
+	_, err = RemoveUnprefixed(ctx, w.config)
+	require.NoError(t, err)
+	require.Zero(t, w.rdb.Exists(ctx, "{view}:progress", "{view}:generation").Val())
+	w.same()
+}
+
+// Keys of a deployment that is called like an old key are new ones.
+func TestUnprefixed_KeysOfADeploymentNamedPredictionStay(t *testing.T) {
+	w := newWorld(t).beside("prediction")
+	w.emit(0, 40, 1)
+	w.start()
+	w.same()
+	removed, err := RemoveUnprefixed(t.Context(), w.config)
+	require.NoError(t, err)
+	require.Zero(t, removed)
+	w.same()
 }

@@ -12,12 +12,14 @@ type keys struct {
 	progress   string // hash, partition → log:offset; everything below is in the view
 	rebuild    string // hash: the rebuild under way
 	generation string // rebuilds begun so far
+	cluster    string // id of the Kafka cluster whose log the view is made of
 }
 
 func keysOf(prefix string) keys {
 	return keys{
 		predictions: prefix + ":prediction:", decisions: prefix + ":decided:",
 		progress: prefix + ":{view}:progress", rebuild: prefix + ":{view}:rebuild", generation: prefix + ":{view}:generation",
+		cluster: prefix + ":{view}:cluster",
 	}
 }
 

@@ -93,9 +93,14 @@ func (r *rebuilder) prepare(ctx context.Context) error {
 	}
 	defer client.Close()
 	adm := kadm.NewClient(client)
-	if r.log, err = logOf(ctx, adm, r.config.Topics.Predictions); err != nil {
+	l, err := logOf(ctx, adm, r.config.Topics.Predictions)
+	if err == nil {
+		err = requireOwn(ctx, r.config, r.store, &r.outage, l.cluster)
+	}
+	if err != nil {
 		return err
 	}
+	r.log = l.number
 	return r.open(ctx, adm)
 }
 
@@ -461,6 +466,16 @@ func (s *Store) nodes(ctx context.Context) (nodes []redis.UniversalClient, err e
 }
 
 func (s *Store) sweepNode(ctx context.Context, node redis.UniversalClient, begin string, args []any) (removed int64, err error) {
+	return s.eachPage(ctx, node, begin, func(pipe redis.Pipeliner, keys []string) {
+		for chunk := range slices.Chunk(keys, s.chunk) {
+			pipe.Eval(ctx, sweepLua, chunk, args...)
+		}
+	})
+}
+
+// eachPage looks through a server's keys that begin so, and adds up what the scripts
+// remove that do puts into the pipeline for some of them.
+func (s *Store) eachPage(ctx context.Context, node redis.UniversalClient, begin string, do func(pipe redis.Pipeliner, keys []string)) (removed int64, err error) {
 	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
 		var keys []string
 		if keys, cursor, err = node.Scan(ctx, cursor, begin+"*", sweepPage).Result(); err != nil {
@@ -470,8 +485,9 @@ func (s *Store) sweepNode(ctx context.Context, node redis.UniversalClient, begin
 			continue
 		}
 		pipe := node.Pipeline()
-		for chunk := range slices.Chunk(keys, s.chunk) {
-			pipe.Eval(ctx, sweepLua, chunk, args...)
+		do(pipe, keys)
+		if pipe.Len() == 0 {
+			continue
 		}
 		commands, err := pipe.Exec(ctx)
 		for _, c := range commands {

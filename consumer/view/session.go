@@ -105,10 +105,15 @@ func openSession(ctx context.Context, v *View) (*session, error) {
 		return nil, err
 	}
 	s.client = client
-	if s.log, err = logOf(ctx, kadm.NewClient(client), c.Topics.Predictions); err != nil {
+	l, err := logOf(ctx, kadm.NewClient(client), c.Topics.Predictions)
+	if err == nil {
+		err = requireOwn(ctx, c, v.store, &v.outage, l.cluster)
+	}
+	if err != nil {
 		client.Close()
 		return nil, err
 	}
+	s.log = l.number
 	s.batch = batch{log: s.log, lifetimes: c.Lifetimes, logger: c.Log, metrics: v.metrics, codec: c.Codec}
 	close(opened)
 	return s, nil
@@ -187,7 +192,7 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 	}
 	if len(refilled) > 0 {
 		s.view.metrics.refills.Add(float64(len(refilled)))
-		c.Log.Warn("Redis has lost what was written: reading the log again", "partitions", refilled)
+		c.Log.Warn("Redis does not hold what was written, or held it without the prefix: reading the log again", "partitions", refilled)
 	}
 	if len(begin) > 0 {
 		err := s.view.outage.retry(ctx, func(ctx context.Context) error { return s.view.store.begin(ctx, s.log, begin) })

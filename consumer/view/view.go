@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -44,6 +43,7 @@ type Config struct {
 	Redis      redis.UniversalClient
 	Group      member.Names
 	Lifetimes  Lifetimes
+	TakeOver   bool // a rebuild replaces the view of another cluster's log
 	Log        *slog.Logger
 	SkipAvro   bool      // Rebuild leaves out values in Avro where Codec has no registry; otherwise they end it
 	Latencies  Latencies // from decided_at until it can be read; nil: nobody asks
@@ -249,19 +249,6 @@ func (v *View) fatal(err error) error {
 		return v.config.Kafka.Explain(err)
 	}
 	return nil
-}
-
-// logOf tells the logs of one name apart: a topic that was deleted and made
-// again has another id.
-func logOf(ctx context.Context, adm *kadm.Client, topic string) (uint32, error) {
-	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(topic)); err != nil {
-		return 0, err
-	}
-	topics, err := adm.ListTopics(ctx, topic)
-	if err != nil {
-		return 0, fmt.Errorf("looking for topic %s: %w", topic, err)
-	}
-	return logNumber(topics[topic].ID), nil
 }
 
 // logNumber is a topic's id, short.
