@@ -93,10 +93,11 @@ func (s *session) commit(ctx context.Context, sess *kgo.GroupTransactSession, re
 		}
 		out = append(out, &kgo.Record{Topic: c.Topics.DriftPanes, Value: value})
 	}
-	committed, cause, err := s.member.Commit(ctx, sess, c.Now, func(ctx context.Context, promise func() func(*kgo.Record, error)) {
+	committed, cause, err := s.member.Commit(ctx, sess, c.Now, func(ctx context.Context, promise func() func(*kgo.Record, error)) error {
 		for _, r := range out {
 			sess.Produce(ctx, r, promise())
 		}
+		return nil
 	})
 	if err != nil {
 		return false, fmt.Errorf("counting %d records of %s: %w", records, s.topic, err)

@@ -211,10 +211,11 @@ func (s *session) write(ctx context.Context, t *tenure) error {
 	// SIGTERM ends the evaluating, never a transaction.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), member.EndTimeout)
 	defer cancel()
-	committed, cause, err := member.Transact(ctx, s.group, func(ctx context.Context, promise func() func(*kgo.Record, error)) {
+	committed, cause, err := member.Transact(ctx, s.group, func(ctx context.Context, promise func() func(*kgo.Record, error)) error {
 		for _, r := range records {
 			s.group.Produce(ctx, r, promise())
 		}
+		return nil
 	})
 	if err = errors.Join(cause, err); err != nil {
 		return fmt.Errorf("writing the status: %w", err)

@@ -53,7 +53,7 @@ func (c Config) Options() []kgo.Opt {
 		opts = append(opts, kgo.SASL(c.Login.mechanism()))
 	}
 	if c.Log != nil {
-		opts = append(opts, kgo.WithLogger(newClientLog(c.Log)))
+		opts = append(opts, kgo.WithLogger(newClientLog(c.Log)), kgo.WithHooks(NewThrottle(c.Log)))
 	}
 	return opts
 }

@@ -63,6 +63,30 @@ func (e *lateError) Error() string {
 
 func (e *lateError) Unwrap() error { return e.err }
 
+// slowError is a transaction that was aborted because Kafka took too long.
+type slowError struct {
+	within   time.Duration
+	throttle time.Duration // that quotas have imposed; 0: none
+	err      error
+}
+
+func (e *slowError) Error() string {
+	text := fmt.Sprintf("Kafka took longer than %s to take what a transaction wrote", e.within)
+	if e.throttle > 0 {
+		text += fmt.Sprintf("; it throttles this client, by %s: a quota of its user or client id", e.throttle.Round(time.Millisecond))
+	}
+	return text
+}
+
+func (e *slowError) Unwrap() error { return e.err }
+
+// IsSlow says whether a transaction was aborted because Kafka took too long: fewer
+// records may get through.
+func IsSlow(err error) bool {
+	_, slow := errors.AsType[*slowError](err)
+	return slow
+}
+
 // both is a failed produce and what became of the abort, on one line; either may
 // be nil.
 func both(cause, end error) error {

@@ -30,9 +30,17 @@ const (
 	// TransactionTimeout is below the session's: a member that hangs must not be
 	// able to commit after its partitions moved.
 	TransactionTimeout = 8 * time.Second
+	// FlushTimeout is how long Kafka may take what a transaction writes, of its 8 s:
+	// the rest is for its end.
+	FlushTimeout = 6 * time.Second
+	// What aborting may take where Kafka took too long.
+	abortTimeout = TransactionTimeout - FlushTimeout
 	// EndTimeout is what one transaction's produce and end may take, whatever
 	// SIGTERM says.
 	EndTimeout = 15 * time.Second
+	// How long a member waits at most for a quota's throttle to pass before it begins
+	// a transaction.
+	maxPace = 30 * time.Second
 	// How long a fetch waits for something to read. It does not delay what arrives,
 	// but a partition just taken over waits for the fetch that is out.
 	fetchWait = 500 * time.Millisecond
@@ -64,6 +72,7 @@ type Config struct {
 	Static     bool   // static membership, ProtocolClassic only
 	Reach      *Reach // where the topic's partitions are read from
 	Log        *slog.Logger
+	Flush      time.Duration // 0: FlushTimeout
 	EndTimeout time.Duration // 0: EndTimeout
 	Idle       time.Duration // 0: IdleInterval
 	Options    []kgo.Opt     // the client's, beyond what every member has
@@ -73,9 +82,12 @@ type Config struct {
 
 // Member is one member of the group with transactions of its own.
 type Member struct {
-	config Config
-	client atomic.Pointer[kgo.Client]
-	polled fetched // since the last turn; the turn's own
+	config   Config
+	client   atomic.Pointer[kgo.Client]
+	throttle *kafka.Throttle
+	stalled  atomic.Pointer[slowError] // the last transaction was aborted for it; nil: it was not
+	polled   fetched                   // since the last turn; the turn's own
+	brought  int                       // by the last poll, markers included
 }
 
 // New returns a Member that is not running yet.
@@ -86,7 +98,10 @@ func New(c Config) *Member {
 	if c.Idle == 0 {
 		c.Idle = IdleInterval
 	}
-	return &Member{config: c, polled: fetched{to: map[int32]int64{}}}
+	if c.Flush == 0 {
+		c.Flush = FlushTimeout
+	}
+	return &Member{config: c, throttle: kafka.NewThrottle(nil), polled: fetched{to: map[int32]int64{}}}
 }
 
 // Client is the client at work, nil while there is none.
@@ -100,6 +115,9 @@ func (m *Member) Ready() error {
 	}
 	if _, generation := client.GroupMetadata(); generation < 0 {
 		return fmt.Errorf("not a member of group %s yet", m.config.Group)
+	}
+	if slow := m.stalled.Load(); slow != nil {
+		return slow
 	}
 	return nil
 }
@@ -172,6 +190,7 @@ func (m *Member) open(ctx context.Context) (*kgo.GroupTransactSession, error) {
 		}),
 		kgo.TransactionalID(c.ID),
 		kgo.TransactionTimeout(TransactionTimeout),
+		kgo.WithHooks(m.throttle),
 	)
 	switch c.Protocol {
 	case ProtocolConsumer:
@@ -316,6 +335,7 @@ func isAnothers(t kadm.DescribedTransaction, id int64, epoch int16) bool {
 // what the errors of the poll ask for: nil, the client goes on.
 func (m *Member) Polled(ctx context.Context, client *kgo.Client, fetches kgo.Fetches) error {
 	m.config.Reach.read(fetches)
+	m.brought = fetches.NumRecords()
 	m.polled.take(fetches)
 	for _, e := range fetches.Errors() {
 		if err := m.failed(ctx, client, e); err != nil {
@@ -349,16 +369,49 @@ func (m *Member) failed(ctx context.Context, client *kgo.Client, e kgo.FetchErro
 	return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 }
 
-// Commit writes what produce hands to the client, each record with a promise of
-// its own, and ends the transaction, all within EndTimeout and whatever becomes of
-// ctx. cause is the first produce that failed: the transaction is then aborted, for
-// its offsets would otherwise be committed without it. Where neither is said the
-// group rebalanced, and what was polled is polled again by its owner.
-func (m *Member) Commit(ctx context.Context, sess *kgo.GroupTransactSession, now func() time.Time, produce func(ctx context.Context, promise func() func(*kgo.Record, error))) (committed bool, cause, err error) {
+// More takes what has been fetched by now, within a transaction: it waits for
+// nothing. An error is one that only a new client gets over, or none.
+func (m *Member) More(ctx context.Context, sess *kgo.GroupTransactSession, limit int) (kgo.Fetches, error) {
+	fetches := sess.PollRecords(nil, limit) //nolint:staticcheck // nil: nothing is waited for
+	return fetches, m.Polled(ctx, sess.Client(), fetches)
+}
+
+// Brought is how many records the last poll brought, with the markers that were
+// taken out: as many as it was to bring where more are waiting.
+func (m *Member) Brought() int { return m.brought }
+
+// Pace waits while a quota keeps the client from producing: a transaction begun
+// before would only hold back those who read. It says false when ctx ended first.
+func (m *Member) Pace(ctx context.Context) bool {
+	d := min(time.Until(m.throttle.Until()), maxPace)
+	return d <= 0 || Sleep(ctx, d)
+}
+
+// Imposed is the sum of all that quotas have imposed on what was produced.
+func (m *Member) Imposed() time.Duration { return m.throttle.Imposed() }
+
+// Produce hands records to the client, each with a promise of its own. An error
+// aborts the transaction.
+type Produce func(ctx context.Context, promise func() func(*kgo.Record, error)) error
+
+// Commit writes what produce hands to the client and ends the transaction, all
+// within EndTimeout and whatever becomes of ctx. cause is produce's error or the
+// first record's that failed: the transaction is then aborted, for its offsets would
+// otherwise be committed without it. So it is where Kafka takes longer than
+// FlushTimeout: IsSlow. Where neither is said the group rebalanced, and what was
+// polled is polled again by its owner.
+func (m *Member) Commit(ctx context.Context, sess *kgo.GroupTransactSession, now func() time.Time, produce Produce) (committed bool, cause, err error) {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.EndTimeout)
 	defer cancel()
-	began := now()
-	committed, cause, err = Transact(end, sess, produce)
+	began, imposed := now(), m.throttle.Imposed()
+	committed, cause, err = transact(end, sess, m.config.Flush, produce)
+	slow, _ := errors.AsType[*slowError](cause)
+	if slow != nil {
+		slow.throttle = max(m.throttle.Imposed()-imposed, time.Until(m.throttle.Until()))
+	}
+	if committed || slow != nil {
+		m.stalled.Store(slow)
+	}
 	if end.Err() != nil && !committed {
 		return false, nil, Permanent(both(cause, err), "a transaction did not end within %s; the broker aborts it", m.config.EndTimeout)
 	}
@@ -371,20 +424,37 @@ func (m *Member) Commit(ctx context.Context, sess *kgo.GroupTransactSession, now
 	return committed, cause, nil
 }
 
-// Transact puts what produce hands in, each with a promise of its own, and the
-// offsets into one transaction and ends it. cause is the first produce that failed:
-// the transaction is then aborted, for its offsets would otherwise be committed
-// without it.
-func Transact(ctx context.Context, sess *kgo.GroupTransactSession, produce func(ctx context.Context, promise func() func(*kgo.Record, error))) (committed bool, cause, err error) {
+// Transact puts what produce hands in and the offsets into one transaction and ends
+// it. cause is produce's error or the first record's that failed, or that Kafka took
+// longer than FlushTimeout: the transaction is then aborted, for its offsets would
+// otherwise be committed without it.
+func Transact(ctx context.Context, sess *kgo.GroupTransactSession, produce Produce) (committed bool, cause, err error) {
+	return transact(ctx, sess, FlushTimeout, produce)
+}
+
+func transact(ctx context.Context, sess *kgo.GroupTransactSession, within time.Duration, produce Produce) (committed bool, cause, err error) {
 	if err := sess.Begin(); err != nil {
 		return false, nil, err
 	}
+	flush, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	failed := kgo.AbortingFirstErrPromise(sess.Client())
-	produce(ctx, failed.Promise)
-	if err := sess.Client().Flush(ctx); err != nil {
-		return false, nil, fmt.Errorf("producing: %w", err)
+	cause = produce(flush, failed.Promise)
+	if cause == nil {
+		cause = sess.Client().Flush(flush)
 	}
-	cause = failed.Err()
+	if cause == nil {
+		cause = failed.Err() // it waits for whatever is underway: nothing is
+	}
+	if cause != nil && flush.Err() != nil && ctx.Err() == nil {
+		cause = &slowError{within: within, err: cause}
+		// What is underway has to be answered before the transaction can be aborted;
+		// where it is not, a new client aborts it by taking the transactional id.
+		abort, cancel := context.WithTimeout(ctx, abortTimeout)
+		defer cancel()
+		_, err = sess.End(abort, kgo.TryAbort)
+		return false, cause, onOneLine(err)
+	}
 	committed, err = sess.End(ctx, kgo.TransactionEndTry(cause == nil))
 	return committed, cause, onOneLine(err)
 }

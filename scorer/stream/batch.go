@@ -8,14 +8,16 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 	"github.com/creditstream/creditstream/scorer"
 )
 
-// batch is what one transaction answers. Its memory is used again by the next:
-// nothing is allocated per record but what the records differ in.
+// batch is what one poll brought, of a transaction that may take several. Its memory
+// is used again by the next transaction: nothing is allocated per record but what the
+// records differ in.
 type batch struct {
 	codec       *wire.Codec
 	scorer      *scorer.Scorer
@@ -34,8 +36,8 @@ type batch struct {
 	bytes   []byte // keys, values and header values, one behind the other
 }
 
-func newBatch(codec *wire.Codec, topics schemas.Topics) *batch {
-	return &batch{codec: codec, scorer: scorer.New(), topics: topics, room: catalogueLimit}
+func newBatch(codec *wire.Codec, scorer *scorer.Scorer, topics schemas.Topics) *batch {
+	return &batch{codec: codec, scorer: scorer, topics: topics, room: catalogueLimit}
 }
 
 // drop forgets the memory that a client may still be reading: one whose produce
@@ -141,6 +143,19 @@ func (b *batch) produce(ctx context.Context, sess *kgo.GroupTransactSession, at 
 	for _, d := range b.letters {
 		sess.Produce(ctx, d, promise())
 	}
+}
+
+// answers are how many applications it answers.
+func (b *batch) answers() int { return len(b.sources) + len(b.letters) }
+
+// size is how many bytes its answers have, keys, values and headers together, once
+// they are produced.
+func (b *batch) size() int {
+	n := len(b.bytes)
+	for _, d := range b.letters {
+		n += len(d.Key) + len(d.Value) + kafka.HeadersBytes(d.Headers)
+	}
+	return n
 }
 
 // append writes behind what is there and returns what it wrote. Where the memory

@@ -270,23 +270,15 @@ func TestAProcessThatHungGoesOn(t *testing.T) {
 // A transaction that does not end in time ends the process: what it holds is the
 // broker's to abort.
 func TestATransactionThatDoesNotEndInTimeEndsTheProcess(t *testing.T) {
-	for _, key := range []kmsg.Key{kmsg.Produce, kmsg.EndTxn} {
-		t.Run(key.Name(), func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			w.apply(0, 40)
-			code := kerr.NotLeaderForPartition
-			if key == kmsg.EndTxn {
-				code = kerr.ConcurrentTransactions
-			}
-			w.fail(key, always, code)
-			s := w.scorer("one")
-			s.endTimeout = 300 * time.Millisecond
-			err := s.Run(t.Context())
-			require.ErrorContains(t, err, "did not end within 300ms")
-			require.Error(t, s.Ready())
-		})
-	}
+	t.Parallel()
+	w := newWorld(t)
+	w.apply(0, 40)
+	w.fail(kmsg.EndTxn, always, kerr.ConcurrentTransactions)
+	s := w.scorer("one")
+	s.endTimeout = 300 * time.Millisecond
+	err := s.Run(t.Context())
+	require.ErrorContains(t, err, "did not end within 300ms")
+	require.Error(t, s.Ready())
 }
 
 // SIGTERM ends the polling, not the transaction: it is committed before Run returns.

@@ -36,9 +36,10 @@ func TestLatenciesOfALargeTransactionAreSampled(t *testing.T) {
 	for _, n := range []int{0, 1, 999, 1_000, 1_001, 1_999, maxBatch} {
 		l := &latencies{}
 		s := newSession(&Scorer{config: Config{Latencies: l}}, "x")
-		s.batch.sources = make([]*kgo.Record, n)
-		s.batch.apps = make([]schemas.Application, n)
-		s.tellLatencies(time.Now())
+		b := s.newBatch()
+		b.sources = make([]*kgo.Record, n)
+		b.apps = make([]schemas.Application, n)
+		s.tellLatencies(b, time.Now())
 		require.Equal(t, n, l.n)
 		require.LessOrEqual(t, l.calls, mostTimed)
 		require.Equal(t, n, l.longer, "they were applied in 1970")

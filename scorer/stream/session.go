@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,9 +23,10 @@ type session struct {
 	id     string // transactional id
 	member *member.Member
 
-	limit  int // applications in the next transaction
+	size   *member.Size // of the next transaction
+	client *kgo.GroupTransactSession
 	poison map[schemas.Source]poisoned
-	batch  *batch
+	transaction
 
 	batchBytes sync.Map // topic → int32: how large the client makes batches
 }
@@ -45,10 +47,11 @@ func (p poisoned) room() int { return poisonRooms[p.tries] }
 
 func newSession(s *Scorer, id string) *session {
 	c := s.config
-	one := &session{parent: s, id: id, limit: maxBatch, poison: map[schemas.Source]poisoned{}, batch: newBatch(c.Codec, c.Topics)}
+	one := &session{parent: s, id: id, size: member.NewSize(maxBatch), poison: map[schemas.Source]poisoned{}, transaction: newTransaction(c.Codec, c.Topics)}
+	one.most = cmp.Or(s.pollSize, maxPoll)
 	one.member = member.New(member.Config{
 		Kafka: c.Kafka, Group: s.group, ID: id, Topic: c.Topics.Applications, Protocol: c.Protocol, Static: c.Static,
-		Reach: s.reach, Log: c.Log, EndTimeout: s.endTimeout, Idle: s.idle, Resolve: s.resolve,
+		Reach: s.reach, Log: c.Log, Flush: s.flushTimeout, EndTimeout: s.endTimeout, Idle: s.idle, Resolve: s.resolve,
 		Options: []kgo.Opt{
 			kgo.ProducerBatchMaxBytesFn(one.maxBatchBytes),
 			// Records linger until the flush at the transaction's end, which waits for
@@ -80,9 +83,16 @@ func (s *session) run(ctx context.Context) error {
 	return s.member.Run(ctx, s.turn)
 }
 
-// turn answers what one poll brings.
+// turn answers what is there in one transaction.
 func (s *session) turn(ctx context.Context, sess *kgo.GroupTransactSession) (committed bool, err error) {
-	fetches, err := s.member.Poll(ctx, sess, s.limit)
+	if s.client != sess {
+		s.client = sess
+		s.size.Restart()
+	}
+	if !s.member.Pace(ctx) {
+		return false, nil
+	}
+	fetches, err := s.member.Poll(ctx, sess, s.nextPoll(s.size.Records()))
 	if ctx.Err() != nil {
 		// What was polled is not committed: the next owner reads it again.
 		return false, nil //nolint:nilerr // told to stop is not a failure
@@ -91,46 +101,67 @@ func (s *session) turn(ctx context.Context, sess *kgo.GroupTransactSession) (com
 		return false, err
 	}
 	committed, err = s.transact(ctx, sess, fetches)
-	if committed && fetches.NumRecords() < quietBatch {
+	if committed && s.polled() < quietBatch {
 		member.Sleep(ctx, restTime)
 	}
+	s.release()
 	return committed, err
 }
 
-// transact answers what was polled in one transaction. It says whether that was
-// committed; when it was not, the same records are polled again.
+// transact answers what was polled, and what comes while Kafka takes it in, in one
+// transaction. It says whether that was committed; when it was not, the same
+// records are polled again.
 func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, fetches kgo.Fetches) (committed bool, err error) {
 	m, now := s.parent.metrics, s.parent.config.Now
-	decoding := now()
-	s.batch.room = s.parent.limits.room()
-	if s.batch.decode(ctx, fetches, s.poison, now) != nil {
+	scoring, err := s.decode(ctx, fetches)
+	if err != nil {
 		return false, nil //nolint:nilerr // told to stop while a schema could not be had
 	}
-	decoded := now()
 	live := s.parent.config.Live() // one snapshot per transaction
-	began := now()
-	if err := s.batch.decide(live, began); err != nil {
-		return false, member.Permanent(err, "scoring with model %s", live.Champion.Version)
-	}
-	m.scoring.Observe((decoded.Sub(decoding) + now().Sub(began)).Seconds())
-	committed, cause, err := s.member.Commit(ctx, sess, now, func(ctx context.Context, promise func() func(*kgo.Record, error)) {
-		s.batch.produce(ctx, sess, began, promise)
+	began, imposed := now(), s.member.Imposed()
+	committed, cause, err := s.member.Commit(ctx, sess, now, func(produce context.Context, promise func() func(*kgo.Record, error)) error {
+		for {
+			b, at := s.last(), now()
+			if err := b.decide(live, at); err != nil {
+				return member.Permanent(err, "scoring with model %s", live.Champion.Version)
+			}
+			scoring += now().Sub(at)
+			b.produce(produce, sess, at, promise)
+			if !s.mayGrow(ctx, sess.Client(), now().Sub(began)) {
+				return nil
+			}
+			more, err := s.member.More(ctx, sess, s.nextPoll(s.size.Records()-s.brought))
+			if err != nil || more.NumRecords() == 0 {
+				return err
+			}
+			decoding, err := s.decodeSoon(ctx, more)
+			if err != nil {
+				return err
+			}
+			scoring += decoding
+		}
 	})
+	took := now().Sub(began)
+	if slow := cmp.Or(err, cause); member.IsSlow(slow) {
+		s.size.GaveUp(s.polled())
+	}
 	if cause != nil || err != nil {
-		s.batch.drop()
+		s.drop()
 	}
 	if err != nil {
-		return false, fmt.Errorf("answering %d applications: %w", fetches.NumRecords(), err)
+		return false, fmt.Errorf("answering %d applications: %w", s.polled(), err)
 	}
 	if !committed {
 		m.aborts.Inc()
 		if cause == nil {
 			return false, nil // the group rebalanced
 		}
-		return false, s.failed(ctx, cause, fetches)
+		return false, s.failed(ctx, cause)
 	}
-	s.limit = min(2*s.limit, maxBatch)
-	s.count(live, fetches, began)
+	s.alone = false
+	s.size.Committed(s.brought, took+s.member.Imposed()-imposed)
+	m.scoring.Observe(scoring.Seconds())
+	s.count(live, took)
 	return true, nil
 }
 
@@ -138,12 +169,13 @@ func (s *session) transact(ctx context.Context, sess *kgo.GroupTransactSession, 
 // ever. Half as many records are tried next; a single one goes to the dead letters,
 // with ever less of what was received. Where even a letter without any of that is
 // refused, it is not that record's fault, and the process ends.
-func (s *session) failed(ctx context.Context, cause error, fetches kgo.Fetches) error {
+func (s *session) failed(ctx context.Context, cause error) error {
 	if why := s.parent.resolve(ctx, cause); why != nil {
 		return why
 	}
 	if !member.IsRecords(cause) {
-		s.parent.config.Log.Warn("transaction aborted, reading its applications again", "transactional_id", s.id, "error", cause)
+		s.parent.config.Log.Warn("transaction aborted, reading its applications again", "transactional_id", s.id, "error", cause,
+			"applications", s.polled(), "next", s.size.Records())
 		return nil
 	}
 	if errors.Is(cause, kerr.MessageTooLarge) {
@@ -151,11 +183,11 @@ func (s *session) failed(ctx context.Context, cause error, fetches kgo.Fetches) 
 			return err
 		}
 	}
-	if n := fetches.NumRecords(); n > 1 {
-		s.limit = n / 2
+	if n := s.polled(); n > 1 {
+		s.size.Refused(n)
 		return nil
 	}
-	source := sourceOf(fetches.Records()[0])
+	source := sourceOf(s.fetches[0].Records()[0])
 	p, again := s.poison[source]
 	switch {
 	case !again:
@@ -198,38 +230,43 @@ func sourceOf(r *kgo.Record) schemas.Source {
 }
 
 // count notes a committed transaction.
-func (s *session) count(live *release.LiveSet, fetches kgo.Fetches, began time.Time) {
-	m, now, n := s.parent.metrics, s.parent.config.Now(), float64(fetches.NumRecords())
+func (s *session) count(live *release.LiveSet, took time.Duration) {
+	m, now, n := s.parent.metrics, s.parent.config.Now(), float64(s.polled())
 	m.records.Add(n)
 	m.batch.Observe(n)
-	m.transaction.Observe(now.Sub(began).Seconds())
+	m.transaction.Observe(took.Seconds())
 	m.serving(live)
-	b := s.batch
-	for i := range b.sources {
-		m.endToEnd.Observe(now.Sub(b.apps[i].AppliedAt.Time()).Seconds())
+	unread := 0
+	for _, b := range s.batches[:len(s.fetches)] {
+		for i := range b.sources {
+			m.endToEnd.Observe(now.Sub(b.apps[i].AppliedAt.Time()).Seconds())
+		}
+		s.tellLatencies(b, now)
+		for decision, n := range b.decisions() {
+			m.decisions.WithLabelValues(decision).Add(float64(n))
+		}
+		for _, class := range b.classes {
+			m.deadLetters.WithLabelValues(class).Inc()
+		}
+		unread += b.unread
 	}
-	s.tellLatencies(now)
-	for decision, n := range b.decisions() {
-		m.decisions.WithLabelValues(decision).Add(float64(n))
-	}
-	for _, class := range b.classes {
-		m.deadLetters.WithLabelValues(class).Inc()
-	}
-	if b.unread > 0 {
-		s.parent.unread(b.unread, now)
+	if unread > 0 {
+		s.parent.unread(unread, now)
 	}
 	if len(s.poison) > 0 {
-		fetches.EachRecord(func(r *kgo.Record) { delete(s.poison, sourceOf(r)) })
+		for _, fetches := range s.fetches {
+			fetches.EachRecord(func(r *kgo.Record) { delete(s.poison, sourceOf(r)) })
+		}
 	}
 }
 
-// mostTimed is how many applications of a transaction are handed to Latencies, each
-// for its share of the others: they were all committed at once.
+// mostTimed is how many applications of a poll are handed to Latencies, each for its
+// share of the others: they were all committed at once.
 const mostTimed = 1_000
 
 // tellLatencies tells how long the decisions of a committed batch took.
-func (s *session) tellLatencies(now time.Time) {
-	latencies, b := s.parent.config.Latencies, s.batch
+func (s *session) tellLatencies(b *batch, now time.Time) {
+	latencies := s.parent.config.Latencies
 	if latencies == nil {
 		return
 	}

@@ -60,15 +60,18 @@ type Config struct {
 
 // Scorer is the component.
 type Scorer struct {
-	config      Config
-	group       string // what it goes by, see member.Names; settled before there are sessions
-	metrics     *metrics
-	reach       *member.Reach
-	limits      *limits
-	open        *kafka.OpenWatch
-	endTimeout  time.Duration
-	idle        time.Duration
-	lagInterval time.Duration
+	config       Config
+	group        string // what it goes by, see member.Names; settled before there are sessions
+	metrics      *metrics
+	open         *kafka.OpenWatch
+	reach        *member.Reach
+	limits       *limits
+	flushTimeout time.Duration
+	schemaTime   time.Duration // that a schema is waited for within a transaction
+	pollSize     int           // 0: maxPoll
+	endTimeout   time.Duration
+	idle         time.Duration
+	lagInterval  time.Duration
 
 	mu       sync.Mutex // guards what follows
 	sessions []*session
@@ -93,7 +96,7 @@ func New(c Config) (*Scorer, error) {
 	}
 	m := newMetrics(c.Registerer)
 	s := &Scorer{
-		config: c, group: c.Group.Group, metrics: m, limits: newLimits(c.Topics), endTimeout: member.EndTimeout, idle: member.IdleInterval, lagInterval: member.LagInterval, why: errors.New("starting"),
+		config: c, group: c.Group.Group, metrics: m, limits: newLimits(c.Topics), flushTimeout: member.FlushTimeout, schemaTime: growTime, endTimeout: member.EndTimeout, idle: member.IdleInterval, lagInterval: member.LagInterval, why: errors.New("starting"),
 	}
 	s.open = kafka.NewOpenWatch(kafka.OpenWatchConfig{
 		Component: "score", Topic: c.Topics.Applications, Log: c.Log, Registerer: c.Registerer, Now: c.Now, Since: c.Kafka.Since,

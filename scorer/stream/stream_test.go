@@ -29,6 +29,7 @@ import (
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
+	"github.com/creditstream/creditstream/scorer"
 )
 
 const partitions = 4
@@ -555,7 +556,7 @@ func TestOneBatchUsesItsMemoryAgain(t *testing.T) {
 		records = append(records, &kgo.Record{Topic: "t.applications", Partition: 1, Offset: int64(i), Value: schemas.AppendApplication(nil, &a)})
 	}
 	fetches = append(fetches, kgo.Fetch{Topics: []kgo.FetchTopic{{Topic: "t.applications", Partitions: []kgo.FetchPartition{{Partition: 1, Records: records}}}}})
-	b := newBatch(nil, w.topics)
+	b := newBatch(nil, scorer.New(), w.topics)
 	for _, n := range []int{100, 100} {
 		require.NoError(t, b.decode(t.Context(), fetches, nil, time.Now))
 		require.NoError(t, b.decide(w.live, time.Unix(1, 0)))

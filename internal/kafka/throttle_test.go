@@ -1,0 +1,40 @@
+package kafka
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func TestThrottle_RemembersWhatIsImposedOnProducing(t *testing.T) {
+	var log strings.Builder
+	clock := time.Unix(1000, 0)
+	throttle := NewThrottle(slog.New(slog.NewTextHandler(&log, nil)))
+	throttle.now = func() time.Time { return clock }
+	answer := func(broker int32, key kmsg.Key, by time.Duration) {
+		meta := kgo.BrokerMetadata{NodeID: broker}
+		throttle.OnBrokerRead(meta, int16(key), 100, 0, 0, nil)
+		if by > 0 {
+			throttle.OnBrokerThrottle(meta, by, true)
+		}
+	}
+	require.Zero(t, throttle.Until())
+	answer(1, kmsg.Produce, 4*time.Second)
+	answer(2, kmsg.Produce, time.Second)
+	answer(1, kmsg.Fetch, time.Minute)
+	answer(1, kmsg.Produce, 0)
+	require.Equal(t, clock.Add(4*time.Second), throttle.Until(), "of the broker that takes longest; reading goes on")
+	require.Equal(t, 5*time.Second, throttle.Imposed())
+	require.Equal(t, 1, strings.Count(log.String(), "request=Produce throttle=4s broker=1"))
+	require.Equal(t, 1, strings.Count(log.String(), "request=Fetch throttle=1m0s"))
+	require.Equal(t, 2, strings.Count(log.String(), "\n"), "now and then, not with every answer")
+	clock = clock.Add(sayAgain)
+	answer(1, kmsg.Produce, time.Second)
+	require.Equal(t, 3, strings.Count(log.String(), "\n"))
+	require.Equal(t, clock.Add(time.Second), throttle.Until())
+}

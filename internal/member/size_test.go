@@ -1,0 +1,84 @@
+package member
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const most = 20_000
+
+func TestSize_ReachesTheMostWithinSixFullTransactions(t *testing.T) {
+	s := NewSize(most)
+	for _, want := range []int{500, 1000, 2000, 4000, 8000, 16_000, 20_000, 20_000} {
+		require.Equal(t, want, s.Records())
+		s.Committed(s.Records(), 50*time.Millisecond)
+	}
+	require.Equal(t, 100, NewSize(100).Records(), "never more than the most")
+}
+
+func TestSize_ChangesByHowLongATransactionTook(t *testing.T) {
+	f := func(records int, took time.Duration, want int) {
+		t.Helper()
+		s := &Size{records: 4000, most: most}
+		s.Committed(records, took)
+		require.Equal(t, want, s.Records())
+	}
+	f(4000, time.Second, 8000)
+	f(3999, time.Second, 4000) // it was not full: more would not have come
+	f(4000, 1001*time.Millisecond, 4000)
+	f(4000, 2*time.Second, 4000)
+	f(4000, 2001*time.Millisecond, 2000)
+	f(3000, 3*time.Second, 2000)
+	f(40, 3*time.Second, 40) // bytes were bounded, not records
+	f(0, 3*time.Second, 1)
+}
+
+// What is refused is found, what takes too long becomes ever less, and both at least
+// one record.
+func TestSize_ShrinksToOneRecord(t *testing.T) {
+	s := &Size{records: most, most: most}
+	for _, want := range []int{500, 125, 31, 7, 1, 1} {
+		s.GaveUp(s.Records())
+		require.Equal(t, want, s.Records())
+	}
+	s = &Size{records: most, most: most}
+	s.Refused(401)
+	require.Equal(t, 200, s.Records())
+	s.Refused(1)
+	require.Equal(t, 1, s.Records())
+}
+
+func TestSize_BeginsSmallWithANewClient(t *testing.T) {
+	s := &Size{records: most, most: most}
+	s.Restart()
+	require.Equal(t, FirstSize, s.Records())
+	s.GaveUp(500)
+	s.Restart()
+	require.Equal(t, 125, s.Records(), "not larger than before")
+}
+
+// A link that takes so many bytes a second, as a quota does, with a burst before
+// it: the sizes settle where a transaction ends in time, and all that is waiting is
+// written at the link's rate.
+func TestSize_SettlesAtWhatALinkTakes(t *testing.T) {
+	for _, rate := range []float64{2, 20, 200, 2000, 200_000} { // records a second
+		s := NewSize(most)
+		clock, done, aborted := 0.0, 0, 0
+		for done < int(rate*120) {
+			n := s.Records()
+			if took := float64(n) / rate; took > FlushTimeout.Seconds() {
+				clock += TransactionTimeout.Seconds()
+				aborted++
+				s.GaveUp(n)
+			} else {
+				clock += took
+				done += n
+				s.Committed(n, time.Duration(took*float64(time.Second)))
+			}
+			require.Less(t, clock, 300.0, "%g records/s: %d written", rate, done)
+		}
+		require.LessOrEqual(t, aborted, 4, "%g records/s", rate)
+	}
+}
