@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/creditstream/creditstream/api"
+	"github.com/creditstream/creditstream/consumer/lookup"
 	"github.com/creditstream/creditstream/consumer/tail"
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/drift/latest"
@@ -159,9 +160,10 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	all = append(all, replicas)
 	watch := &redisWatch{client: client, log: p.log}
 	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, PerCaller: f.MaxPerCaller, Publish: f.PublishTimeout}
+	back := lookup.Config{Kafka: parts.kafka.config(p, "retries"), Topics: schemas.NewTopics(parts.kafka.Prefix), Codec: parts.codec}
 	server, err := api.New(api.Config{
 		Listener: listener, TLS: encrypted, Live: parts.live, Publisher: predictionPublisher{writer, parts.codec}, Lookup: view.NewStore(client, parts.kafka.Prefix),
-		Idempotency: idempotency.NewStore(client, parts.kafka.Prefix, limits.Lease(), api.AnswerKept), Feed: feed, Drift: driftFeed{status}, Demo: parts.demo, Replicas: replicas, Latencies: parts.latency, Keys: keys, Proxies: proxies, Limits: limits,
+		Idempotency: retriedKeys{idempotency.NewStore(client, parts.kafka.Prefix, limits.Lease(), api.NoteKept)}, Recorded: newRecordedPredictions(back), Feed: feed, Drift: driftFeed{status}, Demo: parts.demo, Replicas: replicas, Latencies: parts.latency, Keys: keys, Proxies: proxies, Limits: limits,
 		// Without keys, being on this machine is what lets a caller in (check).
 		LocalOnly: keys == nil && !f.NoAuth,
 		Metrics:   promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.process.ready, Pending: parts.process.pending, Stopping: parts.process.begun,

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/capture"
@@ -40,10 +41,12 @@ type apiWorld struct {
 	stderr *capture.Output
 }
 
-func startAPI(t *testing.T, flags ...string) *apiWorld {
+func startAPI(t *testing.T, flags ...string) *apiWorld { return startAPIOn(t, nil, flags...) }
+
+func startAPIOn(t *testing.T, brokers []kfake.Opt, flags ...string) *apiWorld {
 	w := &apiWorld{t: t, stderr: &capture.Output{}}
 	var err error
-	w.broker, err = local.StartKafka("")
+	w.broker, err = local.StartKafka("", brokers...)
 	require.NoError(t, err)
 	t.Cleanup(w.broker.Close)
 	w.redis, err = local.StartRedis()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/creditstream/creditstream/api"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -16,7 +17,7 @@ type predictionPublisher struct {
 
 // Publish is part of api.Publisher. Decisions of the API come from no record, so
 // they carry no source headers.
-func (p predictionPublisher) Publish(ctx context.Context, predictions []schemas.Prediction, errs []error) {
+func (p predictionPublisher) Publish(ctx context.Context, predictions []schemas.Prediction, at []api.Position, errs []error) {
 	if err := p.codec.Await(ctx); err != nil {
 		for i := range errs {
 			errs[i] = err
@@ -30,7 +31,11 @@ func (p predictionPublisher) Publish(ctx context.Context, predictions []schemas.
 			Value: p.codec.AppendPrediction(make([]byte, 0, predictionBytes), &predictions[i]),
 		}
 	}
-	p.writer.Write(ctx, messages, errs)
+	written := make([]kafka.Position, len(messages))
+	p.writer.Write(ctx, messages, written, errs)
+	for i, w := range written {
+		at[i] = api.Position(w)
+	}
 }
 
 // predictionBytes is what nearly every prediction fits into.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -11,7 +12,8 @@ import (
 const maxBatch = 1000
 
 // predictBatch is POST /predict/batch: every application is decided under the
-// same live set, all are published together, and one that is wrong fails alone.
+// same live set, all are published together, and one that is wrong fails alone. What
+// an attempt before this one recorded stays as it is.
 func (s *Server) predictBatch(w http.ResponseWriter, r *http.Request, caller string, body []byte) *problem {
 	j := s.jobs.Get().(*job)
 	defer s.done(j)
@@ -23,47 +25,95 @@ func (s *Server) predictBatch(w http.ResponseWriter, r *http.Request, caller str
 	if set == nil {
 		return noModel()
 	}
-	c, kept, p := s.claim(r, caller, body)
-	if p != nil {
-		return p
-	}
-	if kept != nil {
-		s.replay(w, kept)
-		return nil
-	}
-	for i := range j.items {
-		if item := &j.items[i]; len(item.Violations) == 0 {
-			s.complete(&item.Application, item.HasAppliedAt, c, i)
-			j.apps = append(j.apps, item.Application)
+	var c *claim
+	if decidable(j.items) { // otherwise there is nothing to be kept
+		var p *problem
+		if c, p = s.claim(r, caller, body, len(j.items)); p != nil {
+			return p
 		}
 	}
-	if p := s.decide(r.Context(), set, j); p != nil {
-		s.settle(r.Context(), c, nil, false)
+	for i := range j.items {
+		s.complete(&j.items[i].Application, j.items[i].HasAppliedAt, c, i)
+	}
+	before, p := s.readBack(r.Context(), c, len(j.items), func(i int) string { return j.items[i].ApplicationID })
+	if p != nil {
+		s.release(r.Context(), c)
 		return p
 	}
+	for i := range j.items {
+		if item := &j.items[i]; len(item.Violations) == 0 && c.recorded(i) == nil && !c.whole() {
+			j.apps, j.indexes = append(j.apps, item.Application), append(j.indexes, i)
+		}
+	}
+	if len(j.apps) > 0 {
+		if p := s.decide(r.Context(), set, j); p != nil {
+			s.release(r.Context(), c)
+			return p
+		}
+	}
 	recorded := true
+	for k, i := range j.indexes {
+		if j.errs[k] != nil {
+			recorded = false
+		} else {
+			c.record(i, j.at[k])
+		}
+	}
+	s.keep(r.Context(), c, recorded)
+	j.appendBatch(set, before)
+	if c.whole() {
+		s.replay(w, j.answer)
+	} else {
+		writeJSON(w, j.answer)
+	}
+	return nil
+}
+
+// decidable says whether anything of a batch can be decided.
+func decidable(items []schemas.BatchItem) bool {
+	for i := range items {
+		if len(items[i].Violations) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// appendBatch appends what is said about every application: what was recorded before,
+// or what was decided now, or why neither.
+func (j *job) appendBatch(set *release.LiveSet, before []earlier) {
 	j.answer = append(j.answer, `{"predictions":[`...)
 	for i, k := 0, 0; i < len(j.items); i++ {
 		if i > 0 {
 			j.answer = append(j.answer, ',')
 		}
-		if broke := j.items[i].Violations; len(broke) > 0 {
-			j.answer = appendFailed(j.answer, i, broken(broke...))
-			continue
+		switch {
+		case before != nil && before[i].gone != nil:
+			j.answer = appendFailed(j.answer, i, before[i].gone)
+		case before != nil && before[i].prediction != nil:
+			p := before[i].prediction
+			j.answer = schemas.AppendAnswer(j.answer, p, reasonText(set, p))
+		case k < len(j.indexes) && j.indexes[k] == i:
+			if p := &j.predictions[k]; j.errs[k] != nil {
+				j.answer = appendFailed(j.answer, i, unrecorded(p.ApplicationID))
+			} else {
+				j.answer = schemas.AppendAnswer(j.answer, p, reasonText(set, p))
+			}
+			k++
+		case len(j.items[i].Violations) > 0:
+			j.answer = appendFailed(j.answer, i, broken(j.items[i].Violations...))
+		default: // valid by now, and not when all the rest was decided
+			j.answer = appendFailed(j.answer, i, refusedBefore())
 		}
-		if prediction := &j.predictions[k]; j.errs[k] != nil {
-			recorded = false
-			j.answer = appendFailed(j.answer, i, unrecorded(prediction.ApplicationID))
-		} else {
-			j.answer = schemas.AppendAnswer(j.answer, prediction, served(set, prediction).ReasonText)
-		}
-		k++
 	}
 	j.answer = append(j.answer, `]}`...)
-	// A retry is to try again what was not recorded.
-	s.settle(r.Context(), c, j.answer, recorded)
-	writeJSON(w, j.answer)
-	return nil
+}
+
+// refusedBefore is an application that broke a rule when its request was answered,
+// and breaks none now.
+func refusedBefore() *problem {
+	p := broken(schemas.Violation{Field: "Idempotency-Key", Rule: "must be another one: the first attempt under this key refused the application"})
+	return p
 }
 
 func appendFailed(dst []byte, index int, p *problem) []byte {

@@ -38,7 +38,7 @@ func (s *Server) guardBody(limit int64, h bodyHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := s.pass(w, r, s.callers, limit, func(caller string, v *visit) *problem {
 			buffer := s.bodies.Get().(*[]byte)
-			defer s.keep(buffer)
+			defer s.keepBuffer(buffer)
 			var p *problem
 			*buffer, p = readBody(w, r, (*buffer)[:0], limit)
 			if s.callers.received(v); p != nil {
@@ -52,8 +52,8 @@ func (s *Server) guardBody(limit int64, h bodyHandler) http.HandlerFunc {
 	}
 }
 
-// keep gives a buffer back, unless only a large batch needs one like it.
-func (s *Server) keep(buffer *[]byte) {
+// keepBuffer gives a buffer back, unless only a large batch needs one like it.
+func (s *Server) keepBuffer(buffer *[]byte) {
 	if cap(*buffer) <= keptBody {
 		s.bodies.Put(buffer)
 	}

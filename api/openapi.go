@@ -104,6 +104,7 @@ var problemStatuses = map[int]string{
 	404: "Not known",
 	408: "The body came in too slowly",
 	409: "The request with this Idempotency-Key is in progress",
+	410: "The decision was recorded by an attempt before this one and is no longer in the log",
 	413: "The body is too large",
 	415: "The body is said to be something else than JSON",
 	421: "No key is asked for here, and the Host header is no name of this machine: localhost or a loopback address",
@@ -156,7 +157,7 @@ func plain(description, contentType string) object {
 func paths() object {
 	idempotencyKey := object{
 		"name": "Idempotency-Key", "in": "header", "schema": object{"type": "string", "minLength": 1, "maxLength": maxIdempotencyKey, "pattern": "^[!-~]+$"},
-		"description": "Makes a retry safe: the same request with the same key gets the first answer for 10 minutes. Without one the API is at least once.",
+		"description": "Makes a retry safe: for 10 minutes the same request with the same key gets what was recorded as it was, and the rest decided. Without one the API is at least once.",
 	}
 	open := []object{} // no key is asked for
 	predicted := func(schema string) object {
@@ -173,14 +174,14 @@ func paths() object {
 				"description": "Adds what every input of the model moved the decision by, and the base they start from.",
 			}},
 			"requestBody": jsonBody("PredictRequest", object{"features": example}),
-			"responses":   responses(predicted("Answer"), 400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503),
+			"responses":   responses(predicted("Answer"), 400, 401, 403, 408, 409, 410, 413, 415, 422, 429, 500, 503),
 		}},
 		"/predict/batch": object{"post": object{
 			"operationId": "predictBatch", "tags": []string{"predict"}, "summary": "Decide up to 1,000 applications",
 			"description": "All are decided by the same models and published together. One that is wrong fails alone, in its place.",
 			"parameters":  []object{idempotencyKey},
 			"requestBody": jsonBody("BatchRequest", object{"applications": []object{{"features": example}}}),
-			"responses":   responses(predicted("BatchAnswer"), 400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503),
+			"responses":   responses(predicted("BatchAnswer"), 400, 401, 403, 408, 409, 410, 413, 415, 422, 429, 500, 503),
 		}},
 		"/predictions/{id}": object{"get": object{
 			"operationId": "prediction", "tags": []string{"predict"}, "summary": "Look a decision up",

@@ -21,8 +21,10 @@ type job struct {
 	answer      []byte
 	request     schemas.Request
 	items       []schemas.BatchItem
-	apps        []schemas.Application
+	apps        []schemas.Application // those to be decided
+	indexes     []int                 // of them, among the items of a batch
 	predictions []schemas.Prediction
+	at          []Position // where they were recorded
 	errs        []error
 }
 
@@ -36,7 +38,7 @@ func (s *Server) done(j *job) {
 		*j = *newJob()
 	}
 	clear(j.items) // their violations
-	j.answer, j.items, j.apps = j.answer[:0], j.items[:0], j.apps[:0]
+	j.answer, j.items, j.apps, j.indexes = j.answer[:0], j.items[:0], j.apps[:0], j.indexes[:0]
 	s.jobs.Put(j)
 }
 
@@ -55,25 +57,44 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request, caller string, 
 	if set == nil {
 		return noModel()
 	}
-	c, kept, p := s.claim(r, caller, body)
+	c, p := s.claim(r, caller, body, 1)
 	if p != nil {
 		return p
 	}
-	if kept != nil {
-		s.replay(w, kept)
-		return nil
-	}
 	j.apps = append(j.apps, j.request.Application)
 	s.complete(&j.apps[0], j.request.HasAppliedAt, c, 0)
-	p = s.decide(r.Context(), set, j)
-	if p == nil && j.errs[0] != nil {
-		p = unrecorded(j.apps[0].ApplicationID)
-	}
-	if p == nil {
-		j.answer, p = appendAnswer(j.answer, set, &j.predictions[0], detail)
-	}
-	s.settle(r.Context(), c, j.answer, p == nil)
+	before, p := s.readBack(r.Context(), c, 1, func(int) string { return j.apps[0].ApplicationID })
 	if p != nil {
+		s.release(r.Context(), c)
+		return p
+	}
+	if before != nil {
+		s.release(r.Context(), c)
+		if before[0].gone != nil {
+			return before[0].gone
+		}
+		if j.answer, p = appendAnswer(j.answer, set, before[0].prediction, detail); p != nil {
+			return p
+		}
+		s.replay(w, j.answer)
+		return nil
+	}
+	if c.whole() { // and nothing recorded: not a note of this program's
+		return internalProblem()
+	}
+	if p := s.decide(r.Context(), set, j); p != nil {
+		s.release(r.Context(), c)
+		return p
+	}
+	recorded := j.errs[0] == nil
+	if recorded {
+		c.record(0, j.at[0])
+	}
+	s.keep(r.Context(), c, recorded)
+	if !recorded {
+		return unrecorded(j.apps[0].ApplicationID)
+	}
+	if j.answer, p = appendAnswer(j.answer, set, &j.predictions[0], detail); p != nil {
 		return p
 	}
 	writeJSON(w, j.answer)
@@ -123,9 +144,13 @@ func noModel() *problem {
 }
 
 // complete gives an application what its request left out. With an idempotency
-// key a retry makes the same id, so that a decision recorded twice can be told.
+// key every attempt gives it the same, so that a decision recorded twice can be told.
 func (s *Server) complete(a *schemas.Application, hasAppliedAt bool, c *claim, index int) {
-	if !hasAppliedAt {
+	switch {
+	case hasAppliedAt:
+	case c != nil:
+		a.AppliedAt = c.note.AppliedAt
+	default:
 		a.AppliedAt = schemas.At(s.config.Now())
 	}
 	switch {
@@ -145,9 +170,9 @@ func (s *Server) decide(ctx context.Context, set *release.LiveSet, j *job) *prob
 		j.predictions = append(j.predictions[:cap(j.predictions)], make([]schemas.Prediction, n-cap(j.predictions))...)
 	}
 	if cap(j.errs) < n {
-		j.errs = make([]error, n)
+		j.errs, j.at = make([]error, n), make([]Position, n)
 	}
-	j.predictions, j.errs = j.predictions[:n], j.errs[:n]
+	j.predictions, j.at, j.errs = j.predictions[:n], j.at[:n], j.errs[:n]
 	if err := j.scorer.Decide(set, schemas.ChannelAPI, schemas.At(s.config.Now()), j.apps, j.predictions); err != nil {
 		s.config.Log.Error("scoring failed", "model_version", set.Champion.Version, "error", err)
 		return internalProblem()
@@ -155,7 +180,7 @@ func (s *Server) decide(ctx context.Context, set *release.LiveSet, j *job) *prob
 	// The decision is recorded also when the client goes away meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Limits.Publish)
 	defer cancel()
-	s.config.Publisher.Publish(ctx, j.predictions, j.errs)
+	s.config.Publisher.Publish(ctx, j.predictions, j.at, j.errs)
 	for i, err := range j.errs {
 		if err != nil {
 			s.metrics.unrecorded.Inc()
@@ -166,19 +191,32 @@ func (s *Server) decide(ctx context.Context, set *release.LiveSet, j *job) *prob
 	return nil
 }
 
-// served is the model that made a prediction of this live set.
+// served is the model of this live set that made a prediction; nil where that serves
+// no more.
 func served(set *release.LiveSet, p *schemas.Prediction) *model.Model {
-	if p.Route == schemas.RouteCanary {
-		return set.Canary
+	for _, m := range []*model.Model{set.Champion, set.Canary, set.Shadow} {
+		if m != nil && m.Version == p.ModelVersion {
+			return m
+		}
 	}
-	return set.Champion
+	return nil
 }
 
-// appendAnswer appends what POST /predict says about one application.
+// reasonText is what a prediction's reasons mean: as its model says or, where that
+// serves no more, the champion.
+func reasonText(set *release.LiveSet, p *schemas.Prediction) func(code string) string {
+	if m := served(set, p); m != nil {
+		return m.ReasonText
+	}
+	return set.Champion.ReasonText
+}
+
+// appendAnswer appends what POST /predict says about one application. The details of
+// a model that serves no more are left out.
 func appendAnswer(dst []byte, set *release.LiveSet, p *schemas.Prediction, detail bool) ([]byte, *problem) {
+	dst = schemas.AppendAnswer(dst, p, reasonText(set, p))
 	m := served(set, p)
-	dst = schemas.AppendAnswer(dst, p, m.ReasonText)
-	if !detail {
+	if !detail || m == nil {
 		return dst, nil
 	}
 	var row [model.NumInputs]float32

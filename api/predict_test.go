@@ -320,7 +320,9 @@ func BenchmarkPredict(b *testing.B) {
 
 type noLog struct{}
 
-func (noLog) Publish(_ context.Context, _ []schemas.Prediction, errs []error) { clear(errs) }
+func (noLog) Publish(_ context.Context, _ []schemas.Prediction, _ []Position, errs []error) {
+	clear(errs)
+}
 
 type discard struct {
 	header http.Header

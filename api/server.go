@@ -20,11 +20,24 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
+// Position is where a prediction is in the log.
+type Position struct {
+	Partition int32
+	Offset    int64
+}
+
 // Publisher appends predictions to the log.
 type Publisher interface {
-	// Publish sets each prediction's error: nil once the log has it for good. It
-	// returns by the end of ctx and keeps nothing of the predictions.
-	Publish(ctx context.Context, predictions []schemas.Prediction, errs []error)
+	// Publish sets each prediction's error: nil once the log has it for good, where at
+	// then says. It returns by the end of ctx and keeps nothing of the predictions.
+	Publish(ctx context.Context, predictions []schemas.Prediction, at []Position, errs []error)
+}
+
+// Recorded reads predictions back.
+type Recorded interface {
+	// Predictions are those that were published at these positions; found says which
+	// the log still has.
+	Predictions(ctx context.Context, at []Position) (predictions []schemas.Prediction, found []bool, err error)
 }
 
 // Lookup finds what has been decided.
@@ -62,6 +75,7 @@ type Config struct {
 	TLS         *tls.Config             // nil: plain HTTP
 	Live        func() *release.LiveSet // nil result: nothing serves yet
 	Publisher   Publisher
+	Recorded    Recorded
 	Lookup      Lookup
 	Idempotency Idempotency
 	Feed        Feed // nil: there is no feed

@@ -31,11 +31,14 @@ import (
 type memoryLog struct {
 	mu      sync.Mutex
 	records []schemas.Prediction
-	fail    func(i int, p *schemas.Prediction) error // nil: nothing fails
-	enter   func(ctx context.Context) error          // called first; its error fails all
+	// What retention has left, and whether anything can be read.
+	begin      int64
+	unreadable bool
+	fail       func(i int, p *schemas.Prediction) error // nil: nothing fails
+	enter      func(ctx context.Context) error          // called first; its error fails all
 }
 
-func (l *memoryLog) Publish(ctx context.Context, predictions []schemas.Prediction, errs []error) {
+func (l *memoryLog) Publish(ctx context.Context, predictions []schemas.Prediction, at []Position, errs []error) {
 	if l.enter != nil {
 		if err := l.enter(ctx); err != nil {
 			for i := range errs {
@@ -57,8 +60,26 @@ func (l *memoryLog) Publish(ctx context.Context, predictions []schemas.Predictio
 		if err := schemas.DecodePrediction(schemas.AppendPrediction(nil, &predictions[i]), &p); err != nil {
 			panic(err)
 		}
+		at[i] = Position{7, int64(len(l.records))}
 		l.records = append(l.records, p)
 	}
+}
+
+// Predictions is part of Recorded.
+func (l *memoryLog) Predictions(_ context.Context, at []Position) (predictions []schemas.Prediction, found []bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unreadable {
+		return nil, nil, errAway
+	}
+	for _, p := range at {
+		if p.Partition != 7 {
+			panic("no such partition")
+		}
+		found = append(found, p.Offset >= l.begin)
+		predictions = append(predictions, l.records[p.Offset])
+	}
+	return predictions, found, nil
 }
 
 func (l *memoryLog) all() []schemas.Prediction {
@@ -84,55 +105,82 @@ type memoryKeys struct {
 	mu     sync.Mutex
 	held   map[string]*heldKey
 	away   bool
+	full   bool
 	tokens int
 }
 
 type heldKey struct {
-	token          string
-	digest, answer []byte
+	token        string // "": nobody works on it
+	digest, note []byte
+	size         int
+	whole        bool
 }
 
-func (m *memoryKeys) Claim(_ context.Context, scope, key string, digest []byte) (string, []byte, []byte, error) {
+func (m *memoryKeys) Claim(_ context.Context, scope, key string, digest, note []byte, size int) (Claimed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.away {
-		return "", nil, nil, errAway
-	}
-	if h := m.held[scope+"/"+key]; h != nil {
-		return "", h.digest, h.answer, nil
+		return Claimed{}, errAway
 	}
 	m.tokens++
-	h := &heldKey{token: strconv.Itoa(m.tokens), digest: bytes.Clone(digest)}
-	m.held[scope+"/"+key] = h
-	return h.token, nil, nil, nil
+	h := m.held[scope+"/"+key]
+	switch {
+	case h == nil && m.full:
+		return Claimed{Full: true}, nil
+	case h == nil:
+		h = &heldKey{token: strconv.Itoa(m.tokens), digest: bytes.Clone(digest), note: bytes.Clone(note), size: size}
+		m.held[scope+"/"+key] = h
+		return Claimed{Token: h.token}, nil
+	case !bytes.Equal(h.digest, digest):
+		return Claimed{Other: true}, nil
+	case h.whole:
+		return Claimed{Whole: true, Note: bytes.Clone(h.note)}, nil
+	case h.token != "":
+		return Claimed{}, nil
+	}
+	h.token = strconv.Itoa(m.tokens)
+	return Claimed{Token: h.token, Note: bytes.Clone(h.note)}, nil
 }
 
-func (m *memoryKeys) Complete(_ context.Context, scope, key, token string, digest, answer []byte) error {
+func (m *memoryKeys) Keep(_ context.Context, scope, key, token string, digest, note []byte, whole bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.away {
 		return errAway
 	}
-	if h := m.held[scope+"/"+key]; h != nil && h.token != token {
-		return nil
+	h := m.held[scope+"/"+key]
+	if h == nil || h.token != token || !bytes.Equal(h.digest, digest) {
+		return errors.New("not this claim's")
 	}
-	m.held[scope+"/"+key] = &heldKey{digest: bytes.Clone(digest), answer: bytes.Clone(answer)}
+	*h = heldKey{digest: h.digest, note: bytes.Clone(note), size: h.size, whole: whole}
 	return nil
 }
 
-func (m *memoryKeys) Release(_ context.Context, scope, key, token string) error {
+func (m *memoryKeys) Release(_ context.Context, scope, key, token string, forget bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if h := m.held[scope+"/"+key]; h != nil && h.token == token {
-		delete(m.held, scope+"/"+key)
+		if h.token = ""; forget {
+			delete(m.held, scope+"/"+key)
+		}
 	}
 	return nil
 }
 
+// lapse lets every claim lapse whose holder died.
 func (m *memoryKeys) lapse() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clear(m.held)
+	for _, h := range m.held {
+		h.token = ""
+	}
+}
+
+// kept is what is kept under a caller's key; nil: nothing.
+func (m *memoryKeys) kept(scopeAndKey string) *heldKey {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.held[scopeAndKey]
 }
 
 var shippedSet = sync.OnceValues(func() (*release.LiveSet, error) {
@@ -159,7 +207,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 		now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), logged: &bytes.Buffer{},
 	}
 	c := Config{
-		Live: func() *release.LiveSet { return set }, Publisher: w.log, Lookup: w.lookup, Idempotency: w.keys,
+		Live: func() *release.LiveSet { return set }, Publisher: w.log, Recorded: w.log, Lookup: w.lookup, Idempotency: w.keys,
 		Drift: &fakeDrift{}, Replicas: &fakeReplicas{},
 		Limits:  Limits{InFlight: 100, Publish: 5 * time.Second},
 		Metrics: http.NotFoundHandler(), Ready: func() error { return nil }, Pending: func() error { return nil },

@@ -70,7 +70,9 @@ func run(ctx context.Context, listen string, bare bool) error {
 type nowhere struct{}
 
 // Publish is part of api.Publisher.
-func (nowhere) Publish(_ context.Context, _ []schemas.Prediction, errs []error) { clear(errs) }
+func (nowhere) Publish(_ context.Context, _ []schemas.Prediction, _ []api.Position, errs []error) {
+	clear(errs)
+}
 
 // bareAnswer has the size of what POST /predict answers.
 var bareAnswer = func() []byte {

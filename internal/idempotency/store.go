@@ -1,6 +1,6 @@
 // Package idempotency keeps, in Redis and for a while, which requests have been
-// answered and how, so that a retry gets the first answer. It knows nothing of
-// what is asked.
+// worked on and a note of what became of them, so that a retry goes on where the
+// first attempt ended. It knows nothing of what is asked.
 package idempotency
 
 import (
@@ -14,90 +14,184 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Store holds a hash per key: the request's digest, then a holder's token while
-// the answer is being made, then the answer.
+// What is kept.
+const (
+	// MaxNote bounds what is kept under one key, in bytes.
+	MaxNote = 64 << 10
+	// MaxScope bounds what is kept of one scope, in bytes of digests and notes.
+	MaxScope = 16 << 20
+)
+
+// Store holds for each key a hash with the request's digest and the note, and beside
+// it, while somebody works on the request, the token of the claim. For each scope it
+// holds how many bytes were kept in which minute.
 type Store struct {
-	client redis.UniversalClient
-	begin  string // of every key
-	lease  time.Duration
-	keep   time.Duration
+	client   redis.UniversalClient
+	begin    string // of every key
+	lease    time.Duration
+	keep     time.Duration
+	maxScope int
+	now      func() time.Time
 }
 
 // NewStore returns the Store of the deployment named prefix. A claim whose holder
-// died lapses after lease; an answer is kept for keep.
+// died lapses after lease; what is noted is kept for keep.
 func NewStore(client redis.UniversalClient, prefix string, lease, keep time.Duration) *Store {
-	return &Store{client, prefix + ":idempotency:", lease, keep}
+	return &Store{client, prefix + ":idempotency:", lease, keep, MaxScope, time.Now}
 }
 
-// claim takes the key, or returns the digest and the answer that it holds.
-var claim = redis.NewScript(`
-local digest = redis.call('HGET', KEYS[1], 'digest')
-if digest then
-  return {digest, redis.call('HGET', KEYS[1], 'answer')}
+// Claimed is what became of asking for a key.
+type Claimed struct {
+	// Token is what Keep and Release need; "" when the key was not to be had.
+	Token string
+	// Other: the key belongs to another request. Whole: nothing is left to be done for
+	// this one. Full: too much is kept of this scope. None of them, without a Token:
+	// somebody works on the request.
+	Other, Whole, Full bool
+	// Note is what was kept before; nil when nothing was.
+	Note []byte
+}
+
+// used adds up what is kept of a scope, and forgets what no longer is.
+const used = `
+local function used(name, minute, minutes)
+  local sum, all = 0, redis.call('HGETALL', name)
+  for i = 1, #all, 2 do
+    if tonumber(all[i]) < minute - minutes then
+      redis.call('HDEL', name, all[i])
+    else
+      sum = sum + tonumber(all[i + 1])
+    end
+  end
+  return sum
 end
-redis.call('HSET', KEYS[1], 'digest', ARGV[1], 'token', ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return {}
+`
+
+// claim takes the key, or says what it holds.
+// KEYS: note, claim, used. ARGV: digest, token, lease ms, keep ms, note, size, minute, minutes, most
+var claim = redis.NewScript(used + `
+local held = redis.call('HMGET', KEYS[1], 'digest', 'note', 'whole')
+if held[1] then
+  if held[1] ~= ARGV[1] then
+    return {'other'}
+  elseif held[3] then
+    return {'whole', held[2]}
+  elseif redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then
+    return {'taken', held[2]}
+  end
+  return {'busy'}
+end
+if used(KEYS[3], tonumber(ARGV[7]), tonumber(ARGV[8])) + tonumber(ARGV[6]) > tonumber(ARGV[9]) then
+  return {'full'}
+end
+redis.call('HSET', KEYS[1], 'digest', ARGV[1], 'note', ARGV[5], 'size', ARGV[6])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+redis.call('HINCRBY', KEYS[3], ARGV[7], ARGV[6])
+redis.call('PEXPIRE', KEYS[3], ARGV[4] * 2)
+return {'taken'}
 `)
 
-// complete puts the answer in place of the token. A claim that lapsed meanwhile
-// counts as long as nobody else has taken the key.
-var complete = redis.NewScript(`
-if redis.call('EXISTS', KEYS[1]) == 1 and redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then
+// keep ends a claim with a note. A claim that lapsed meanwhile counts as long as
+// nobody else has taken the key or finished the request.
+// KEYS: note, claim, used. ARGV: digest, token, keep ms, note, size, minute, whole
+var keep = redis.NewScript(`
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[2] then
   return 0
 end
-redis.call('HDEL', KEYS[1], 'token')
-redis.call('HSET', KEYS[1], 'digest', ARGV[2], 'answer', ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+local held = redis.call('HMGET', KEYS[1], 'digest', 'whole', 'size')
+if held[1] and (held[1] ~= ARGV[1] or held[2]) then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'digest', ARGV[1], 'note', ARGV[4], 'size', ARGV[5])
+if ARGV[7] == '1' then
+  redis.call('HSET', KEYS[1], 'whole', '1')
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('DEL', KEYS[2])
+redis.call('HINCRBY', KEYS[3], ARGV[6], tonumber(ARGV[5]) - tonumber(held[3] or '0'))
+redis.call('PEXPIRE', KEYS[3], ARGV[3] * 2)
 return 1
 `)
 
-// release gives the key up for the next.
+// release ends a claim, and forgets its key for good where nothing came of it.
+// KEYS: note, claim, used. ARGV: token, minute, forget
 var release = redis.NewScript(`
-if redis.call('HGET', KEYS[1], 'token') == ARGV[1] then
-  return redis.call('DEL', KEYS[1])
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then
+  return 0
 end
-return 0
+redis.call('DEL', KEYS[2])
+if ARGV[3] == '1' then
+  redis.call('HINCRBY', KEYS[3], ARGV[2], -tonumber(redis.call('HGET', KEYS[1], 'size') or '0'))
+  redis.call('DEL', KEYS[1])
+end
+return 1
 `)
 
-// Claim takes a key of a scope for a request with this digest. Token is then what
-// Complete and Release need. It is "" when the key is taken already: heldDigest is
-// the other request's, and answer nil while that is in progress.
-func (s *Store) Claim(ctx context.Context, scope, key string, digest []byte) (token string, heldDigest, answer []byte, err error) {
-	token = rand.Text()
-	held, err := claim.Run(ctx, s.client, []string{s.name(scope, key)}, digest, token, s.lease.Milliseconds()).Slice()
-	switch {
-	case err != nil:
-		return "", nil, nil, fmt.Errorf("claiming an idempotency key: %w", err)
-	case len(held) == 0:
-		return token, nil, nil, nil
+// Claim takes a key of a scope for a request with this digest. Where it is a new one,
+// note is kept from now on: what a retry must know even if this attempt dies; size is
+// how many bytes the note is going to have.
+func (s *Store) Claim(ctx context.Context, scope, key string, digest, note []byte, size int) (c Claimed, err error) {
+	token := rand.Text()
+	held, err := claim.Run(ctx, s.client, s.names(scope, key), digest, token, s.lease.Milliseconds(), s.keep.Milliseconds(), note,
+		len(digest)+size, s.minute(), int64(s.keep/time.Minute), s.maxScope).Slice()
+	if err != nil {
+		return c, fmt.Errorf("claiming an idempotency key: %w", err)
 	}
-	text, _ := held[0].(string)
-	heldDigest = []byte(text)
-	if text, ok := held[len(held)-1].(string); ok && len(held) > 1 {
-		answer = []byte(text)
+	state, _ := held[0].(string)
+	if len(held) > 1 {
+		text, _ := held[1].(string)
+		c.Note = []byte(text)
 	}
-	return "", heldDigest, answer, nil
+	switch state {
+	case "taken":
+		c.Token = token
+	case "other":
+		c.Other = true
+	case "whole":
+		c.Whole = true
+	case "full":
+		c.Full = true
+	}
+	return c, nil
 }
 
-// Complete keeps the answer of a claim.
-func (s *Store) Complete(ctx context.Context, scope, key, token string, digest, answer []byte) error {
-	if err := complete.Run(ctx, s.client, []string{s.name(scope, key)}, token, digest, answer, s.keep.Milliseconds()).Err(); err != nil {
-		return fmt.Errorf("keeping an answer: %w", err)
+// Keep ends a claim with a note in place of the one before; whole: nothing is left to
+// be done for the request.
+func (s *Store) Keep(ctx context.Context, scope, key, token string, digest, note []byte, whole bool) error {
+	if len(note) > MaxNote {
+		return fmt.Errorf("keeping what became of a request: its note of %d bytes exceeds the %d-byte limit", len(note), MaxNote)
+	}
+	err := keep.Run(ctx, s.client, s.names(scope, key), digest, token, s.keep.Milliseconds(), note, len(digest)+len(note), s.minute(), flag(whole)).Err()
+	if err != nil {
+		return fmt.Errorf("keeping what became of a request: %w", err)
 	}
 	return nil
 }
 
-// Release ends a claim without an answer.
-func (s *Store) Release(ctx context.Context, scope, key, token string) error {
-	if err := release.Run(ctx, s.client, []string{s.name(scope, key)}, token).Err(); err != nil {
+// Release ends a claim; forget: as if the key had never been claimed.
+func (s *Store) Release(ctx context.Context, scope, key, token string, forget bool) error {
+	if err := release.Run(ctx, s.client, s.names(scope, key), token, s.minute(), flag(forget)).Err(); err != nil {
 		return fmt.Errorf("releasing an idempotency key: %w", err)
 	}
 	return nil
 }
 
-// name is the Redis key: of one length, whatever a client sends.
-func (s *Store) name(scope, key string) string {
-	digest := sha256.Sum256([]byte(scope + "\x00" + key))
-	return s.begin + hex.EncodeToString(digest[:16])
+func flag(on bool) string {
+	if on {
+		return "1"
+	}
+	return ""
+}
+
+func (s *Store) minute() int64 { return s.now().Unix() / 60 }
+
+// names are the Redis keys of one: of one length, whatever a client sends, and of one
+// slot of a cluster.
+func (s *Store) names(scope, key string) []string {
+	ofScope, ofKey := sha256.Sum256([]byte(scope)), sha256.Sum256([]byte(scope+"\x00"+key))
+	begin := s.begin + "{" + hex.EncodeToString(ofScope[:8]) + "}:"
+	note := begin + hex.EncodeToString(ofKey[:16])
+	return []string{note, note + ":claim", begin + "used"}
 }

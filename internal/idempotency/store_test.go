@@ -1,6 +1,9 @@
 package idempotency
 
 import (
+	"bytes"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,128 +15,212 @@ import (
 	"github.com/creditstream/creditstream/internal/local"
 )
 
-func newStore(t *testing.T) (*Store, *local.Redis) {
+// world is a store whose clock the test moves, and its Redis.
+type world struct {
+	*Store
+	t      *testing.T
+	server *local.Redis
+	at     time.Time
+}
+
+func newWorld(t *testing.T) *world {
 	server, err := local.StartRedis()
 	require.NoError(t, err)
 	t.Cleanup(server.Close)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	t.Cleanup(func() { _ = client.Close() })
-	return NewStore(client, "t", 10*time.Second, 10*time.Minute), server
+	w := &world{NewStore(client, "t", 10*time.Second, 10*time.Minute), t, server, time.Unix(60_000, 0)}
+	w.now = func() time.Time { return w.at }
+	return w
 }
 
-func TestAnswerIsKeptForTheRetry(t *testing.T) {
-	s, server := newStore(t)
-	token, _, _, err := s.Claim(t.Context(), "shop", "k", []byte("digest"))
-	require.NoError(t, err)
-	require.NotEmpty(t, token)
-
-	again, digest, answer, err := s.Claim(t.Context(), "shop", "k", []byte("other"))
-	require.NoError(t, err)
-	require.Empty(t, again)
-	require.Equal(t, "digest", string(digest))
-	require.Nil(t, answer, "in progress")
-
-	require.NoError(t, s.Complete(t.Context(), "shop", "k", token, []byte("digest"), []byte("answer\x00\xff")))
-	again, digest, answer, err = s.Claim(t.Context(), "shop", "k", []byte("digest"))
-	require.NoError(t, err)
-	require.Empty(t, again)
-	require.Equal(t, "digest", string(digest))
-	require.Equal(t, "answer\x00\xff", string(answer))
-
-	server.Server().FastForward(9 * time.Minute)
-	again, _, _, err = s.Claim(t.Context(), "shop", "k", []byte("digest"))
-	require.NoError(t, err)
-	require.Empty(t, again, "longer than the lease")
-	server.Server().FastForward(2 * time.Minute)
-	again, _, _, err = s.Claim(t.Context(), "shop", "k", []byte("digest"))
-	require.NoError(t, err)
-	require.NotEmpty(t, again, "forgotten")
+func (w *world) pass(d time.Duration) {
+	w.at = w.at.Add(d)
+	w.server.Server().FastForward(d)
 }
 
-func TestScopesAndKeysAreApart(t *testing.T) {
-	s, _ := newStore(t)
-	for _, at := range [][2]string{{"a", "b"}, {"a", "c"}, {"", "ab"}, {"ab", ""}} {
-		token, _, _, err := s.Claim(t.Context(), at[0], at[1], []byte("d"))
+func (w *world) claim(key, digest string) Claimed {
+	c, err := w.Claim(w.t.Context(), "shop", key, []byte(digest), []byte("begun"), 100)
+	require.NoError(w.t, err)
+	return c
+}
+
+func (w *world) kept(key, token, digest, note string, whole bool) {
+	require.NoError(w.t, w.Keep(w.t.Context(), "shop", key, token, []byte(digest), []byte(note), whole))
+}
+
+// used is how many bytes count for the scope.
+func (w *world) used() (sum int) {
+	for _, field := range []int{-2, -1, 0} {
+		n := 0
+		_, _ = fmt.Sscan(w.server.Server().HGet(w.names("shop", "")[2], fmt.Sprint(w.minute()+int64(field))), &n)
+		sum += n
+	}
+	return sum
+}
+
+func TestStore_KeepsWhatBecameOfARequest(t *testing.T) {
+	w := newWorld(t)
+	first := w.claim("k", "digest")
+	require.NotEmpty(t, first.Token)
+	require.Nil(t, first.Note)
+	require.Equal(t, Claimed{}, w.claim("k", "digest"), "in progress")
+	require.Equal(t, Claimed{Other: true}, w.claim("k", "other"))
+
+	w.kept("k", first.Token, "digest", "note\x00\xff", true)
+	require.Equal(t, Claimed{Whole: true, Note: []byte("note\x00\xff")}, w.claim("k", "digest"))
+	require.Equal(t, Claimed{Other: true}, w.claim("k", "other"))
+	w.pass(9 * time.Minute)
+	require.True(t, w.claim("k", "digest").Whole, "longer than the lease")
+	w.pass(2 * time.Minute)
+	again := w.claim("k", "other")
+	require.NotEmpty(t, again.Token, "forgotten")
+	require.Nil(t, again.Note)
+}
+
+// What is left to be done is one retry's, which knows what was done.
+func TestStore_APartIsGoneOnWith(t *testing.T) {
+	w := newWorld(t)
+	w.kept("k", w.claim("k", "d").Token, "d", "half", false)
+	second := w.claim("k", "d")
+	require.NotEmpty(t, second.Token)
+	require.Equal(t, "half", string(second.Note))
+	require.Equal(t, Claimed{}, w.claim("k", "d"), "in progress")
+	require.Equal(t, Claimed{Other: true}, w.claim("k", "other"), "the key stays this request's")
+	require.NoError(t, w.Release(t.Context(), "shop", "k", second.Token, false))
+	third := w.claim("k", "d")
+	require.Equal(t, "half", string(third.Note), "nothing came of the second")
+	w.kept("k", third.Token, "d", "all", true)
+	require.Equal(t, Claimed{Whole: true, Note: []byte("all")}, w.claim("k", "d"))
+}
+
+func TestStore_ALapsedClaimLeavesItsFirstNote(t *testing.T) {
+	w := newWorld(t)
+	first := w.claim("k", "d")
+	w.pass(11 * time.Second)
+	second := w.claim("k", "d")
+	require.NotEmpty(t, second.Token, "its holder died")
+	require.Equal(t, "begun", string(second.Note))
+
+	// A holder that was only slow changes nothing of the new claim.
+	require.NoError(t, w.Release(t.Context(), "shop", "k", first.Token, true))
+	w.kept("k", first.Token, "d", "first", true)
+	require.Equal(t, Claimed{}, w.claim("k", "d"))
+	w.kept("k", second.Token, "d", "second", true)
+	w.kept("k", first.Token, "d", "first", true)
+	require.Equal(t, "second", string(w.claim("k", "d").Note))
+
+	// One that nobody has taken over still counts.
+	slow := w.claim("slow", "d")
+	w.pass(11 * time.Second)
+	w.kept("slow", slow.Token, "d", "late", true)
+	require.Equal(t, "late", string(w.claim("slow", "d").Note))
+
+	// So does one whose Redis was emptied.
+	lost := w.claim("lost", "d")
+	w.server.Server().FlushAll()
+	w.kept("lost", lost.Token, "d", "kept", true)
+	require.Equal(t, "kept", string(w.claim("lost", "d").Note))
+}
+
+func TestStore_AForgottenKeyIsFree(t *testing.T) {
+	w := newWorld(t)
+	require.NoError(t, w.Release(t.Context(), "shop", "k", w.claim("k", "d").Token, true))
+	c := w.claim("k", "another")
+	require.NotEmpty(t, c.Token)
+	require.Nil(t, c.Note)
+}
+
+func TestStore_BoundsWhatAScopeKeeps(t *testing.T) {
+	w := newWorld(t)
+	w.maxScope = 1000
+	full := func(scope, key string, size int) bool {
+		c, err := w.Claim(t.Context(), scope, key, []byte("d"), nil, size)
 		require.NoError(t, err)
-		require.NotEmpty(t, token, at)
+		require.NotEqual(t, c.Full, c.Token != "")
+		return c.Full
+	}
+	first := w.claim("first", "d") // 101
+	require.False(t, full("shop", "k", 800))
+	require.Equal(t, 902, w.used())
+	require.True(t, full("shop", "another", 98))
+	require.False(t, full("bank", "another", 98), "another caller's are its own")
+	w.kept("first", first.Token, "d", "12345", true)
+	require.Equal(t, 902-101+6, w.used(), "what it came to")
+	w.pass(time.Minute)
+	require.True(t, full("shop", "another", 193))
+	require.False(t, full("shop", "another", 192))
+	require.True(t, w.claim("first", "d").Whole, "what is kept is answered")
+	w.pass(10 * time.Minute)
+	require.True(t, full("shop", "another again", 900), "one is kept still")
+	require.False(t, full("shop", "another again", 700), "the others are forgotten")
+
+	token := w.claim("released", "d").Token
+	before := w.used()
+	require.NoError(t, w.Release(t.Context(), "shop", "released", token, true))
+	require.Equal(t, before-101, w.used())
+
+	err := w.Keep(t.Context(), "shop", "k", "token", []byte("d"), bytes.Repeat([]byte{1}, MaxNote+1), true)
+	require.ErrorContains(t, err, "65537 bytes exceeds the 65536-byte limit")
+}
+
+func TestStore_ScopesAndKeysAreApart(t *testing.T) {
+	w := newWorld(t)
+	for _, at := range [][2]string{{"a", "b"}, {"a", "c"}, {"", "ab"}, {"ab", ""}} {
+		c, err := w.Claim(t.Context(), at[0], at[1], []byte("d"), nil, 1)
+		require.NoError(t, err)
+		require.NotEmpty(t, c.Token, at)
 	}
 }
 
 func TestDeployments_KeepKeysApart(t *testing.T) {
-	s, server := newStore(t)
-	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	w := newWorld(t)
+	client := redis.NewClient(&redis.Options{Addr: w.server.Addr()})
 	defer func() { _ = client.Close() }()
-	for _, s := range []*Store{s, NewStore(client, "t2", time.Minute, time.Minute)} {
-		token, _, _, err := s.Claim(t.Context(), "shop", "k", []byte("d"))
+	for _, s := range []*Store{w.Store, NewStore(client, "t2", time.Minute, time.Minute)} {
+		c, err := s.Claim(t.Context(), "shop", "k", []byte("d"), nil, 1)
 		require.NoError(t, err)
-		require.NotEmpty(t, token, "answered by another deployment")
+		require.NotEmpty(t, c.Token, "answered by another deployment")
 	}
-	keys := server.Server().Keys()
-	require.Len(t, keys, 2)
-	require.Regexp(t, "^t2?:idempotency:", keys[0])
-}
-
-func TestLapsedClaim(t *testing.T) {
-	s, server := newStore(t)
-	first, _, _, err := s.Claim(t.Context(), "", "k", []byte("d"))
-	require.NoError(t, err)
-	server.Server().FastForward(11 * time.Second)
-	second, _, _, err := s.Claim(t.Context(), "", "k", []byte("d"))
-	require.NoError(t, err)
-	require.NotEmpty(t, second, "its holder died")
-
-	// A holder that was only slow changes nothing of the new claim.
-	require.NoError(t, s.Release(t.Context(), "", "k", first))
-	require.NoError(t, s.Complete(t.Context(), "", "k", first, []byte("d"), []byte("first")))
-	_, _, answer, err := s.Claim(t.Context(), "", "k", []byte("d"))
-	require.NoError(t, err)
-	require.Nil(t, answer)
-	require.NoError(t, s.Complete(t.Context(), "", "k", second, []byte("d"), []byte("second")))
-	require.NoError(t, s.Complete(t.Context(), "", "k", first, []byte("d"), []byte("first")))
-	_, _, answer, err = s.Claim(t.Context(), "", "k", []byte("d"))
-	require.NoError(t, err)
-	require.Equal(t, "second", string(answer))
-
-	// One that nobody has taken over still counts.
-	slow, _, _, err := s.Claim(t.Context(), "", "slow", []byte("d"))
-	require.NoError(t, err)
-	server.Server().FastForward(11 * time.Second)
-	require.NoError(t, s.Complete(t.Context(), "", "slow", slow, []byte("d"), []byte("late")))
-	_, _, answer, err = s.Claim(t.Context(), "", "slow", []byte("d"))
-	require.NoError(t, err)
-	require.Equal(t, "late", string(answer))
-}
-
-func TestReleasedKeyIsFree(t *testing.T) {
-	s, _ := newStore(t)
-	token, _, _, err := s.Claim(t.Context(), "", "k", []byte("d"))
-	require.NoError(t, err)
-	require.NoError(t, s.Release(t.Context(), "", "k", token))
-	token, _, _, err = s.Claim(t.Context(), "", "k", []byte("another"))
-	require.NoError(t, err)
-	require.NotEmpty(t, token)
-}
-
-func TestOneOfManyClaims(t *testing.T) {
-	s, _ := newStore(t)
-	var (
-		wg    sync.WaitGroup
-		taken atomic.Int32
-	)
-	for range 20 {
-		wg.Go(func() {
-			if token, _, _, err := s.Claim(t.Context(), "", "k", []byte("d")); err == nil && token != "" {
-				taken.Add(1)
-			}
-		})
+	for _, key := range w.server.Server().Keys() {
+		require.Regexp(t, "^t2?:idempotency:{", key)
 	}
-	wg.Wait()
-	require.EqualValues(t, 1, taken.Load())
 }
 
-func TestRedisAwayIsAnError(t *testing.T) {
-	s, server := newStore(t)
-	server.Server().SetError("LOADING Redis is loading the dataset in memory")
-	_, _, _, err := s.Claim(t.Context(), "", "k", []byte("d"))
+func TestStore_OneOfManyClaims(t *testing.T) {
+	w := newWorld(t)
+	for _, key := range []string{"new", "partly"} {
+		if key == "partly" {
+			w.kept(key, w.claim(key, "d").Token, "d", "half", false)
+		}
+		var (
+			wg    sync.WaitGroup
+			taken atomic.Int32
+		)
+		for range 20 {
+			wg.Go(func() {
+				if c, err := w.Claim(t.Context(), "shop", key, []byte("d"), nil, 1); err == nil && c.Token != "" {
+					taken.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 1, taken.Load(), key)
+	}
+}
+
+// Everything of a scope is in one slot of a cluster.
+func TestStore_NamesAreOfOneSlot(t *testing.T) {
+	names := newWorld(t).names("shop", strings.Repeat("k", 255))
+	for _, name := range names {
+		require.Equal(t, names[2][:len("t:idempotency:{0123456789abcdef}:")], name[:len("t:idempotency:{0123456789abcdef}:")])
+		require.Less(t, len(name), 80)
+	}
+}
+
+func TestStore_RedisAwayIsAnError(t *testing.T) {
+	w := newWorld(t)
+	w.server.Server().SetError("LOADING Redis is loading the dataset in memory")
+	_, err := w.Claim(t.Context(), "", "k", []byte("d"), nil, 1)
 	require.ErrorContains(t, err, "claiming an idempotency key")
 }

@@ -17,6 +17,12 @@ type Message struct {
 	Key, Value []byte // not to be changed afterwards
 }
 
+// Position is where a record is in its topic.
+type Position struct {
+	Partition int32
+	Offset    int64
+}
+
 // ErrUnacknowledged says that a message was handed to Kafka and no answer came in
 // time: it may or may not be in the log, or get there still.
 var ErrUnacknowledged = errors.New("not acknowledged in time")
@@ -65,35 +71,37 @@ func NewWriter(c Config, topic string, timeout time.Duration) (*Writer, error) {
 
 // write is one call of Write; its messages may still be answered after it returned.
 type write struct {
-	mu   sync.Mutex // guards errs and left
+	mu   sync.Mutex // guards errs, at and left
 	errs []error
+	at   []Position
 	left int
 	done chan struct{} // closed when left is 0
 }
 
-func (w *write) answered(i int, err error) {
+func (w *write) answered(i int, r *kgo.Record, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.errs[i] = err
+	w.errs[i], w.at[i] = err, Position{r.Partition, r.Offset}
 	if w.left--; w.left == 0 {
 		close(w.done)
 	}
 }
 
-// Write appends the messages and sets each one's error: nil when it is in the log.
+// Write appends the messages and sets each one's error: nil when it is in the log,
+// where at then says.
 // It returns when all are answered, after the timeout, or when ctx ends.
-func (w *Writer) Write(ctx context.Context, messages []Message, errs []error) {
+func (w *Writer) Write(ctx context.Context, messages []Message, at []Position, errs []error) {
 	if len(messages) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
-	call := &write{errs: make([]error, len(messages)), left: len(messages), done: make(chan struct{})}
+	call := &write{errs: make([]error, len(messages)), at: make([]Position, len(messages)), left: len(messages), done: make(chan struct{})}
 	for i, m := range messages {
 		call.errs[i] = ErrUnacknowledged
 		// Produce would block on a full buffer, past the deadline.
-		w.client.TryProduce(ctx, &kgo.Record{Key: m.Key, Value: m.Value}, func(_ *kgo.Record, err error) {
-			call.answered(i, err)
+		w.client.TryProduce(ctx, &kgo.Record{Key: m.Key, Value: m.Value}, func(r *kgo.Record, err error) {
+			call.answered(i, r, err)
 		})
 	}
 	select {
@@ -103,6 +111,7 @@ func (w *Writer) Write(ctx context.Context, messages []Message, errs []error) {
 	call.mu.Lock()
 	defer call.mu.Unlock()
 	copy(errs, call.errs)
+	copy(at, call.at)
 }
 
 // Close ends the client. What was not acknowledged may be lost.

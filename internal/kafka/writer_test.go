@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -62,17 +63,21 @@ func read(t *testing.T, client *kgo.Client, n int) map[string]*kgo.Record {
 func TestWriterAnswersOnceTheLogHasIt(t *testing.T) {
 	w, _, client := start(t, time.Minute)
 	errs := make([]error, 100)
-	w.Write(t.Context(), messages(100), errs)
+	at := make([]kafka.Position, 100)
+	w.Write(t.Context(), messages(100), at, errs)
 	for _, err := range errs {
 		require.NoError(t, err)
 	}
-	w.Write(t.Context(), nil, nil)
+	w.Write(t.Context(), nil, nil, nil)
 	// The partition is the one that murmur2 of the key says, as for other clients.
 	partitioner := kgo.StickyKeyPartitioner(nil).ForTopic(topic)
 	for key, r := range read(t, client, 100) {
 		require.Equal(t, "value"+key[3:], string(r.Value))
 		require.Empty(t, r.Headers)
 		require.EqualValues(t, partitioner.Partition(&kgo.Record{Key: r.Key}, 4), r.Partition)
+		i, err := strconv.Atoi(key[len("key-"):])
+		require.NoError(t, err)
+		require.Equal(t, kafka.Position{Partition: r.Partition, Offset: r.Offset}, at[i])
 	}
 }
 
@@ -93,9 +98,9 @@ func TestWriterSaysWhichFailed(t *testing.T) {
 		return resp, nil, true
 	})
 	errs := make([]error, 1)
-	w.Write(t.Context(), messages(1), errs)
+	w.Write(t.Context(), messages(1), nil, errs)
 	require.ErrorIs(t, errs[0], kerr.MessageTooLarge)
-	w.Write(t.Context(), messages(1), errs)
+	w.Write(t.Context(), messages(1), nil, errs)
 	require.NoError(t, errs[0])
 	read(t, client, 1)
 }
@@ -109,14 +114,14 @@ func TestWriterGivesUpInTimeAndRecovers(t *testing.T) {
 		broker.Cluster().SleepControl(func() { <-hold })
 		return nil, nil, false
 	})
-	w.Write(t.Context(), messages(3), errs)
+	w.Write(t.Context(), messages(3), nil, errs)
 	for _, err := range errs {
 		require.Error(t, err)
 	}
 	close(hold)
 	require.Eventually(t, func() bool {
 		again := make([]error, 1)
-		w.Write(t.Context(), []kafka.Message{{Key: []byte("later"), Value: []byte("v")}}, again)
+		w.Write(t.Context(), []kafka.Message{{Key: []byte("later"), Value: []byte("v")}}, nil, again)
 		return again[0] == nil
 	}, time.Minute, 50*time.Millisecond)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -136,7 +141,7 @@ func TestWriterWithoutABroker(t *testing.T) {
 	defer w.Close()
 	require.Error(t, w.Ready())
 	errs := make([]error, 1)
-	w.Write(t.Context(), messages(1), errs)
+	w.Write(t.Context(), messages(1), nil, errs)
 	require.Error(t, errs[0])
 }
 
