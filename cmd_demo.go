@@ -81,7 +81,7 @@ func (c *demoCmd) Run(p *process) error {
 	if !c.Exit {
 		d.announce(status, c.DataDir)
 	}
-	return c.run(p, d, status)
+	return d.explained(c.run(p, d, status))
 }
 
 // run keeps the demo's components running and shows how it goes.

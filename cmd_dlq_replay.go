@@ -22,15 +22,18 @@ type dlqReplayCmd struct {
 
 	All        bool `help:"Replay every letter that was not replayed (within --class, --from and --to where they are given)." group:"Filters"`
 	Again      bool `help:"Replay also letters that were replayed before: they are scored once more."`
+	Failing    bool `help:"Replay also letters of applications that were replayed before and failed with the same class and message." name:"still-failing"`
 	FromSource bool `help:"Read what was cut of letters (value, key, headers) back from their source records, where the applications still hold them."`
 	DryRun     bool `help:"Say what would be done and do nothing." short:"n"`
-	Yes        bool `help:"Do not ask on a terminal." short:"y"`
+	Yes        bool `help:"Do not ask. Needed where standard input is no terminal." short:"y"`
 	JSON       bool `help:"Print the report as one JSON object." name:"json"`
 }
 
 // Help is the second half of dlq replay --help.
 func (dlqReplayCmd) Help() string {
-	return `Writes the application that a letter was to the applications topic again, with the key, value and headers as received and a header replayed-from, and in the same transaction a marker among the dead letters. The scorer answers it as any other: what broke a rule breaks it again and becomes a new letter, unless the rule or the model has changed since.
+	return `Writes the application that a letter was to the applications topic again, with the key, value and headers as received and a header replayed-from, and in the same transaction a marker among the dead letters. The scorer answers it as any other: what broke a rule breaks it again and becomes a new letter, unless the rule or the model has changed since. A letter that came back from a replay with the same class and message is therefore left, unless it is named or --still-failing asks for it.
+
+Before it writes it says how many and asks. Where nobody can answer, since standard input is no terminal, it refuses without --yes.
 
 What has no class is foreign: no scorer wrote it. It is left, or refused where it is named. A letter that a marker names is left, so that a run that was interrupted can be started again. Of two that run at once the first is stopped and says so. While another producer's transaction is open on the dead letters nothing is replayed: a marker may lie behind it.
 
@@ -50,9 +53,12 @@ func (c *dlqReplayCmd) Run(p *process) error {
 	}
 	config := deadletters.ReplayConfig{
 		Config:    deadletters.Config{Kafka: c.config(p, "dlq-replay"), Topics: schemas.NewTopics(c.Prefix)},
-		Selection: selection, Again: c.Again, FromSource: c.FromSource, DryRun: c.DryRun,
+		Selection: selection, Again: c.Again, Alike: c.Failing, FromSource: c.FromSource, DryRun: c.DryRun,
 	}
-	if f, ok := p.stdin.(*os.File); ok && !c.Yes && term.IsTerminal(int(f.Fd())) {
+	if !c.Yes && !c.DryRun {
+		if f, ok := p.stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+			return usagef("dlq replay asks before it writes, and standard input is no terminal: say --yes, or --dry-run to see what would be done")
+		}
 		config.Confirm = func(plan deadletters.Plan) (bool, error) {
 			return agreed(p.ctx, p.stdin, p.stderr, c.question(plan))
 		}
@@ -117,6 +123,9 @@ func (c *dlqReplayCmd) print(p *process, r *deadletters.Report) error {
 		done = "would replay"
 	}
 	_, err := fmt.Fprintf(p.stdout, "%s %s, skipped %d (replayed already), refused %d\n", done, letters(r.Replayed), r.Skipped, r.Refused)
+	if r.Alike > 0 {
+		fmt.Fprintf(p.stderr, "left %s: replayed before, and failed alike (--still-failing replays them)\n", letters(r.Alike))
+	}
 	if r.Foreign > 0 {
 		fmt.Fprintf(p.stderr, "left %d foreign: without an error class they are no dead letters (dlq list --class %s shows them)\n", r.Foreign, deadletters.ForeignClass)
 	}

@@ -80,27 +80,40 @@ func TestDeadLettersAreScoredAgain(t *testing.T) {
 
 	require.Contains(t, must("dlq", "replay", "--all", "--dry-run"), "would replay 20 dead letters")
 	first := list()[0].Letter
-	require.Equal(t, "replayed 1 dead letter, skipped 0 (replayed already), refused 0\n", must("dlq", "replay", first))
-	code, out, stderr := on("dlq", "replay", first)
+	require.Equal(t, "replayed 1 dead letter, skipped 0 (replayed already), refused 0\n", must("dlq", "replay", first, "--yes"))
+	code, out, stderr := on("dlq", "replay", first, "--yes")
 	require.Equal(t, 1, code)
 	require.Contains(t, out, "skipped 1 (replayed already)")
 	require.Contains(t, stderr, "only with --again")
 	// The one replayed has become a new letter, or will.
 	require.Eventually(t, func() bool { return len(list()) == 20 }, time.Minute, 10*time.Millisecond)
-	var report struct{ Replayed, Skipped, Refused int }
-	require.NoError(t, json.Unmarshal([]byte(must("dlq", "replay", "--all", "--json")), &report))
-	require.Equal(t, struct{ Replayed, Skipped, Refused int }{20, 1, 0}, report)
+	// Where nobody can be asked, nothing is written.
+	code, out, stderr = on("dlq", "replay", "--all")
+	require.Equal(t, 2, code)
+	require.Empty(t, out)
+	require.Contains(t, stderr, "say --yes")
+	// The new one broke the same rule, and is left.
+	type replayed struct {
+		Replayed, Skipped, Refused int
+		Alike                      int `json:"failed_alike"`
+	}
+	var report replayed
+	require.NoError(t, json.Unmarshal([]byte(must("dlq", "replay", "--all", "--yes", "--json")), &report))
+	require.Equal(t, replayed{19, 1, 0, 1}, report)
 	require.Eventually(t, func() bool { return len(list()) == 20 }, time.Minute, 10*time.Millisecond)
-	require.Len(t, list("--replayed"), 21)
-	require.Len(t, list("--all"), 41)
+	_, out, stderr = on("dlq", "replay", "--all", "--yes")
+	require.Contains(t, out, "replayed 0 dead letters, skipped 20 (replayed already), refused 0")
+	require.Contains(t, stderr, "left 20 dead letters: replayed before, and failed alike (--still-failing replays them)")
+	require.Len(t, list("--replayed"), 20)
+	require.Len(t, list("--all"), 40)
 	require.Len(t, list("--all", "--limit", "7"), 7)
 	for _, l := range list() {
 		require.True(t, strings.HasPrefix(l.ReplayedFrom, "t.applications.dlq/"), l.ReplayedFrom)
 	}
-	require.Eventually(t, func() bool { return verdict().Applications == 241 }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return verdict().Applications == 240 }, time.Minute, 10*time.Millisecond)
 	v := verdict()
-	require.Equal(t, 41, v.Letters, "markers are no letters")
-	require.Equal(t, 21, v.Replayed)
+	require.Equal(t, 40, v.Letters, "markers are no letters")
+	require.Equal(t, 20, v.Replayed)
 	require.Zero(t, v.Lost+v.Duplicated+v.Altered)
 	require.Zero(t, stop())
 }
@@ -142,19 +155,19 @@ func TestForeignRecordsAreNotReplayed(t *testing.T) {
 	_, _, stderr = on("dlq", "list", "--replayed")
 	require.Contains(t, stderr, "0 dead letters replayed; 2 more were not\n")
 
-	code, out, stderr = on("dlq", "replay", "0/0")
+	code, out, stderr = on("dlq", "replay", "0/0", "--yes")
 	require.Equal(t, 1, code)
 	require.Contains(t, out, "replayed 0 dead letters, skipped 0 (replayed already), refused 1")
 	require.Contains(t, stderr, "refused 0/0: it is no dead letter: without a header error-class, no scorer wrote it")
-	code, out, stderr = on("dlq", "replay", "--all")
+	code, out, stderr = on("dlq", "replay", "--all", "--yes")
 	require.Zero(t, code)
 	require.Contains(t, out, "replayed 2 dead letters, skipped 0 (replayed already), refused 0")
 	require.Contains(t, stderr, "left 1 foreign")
 	// Nor one that a marker names.
 	marker := &kgo.Record{Topic: topics.DLQ, Headers: []kgo.RecordHeader{{Key: schemas.HeaderReplayOf, Value: []byte("0/0")}}}
 	require.NoError(t, client.ProduceSync(t.Context(), marker).FirstErr())
-	_, out, _ = on("dlq", "replay", "--all", "--again", "--json")
-	require.JSONEq(t, `{"dry_run": false, "replayed": 2, "skipped": 0, "refused": 0, "foreign": 1, "refusals": [], "unclear_markers": 0, "declined": false}`, out)
+	_, out, _ = on("dlq", "replay", "--all", "--again", "--yes", "--json")
+	require.JSONEq(t, `{"dry_run": false, "replayed": 2, "skipped": 0, "failed_alike": 0, "refused": 0, "foreign": 1, "refusals": [], "unclear_markers": 0, "declined": false}`, out)
 
 	admin := kadm.NewClient(client)
 	ends, err := kafka.Listed(admin.ListCommittedOffsets(t.Context(), topics.Applications))

@@ -92,7 +92,7 @@ func (c *demoCmd) start(p *process, dir string) (*demo, error) {
 	d := &demo{began: p.began, topics: schemas.NewTopics(demoPrefix), process: &readiness{stopping: newStopping()}}
 	if err := c.prepare(p, d, dir); err != nil {
 		d.close()
-		return nil, err
+		return nil, d.explained(err)
 	}
 	return d, nil
 }
@@ -245,6 +245,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	d.report(produceReport(), nil, apply)
 	d.components = withCodec(d.codec, models, scorer, v, counts, d.watch, apply, aging{d.redis})
 	d.components = append(d.components, judges...)
+	d.components = append(d.components, diskWatch{d.broker})
 	listener, err := demoListen(c.APIListen)
 	if err != nil {
 		return err

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -135,4 +138,21 @@ func TestForeignRecord_EndsNoDemo(t *testing.T) {
 	r := demoRun(t, "--data-dir", dir, "--decisions", "200")
 	require.EqualValues(t, 400, r.Decisions)
 	require.EqualValues(t, 1, r.DeadLetters)
+}
+
+// A full disk is named, with its folder, not as the broker's UNKNOWN_SERVER_ERROR.
+func TestDemo_SaysThatTheDiskIsFull(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("this system has no /dev/full")
+	}
+	dir := t.TempDir()
+	for partition := range demoPartitions {
+		logs := filepath.Join(dir, "partitions", fmt.Sprintf("credit.applications-%d", partition))
+		require.NoError(t, os.MkdirAll(logs, 0o755))
+		require.NoError(t, os.Symlink("/dev/full", filepath.Join(logs, "0.dat")))
+	}
+	code, out, errs := creditstream(t, "demo", "--decisions", "100", "--exit", "--data-dir", dir)
+	require.Equal(t, 1, code)
+	require.Empty(t, out)
+	require.Contains(t, errs, "creditstream: the embedded Kafka cannot write to "+dir+": no space left on device; free some space, or name another folder with --data-dir\n")
 }

@@ -77,7 +77,7 @@ func (t *Tally) Add(p *schemas.Prediction, defaulted int8) error {
 	if p.Shadow != nil && p.Route == schemas.RouteChampion {
 		t.shadow.add(p, defaulted)
 	}
-	return a.latency.Add(p.DecidedAt.Time().Sub(p.AppliedAt.Time()).Seconds())
+	return a.latency.Add(max(0, p.DecidedAt.Time().Sub(p.AppliedAt.Time()).Seconds())) // applied_at is by another clock
 }
 
 // AddError takes an application in that could not be scored. It is an error of the

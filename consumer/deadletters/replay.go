@@ -26,7 +26,10 @@ const (
 type ReplayConfig struct {
 	Config
 	Selection
-	Again      bool // also what was replayed before
+	Again bool // also what was replayed before
+	// Alike takes also letters of applications that were replayed and failed with the same
+	// class and message as before. Those named by Positions are always taken.
+	Alike      bool
 	FromSource bool // read what was cut of letters back from their source records
 	DryRun     bool // write nothing
 	// Confirm is asked before anything is written; nil: nobody is.
@@ -39,15 +42,17 @@ type Plan struct {
 	ByClass map[string]int64
 	Cut     int64 // letters of which something was cut
 	Already int64 // replayed before, and therefore left
+	Alike   int64 // came back from a replay and failed as before, and therefore left
 }
 
 // Report is what a replay has done, or would do.
 type Report struct {
 	DryRun   bool  `json:"dry_run"`
-	Replayed int64 `json:"replayed"` // in a dry run: would be
-	Skipped  int64 `json:"skipped"`  // a marker says that they were replayed
-	Refused  int64 `json:"refused"`  // cannot be replayed
-	Foreign  int64 `json:"foreign"`  // records that are no letters and were not named: left
+	Replayed int64 `json:"replayed"`     // in a dry run: would be
+	Skipped  int64 `json:"skipped"`      // a marker says that they were replayed
+	Alike    int64 `json:"failed_alike"` // came back from a replay with the same failure: left
+	Refused  int64 `json:"refused"`      // cannot be replayed
+	Foreign  int64 `json:"foreign"`      // records that are no letters and were not named: left
 	// The first hundred refusals.
 	Refusals []Refusal `json:"refusals"`
 	Unclear  int       `json:"unclear_markers"` // that name no position
@@ -157,7 +162,13 @@ func (r *replay) try(ctx context.Context) error {
 
 // due says whether a letter is to be replayed.
 func (r *replay) due(m mark) bool {
-	return m&chosen != 0 && !m.isForeign() && (r.Again || m&replayed == 0)
+	return m&chosen != 0 && !m.isForeign() && (r.Again || m&replayed == 0) && !r.leavesAlike(m)
+}
+
+// leavesAlike says whether a letter is left because its application was replayed before
+// and failed as it had.
+func (r *replay) leavesAlike(m mark) bool {
+	return m&alike != 0 && !r.Alike && len(r.Positions) == 0
 }
 
 func (r *replay) plan() Plan {
@@ -170,6 +181,9 @@ func (r *replay) plan() Plan {
 		case m.isForeign():
 			r.report.Foreign++
 			return
+		case r.leavesAlike(m) && m&replayed == 0:
+			plan.Alike++
+			return
 		case !r.due(m):
 			plan.Already++
 			return
@@ -180,7 +194,7 @@ func (r *replay) plan() Plan {
 			plan.Cut++
 		}
 	})
-	r.report.Skipped = plan.Already
+	r.report.Skipped, r.report.Alike = plan.Already, plan.Alike
 	return plan
 }
 

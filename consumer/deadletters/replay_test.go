@@ -66,6 +66,47 @@ func TestOnlyWhatIsSelectedIsReplayed(t *testing.T) {
 	require.Len(t, w.markers(), 16)
 }
 
+// What came back and failed as before is left unless it is asked for; what fails
+// otherwise today is not the same.
+func TestReplay_LeavesWhatFailedAlike(t *testing.T) {
+	w := newWorld(t)
+	w.letters(6)
+	require.EqualValues(t, 6, w.replayed().Replayed)
+	back := func(i int, from, message string) *kgo.Record {
+		l := w.letter(i)
+		class := schemas.ErrorClassContract
+		if i%4 == 3 {
+			class = schemas.ErrorClassDecode
+		}
+		l.Headers = append(headers("replayed-from", "t.applications.dlq/"+from), letterHeaders(i, class)...)
+		if message != "" {
+			l.Headers = append(l.Headers, headers("error-message", message)...)
+		}
+		l.Partition = (l.Partition + 1) % partitions // another than its origin's
+		return l
+	}
+	w.write(
+		back(0, "0/0", ""), back(1, "1/0", ""), back(3, "0/1", ""), // failed as before
+		back(2, "2/0", "features.age 902: must be 18 … 900"), // the rule has changed
+		back(4, "0/9999", ""),    // of what is not there it is not known
+		back(5, "elsewhere", ""), // no letter's name
+	)
+	report := w.replayed(func(c *ReplayConfig) { c.DryRun = true })
+	require.Equal(t, &Report{DryRun: true, Replayed: 2, Skipped: 6, Alike: 4, Refusals: []Refusal{}}, report)
+	var plan Plan
+	report = w.replayed(func(c *ReplayConfig) { c.Confirm = func(p Plan) (bool, error) { plan = p; return true, nil } })
+	require.Equal(t, &Report{Replayed: 2, Skipped: 6, Alike: 4, Refusals: []Refusal{}}, report)
+	require.EqualValues(t, 2, plan.Letters)
+	require.EqualValues(t, 4, plan.Alike)
+	// Also where the selection begins behind the origins.
+	late := func(c *ReplayConfig) { c.From = noon.Add(time.Minute) }
+	require.EqualValues(t, 3, w.replayed(late).Alike)
+	// One that is named is asked for.
+	require.EqualValues(t, 1, w.replayed(at(w.letterAt(t, "0/0"))).Replayed)
+	require.EqualValues(t, 3, w.replayed(func(c *ReplayConfig) { c.Alike = true }).Replayed)
+	require.Zero(t, w.replayed(func(c *ReplayConfig) { c.Alike = true }).Replayed)
+}
+
 func TestOneIsAskedBeforeAnythingIsWritten(t *testing.T) {
 	w := newWorld(t)
 	w.letters(8)

@@ -33,8 +33,9 @@ const (
 	replayed                  // a marker names it
 	cut                       // something of it was cut
 	met                       // seen again in the second reading
+	alike                     // it came back from a replay and failed as before
 
-	classShift = 4
+	classShift = 5
 )
 
 // classNumber is the number of a letter's class among Classes.
@@ -60,6 +61,7 @@ func (m mark) isForeign() bool { return m.className() == ForeignClass }
 type survey struct {
 	Config
 	Selection
+	logs    map[int32]kafka.Span // of the partitions, whatever is selected
 	spans   map[int32]kafka.Span
 	marks   map[int32][]mark
 	unclear int // markers that name no position
@@ -75,7 +77,7 @@ func look(ctx context.Context, c Config, sel Selection) (*survey, error) {
 	for partition, span := range s.spans {
 		s.marks[partition] = make([]mark, max(0, span.To-span.From))
 	}
-	takes := sel.matcher()
+	takes, back := sel.matcher(), map[Position]returned{}
 	err := s.read(ctx, func(r *kgo.Record) error {
 		if !IsMarker(r) {
 			if l := parse(r); takes(&l) {
@@ -83,6 +85,9 @@ func look(ctx context.Context, c Config, sel Selection) (*survey, error) {
 				*m |= chosen | l.classNumber()<<classShift
 				if l.Cut.Any() {
 					*m |= cut
+				}
+				if from, ok := s.origin(&l); ok && !l.Foreign {
+					back[l.Position] = returned{from, failure(&l)}
 				}
 			}
 			return nil
@@ -95,6 +100,9 @@ func look(ctx context.Context, c Config, sel Selection) (*survey, error) {
 		}
 		return nil
 	})
+	if err == nil {
+		err = s.findAlike(ctx, back)
+	}
 	return s, err
 }
 
@@ -135,8 +143,9 @@ func (s *survey) locate(ctx context.Context) error {
 			return err
 		}
 	}
-	s.spans = map[int32]kafka.Span{}
+	s.logs, s.spans = map[int32]kafka.Span{}, map[int32]kafka.Span{}
 	for partition, end := range ends[topic] {
+		s.logs[partition] = kafka.Span{From: end.Start, To: end.Stable}
 		s.spans[partition] = kafka.Span{From: max(end.Start, since[topic][partition].Offset), To: end.Stable}
 	}
 	return s.narrow(topic)

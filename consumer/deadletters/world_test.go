@@ -176,3 +176,16 @@ func (w *world) replayed(change ...func(*ReplayConfig)) *Report {
 func at(positions ...Position) func(*ReplayConfig) {
 	return func(c *ReplayConfig) { c.Positions = positions }
 }
+
+// letterAt is where the newest letter is that came back from another.
+func (w *world) letterAt(t *testing.T, from string) (p Position) {
+	t.Helper()
+	found := false
+	for _, r := range w.committed(w.config.Topics.DLQ) {
+		if l := parse(r); !IsMarker(r) && l.ReplayedFrom == "t.applications.dlq/"+from {
+			p, found = l.Position, true
+		}
+	}
+	require.True(t, found)
+	return p
+}

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"math"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,6 +11,14 @@ import (
 
 // latencies counts what it is told.
 type latencies struct{ n atomic.Int64 }
+
+func TestReadable_IsNeverLessThanNothing(t *testing.T) {
+	const now = 1_700_000_000_000_000
+	require.Zero(t, readableAfter(now+1, now))
+	require.Zero(t, readableAfter(math.MaxInt64, now))
+	require.Equal(t, 3*time.Microsecond, readableAfter(now-3, now))
+	require.Equal(t, maxReadable, readableAfter(0, now))
+}
 
 func (l *latencies) Observe(_ time.Duration, n int) { l.n.Add(int64(n)) }
 

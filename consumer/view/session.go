@@ -297,12 +297,22 @@ func (s *session) observe(parts []written) {
 	now := s.view.config.Now().UnixMicro()
 	for i := range s.batch.entries {
 		if stamp := &s.batch.entries[i].Decided.Stamp; stamp.Offset >= targets[stamp.Partition] {
-			s.view.metrics.readable.Observe(float64(now-stamp.DecidedUS) / 1e6)
+			took := readableAfter(stamp.DecidedUS, now)
+			s.view.metrics.readable.Observe(took.Seconds())
 			if l := s.view.config.Latencies; l != nil {
-				l.Observe(time.Duration(now-stamp.DecidedUS)*time.Microsecond, 1)
+				l.Observe(took, 1)
 			}
 		}
 	}
+}
+
+// maxReadable bounds how old a prediction is said to be: its topic keeps none longer.
+const maxReadable = 800 * 24 * time.Hour
+
+// readableAfter is how long it took from a decision until now, both in microseconds. It
+// is no less than nothing where the clocks of two machines disagree.
+func readableAfter(decided, now int64) time.Duration {
+	return time.Duration(min(max(0, now-decided), maxReadable.Microseconds())) * time.Microsecond
 }
 
 // check looks whether Redis still has what was written.

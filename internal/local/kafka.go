@@ -18,6 +18,7 @@ import (
 // Kafka is an embedded broker.
 type Kafka struct {
 	cluster *kfake.Cluster
+	disk    *disk
 	lock    *os.File // held while the data directory is in use; nil in memory
 }
 
@@ -47,8 +48,9 @@ const smallestSegment = 64 << 10
 // kept in dir, which it locks, or in memory where dir is empty. Options are
 // kfake's.
 func StartKafka(dir string, options ...kfake.Opt) (*Kafka, error) {
-	k := &Kafka{}
+	k := &Kafka{disk: &disk{dir: dir, failed: make(chan struct{})}}
 	opts := []kfake.Opt{
+		kfake.WithLogger(k.disk),
 		kfake.NumBrokers(1),
 		kfake.BrokerConfigs(map[string]string{
 			// One hour by default: a demo's topics would grow far past their

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -44,6 +45,45 @@ func TestLatenciesOfALargeTransactionAreSampled(t *testing.T) {
 		require.LessOrEqual(t, l.calls, mostTimed)
 		require.Equal(t, n, l.longer, "they were applied in 1970")
 	}
+}
+
+// What a sender's clock says cannot make a sum of seconds fall, or drown the others.
+func TestEndToEnd_IsBetweenNothingAndAMonth(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		applied time.Time
+		took    time.Duration
+		why     string
+	}{
+		{now.Add(-20 * time.Millisecond), 20 * time.Millisecond, ""},
+		{now, 0, ""},
+		{now.Add(time.Second), 0, ""},
+		{now.Add(5 * time.Minute), 0, appliedInFuture},
+		{time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), 0, appliedInFuture},
+		{now.Add(-29 * 24 * time.Hour), 29 * 24 * time.Hour, ""},
+		{time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), maxEndToEnd, appliedInPast},
+	} {
+		took, why := endToEnd(c.applied, now)
+		require.Equal(t, c.took, took, c.applied)
+		require.Equal(t, c.why, why, c.applied)
+	}
+}
+
+func TestEndToEnd_ImplausibleOnesAreCounted(t *testing.T) {
+	w := newWorld(t)
+	s := w.scorer("a", func(c *Config) {
+		c.Now = func() time.Time { return time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC) } // all apply years later
+	})
+	stop := run(s)
+	w.apply(0, 100)
+	require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.records) == 100 }, time.Minute, time.Millisecond)
+	require.NoError(t, stop())
+	require.InDelta(t, 90, testutil.ToFloat64(s.metrics.implausible.WithLabelValues(appliedInFuture)), 0)
+	require.Zero(t, testutil.ToFloat64(s.metrics.implausible.WithLabelValues(appliedInPast)))
+	var m dto.Metric
+	require.NoError(t, s.metrics.endToEnd.Write(&m))
+	require.EqualValues(t, 90, m.GetHistogram().GetSampleCount())
+	require.Zero(t, m.GetHistogram().GetSampleSum())
 }
 
 func TestLatenciesAreThoseOfCommittedDecisions(t *testing.T) {

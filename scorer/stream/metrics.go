@@ -18,6 +18,7 @@ type metrics struct {
 	scoring     prometheus.Histogram
 	transaction prometheus.Histogram
 	endToEnd    prometheus.Histogram
+	implausible *prometheus.CounterVec
 	lag         *prometheus.GaugeVec
 	unreachable *prometheus.GaugeVec
 	unreadable  *prometheus.GaugeVec
@@ -32,7 +33,12 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) *metrics {
 	f := promauto.With(r)
 	seconds := prometheus.ExponentialBuckets(0.0005, 2, 18)
+	implausible := f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_scorer_implausible_applied_at_total", Help: "Decisions on applications whose applied_at is more than a minute ahead of their commit (future) or more than 30 days before it (past)."}, []string{"why"})
+	for _, why := range []string{appliedInFuture, appliedInPast} {
+		implausible.WithLabelValues(why)
+	}
 	return &metrics{
+		implausible: implausible,
 		records:     f.NewCounter(prometheus.CounterOpts{Name: "creditstream_scorer_records_total", Help: "Applications whose transaction was committed."}),
 		decisions:   f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_scorer_decisions_total", Help: "Committed decisions by outcome."}, []string{"decision"}),
 		deadLetters: f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_scorer_dead_letters_total", Help: "Committed dead letters by error class."}, []string{"class"}),
@@ -40,7 +46,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		batch:       f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_batch_size", Help: "Applications per transaction.", Buckets: prometheus.ExponentialBuckets(1, 4, 9)}),
 		scoring:     f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_scoring_seconds", Help: "Decoding, scoring and explaining one batch.", Buckets: prometheus.ExponentialBuckets(0.00001, 4, 9)}),
 		transaction: f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_transaction_seconds", Help: "From a transaction's begin to its commit.", Buckets: seconds}),
-		endToEnd:    f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_end_to_end_seconds", Help: "From applied_at to the commit of the decision.", Buckets: seconds}),
+		endToEnd:    f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_end_to_end_seconds", Help: "From applied_at to the commit of the decision, between 0 and 30 days: applied_at is by the sender's clock.", Buckets: seconds}),
 		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_lag", Help: "Offsets of a partition that this process owns between what it has answered and the end of what is committed. The ends of transactions do not count, nor does what lies behind one that is open (creditstream_open_transaction_records)."}, []string{"partition"}),
 		unreachable: f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_unreachable_offsets", Help: "Offsets of an owned partition outside the log; the partition is stopped."}, []string{"partition"}),
 		unreadable:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_unreadable_offsets", Help: "Offsets of the next batch of an owned partition, which cannot be read; the partition is stopped."}, []string{"partition"}),

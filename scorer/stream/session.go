@@ -239,7 +239,11 @@ func (s *session) count(live *release.LiveSet, took time.Duration) {
 	unread := 0
 	for _, b := range s.batches[:len(s.fetches)] {
 		for i := range b.sources {
-			m.endToEnd.Observe(now.Sub(b.apps[i].AppliedAt.Time()).Seconds())
+			took, why := endToEnd(b.apps[i].AppliedAt.Time(), now)
+			m.endToEnd.Observe(took.Seconds())
+			if why != "" {
+				m.implausible.WithLabelValues(why).Inc()
+			}
 		}
 		s.tellLatencies(b, now)
 		for decision, n := range b.decisions() {
@@ -273,6 +277,7 @@ func (s *session) tellLatencies(b *batch, now time.Time) {
 	n := len(b.sources)
 	step := 1 + n/mostTimed
 	for i := 0; i < n; i += step {
-		latencies.Observe(now.Sub(b.apps[i].AppliedAt.Time()), min(step, n-i))
+		took, _ := endToEnd(b.apps[i].AppliedAt.Time(), now)
+		latencies.Observe(took, min(step, n-i))
 	}
 }
