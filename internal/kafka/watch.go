@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // OpenWatchConfig is what an OpenWatch needs.
@@ -189,4 +191,39 @@ func (w *OpenWatch) Pending() error {
 	}
 	return fmt.Errorf("%d records behind open transactions on %s/%s, the oldest since %s", records, w.config.Topic,
 		strings.Join(partitions, ","), oldest.Since.UTC().Format(time.RFC3339))
+}
+
+const (
+	// WatchInterval is how often WatchOpen looks.
+	WatchInterval = 5 * time.Second
+	// What one look may take.
+	watchTimeout = 5 * time.Second
+)
+
+// WatchOpen looks at every partition of the topics that are watched until ctx ends, for a
+// component that follows whole topics. What it cannot look up is left as it was: the
+// component's own reading says why.
+func (c Config) WatchOpen(ctx context.Context, interval time.Duration, watches ...*OpenWatch) error {
+	client, err := kgo.NewClient(c.Quiet().Options()...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	adm := kadm.NewClient(client)
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, w := range watches {
+			look, cancel := context.WithTimeout(ctx, watchTimeout)
+			if ends, err := ListEnds(look, adm, w.config.Topic); err == nil {
+				w.Look(look, ends[w.config.Topic])
+			}
+			cancel()
+		}
+	}
 }

@@ -44,6 +44,8 @@ type Follower struct {
 	fallback *LiveSet // nil: none
 	live     atomic.Pointer[LiveSet]
 	changed  chan struct{} // something was read that may change what serves
+	open     []*kafka.OpenWatch
+	interval time.Duration // between one look for open transactions and the next
 
 	mu       sync.Mutex // guards what follows
 	history  *History
@@ -59,7 +61,12 @@ type Follower struct {
 func NewFollower(c Config) (*Follower, error) {
 	f := &Follower{
 		config: c, metrics: newMetrics(c.Registerer), changed: make(chan struct{}, 1),
-		history: &History{topics: c.Topics}, refused: map[string]string{},
+		history: &History{topics: c.Topics}, refused: map[string]string{}, interval: kafka.WatchInterval,
+	}
+	for _, topic := range []string{c.Topics.Models, c.Topics.Routes} {
+		f.open = append(f.open, kafka.NewOpenWatch(kafka.OpenWatchConfig{
+			Component: f.Name(), Topic: topic, Log: c.Log, Registerer: c.Registerer, Since: c.Kafka.Since,
+		}))
 	}
 	if c.Fallback != nil {
 		var err error
@@ -99,11 +106,16 @@ func (f *Follower) Ready() error {
 }
 
 // Pending is nil when what serves is what the newest route says; otherwise it
-// says what that route waits for.
+// says what that route waits for. Routes and bundles behind a transaction that was left
+// open cannot be read: it says that too.
 func (f *Follower) Pending() error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.pending
+	waits := []error{f.pending}
+	f.mu.Unlock()
+	for _, w := range f.open {
+		waits = append(waits, w.Pending())
+	}
+	return errors.Join(waits...)
 }
 
 // Status is what a Follower serves and what it waits for.
@@ -147,6 +159,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return f.follow(ctx) })
 	group.Go(func() error { return f.settleOnChange(ctx) })
+	group.Go(func() error { return f.config.Kafka.WatchOpen(ctx, f.interval, f.open...) })
 	return group.Wait()
 }
 
