@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -18,7 +20,7 @@ import (
 )
 
 type topicsCmd struct {
-	Apply    topicsApplyCmd    `cmd:"" help:"Create the topics that do not exist, with every setting explicit, and say how those that exist differ from the catalogue."`
+	Apply    topicsApplyCmd    `cmd:"" help:"Create the topics that do not exist, with every setting explicit, and say how those that exist differ from the catalogue; exit code 1 when models or routes are lost by that, or --update cannot mend it."`
 	List     topicsListCmd     `cmd:"" help:"Show what the cluster holds beside the catalogue; exit code 1 when a topic is missing or its settings differ."`
 	Describe topicsDescribeCmd `cmd:"" help:"Print the catalogue: every topic, what is in it and its settings. Needs no cluster."`
 	Adopt    topicsAdoptCmd    `cmd:"" name:"adopt-groups" help:"Move the offsets of groups from the names that earlier releases gave them to those of this deployment, once they have no members."`
@@ -49,6 +51,7 @@ type appliedTopic struct {
 	Topic       string             `json:"topic"`
 	State       string             `json:"state"` // created, existed, updated or differs
 	Differences []kafka.Difference `json:"differences"`
+	Loses       bool               `json:"loses"` // models or routes, by what differs
 }
 
 // Run creates what is missing.
@@ -77,17 +80,21 @@ func (c *topicsApplyCmd) Run(p *process) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(p.stdout).Encode(struct {
+		err := json.NewEncoder(p.stdout).Encode(struct {
 			Topics            []appliedTopic  `json:"topics"`
 			SessionTimeout    int64           `json:"group_session_timeout_ms,omitempty"`
 			HeartbeatInterval int64           `json:"group_heartbeat_interval_ms,omitempty"`
 			Schemas           []appliedSchema `json:"schemas,omitempty"`
 		}{topics, times.Session.Milliseconds(), times.Heartbeat.Milliseconds(), subjects})
+		return cmp.Or(err, c.exit(topics))
 	}
 	for _, t := range topics {
 		fmt.Fprintln(p.stdout, t.State, t.Topic)
 		for _, d := range t.Differences {
 			fmt.Fprintln(p.stdout, "  "+d.String())
+		}
+		if t.Loses {
+			fmt.Fprintln(p.stdout, "  models or routes are lost by it: apply with --update")
 		}
 	}
 	if times.Session > 0 {
@@ -100,6 +107,17 @@ func (c *topicsApplyCmd) Run(p *process) error {
 	}
 	for _, s := range subjects {
 		fmt.Fprintf(p.stdout, "registered %s as id %d, %s\n", s.Subject, s.ID, s.Compatibility)
+	}
+	return c.exit(topics)
+}
+
+// exit is the exit code: 1 where something differs that was to be mended and could
+// not be, or that loses models or routes and was not to be.
+func (c *topicsApplyCmd) exit(topics []appliedTopic) error {
+	for _, t := range topics {
+		if t.Loses || c.Update && len(t.Differences) > 0 {
+			return exitCode(1)
+		}
 	}
 	return nil
 }
@@ -132,12 +150,22 @@ func (c *topicsApplyCmd) apply(p *process, adm *kadm.Client) ([]appliedTopic, er
 				}
 				one.State, one.Differences = "updated", append(one.Differences, left...)
 			default:
-				one.State, one.Differences = "differs", differences
+				one.State, one.Differences, one.Loses = "differs", differences, loses(c.Prefix, t)
 			}
 		}
 		applied = append(applied, one)
 	}
 	return applied, nil
+}
+
+// loses says whether a topic's settings lose models or routes.
+func loses(prefix string, t kafka.TopicState) bool {
+	for _, one := range schemas.Catalogue(prefix) {
+		if one.Name == t.Name && slices.ContainsFunc(one.Flaws(t.Configs), func(f schemas.Flaw) bool { return f.Loses }) {
+			return true
+		}
+	}
+	return false
 }
 
 // groupTimes sets the group's where the scorer is to use the consumer protocol; none

@@ -70,8 +70,20 @@ func TestTopicsAppliedListedAndUpdated(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return states("--partitions", "3")["t.predictions"] == "existed"
 	}, time.Minute, time.Millisecond)
-	require.Equal(t, "updated", states("--partitions", "1", "--update")["t.predictions"])
+	code, out, _ = on("apply", "--json", "--partitions", "1", "--update")
+	require.Equal(t, 1, code, "what cannot be mended is no success")
+	require.NoError(t, json.Unmarshal([]byte(out), &applied))
+	require.Equal(t, "updated", applied.Topics[1].State)
 	require.Equal(t, "3", applied.Topics[1].Differences[0].Have, "partitions are not removed, and it says so")
+
+	// Somebody else's settings, by which routes go.
+	_, err = kadm.NewClient(client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "retention.ms", Value: kadm.StringPtr("60000")}}, "t.routes")
+	require.NoError(t, err)
+	code, out, _ = on("apply", "--partitions", "3")
+	require.Equal(t, 1, code, out)
+	require.Contains(t, out, "models or routes are lost by it")
+	code, out, _ = on("apply", "--partitions", "3", "--update")
+	require.Equal(t, 0, code, out)
 }
 
 func TestOneShotCommandsNameTheBrokers(t *testing.T) {

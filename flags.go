@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -31,11 +35,33 @@ func (f modelFlags) follower(p *process, k kafkaFlags, reg prometheus.Registerer
 	follower, err := release.NewFollower(release.Config{
 		Kafka: k.config(p, "models"), Topics: schemas.NewTopics(k.Prefix), Engine: f.Engine, Fallback: fallback,
 		Log: p.log, Registerer: reg,
+		Known: func(ctx context.Context) (int64, string, error) { return knownRoute(ctx, p, k) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--model %s: %w", f.Model, err)
 	}
 	return follower, nil
+}
+
+// knownRoute is the highest route revision that a replica has reported, and which
+// did. Who may not read what they report knows of none.
+func knownRoute(ctx context.Context, p *process, k kafkaFlags) (int64, string, error) {
+	log, err := replica.OpenLog(ctx, k.config(p, "models"), schemas.NewTopics(k.Prefix))
+	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
+	_, denied := errors.AsType[*kafka.AccessError](err)
+	switch {
+	case missing || denied:
+		p.log.Warn("whether a route served before is not known", "error", err)
+		return -1, "", nil
+	case err != nil:
+		return -1, "", err
+	}
+	defer log.Close()
+	if err := log.ReadToEnd(ctx); err != nil {
+		return -1, "", err
+	}
+	revision, who := log.Board.Routed()
+	return revision, who, nil
 }
 
 func (f modelFlags) bundle() ([]byte, error) {

@@ -107,6 +107,7 @@ func reportOn(r replica.Component, instance string, stop *stopping, parts ...lif
 
 // serve runs what was added until the process is told to stop.
 func (s *services) serve(listen string) error {
+	s.all = append(s.all, s.checksTopics())
 	s.process.components = s.all
 	reporter, err := newReporter(s.p, s.kafka, s.reg, s.reports...)
 	if err != nil {
@@ -119,6 +120,17 @@ func (s *services) serve(listen string) error {
 		needs = append(needs, access(s.kafka.Prefix, r.Name))
 	}
 	return s.kafka.config(s.p, "missing").AlsoMissing(s.p.ctx, err, needs...)
+}
+
+// checksTopics looks at the settings of every topic that the process uses.
+func (s *services) checksTopics() *topicsCheck {
+	var names []string
+	for _, r := range s.reports {
+		for _, a := range access(s.kafka.Prefix, r.Name) {
+			names = append(names, a.Topic)
+		}
+	}
+	return newTopicsCheck(s.kafka.config(s.p, "topics"), s.kafka.Prefix, s.p.log, names)
 }
 
 // serving is what is reported of a component that serves what models do.

@@ -95,6 +95,22 @@ func (b *Board) stopped(r Record) error {
 // order is how components are listed; those it does not know come last.
 var order = []string{"score", "api", "view", "drift", "produce"}
 
+// Routed is the highest route revision that any replica on the board has read, and
+// that replica's name; -1 where none has read one.
+func (b *Board) Routed() (revision int64, name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	revision = -1
+	for _, of := range b.states {
+		for _, s := range of {
+			if m := s.Models; m != nil && max(m.RouteRevision, m.NewestRevision) > revision {
+				revision, name = max(m.RouteRevision, m.NewestRevision), s.Name()
+			}
+		}
+	}
+	return revision, name
+}
+
 // States are the live replicas and, of every name that has none, the last one, in
 // an order that does not change.
 func (b *Board) States(now time.Time) (all []State) {

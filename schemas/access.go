@@ -45,6 +45,8 @@ func Principals(prefix, group string) []Principal {
 	view, drift := GroupName(prefix, GroupView), GroupName(prefix, GroupDrift)
 	read := func(topics ...string) []Grant { return onTopics(Read, topics) }
 	write := func(topics ...string) []Grant { return onTopics(Write, topics) }
+	// What would lose state, and how large a record may be.
+	settings := func(topics ...string) []Grant { return onTopics(DescribeConfigs, topics) }
 	groups := func(name string) Grant { return Grant{ResourceGroup, name, true, []string{Read}} }
 	transactions := func(name string) Grant {
 		return Grant{ResourceTransactional, prefix + "-" + name + "-", true, []string{Write}}
@@ -57,18 +59,20 @@ func Principals(prefix, group string) []Principal {
 	}
 	return []Principal{
 		{"scorer", "scores the stream (score)", all(
-			read(n.Applications, n.Predictions, n.Models, n.Routes), write(n.Predictions, n.DLQ, n.Replicas),
-			onTopics(DescribeConfigs, []string{n.Predictions, n.DLQ}), // how large a record may be
+			read(n.Applications, n.Predictions, n.Models, n.Routes, n.Replicas), write(n.Predictions, n.DLQ, n.Replicas),
+			settings(n.Applications, n.Predictions, n.DLQ, n.Models, n.Routes),
 			[]Grant{{ResourceGroup, group, false, []string{Read}}, transactions(group)})},
 		{"producer", "emits applications and outcomes (produce)", all(
 			read(n.Predictions), write(n.Applications, n.Outcomes, n.Replicas))},
 		{"view", "keeps Redis (view)", all(
-			read(n.Predictions, n.Outcomes), write(n.Replicas), []Grant{groups(view)})},
+			read(n.Predictions, n.Outcomes), write(n.Replicas), settings(n.Predictions), []Grant{groups(view)})},
 		{"api", "answers over HTTP (api)", all(
-			read(n.Predictions, n.Models, n.Routes, n.DriftStatus, n.DriftAlerts, n.Replicas), write(n.Predictions, n.Replicas))},
+			read(n.Predictions, n.Models, n.Routes, n.DriftStatus, n.DriftAlerts, n.Replicas), write(n.Predictions, n.Replicas),
+			settings(n.Predictions, n.Models, n.Routes))},
 		{"drift", "counts and judges decisions (drift)", all(
-			read(n.Predictions, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts),
+			read(n.Predictions, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
 			write(n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
+			settings(n.Predictions, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts),
 			[]Grant{groups(drift), {ResourceGroup, prefix + "-drift-evaluator", false, []string{Read}}, transactions(drift)})},
 		{"releaser", "releases models and routes to them (model)", all(
 			read(n.Models, n.Routes, n.Replicas), write(n.Models, n.Routes),

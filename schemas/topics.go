@@ -97,10 +97,13 @@ const (
 	paneDays          = 2 * longestWindowDays
 )
 
+// keyless is the key of a topic whose records have none.
+const keyless = "none"
+
 // Catalogue lists every topic under a prefix with its default settings.
 func Catalogue(prefix string) []Topic {
 	n := NewTopics(prefix)
-	const id, none = "application_id", "none"
+	const id, none = "application_id", keyless
 	return []Topic{
 		{n.Applications, id, "what an applicant handed in", 12, settings("delete", 30, bytesMiB)},
 		{n.Predictions, id, "the decision with the exact inputs it was made from", 12, settings("delete", 800, 2*bytesMiB)},

@@ -2,38 +2,56 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
+
+// Settings reads the settings of topics, by topic and name. A topic that is not
+// there, or whose settings this client may not read, is left out.
+func Settings(ctx context.Context, adm *kadm.Client, topics ...string) (map[string]map[string]string, error) {
+	all := map[string]map[string]string{}
+	for _, topic := range topics {
+		configs, err := adm.DescribeTopicConfigs(ctx, topic)
+		if err == nil && len(configs) == 1 {
+			err = configs[0].Err
+		}
+		if Refused(err) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the settings of topic %s: %w", topic, err)
+		}
+		all[topic] = map[string]string{}
+		for _, c := range configs {
+			for _, one := range c.Configs {
+				all[topic][one.Key] = one.MaybeValue()
+			}
+		}
+	}
+	return all, nil
+}
 
 // MaxMessageBytes looks up how many bytes a batch of records may have in each of
 // the topics (max.message.bytes). A topic whose settings this client may not read
 // is left out.
 func MaxMessageBytes(ctx context.Context, adm *kadm.Client, topics ...string) (map[string]int, error) {
 	const setting = "max.message.bytes"
+	settings, err := Settings(ctx, adm, topics...)
+	if err != nil {
+		return nil, err
+	}
 	limits := map[string]int{}
-	for _, topic := range topics {
-		configs, err := adm.DescribeTopicConfigs(ctx, topic)
-		if err == nil && len(configs) == 1 {
-			err = configs[0].Err
-		}
-		if Refused(err) {
+	for topic, of := range settings {
+		value, ok := of[setting]
+		if !ok {
 			continue
 		}
-		if err != nil {
-			return nil, fmt.Errorf("reading the settings of topic %s: %w", topic, err)
-		}
-		for _, c := range configs {
-			for _, one := range c.Configs {
-				if one.Key != setting {
-					continue
-				}
-				if limits[topic], err = strconv.Atoi(one.MaybeValue()); err != nil {
-					return nil, fmt.Errorf("topic %s: %s %q: expected a whole number", topic, setting, one.MaybeValue())
-				}
-			}
+		if limits[topic], err = strconv.Atoi(value); err != nil {
+			return nil, fmt.Errorf("topic %s: %s %q: expected a whole number", topic, setting, value)
 		}
 	}
 	return limits, nil

@@ -25,10 +25,13 @@ const retryPause = time.Second
 
 // Config is what a Follower needs.
 type Config struct {
-	Kafka      kafka.Config
-	Topics     schemas.Topics
-	Engine     string // model.EngineAuto, EngineNative or EngineONNX
-	Fallback   []byte // the bundle that serves while no route exists; nil: none does
+	Kafka    kafka.Config
+	Topics   schemas.Topics
+	Engine   string // model.EngineAuto, EngineNative or EngineONNX
+	Fallback []byte // the bundle that serves where there never was a route; nil: none does
+	// Known is the highest route revision that somebody is known to have read, and who;
+	// -1 where nobody is. Asked once, where there is a Fallback. nil disables it.
+	Known      func(ctx context.Context) (revision int64, who string, err error)
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
 }
@@ -52,6 +55,8 @@ type Follower struct {
 	caughtUp bool
 	reading  error             // what keeps it from reading
 	pending  error             // why the newest route does not serve
+	lost     error             // why the fallback must not serve although no route is there; nil where it may
+	asked    bool              // Config.Known has answered
 	refused  map[string]string // version → reason
 	released []string          // versions that came or went since the last look
 }
@@ -200,11 +205,48 @@ func (f *Follower) read(ctx context.Context) error {
 	if err := r.findEnds(ctx); err != nil {
 		return err
 	}
+	if err := f.askWhatIsKnown(ctx, r.firstRoute); err != nil {
+		return err
+	}
 	for {
 		f.noteProgress(r.caughtUp())
 		if err := r.poll(ctx, f.take); err != nil {
 			return err
 		}
+	}
+}
+
+// askWhatIsKnown finds out whether there was a route that is gone: retention or
+// somebody has removed it, or the topic. What serves where there never was one would
+// then decide in its place, and nobody would notice.
+func (f *Follower) askWhatIsKnown(ctx context.Context, firstRoute int64) error {
+	topic := f.config.Topics.Routes
+	if f.fallback == nil {
+		return nil
+	}
+	if firstRoute > 0 {
+		f.noteLost(fmt.Errorf("routes before offset %d of %s are gone", firstRoute, topic))
+	}
+	if f.config.Known == nil || f.asked {
+		return nil
+	}
+	revision, who, err := f.config.Known(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("looking whether a route was known: %w", err)
+	case revision >= 0:
+		f.noteLost(fmt.Errorf("%s has read route revision %d of %s, which holds none", who, revision, topic))
+	}
+	f.asked = true
+	return nil
+}
+
+// noteLost keeps why the fallback must not serve.
+func (f *Follower) noteLost(why error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lost == nil {
+		f.lost = fmt.Errorf("%w: the model of --model does not serve in the place of a route that is lost; look at creditstream topics list, and write the route again: creditstream model route", why)
 	}
 }
 
@@ -240,6 +282,9 @@ func (f *Follower) take(rec *kgo.Record) {
 		return
 	}
 	for _, p := range f.history.problems {
+		if p.Topic == f.config.Topics.Routes && f.lost == nil {
+			f.lost = fmt.Errorf("%s: the model of --model does not serve in the place of a route that cannot be read; write another: creditstream model route", p)
+		}
 		f.metrics.problems.Inc()
 		f.config.Log.Error("record ignored", "topic", p.Topic, "offset", p.Offset, "reason", p.Reason)
 	}
@@ -269,7 +314,7 @@ func (f *Follower) settleOnChange(ctx context.Context) error {
 // others serve.
 func (f *Follower) settle(o *opener) {
 	f.mu.Lock()
-	routes, released := f.history.Revisions(), f.released
+	routes, released, lost := f.history.Revisions(), f.released, f.lost
 	f.released = nil
 	for _, v := range released {
 		o.forget(v)
@@ -309,6 +354,8 @@ func (f *Follower) settle(o *opener) {
 				break
 			}
 		}
+	case live == nil && f.fallback != nil && lost != nil:
+		pending = lost
 	case live == nil && f.fallback != nil:
 		f.serve(f.fallback)
 	}

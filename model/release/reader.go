@@ -25,6 +25,9 @@ type reader struct {
 	brokers []string
 	topics  schemas.Topics
 	left    map[string]map[int32]int64 // ends not reached yet
+	// The first offset that the routes' log still holds. Above 0: routes were there and
+	// are gone.
+	firstRoute int64
 }
 
 func openReader(c kafka.Config, topics schemas.Topics) (*reader, error) {
@@ -84,6 +87,8 @@ func (r *reader) lookUpEnds(ctx context.Context) error {
 	if n := len(ends[r.topics.Routes]); n != 1 {
 		return fmt.Errorf("topic %s has %d partitions, expected 1: a revision is an offset", r.topics.Routes, n)
 	}
+	first, _ := starts.Lookup(r.topics.Routes, 0)
+	r.firstRoute = first.Offset
 	r.left = map[string]map[int32]int64{}
 	ends.Each(func(o kadm.ListedOffset) {
 		if first, ok := starts.Lookup(o.Topic, o.Partition); ok && first.Offset < o.Offset {
