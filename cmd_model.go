@@ -35,12 +35,23 @@ type modelCmd struct {
 
 // bundleArg names a bundle.
 type bundleArg struct {
-	Bundle string `arg:"" help:"The bundle's file, or shipped: the one inside the binary." placeholder:"FILE|shipped"`
+	Bundle string `arg:"" help:"The bundle's file; shipped: the one inside the binary; demo: the same graph against a reference of the synthetic applicants that produce and the demo emit." placeholder:"FILE|shipped|demo"`
 }
 
+// demoName names the bundle that fits the synthetic population.
+const demoName = "demo"
+
 func (a bundleArg) read() ([]byte, error) {
-	if a.Bundle == "shipped" {
+	switch a.Bundle {
+	case "shipped":
 		return shipped.Bundle, nil
+	case demoName:
+		m, err := shippedModel()
+		if err != nil {
+			return nil, err
+		}
+		defer m.Close()
+		return demoBundle(m)
 	}
 	return model.ReadFile(a.Bundle)
 }

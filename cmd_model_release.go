@@ -27,6 +27,9 @@ const whyFirst = "the first model released"
 // Run writes the bundle unless it is there already.
 func (c *modelReleaseCmd) Run(p *process) error {
 	ungated := ""
+	if c.Bundle == demoName {
+		ungated = whyUngatedDemo
+	}
 	if c.Ungated != nil {
 		ungated = *c.Ungated
 		if err := release.CheckUngated(ungated); err != nil {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -109,6 +110,40 @@ func replaySteady(t *testing.T, flags evaluatorFlags, each int) (told []string, 
 		told = append(told, alerts[i].State+" "+alerts[i].Alert)
 	}
 	return told, last
+}
+
+// The walk of getting-started on a cluster: 100,000 of the applicants that produce
+// draws, at 2,000 a second, with outcomes, against the model that it releases, judged as
+// drift judges by default but for fairness.
+func TestTheWalkOnAClusterIsQuiet(t *testing.T) {
+	flags := evaluatorFlags{
+		fairnessFlags: fairnessFlags{demoFairness},
+		Windows:       "1000,10000,1h,24h", Silence: 5 * time.Minute, BlockTime: 5 * time.Second, MinFiring: time.Minute,
+	}
+	config, err := flags.config()
+	require.NoError(t, err)
+	m, fits := demoChampion(t)
+	walk := func(c *evaluate.Champion, seed uint64) (told []string, last *drift.Status) {
+		t.Helper()
+		judge, err := evaluate.New(config)
+		require.NoError(t, err)
+		alerts, last := judge.Replay(c, steadyPanes(t, m, c, seed, 50, 2000))
+		for i := range alerts {
+			told = append(told, alerts[i].State+" "+alerts[i].Alert)
+		}
+		require.EqualValues(t, 100_000, last.Decisions)
+		return told, last
+	}
+	for seed := range uint64(3) {
+		told, last := walk(fits, 1+seed)
+		require.Empty(t, told, "seed %d", 1+seed)
+		require.NotEqual(t, drift.Act, last.State)
+	}
+	data, err := shippedModel()
+	require.NoError(t, err)
+	defer data.Close()
+	told, _ := walk(&evaluate.Champion{ModelVersion: fits.ModelVersion, Digest: data.Reference.Digest(), Reference: data.Reference, Policy: fits.Policy}, 1)
+	require.NotEmpty(t, told, "the UCI data is another population")
 }
 
 // As many decisions as a demo without a rate makes in half a minute: by then also

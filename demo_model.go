@@ -16,7 +16,7 @@ const (
 	demoReferenceSeed = 1
 	demoSuffix        = "-demo"
 	// Why the demo's bundle may serve without gates of its own.
-	whyUngatedDemo = "the demo's: the shipped graph, against a reference of its own population"
+	whyUngatedDemo = "the demo's: the shipped graph, against a reference of the synthetic population"
 )
 
 // releaseModel releases and routes the demo's bundle unless the data directory
@@ -44,7 +44,7 @@ func (d *demo) releaseModel(ctx context.Context, p *process) error {
 func shippedModel() (*model.Model, error) { return model.Parse(shipped.Bundle, model.EngineNative) }
 
 // demoBundle is the shipped graph with a reference drawn from the population that
-// the demo's applicants come from: against the training data's, drift would be
+// synthetic applicants come from: against the training data's, drift would be
 // seen where nothing has changed.
 func demoBundle(m *model.Model) ([]byte, error) {
 	population, err := producer.ShippedPopulation()
@@ -63,8 +63,8 @@ func demoBundle(m *model.Model) ([]byte, error) {
 	return model.WithReference(shipped.Bundle, m.Version+demoSuffix, counter.Reference())
 }
 
-// demoTruth is how likely the demo's applicants are to default, in log-odds: what its
-// model expects of them. By the population's own rule, which the model was not
+// demoTruth is how likely synthetic applicants, the demo's and those of produce, are to
+// default, in log-odds: what the shipped graph expects of them. By the population's own rule, which the model was not
 // trained on, more would than it promises, and that would be told of where nothing
 // happens.
 func demoTruth(m *model.Model) func(*schemas.Features) float64 {

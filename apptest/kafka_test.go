@@ -109,3 +109,5 @@ func TestDecisionsAreCountedOnceOnKafka(t *testing.T) {
 func TestAlertsAreToldOnceOnKafka(t *testing.T) {
 	toldOnce(t, given(t), false)
 }
+
+func TestTheDocumentedWalkIsQuietOnKafka(t *testing.T) { walked(t, given(t)) }
