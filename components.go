@@ -130,7 +130,7 @@ func (f *viewFlags) addView(s *services, r redisFlags, group string) error {
 		return err
 	}
 	s.add(viewReport(latency), false, v)
-	s.p.log.Info("following predictions", "redis", r.Redis)
+	s.p.log.Info("following predictions", "redis", r.address.String())
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/loopback"
 	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/internal/redisconn"
 	"github.com/creditstream/creditstream/internal/telemetry"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
@@ -200,7 +201,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	if d.child == nil { // a child process speaks for itself
 		d.report(scoreReport(latency), models, models, scorer)
 	}
-	redisAt := redisFlags{Redis: d.redis.Addr()}
+	redisAt := redisFlags{address: redisconn.Address{Servers: []string{d.redis.Addr()}}}
 	viewClient := redisAt.client()
 	d.free(func() { _ = viewClient.Close() }) // nothing is left to be written
 	latency = replica.NewLatencies()

@@ -9,6 +9,7 @@ import (
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/drift/aggregate"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/redisconn"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -16,7 +17,7 @@ func TestOutcomesAreJoinedThroughTheView(t *testing.T) {
 	server, err := local.StartRedis()
 	require.NoError(t, err)
 	t.Cleanup(server.Close)
-	client := redisFlags{Redis: server.Addr()}.client()
+	client := redisFlags{address: redisconn.Address{Servers: []string{server.Addr()}}}.client()
 	t.Cleanup(func() { _ = client.Close() })
 	store, later := view.NewStore(client, "t"), time.Now().Add(time.Hour)
 	_, err = store.Write(t.Context(), []view.Entry{{

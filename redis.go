@@ -19,7 +19,7 @@ const redisInterval = 2 * time.Second
 // redisWatch knows whether Redis is there. It is a lifecycle.Component that is
 // always ready, for components that do without.
 type redisWatch struct {
-	client *redis.Client
+	client redis.UniversalClient
 	log    *slog.Logger
 	state  atomic.Pointer[error] // why it is away, nil when it is not; no pointer before the first look
 }

@@ -16,11 +16,10 @@ import (
 	"github.com/creditstream/creditstream/internal/certs"
 )
 
-// Config says which server to talk to and how.
+// Config says which Redis to talk to and how.
 type Config struct {
-	Addr string        // host:port
-	TLS  *certs.Client // nil: connections are not encrypted
-	User string        // empty: the default user
+	Address
+	TLS *certs.Client // nil: connections are not encrypted
 	// Password is asked for by every connection, and may be another each time.
 	// nil: clients do not log in.
 	Password func(ctx context.Context) (string, error)
@@ -32,10 +31,10 @@ type Config struct {
 var silence = sync.OnceFunc(func() { redis.SetLogger(&logging.VoidLogger{}) })
 
 // Open returns a client that connects when it is used.
-func (c Config) Open() *redis.Client {
+func (c Config) Open() redis.UniversalClient {
 	silence()
-	options := &redis.Options{
-		Addr: c.Addr, ClientName: "creditstream",
+	options := &redis.UniversalOptions{
+		Addrs: c.Servers, IsClusterMode: c.Cluster, DB: c.DB, ClientName: "creditstream",
 		// CLIENT SETINFO takes Redis 7.2, and with an ACL user a permission.
 		DisableIdentity: true,
 		// A deadline holds also where a server accepts and does not answer.
@@ -52,7 +51,7 @@ func (c Config) Open() *redis.Client {
 			return c.User, password, err
 		}
 	}
-	return redis.NewClient(options)
+	return redis.NewUniversalClient(options)
 }
 
 // refusals are the beginnings of Redis's errors for who is not let in or may not

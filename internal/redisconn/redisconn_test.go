@@ -14,7 +14,7 @@ func TestAPasswordIsReadByEveryConnection(t *testing.T) {
 	s := miniredis.RunT(t)
 	s.RequireUserAuth("ann", "first")
 	password := "first"
-	c := Config{Addr: s.Addr(), User: "ann", Password: func(context.Context) (string, error) { return password, nil }}.Open()
+	c := Config{Address: Address{Servers: []string{s.Addr()}, User: "ann"}, Password: func(context.Context) (string, error) { return password, nil }}.Open()
 	defer func() { _ = c.Close() }()
 	require.NoError(t, c.Ping(t.Context()).Err())
 
@@ -28,7 +28,7 @@ func TestAPasswordIsReadByEveryConnection(t *testing.T) {
 	password = "second"
 	require.NoError(t, c.Ping(t.Context()).Err())
 
-	bare := Config{Addr: s.Addr()}.Open()
+	bare := Config{Address: Address{Servers: []string{s.Addr()}}}.Open()
 	defer func() { _ = bare.Close() }()
 	err = bare.Ping(t.Context()).Err()
 	require.True(t, Refused(err), "%v", err)
