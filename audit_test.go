@@ -269,7 +269,7 @@ func TestADatasetIsExportedAndComparedWithAgain(t *testing.T) {
 	require.Equal(t, approved+1, strings.Count(out, "\n"))
 	require.NoError(t, json.Unmarshal([]byte(errs), &counts), errs)
 	_, _, errs = l.run("dataset", "export", "--from", "start", "--to", to, "--labelled")
-	require.Contains(t, errs, fmt.Sprintf("%d rows written; of 400 applications %d are labelled", approved, approved))
+	require.Contains(t, errs, fmt.Sprintf("%d rows written; of 400 decisions %d are labelled", approved, approved))
 	require.Contains(t, errs, "  approve: ")
 	l.fails(2, "--from is needed", "dataset", "export", "--to", to)
 	// Without an end it is that of the log, which is said.

@@ -20,18 +20,18 @@ type datasetExportCmd struct {
 	kafkaFlags
 	stretchFlags
 
-	Labelled bool   `help:"Only applications whose outcome is known."`
+	Labelled bool   `help:"Only decisions whose outcome is known."`
 	Out      string `help:"CSV file to write, whole or not at all; - is the standard output." default:"-" placeholder:"FILE|-"`
 	JSON     bool   `help:"Print the counts as one JSON object: to stdout, or to stderr where the rows go to stdout." name:"json"`
 }
 
 // Help is the second half of dataset export --help.
 func (datasetExportCmd) Help() string {
-	return `Writes a row for every application that was decided from --from until --to: its id, when it was applied for and decided, the model version, its probability and the decision, the 23 features as received (empty: missing), and whether the loan defaulted (empty: not known yet). Outcomes are looked for from --from until now. Of an application that was decided or told of more than once the newest decision and the first outcome count: another outcome is a repetition, as it is for drift. Without --to everything counts that the log holds when the export begins.
+	return `Writes a row for the newest decision on every application that was decided from --from until --to, and for each earlier one that an outcome is of: its id, when it was applied for and decided, the model version, its probability and the decision, the 23 features as received (empty: missing), and whether the loan defaulted (empty: not known yet). Outcomes are looked for from --from until now. An outcome is of the last decision on its application that was made at or before observed_at and that the log had taken before the outcome, and of a decision the first outcome counts: what was told earlier labels nothing, and another outcome is a repetition, as it is for drift. Records are joined by the application_id in them, whatever their key. Without --to everything counts that the log holds when the export begins.
 
 Counts follow on stderr, by decision. Where only loans that were granted have outcomes, that is a bias to reckon with.
 
-The predictions of the stretch are read twice and its outcomes once, in parts of three million applications: never more than about 400 MB are taken. These are applicants' data: only its owner may read a file that --out names.
+The predictions of the stretch are read twice, those after it and its outcomes once, in parts of three million decisions: never more than about 400 MB are taken. These are applicants' data: only its owner may read a file that --out names.
 
 Examples:
   creditstream dataset export --from 2026-01-01T00:00:00Z --to 2026-07-01T00:00:00Z --labelled --out export.csv`
@@ -120,18 +120,38 @@ func printCounts(w io.Writer, c *dataset.Counts, labelledOnly bool) {
 	if labelledOnly {
 		written = c.Labelled
 	}
-	fmt.Fprintf(w, "%d rows written; of %d applications %d are labelled (%s), %d of them defaulted (%s)\n",
+	fmt.Fprintf(w, "%d rows written; of %d decisions %d are labelled (%s), %d of them defaulted (%s)\n",
 		written, c.Rows, c.Labelled, percent(c.Labelled, c.Rows), c.Defaulted, percent(c.Defaulted, c.Labelled))
 	for _, decision := range slices.Sorted(maps.Keys(c.Decisions)) {
 		g := c.Decisions[decision]
-		fmt.Fprintf(w, "  %s: %d applications (%s), %d labelled (%s), %d defaulted (%s)\n", decision,
+		fmt.Fprintf(w, "  %s: %d decisions (%s), %d labelled (%s), %d defaulted (%s)\n", decision,
 			g.Rows, percent(g.Rows, c.Rows), g.Labelled, percent(g.Labelled, g.Rows), g.Defaulted, percent(g.Defaulted, g.Labelled))
 	}
 	if c.Repeated > 0 {
-		fmt.Fprintf(w, "%d older decisions on applications that were decided again are left out\n", c.Repeated)
+		fmt.Fprintf(w, "%d older decisions without an outcome, on applications that were decided again, are left out\n", c.Repeated)
 	}
+	if o := c.Outcomes; o.Read > 0 {
+		fmt.Fprintf(w, "%d outcomes read: %d matched to a decision, %d told twice, %d unmatched (of no decision that was read)\n",
+			o.Read, o.Matched, o.Duplicate, o.Unmatched)
+		if o.TooOld+o.Before > 0 {
+			fmt.Fprintf(w, "  of those unmatched: %d outcome_too_old (of a decision before the last 8), %d outcome_before_decision (observed before every decision)\n", o.TooOld, o.Before)
+		}
+	}
+	printKeyDiffers(w, c.KeyDiffers, c.Outcomes.KeyDiffers)
 	if c.Left > 0 {
 		fmt.Fprintf(w, "%d records that are neither predictions nor outcomes, or in Avro without a registry (set --schema-registry), are left out\n", c.Left)
+	}
+}
+
+// printKeyDiffers says how many records have another key than their application_id.
+func printKeyDiffers(w io.Writer, predictions, outcomes int64) {
+	for _, c := range []struct {
+		name string
+		n    int64
+	}{{"prediction_key_differs", predictions}, {"outcome_key_differs", outcomes}} {
+		if c.n > 0 {
+			fmt.Fprintf(w, "%d %s: the record's key is not the application_id, which is what counts\n", c.n, c.name)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ type driftCurrentCmd struct {
 
 // Help is the second half of `drift current --help`.
 func (driftCurrentCmd) Help() string {
-	return `Writes the last N inputs as CSV, oldest first, in the columns of dataset export: what was decided, the 23 features as received (empty: missing), and whether the loan defaulted where that is known already. It is what the daily check compares with the training data (make drift-check, in a checkout).
+	return `Writes the last N inputs as CSV, oldest first, in the columns of dataset export: what was decided, the 23 features as received (empty: missing), and whether the loan defaulted where that is known already: an outcome is of the last decision on its application at or before observed_at, as it is for drift. It is what the daily check compares with the training data (make drift-check, in a checkout).
 
 These are applicants' data: only its owner may read a file that --out names.
 
@@ -36,7 +36,7 @@ func (c *driftCurrentCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	decisions, leftOut, err := recent.Read(p.ctx, recent.Config{
+	decisions, apart, err := recent.Read(p.ctx, recent.Config{
 		Kafka: c.config(p, "drift-current"), Topics: schemas.NewTopics(c.Prefix), Codec: codec, N: c.Last,
 	})
 	if err != nil {
@@ -63,10 +63,11 @@ func (c *driftCurrentCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	if leftOut > 0 {
-		p.log.Warn("left out: not predictions, or in Avro without a registry (set --schema-registry)", "records", leftOut)
+	if apart.LeftOut > 0 {
+		p.log.Warn("left out: neither predictions nor outcomes, or in Avro without a registry (set --schema-registry)", "records", apart.LeftOut)
 	}
 	fmt.Fprintf(p.stderr, "%d inputs, %d with an outcome\n", len(decisions), known)
+	printKeyDiffers(p.stderr, apart.PredictionKeyDiffers, apart.OutcomeKeyDiffers)
 	if len(decisions) < c.Last {
 		fmt.Fprintf(p.stderr, "the log holds no more than these\n")
 	}

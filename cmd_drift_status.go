@@ -68,6 +68,12 @@ func printDrift(to io.Writer, s *drift.Status, now time.Time) error {
 	}
 	if o := &s.Outcomes; o.Read > 0 {
 		fmt.Fprintf(out, "\noutcomes: %d read, %d matched, %d unmatched, %d told twice, %d late, %d of declined applications\n", o.Read, o.Matched, o.Unmatched, o.Duplicate, o.Late, o.Declined)
+		if o.TooOld+o.Before > 0 {
+			fmt.Fprintf(out, "  of those unmatched: %d outcome_too_old (of a decision before the last 8), %d outcome_before_decision (observed before every decision)\n", o.TooOld, o.Before)
+		}
+		if o.KeyDiffers > 0 {
+			fmt.Fprintf(out, "  %d outcome_key_differs: the record's key is not the application_id, which is what joins\n", o.KeyDiffers)
+		}
 	}
 	if len(s.Outcomes.Versions) > 0 {
 		fmt.Fprintf(out, "\nMODEL\tSTATE\tLOANS\tDEFAULTED\tEXPECTED\tAUC\n")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/creditstream/creditstream/consumer/labels"
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/drift/aggregate"
 	"github.com/creditstream/creditstream/internal/redisconn"
@@ -18,7 +19,10 @@ type decided struct {
 func (d decided) Claim(ctx context.Context, claims []aggregate.Claim) ([]aggregate.Claimed, error) {
 	asked := make([]view.Claim, len(claims))
 	for i, c := range claims {
-		asked[i] = view.Claim{ID: c.ApplicationID, Outcome: c.Outcome}
+		asked[i] = view.Claim{
+			ID: c.ApplicationID, Outcome: c.Outcome,
+			Of: labels.Outcome{Observed: c.Observed, Appended: c.Appended.UnixMilli()},
+		}
 	}
 	found, err := d.store.Claim(ctx, asked)
 	if err != nil {
@@ -27,13 +31,17 @@ func (d decided) Claim(ctx context.Context, claims []aggregate.Claim) ([]aggrega
 	answers := make([]aggregate.Claimed, len(found))
 	for i, f := range found {
 		answers[i] = aggregate.Claimed{Probability: float64(f.Probability), ModelVersion: f.ModelVersion, Declined: f.Decision == schemas.Decline}
-		switch {
-		case !f.Known:
+		switch f.Found {
+		case labels.Undecided:
 			answers[i].State = aggregate.Unknown
-		case f.First:
-			answers[i].State = aggregate.Matched
-		default:
-			answers[i].State = aggregate.Repeated
+		case labels.Before:
+			answers[i].State = aggregate.Before
+		case labels.TooOld:
+			answers[i].State = aggregate.TooOld
+		case labels.Matched:
+			if answers[i].State = aggregate.Repeated; f.First {
+				answers[i].State = aggregate.Matched
+			}
 		}
 	}
 	return answers, nil

@@ -33,7 +33,7 @@ func TestOutcomesAreJoinedThroughTheView(t *testing.T) {
 	require.NoError(t, err)
 	d := decided{store}
 	ask := func() []aggregate.Claimed {
-		answers, err := d.Claim(t.Context(), []aggregate.Claim{{ApplicationID: "A-1", Outcome: "a/0/7"}, {ApplicationID: "A-1", Outcome: "a/0/9"}, {ApplicationID: "A-2", Outcome: "a/0/8"}, {ApplicationID: "A-3", Outcome: "a/0/10"}, {ApplicationID: "A-4", Outcome: "a/0/11"}})
+		answers, err := d.Claim(t.Context(), []aggregate.Claim{{ApplicationID: "A-1", Appended: later, Outcome: "a/0/7"}, {ApplicationID: "A-1", Appended: later, Outcome: "a/0/9"}, {ApplicationID: "A-2", Appended: later, Outcome: "a/0/8"}, {ApplicationID: "A-3", Appended: later, Outcome: "a/0/10"}, {ApplicationID: "A-4", Appended: later, Outcome: "a/0/11"}})
 		require.NoError(t, err)
 		return answers
 	}

@@ -85,7 +85,7 @@ func driftComponents() object {
 			}, "unwatched"),
 			"model_versions": object{"type": []string{"array", "null"}, "items": name}, "last_decision": time, "decisions": whole,
 			"windows": some("DriftWindow"), "alerts": some("DriftAlert"),
-			"outcomes": record("", object{"read": whole, "matched": whole, "unmatched": whole, "duplicate": whole, "late": described("Of those matched: told long after they were observed.", whole), "declined": described("Of those matched: of an application that was declined, so of no loan that was granted; in no figure of the versions.", whole), "versions": some("DriftPerformance")}),
+			"outcomes": record("", object{"read": whole, "matched": whole, "unmatched": whole, "duplicate": whole, "late": described("Of those matched: told long after they were observed.", whole), "declined": described("Of those matched: of an application that was declined, so of no loan that was granted; in no figure of the versions.", whole), "outcome_too_old": described("Of those unmatched: of a decision before the last 8 on its application.", whole), "outcome_before_decision": described("Of those unmatched: observed before every decision on its application.", whole), "outcome_key_differs": described("Of those read: the record's key is not the application_id, which is what joins.", whole), "versions": some("DriftPerformance")}),
 		}),
 		"DriftWindow": record("", object{
 			"name": text("1000, 10000, 1h, 24h …"), "from": time, "to": time, "decisions": whole, "state": state,

@@ -112,6 +112,14 @@ func (p *Pane) checkOutcomes() error {
 	if p.Declined < 0 || p.Declined > p.Matched {
 		return fmt.Errorf("declined is %d, expected 0 … %d (matched)", p.Declined, p.Matched)
 	}
+	unlabelled := sum{}
+	unlabelled.add(p.TooOld, p.Before)
+	if unlabelled.wrong || unlabelled.n > p.NoMatch {
+		return fmt.Errorf("outcome_too_old + outcome_before_decision is %d + %d, expected 0 … %d (unmatched)", p.TooOld, p.Before, p.NoMatch)
+	}
+	if err := within("outcome_key_differs", p.KeyDiffers, p.Read); err != nil {
+		return err
+	}
 	loans := sum{}
 	for i := range p.Outcomes {
 		if err := p.Outcomes[i].check(); err != nil {

@@ -33,10 +33,26 @@ type Pane struct {
 	Outcomes []OutcomeCounts `json:"outcomes,omitempty"`
 	Read     int64           `json:"read,omitempty"`      // outcomes read; matched + unmatched + duplicate
 	Matched  int64           `json:"matched,omitempty"`   // joined to a decision
-	NoMatch  int64           `json:"unmatched,omitempty"` // no decision is known
+	NoMatch  int64           `json:"unmatched,omitempty"` // of no decision that is known
 	Repeated int64           `json:"duplicate,omitempty"` // a decision whose outcome was already counted
 	Late     int64           `json:"late,omitempty"`      // of those matched: told long after they were observed
 	Declined int64           `json:"declined,omitempty"`  // of those matched: told of an application that was declined, and not among Outcomes
+	OutcomesApart
+}
+
+// OutcomesApart are outcomes that are counted by name, too, besides what became of
+// joining them.
+type OutcomesApart struct {
+	TooOld     int64 `json:"outcome_too_old,omitempty"`         // of those unmatched: of a decision before the last 8 on its application
+	Before     int64 `json:"outcome_before_decision,omitempty"` // of those unmatched: observed before every decision on its application
+	KeyDiffers int64 `json:"outcome_key_differs,omitempty"`     // of those read: the record's key is not the application_id, which is what joins
+}
+
+// Add adds counts.
+func (a *OutcomesApart) Add(b OutcomesApart) {
+	a.TooOld += b.TooOld
+	a.Before += b.Before
+	a.KeyDiffers += b.KeyDiffers
 }
 
 // End is where the pane's bucket ends.

@@ -132,13 +132,19 @@ type GroupStatus struct {
 
 // OutcomeStatus is what really happened to the loans that were granted.
 type OutcomeStatus struct {
-	Read      int64               `json:"read"`
-	Matched   int64               `json:"matched"`
-	Unmatched int64               `json:"unmatched"`
-	Duplicate int64               `json:"duplicate"`
-	Late      int64               `json:"late"`     // of those matched: told long after they were observed
-	Declined  int64               `json:"declined"` // of those matched: of an application that was declined, so of no loan that was granted; in no figure of Versions
-	Versions  []PerformanceStatus `json:"versions"`
+	Read      int64 `json:"read"`
+	Matched   int64 `json:"matched"`
+	Unmatched int64 `json:"unmatched"`
+	Duplicate int64 `json:"duplicate"`
+	Late      int64 `json:"late"`     // of those matched: told long after they were observed
+	Declined  int64 `json:"declined"` // of those matched: of an application that was declined, so of no loan that was granted; in no figure of Versions
+	// Of those unmatched: of a decision before the last 8 on its application.
+	TooOld int64 `json:"outcome_too_old"`
+	// Of those unmatched: observed before every decision on its application.
+	Before int64 `json:"outcome_before_decision"`
+	// Of those read: the record's key is not the application_id, which is what joins.
+	KeyDiffers int64               `json:"outcome_key_differs"`
+	Versions   []PerformanceStatus `json:"versions"`
 }
 
 // PerformanceStatus is how well one version's scores foresaw the outcomes. The

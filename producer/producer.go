@@ -171,8 +171,10 @@ type Producer struct {
 	broken    atomic.Int64 // acknowledged applications that a broken feed put out of range
 	malformed [NumKinds]atomic.Int64
 	told      atomic.Int64 // acknowledged outcomes
-	generated atomic.Uint64
-	ended     atomic.Int64 // when emitting ended, Unix nanoseconds; 0: not yet
+	// decisions read whose record has another key than their application_id, which counts
+	keyDiffers atomic.Int64
+	generated  atomic.Uint64
+	ended      atomic.Int64 // when emitting ended, Unix nanoseconds; 0: not yet
 
 	mu       sync.Mutex // guards what follows
 	outcomes *outcomes  // nil when none are told or before Run
@@ -265,10 +267,13 @@ type Counters struct {
 	Broken    int64           // of these, applications that a broken feed put out of range
 	Outcomes  int64           // acknowledged
 	Pending   int64           // outcomes not due or not decided yet
-	Dropped   int64           // outcomes given up: past MaxPending, never decided, or stopped before they were due
-	Next      uint64          // number to start with to go on
-	Ended     bool            // no more applications are made
-	Elapsed   time.Duration   // of emitting applications, until the last was acknowledged
+	// Decisions read for outcomes, whose record has another key than their
+	// application_id, which is what counts.
+	KeyDiffers int64
+	Dropped    int64         // outcomes given up: past MaxPending, never decided, or stopped before they were due
+	Next       uint64        // number to start with to go on
+	Ended      bool          // no more applications are made
+	Elapsed    time.Duration // of emitting applications, until the last was acknowledged
 }
 
 // MalformedTotal is the sum over the kinds.
@@ -282,7 +287,7 @@ func (c *Counters) MalformedTotal() int64 {
 
 // Counters are what has been emitted so far.
 func (p *Producer) Counters() Counters {
-	c := Counters{Produced: p.produced.Load(), Broken: p.broken.Load(), Outcomes: p.told.Load(), Generated: int64(p.generated.Load())}
+	c := Counters{Produced: p.produced.Load(), Broken: p.broken.Load(), Outcomes: p.told.Load(), KeyDiffers: p.keyDiffers.Load(), Generated: int64(p.generated.Load())}
 	c.Next = p.config.Start + p.generated.Load()
 	for i := range p.malformed {
 		c.Malformed[i] = p.malformed[i].Load()

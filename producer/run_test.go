@@ -447,7 +447,11 @@ func (w *world) decide(decision func(row int32) string) (stop func()) {
 				}
 				cl.Produce(ctx, &kgo.Record{Topic: w.topics.Predictions, Key: r.Key, Value: schemas.AppendPrediction(nil, &p)}, nil)
 				p.Channel, p.Decision = schemas.ChannelStream, decision(a.Features[limitBal]-10_000)
-				cl.Produce(ctx, &kgo.Record{Topic: w.topics.Predictions, Key: r.Key, Value: schemas.AppendPrediction(nil, &p)}, nil)
+				key := r.Key
+				if a.Features[limitBal] == 10_009 {
+					key = []byte("another's")
+				}
+				cl.Produce(ctx, &kgo.Record{Topic: w.topics.Predictions, Key: key, Value: schemas.AppendPrediction(nil, &p)}, nil)
 			})
 		}
 	})
@@ -465,6 +469,8 @@ func TestOutcomesOfApprovedApplicationsAreTold(t *testing.T) {
 	require.Equal(t, int64(300), p.Summary().Outcomes)
 	require.Zero(t, p.Summary().OutcomesUntold)
 	w.requireOutcomes(func(row int) bool { return row%3 == 0 }, 900)
+	require.Equal(t, int64(1), p.Summary().KeyDiffers, "joined by the id in it")
+	require.Contains(t, p.Summary().String(), "1 prediction_key_differs")
 }
 
 func TestAStopDoesNotWaitForOutcomes(t *testing.T) {

@@ -12,12 +12,13 @@ type Summary struct {
 	Unacknowledged int64            `json:"unacknowledged"` // applications made that may or may not be in the topic
 	Malformed      map[string]int64 `json:"malformed"`      // acknowledged, by kind
 	MalformedTotal int64            `json:"malformed_total"`
-	Outcomes       int64            `json:"outcomes"`         // acknowledged
-	OutcomesUntold int64            `json:"outcomes_dropped"` // not due, not decided, or past the bound when the run ended
-	Seconds        float64          `json:"seconds"`          // of emitting applications, until the last was acknowledged
-	Rate           float64          `json:"rate"`             // applications per second
-	Seed           *uint64          `json:"seed,omitempty"`   // of a population
-	Next           uint64           `json:"next_start"`       // --start to go on with
+	Outcomes       int64            `json:"outcomes"`               // acknowledged
+	OutcomesUntold int64            `json:"outcomes_dropped"`       // not due, not decided, or past the bound when the run ended
+	KeyDiffers     int64            `json:"prediction_key_differs"` // decisions read for outcomes: the record's key is not the application_id, which is what counts
+	Seconds        float64          `json:"seconds"`                // of emitting applications, until the last was acknowledged
+	Rate           float64          `json:"rate"`                   // applications per second
+	Seed           *uint64          `json:"seed,omitempty"`         // of a population
+	Next           uint64           `json:"next_start"`             // --start to go on with
 	Interrupted    bool             `json:"interrupted"`
 }
 
@@ -26,7 +27,7 @@ func (p *Producer) Summary() Summary {
 	c := p.Counters()
 	s := Summary{
 		Produced: c.Produced, Unacknowledged: c.Generated - c.Produced - c.Broken, Malformed: map[string]int64{}, MalformedTotal: c.MalformedTotal(),
-		Outcomes: c.Outcomes, OutcomesUntold: c.Pending + c.Dropped,
+		Outcomes: c.Outcomes, OutcomesUntold: c.Pending + c.Dropped, KeyDiffers: c.KeyDiffers,
 		Seconds: math.Round(c.Elapsed.Seconds()*1e6) / 1e6, Next: c.Next,
 	}
 	if p.config.File == "" {
@@ -61,6 +62,9 @@ func (s Summary) String() string {
 		if s.OutcomesUntold > 0 {
 			fmt.Fprintf(&b, " (%s more not due or not decided by the end)", grouped(s.OutcomesUntold))
 		}
+	}
+	if s.KeyDiffers > 0 {
+		fmt.Fprintf(&b, "\n%s prediction_key_differs: the record's key is not the application_id, which is what counts", grouped(s.KeyDiffers))
 	}
 	return b.String()
 }

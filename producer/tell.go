@@ -81,6 +81,9 @@ func (e *emission) followDecisions(ctx context.Context, cl *kgo.Client) {
 		fetches.EachRecord(func(r *kgo.Record) {
 			// What is no prediction decides nothing.
 			if e.config.Codec.DecodePrediction(ctx, r.Value, &p) == nil && p.Channel == schemas.ChannelStream {
+				if string(r.Key) != p.ApplicationID {
+					e.keyDiffers.Add(1)
+				}
 				e.outcomes.decided(p.ApplicationID, p.Decision == schemas.Approve)
 			}
 		})

@@ -1,11 +1,14 @@
 // Package dataset reads predictions together with what became of the loans: every
-// application once, by its newest decision, with the first outcome told of it.
+// application by its newest decision, and by each earlier one that an outcome is of,
+// see package labels. So a row's label was not known when it was decided, and no
+// outcome labels two rows.
 //
-// The log is read in passes. The first looks which decision on each application is
-// the newest, the second which outcome is the first, the third hands the rows on.
-// What is remembered of an application takes about 75 bytes. Of more than three
-// million applications as many parts are made, each with passes of its own: no more
-// than 240 MB are ever remembered.
+// The log is read in passes. The first remembers the decisions, one behind the stretch
+// those that were made later, the next the first outcome of each, and the last hands
+// the rows on. What is remembered of a decision takes about 80 bytes. Of more than
+// three million decisions as many parts are made of their applications, each with
+// passes of its own: no more than 250 MB are ever remembered, but for an application
+// that was decided millions of times.
 package dataset
 
 import (
@@ -22,9 +25,9 @@ import (
 // defaulted, and 0, not.
 const Unknown int8 = -1
 
-// idsAtOnce bounds how many applications are remembered at a time: a map made for
+// decisionsAtOnce bounds how many decisions are remembered at a time: a map made for
 // so many has room for a third more, and does not grow.
-const idsAtOnce = 3 << 20
+const decisionsAtOnce = 3 << 20
 
 // Config says what is read.
 type Config struct {
@@ -36,19 +39,35 @@ type Config struct {
 	Keep     func(p *schemas.Prediction) bool // which predictions count; nil: all
 	Progress func(done, of int64)             // told of offsets read, now and then; may be nil
 
-	idsAtOnce int64
+	atOnce int64
 }
 
 // Counts are what was found.
 type Counts struct {
 	Rows      int64             `json:"rows"`
-	Labelled  int64             `json:"labelled"`                    // rows whose outcome is known
-	Defaulted int64             `json:"defaulted"`                   // of those
-	Decisions map[string]*Group `json:"decisions"`                   // by decision
-	Repeated  int64             `json:"repeated"`                    // predictions that a newer one on the same application stands for
-	Left      int64             `json:"left_out"`                    // records that are no predictions
-	Parts     int64             `json:"parts"`                       // in which the applications were read
-	Open      []kafka.Open      `json:"open_transactions,omitempty"` // what lies behind them, and was not read
+	Labelled  int64             `json:"labelled"`  // rows whose outcome is known
+	Defaulted int64             `json:"defaulted"` // of those
+	Decisions map[string]*Group `json:"decisions"` // by decision
+	Repeated  int64             `json:"repeated"`  // predictions without an outcome that a newer one on the same application stands for
+	Left      int64             `json:"left_out"`  // records that are neither predictions nor outcomes
+	Parts     int64             `json:"parts"`     // in which the applications were read
+	// Predictions whose record has another key than their application_id, which is
+	// what counts.
+	KeyDiffers int64         `json:"prediction_key_differs"`
+	Outcomes   OutcomeCounts `json:"outcomes"`
+	Open       []kafka.Open  `json:"open_transactions,omitempty"` // what lies behind them, and was not read
+}
+
+// OutcomeCounts are the outcomes that the log took from the stretch's beginning on, as
+// drift counts them.
+type OutcomeCounts struct {
+	Read       int64 `json:"read"`                    // matched + unmatched + duplicate
+	Matched    int64 `json:"matched"`                 // the first of its decision
+	Unmatched  int64 `json:"unmatched"`               // of no decision that was read
+	Duplicate  int64 `json:"duplicate"`               // of a decision that another is the first of
+	TooOld     int64 `json:"outcome_too_old"`         // of those unmatched: of a decision before the last 8 on its application
+	Before     int64 `json:"outcome_before_decision"` // of those unmatched: observed before every decision on its application
+	KeyDiffers int64 `json:"outcome_key_differs"`     // of those read: the record's key is not the application_id, which is what joins
 }
 
 // Group are the rows of one decision.
@@ -75,19 +94,19 @@ func (c *Counts) add(decision string, defaulted int8) {
 	g.Defaulted += int64(defaulted)
 }
 
-// Read hands every application's newest decision and its outcome to each. The
-// prediction is good until each returns.
+// Read hands on every application's newest decision, and the earlier ones that an
+// outcome is of, each with its outcome. The prediction is good until each returns.
 func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, defaulted int8) error) (*Counts, error) {
 	r := &run{Config: c, each: each, seed: maphash.MakeSeed(), unreadable: map[schemas.Source]bool{}, counts: &Counts{Decisions: map[string]*Group{}}}
-	if r.idsAtOnce == 0 {
-		r.idsAtOnce = idsAtOnce
+	if r.atOnce == 0 {
+		r.atOnce = decisionsAtOnce
 	}
 	if err := r.locate(ctx); err != nil {
 		return nil, err
 	}
 	for r.part = 0; r.part < r.counts.Parts; r.part++ {
-		r.known = make(map[key]newest, min(offsets(r.predictions), r.idsAtOnce))
-		for _, pass := range []func(context.Context) error{r.findNewest, r.findOutcomes, r.handOn} {
+		r.known = newDecisions(min(offsets(r.predictions), r.atOnce))
+		for _, pass := range []func(context.Context) error{r.findDecisions, r.findLater, r.findOutcomes, r.handOn} {
 			if err := pass(ctx); err != nil {
 				return nil, err
 			}
@@ -101,12 +120,13 @@ type run struct {
 	Config
 	each        func(p *schemas.Prediction, defaulted int8) error
 	seed        maphash.Seed
-	predictions map[int32]kafka.Span
+	predictions map[int32]kafka.Span // of the stretch
+	later       map[int32]kafka.Span // behind it
 	outcomes    map[int32]kafka.Span
 	counts      *Counts
 	part        int64
 	done        int64 // offsets read
-	known       map[key]newest
+	known       *decisions
 	unreadable  map[schemas.Source]bool // batches, by where they begin
 	p           schemas.Prediction
 	o           schemas.Outcome

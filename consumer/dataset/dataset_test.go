@@ -69,7 +69,7 @@ func (w *world) prediction(id string, partition int32, after time.Duration, chan
 }
 
 func (w *world) outcome(id string, partition int32, defaulted uint8) *kgo.Record {
-	o := schemas.Outcome{ApplicationID: id, Defaulted: defaulted, ObservedAt: schemas.At(w.now)}
+	o := schemas.Outcome{ApplicationID: id, Defaulted: defaulted, ObservedAt: schemas.At(w.now.Add(time.Hour))}
 	return &kgo.Record{Topic: w.config.Topics.Outcomes, Partition: partition, Key: []byte(id), Value: schemas.AppendOutcome(nil, &o)}
 }
 
@@ -106,11 +106,87 @@ func TestTheNewestDecisionMeetsTheFirstOutcome(t *testing.T) {
 	w.write(w.outcome("once", 2, 1), w.outcome("twice", 0, 0), w.outcome("nobody", 1, 1))
 	w.write(w.outcome("twice", 0, 1), w.outcome("moved", 1, 1), &kgo.Record{Topic: w.config.Topics.Outcomes, Key: []byte("unheard"), Value: []byte("no")})
 	rows, counts := w.read(w.config)
-	require.Equal(t, []row{{"once", schemas.Approve, 1}, {"twice", schemas.Decline, 0}, {"moved", schemas.Approve, 1}, {"unheard", schemas.Decline, Unknown}}, rows)
+	require.Equal(t, []row{{"once", schemas.Approve, 1}, {"id", schemas.Approve, Unknown}, {"twice", schemas.Decline, 0}, {"moved", schemas.Approve, 1}, {"unheard", schemas.Decline, Unknown}}, rows)
 	require.Equal(t, &Counts{
-		Rows: 4, Labelled: 3, Defaulted: 2, Repeated: 2, Left: 3, Parts: 1,
-		Decisions: map[string]*Group{schemas.Approve: {2, 2, 2}, schemas.Decline: {2, 1, 0}},
+		Rows: 5, Labelled: 3, Defaulted: 2, Repeated: 2, Left: 2, Parts: 1,
+		Decisions:  map[string]*Group{schemas.Approve: {3, 2, 2}, schemas.Decline: {2, 1, 0}},
+		KeyDiffers: 1, Outcomes: OutcomeCounts{Read: 5, Matched: 3, Unmatched: 1, Duplicate: 1},
 	}, counts)
+}
+
+// at is an outcome that was observed some time after the world began; its record has
+// any key.
+func (w *world) at(id, key string, after time.Duration, defaulted uint8) *kgo.Record {
+	o := schemas.Outcome{ApplicationID: id, Defaulted: defaulted, ObservedAt: schemas.At(w.now.Add(after))}
+	return &kgo.Record{Topic: w.config.Topics.Outcomes, Key: []byte(key), Value: schemas.AppendOutcome(nil, &o)}
+}
+
+func month(n int) func(*schemas.Prediction) {
+	return func(p *schemas.Prediction) { p.Decision = []string{schemas.Approve, schemas.Refer, schemas.Decline}[n] }
+}
+
+// Decided in January, February and March, told of in January and February: no label
+// was known when its row was decided, and none is of two rows.
+func TestRead_LabelsTheDecisionThatAnOutcomeIsOf(t *testing.T) {
+	const day = time.Second // so that all was appended in the stretch
+	w := newWorld(t)
+	w.write(w.at("told-before", "told-before", 300*day, 1)) // before anything was decided
+	w.write(
+		w.prediction("C-1", 0, 10*day, month(0)), w.prediction("C-1", 0, 40*day, month(1)), w.prediction("C-1", 0, 70*day, month(2)),
+		w.prediction("old", 1, 10*day, month(0)), w.prediction("told-before", 1, 10*day, month(0)),
+		w.prediction("A-3", 2, 10*day, month(0)), w.prediction("A-4", 2, 10*day, month(0)),
+	)
+	w.write(
+		w.at("C-1", "C-1", 31*day, 0), w.at("C-1", "C-1", 59*day, 1), w.at("C-1", "C-1", 32*day, 1),
+		w.at("old", "old", -400*day, 1),
+		w.at("A-4", "A-3", 20*day, 1), // told of A-4
+		w.at("A-3", "\"A-3\"\n", 20*day, 0),
+	)
+	want := []row{
+		{"C-1", schemas.Approve, 0}, {"C-1", schemas.Refer, 1}, {"C-1", schemas.Decline, Unknown},
+		{"old", schemas.Approve, Unknown}, {"told-before", schemas.Approve, Unknown},
+		{"A-3", schemas.Approve, 0}, {"A-4", schemas.Approve, 1},
+	}
+	rows, counts := w.read(w.config)
+	require.Equal(t, want, rows)
+	require.Equal(t, OutcomeCounts{Read: 7, Matched: 4, Unmatched: 2, Duplicate: 1, Before: 1, KeyDiffers: 2}, counts.Outcomes)
+	require.EqualValues(t, 4, counts.Labelled)
+
+	// In parts the same.
+	c := w.config
+	c.atOnce = 2
+	rows, counts = w.read(c)
+	require.ElementsMatch(t, want, rows)
+	require.EqualValues(t, 4, counts.Parts)
+	require.Equal(t, OutcomeCounts{Read: 7, Matched: 4, Unmatched: 2, Duplicate: 1, Before: 1, KeyDiffers: 2}, counts.Outcomes)
+
+	// The outcome of a later decision is not the earlier one's because the stretch ends
+	// before it, or because it is of none that counts.
+	c = w.config
+	c.To = w.now.Add(60 * day)
+	c.Keep = func(p *schemas.Prediction) bool { return p.Decision == schemas.Approve }
+	rows, _ = w.read(c)
+	require.Equal(t, row{"C-1", schemas.Approve, 0}, rows[0])
+	w.write(w.at("C-1", "C-1", 90*day, 1))
+	c.From, c.To, c.Keep = w.now.Add(35*day), w.now.Add(65*day), nil
+	rows, counts = w.read(c)
+	require.Equal(t, []row{{"C-1", schemas.Refer, 1}}, rows)
+	require.EqualValues(t, 5, counts.Outcomes.Matched, "of decisions that are read, in the stretch or not")
+}
+
+// Ten decisions, and an outcome of each: of the first two it comes too late.
+func TestRead_CountsOutcomesThatAreTooOld(t *testing.T) {
+	w := newWorld(t)
+	var outcomes []*kgo.Record
+	for i := range 10 {
+		w.write(w.prediction("a", 0, time.Duration(2*i)*time.Hour))
+		outcomes = append(outcomes, w.at("a", "a", time.Duration(2*i+1)*time.Hour, 1))
+	}
+	w.write(outcomes...)
+	rows, counts := w.read(w.config)
+	require.Len(t, rows, 8)
+	require.Equal(t, OutcomeCounts{Read: 10, Matched: 8, Unmatched: 2, TooOld: 2}, counts.Outcomes)
+	require.EqualValues(t, 2, counts.Repeated)
 }
 
 func TestOnlyTheStretchAskedForIsRead(t *testing.T) {
@@ -164,7 +240,7 @@ func TestManyApplicationsAreReadInParts(t *testing.T) {
 	w.write(records...)
 	for _, atOnce := range []int64{0, 600, 100, 7} {
 		c := w.config
-		c.idsAtOnce = atOnce
+		c.atOnce = atOnce
 		last := int64(0)
 		c.Progress = func(done, of int64) {
 			require.GreaterOrEqual(t, done, last)

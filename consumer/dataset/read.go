@@ -21,15 +21,6 @@ import (
 // two ids of ten million share one with a probability below 1e-24.
 type key [2]uint64
 
-// newest is the newest decision on an application, and the first outcome told.
-type newest struct {
-	offset    int64
-	decided   schemas.Timestamp
-	told      int64 // when the log took the outcome, milliseconds
-	partition int32
-	defaulted int8
-}
-
 // locate fixes what is read: offsets, so that every pass sees the same.
 func (r *run) locate(ctx context.Context) error {
 	client, err := r.Kafka.Connect(ctx)
@@ -44,14 +35,22 @@ func (r *run) locate(ctx context.Context) error {
 	if _, r.counts.Open, err = r.Kafka.Settled(ctx, adm, kafka.OpenPatience, r.Topics.Predictions, r.Topics.Outcomes); err != nil {
 		return err
 	}
-	if r.predictions, err = kafka.Appended(ctx, adm, r.Topics.Predictions, r.From, r.To); err != nil {
-		return err
-	}
-	// An outcome is told after the decision, however long.
+	// An outcome is told after the decision, however long. Found first, it meets all
+	// decisions that were there before it.
 	if r.outcomes, err = kafka.Appended(ctx, adm, r.Topics.Outcomes, r.From, time.Time{}); err != nil {
 		return err
 	}
-	r.counts.Parts = offsets(r.predictions)/r.idsAtOnce + 1
+	if r.predictions, err = kafka.Appended(ctx, adm, r.Topics.Predictions, r.From, r.To); err != nil {
+		return err
+	}
+	if !r.To.IsZero() {
+		all, err := kafka.Appended(ctx, adm, r.Topics.Predictions, r.From, time.Time{})
+		if err != nil {
+			return err
+		}
+		r.later = behind(all, r.predictions)
+	}
+	r.counts.Parts = offsets(r.predictions)/r.atOnce + 1
 	return nil
 }
 
@@ -63,10 +62,24 @@ func offsets(spans map[int32]kafka.Span) (n int64) {
 	return n
 }
 
-// read hands on the records of a topic that belong to the part at hand, a
-// partition at a time: rows then come in the same order every time.
+// behind is what spans hold behind others of the same topic.
+func behind(all, of map[int32]kafka.Span) map[int32]kafka.Span {
+	left := map[int32]kafka.Span{}
+	for partition, s := range all {
+		if o, ok := of[partition]; ok {
+			s.From = max(s.From, o.To)
+		}
+		if s.From < s.To {
+			left[partition] = s
+		}
+	}
+	return left
+}
+
+// read hands on the records of a topic, a partition at a time: they come in the same
+// order every time.
 func (r *run) read(ctx context.Context, topic string, spans map[int32]kafka.Span, each func(*kgo.Record) error) error {
-	of := r.counts.Parts * (2*offsets(r.predictions) + offsets(r.outcomes))
+	of := r.counts.Parts * (2*offsets(r.predictions) + offsets(r.later) + offsets(r.outcomes))
 	for _, partition := range slices.Sorted(maps.Keys(spans)) {
 		s := spans[partition]
 		last := s.From
@@ -82,9 +95,6 @@ func (r *run) read(ctx context.Context, topic string, spans map[int32]kafka.Span
 				r.Progress(r.done+record.Offset-s.From, of)
 				last = record.Offset
 			}
-			if xxhash.Sum64(record.Key)%uint64(r.counts.Parts) != uint64(r.part) {
-				return nil
-			}
 			return each(record)
 		}})
 		if err != nil {
@@ -98,20 +108,36 @@ func (r *run) read(ctx context.Context, topic string, spans map[int32]kafka.Span
 // progressInterval is how many offsets lie between two words on progress.
 const progressInterval = 1 << 18
 
-func (r *run) key(id []byte) key { return key{xxhash.Sum64(id), maphash.Bytes(r.seed, id)} }
+func (r *run) key(id string) key { return key{xxhash.Sum64String(id), maphash.String(r.seed, id)} }
 
-// prediction reads a record into r.p. whole says whether it is a prediction, counts
-// whether it is one that was asked for.
-func (r *run) prediction(ctx context.Context, record *kgo.Record) (counts, whole bool, err error) {
+// inPart says whether an application belongs to the part at hand.
+func (r *run) inPart(id string) bool {
+	return r.counts.Parts == 1 || xxhash.Sum64String(id)%uint64(r.counts.Parts) == uint64(r.part)
+}
+
+// prediction reads a record into r.p. ours says whether it is a prediction on an
+// application of the part at hand.
+func (r *run) prediction(ctx context.Context, record *kgo.Record) (ours bool, err error) {
 	if err := r.Codec.DecodePrediction(ctx, record.Value, &r.p); err != nil {
-		return false, false, r.broken(record, err)
+		return false, r.leftOut(record, err)
 	}
-	if r.p.ApplicationID != string(record.Key) {
-		return false, false, nil
-	}
+	return r.inPart(r.p.ApplicationID), nil
+}
+
+// isAskedFor says whether the prediction in r.p is one that was asked for.
+func (r *run) isAskedFor() bool {
 	decided := r.p.DecidedAt.Time()
 	inside := !decided.Before(r.From) && (r.To.IsZero() || decided.Before(r.To))
-	return inside && (r.Keep == nil || r.Keep(&r.p)), true, nil
+	return inside && (r.Keep == nil || r.Keep(&r.p))
+}
+
+// leftOut counts a record that is not what its topic holds, once, and passes over
+// it; any other error ends the reading.
+func (r *run) leftOut(record *kgo.Record, err error) error {
+	if r.part == 0 {
+		r.counts.Left++
+	}
+	return r.broken(record, err)
 }
 
 // broken passes over a record that is not what its topic holds; any other error
@@ -125,62 +151,4 @@ func (r *run) broken(record *kgo.Record, err error) error {
 
 func at(record *kgo.Record) schemas.Source {
 	return schemas.Source{Topic: record.Topic, Partition: record.Partition, Offset: record.Offset}
-}
-
-// findNewest notes where the newest decision on each application stands: within a
-// partition the later one, of several (their number was changed) the one decided
-// later.
-func (r *run) findNewest(ctx context.Context) error {
-	return r.read(ctx, r.Topics.Predictions, r.predictions, func(record *kgo.Record) error {
-		counts, whole, err := r.prediction(ctx, record)
-		if !whole {
-			r.counts.Left++
-		}
-		if !counts {
-			return err
-		}
-		k := r.key(record.Key)
-		have, ok := r.known[k]
-		if ok {
-			r.counts.Repeated++
-		}
-		if !ok || have.partition == record.Partition || have.decided < r.p.DecidedAt {
-			r.known[k] = newest{offset: record.Offset, decided: r.p.DecidedAt, partition: record.Partition, defaulted: Unknown}
-		}
-		return nil
-	})
-}
-
-// findOutcomes notes the first outcome told of every application that was decided.
-func (r *run) findOutcomes(ctx context.Context) error {
-	return r.read(ctx, r.Topics.Outcomes, r.outcomes, func(record *kgo.Record) error {
-		k := r.key(record.Key)
-		n, ok := r.known[k]
-		told := record.Timestamp.UnixMilli()
-		if !ok || n.defaulted != Unknown && n.told <= told {
-			return nil
-		}
-		if err := r.Codec.DecodeOutcome(ctx, record.Value, &r.o); err != nil {
-			r.counts.Left++
-			return r.broken(record, err)
-		}
-		n.defaulted, n.told = int8(r.o.Defaulted), told
-		r.known[k] = n
-		return nil
-	})
-}
-
-// handOn hands the newest decisions on.
-func (r *run) handOn(ctx context.Context) error {
-	return r.read(ctx, r.Topics.Predictions, r.predictions, func(record *kgo.Record) error {
-		n, ok := r.known[r.key(record.Key)]
-		if !ok || n.partition != record.Partition || n.offset != record.Offset {
-			return nil
-		}
-		if _, _, err := r.prediction(ctx, record); err != nil {
-			return err
-		}
-		r.counts.add(r.p.Decision, n.defaulted)
-		return r.each(&r.p, n.defaulted)
-	})
 }

@@ -5,17 +5,19 @@ package recent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/consumer/labels"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
 
-// Most is how many can be asked for: each takes about 300 bytes of memory.
+// Most is how many can be asked for: each takes about 350 bytes of memory.
 const Most = 1_000_000
 
 // Config says what is read.
@@ -30,35 +32,48 @@ type Config struct {
 type Decision struct {
 	schemas.Prediction // without reasons and shadow
 	Known              bool
-	Defaulted          uint8 // where it is known: the first outcome told
+	Defaulted          uint8 // where it is known: the first outcome that is of it
+
+	at      labels.Decision
+	differs bool  // the record's key is not the application_id
+	told    int64 // when the log took the outcome, Unix milliseconds
 }
 
-// Read is the last N decisions, oldest first, fewer where there are no more.
-// leftOut counts records that are no predictions. Partitions are read backwards:
+// Apart counts records that are not what they should be.
+type Apart struct {
+	LeftOut              int64 // neither predictions nor outcomes
+	PredictionKeyDiffers int64 // of the decisions: the record's key is not the application_id, which is what counts
+	OutcomeKeyDiffers    int64 // likewise, of the outcomes of these applications
+}
+
+// Read is the last N decisions, oldest first, fewer where there are no more, each
+// with the outcome that is of it, see package labels. Partitions are read backwards:
 // what lies before a decision in its partition is taken to be older.
-func Read(ctx context.Context, c Config) (decisions []Decision, leftOut int64, err error) {
+func Read(ctx context.Context, c Config) (decisions []Decision, apart Apart, err error) {
 	if c.N < 1 || c.N > Most {
-		return nil, 0, fmt.Errorf("the last %d: expected 1 … %d", c.N, Most)
+		return nil, apart, fmt.Errorf("the last %d: expected 1 … %d", c.N, Most)
 	}
 	client, err := c.Kafka.Connect(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, apart, err
 	}
 	defer client.Close()
 	adm := kadm.NewClient(client)
 	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(c.Topics.Predictions, c.Topics.Outcomes)); err != nil {
-		return nil, 0, c.Kafka.Explain(err)
+		return nil, apart, c.Kafka.Explain(err)
 	}
 	ends, err := kafka.Listed(adm.ListCommittedOffsets(ctx, c.Topics.Predictions))
 	if err != nil {
-		return nil, 0, err
+		return nil, apart, err
 	}
-	search := Search[schemas.Prediction]{
+	search := Search[Decision]{
 		Kafka: c.Kafka, Topic: c.Topics.Predictions, Codec: c.Codec, N: c.N, Ends: map[int32]int64{},
-		Take: func(_ *kgo.Record, p *schemas.Prediction) (schemas.Prediction, bool) {
-			kept := *p
-			kept.Reasons, kept.Shadow = nil, nil // they belong to the decoder
-			return kept, true
+		Take: func(r *kgo.Record, p *schemas.Prediction) (Decision, bool) {
+			d := Decision{Prediction: *p, differs: string(r.Key) != p.ApplicationID, at: labels.Decision{
+				Decided: p.DecidedAt, Appended: r.Timestamp.UnixMilli(), Partition: r.Partition, Offset: r.Offset,
+			}}
+			d.Reasons, d.Shadow = nil, nil // they belong to the decoder
+			return d, true
 		},
 	}
 	for partition, end := range ends[c.Topics.Predictions] {
@@ -66,54 +81,69 @@ func Read(ctx context.Context, c Config) (decisions []Decision, leftOut int64, e
 	}
 	found, leftOut, err := search.Run(ctx, adm)
 	if err != nil {
-		return nil, 0, err
+		return nil, apart, err
 	}
+	apart.LeftOut = leftOut
 	decisions = make([]Decision, len(found))
 	for i := range found {
-		decisions[i].Prediction = found[i].Kept
+		decisions[i] = found[i].Kept
+		if decisions[i].differs {
+			apart.PredictionKeyDiffers++
+		}
 	}
-	malformed, err := c.join(ctx, adm, decisions)
-	if err != nil {
-		return nil, 0, err
-	}
-	return decisions, leftOut + malformed, nil
+	return decisions, apart, c.join(ctx, adm, decisions, &apart)
 }
 
 // join looks for the outcomes of decisions, the oldest of which is first: they are
-// told after the decision. leftOut counts records that are no outcomes.
-func (c *Config) join(ctx context.Context, adm *kadm.Client, decisions []Decision) (leftOut int64, err error) {
+// told after the decision. An outcome of an earlier decision than these is of none of
+// them.
+func (c *Config) join(ctx context.Context, adm *kadm.Client, decisions []Decision, apart *Apart) error {
 	if len(decisions) == 0 {
-		return 0, nil
+		return nil
 	}
 	topic := c.Topics.Outcomes
 	spans, err := kafka.Appended(ctx, adm, topic, decisions[0].DecidedAt.Time(), time.Time{})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	byID := make(map[string][]*Decision, len(decisions))
 	for i := range decisions {
 		d := &decisions[i]
 		byID[d.ApplicationID] = append(byID[d.ApplicationID], d)
 	}
+	for _, of := range byID {
+		slices.SortFunc(of, func(a, b *Decision) int { return b.at.Compare(a.at) })
+	}
 	var o schemas.Outcome
-	err = c.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: spans}, kafka.Sink{Unreadable: func(u *kafka.UnreadableError) error {
-		leftOut += u.Offsets()
+	return c.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: spans}, kafka.Sink{Unreadable: func(u *kafka.UnreadableError) error {
+		apart.LeftOut += u.Offsets()
 		return nil
 	}, Each: func(record *kgo.Record) error {
-		of, wanted := byID[string(record.Key)]
+		if err := c.Codec.DecodeOutcome(ctx, record.Value, &o); err != nil {
+			apart.LeftOut++
+			return broken(record, err)
+		}
+		of, wanted := byID[o.ApplicationID]
 		if !wanted {
 			return nil
 		}
-		if err := c.Codec.DecodeOutcome(ctx, record.Value, &o); err != nil {
-			leftOut++
-			return broken(record, err)
+		if string(record.Key) != o.ApplicationID {
+			apart.OutcomeKeyDiffers++
 		}
-		for _, d := range of {
-			if !d.Known {
-				d.Known, d.Defaulted = true, o.Defaulted
+		told, at := record.Timestamp.UnixMilli(), 0
+		_, is := labels.Find(labels.Outcome{Observed: o.ObservedAt, Appended: told}, func(yield func(labels.Decision) bool) {
+			for i := range of {
+				if at = i; !yield(of[i].at) {
+					return
+				}
 			}
+		})
+		if is != labels.Matched {
+			return nil
+		}
+		if d := of[at]; !d.Known || told < d.told {
+			d.Known, d.Defaulted, d.told = true, o.Defaulted, told
 		}
 		return nil
 	}})
-	return leftOut, err
 }

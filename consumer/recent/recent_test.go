@@ -63,20 +63,20 @@ func (w *world) predict(partition int32, seconds ...int) {
 }
 
 func (w *world) tell(second int, defaulted uint8) {
-	o := schemas.Outcome{ApplicationID: decided(second).ApplicationID, Defaulted: defaulted, ObservedAt: schemas.At(noon)}
+	o := schemas.Outcome{ApplicationID: decided(second).ApplicationID, Defaulted: defaulted, ObservedAt: schemas.At(noon.Add(time.Hour))}
 	require.NoError(w.t, w.client.ProduceSync(w.t.Context(), &kgo.Record{
 		Topic: topics.Outcomes, Timestamp: noon.Add(time.Hour), Key: []byte(o.ApplicationID), Value: schemas.AppendOutcome(nil, &o),
 	}).FirstErr())
 }
 
-func (w *world) last(n int) (ids []string, decisions []Decision, leftOut int64) {
+func (w *world) last(n int) (ids []string, decisions []Decision, apart Apart) {
 	w.t.Helper()
-	decisions, leftOut, err := Read(w.t.Context(), Config{Kafka: w.kafka, Topics: topics, N: n})
+	decisions, apart, err := Read(w.t.Context(), Config{Kafka: w.kafka, Topics: topics, N: n})
 	require.NoError(w.t, err)
 	for _, d := range decisions {
 		ids = append(ids, d.ApplicationID)
 	}
-	return ids, decisions, leftOut
+	return ids, decisions, apart
 }
 
 func ids(seconds ...int) (ids []string) {
@@ -103,9 +103,9 @@ func TestTheNewestOfAllPartitions(t *testing.T) {
 	w.predict(2, 1500, 2500)
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: topics.Predictions, Timestamp: noon, Value: []byte("nonsense")}).FirstErr())
 
-	got, _, leftOut := w.last(3)
+	got, _, apart := w.last(3)
 	require.Equal(t, ids(2997, 2998, 2999), got)
-	require.EqualValues(t, 1, leftOut)
+	require.Equal(t, Apart{LeftOut: 1}, apart)
 	got, _, _ = w.last(502)
 	require.Equal(t, ids(append([]int{2499, 2500}, upTo(2500, 3000)...)...), got)
 	got, _, _ = w.last(1003)
@@ -127,6 +127,38 @@ func TestOutcomesThatAreKnown(t *testing.T) {
 	require.Equal(t, []uint8{0, 1, 0}, []uint8{d[0].Defaulted, d[1].Defaulted, d[2].Defaulted})
 	require.Equal(t, decided(97).Features, d[0].Features)
 	require.Empty(t, d[0].Reasons)
+}
+
+// An outcome is of the last decision before it, by the id that stands in it.
+func TestRead_LabelsTheDecisionThatAnOutcomeIsOf(t *testing.T) {
+	w := newWorld(t)
+	id := func(second int, id string) *kgo.Record {
+		p := decided(second)
+		p.ApplicationID = id
+		return &kgo.Record{Topic: topics.Predictions, Timestamp: p.DecidedAt.Time(), Key: []byte(id), Value: schemas.AppendPrediction(nil, &p)}
+	}
+	other := id(30, "A")
+	other.Key = nil
+	require.NoError(t, w.client.ProduceSync(t.Context(), id(10, "A"), id(20, "A"), other, id(40, "B")).FirstErr())
+	outcome := func(id, key string, observed, told int, defaulted uint8) {
+		o := schemas.Outcome{ApplicationID: id, Defaulted: defaulted, ObservedAt: schemas.At(noon.Add(time.Duration(observed) * time.Second))}
+		require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{
+			Topic: topics.Outcomes, Timestamp: noon.Add(time.Duration(told) * time.Second), Key: []byte(key), Value: schemas.AppendOutcome(nil, &o),
+		}).FirstErr())
+	}
+	outcome("A", "A", 25, 100, 1)  // of the second
+	outcome("A", "B", 15, 101, 0)  // of the first, whatever the key says
+	outcome("A", "A", 16, 102, 1)  // of the first again
+	outcome("A", "A", 9, 103, 1)   // of none
+	outcome("B", `"B"`, 99, 35, 1) // told before it was decided
+	outcome("C", "A", 99, 104, 1)  // of nobody here
+	_, d, apart := w.last(4)
+	require.Equal(t, Apart{PredictionKeyDiffers: 1, OutcomeKeyDiffers: 2}, apart)
+	require.Equal(t, []bool{true, true, false, false}, []bool{d[0].Known, d[1].Known, d[2].Known, d[3].Known})
+	require.Equal(t, []uint8{0, 1}, []uint8{d[0].Defaulted, d[1].Defaulted})
+	// Of what is not among the last, none of the last has the outcome.
+	_, d, _ = w.last(2)
+	require.Equal(t, []bool{false, false}, []bool{d[0].Known, d[1].Known})
 }
 
 func TestHowManyIsBounded(t *testing.T) {

@@ -72,14 +72,14 @@ func (b *batch) add(ctx context.Context, r *kgo.Record, now time.Time) error {
 	stamp := Stamp{r.Partition, r.Offset, b.log, int64(p.DecidedAt), b.generation}
 	from := len(b.values)
 	b.values = appendStamped(b.values, value, stamp)
-	e := Entry{ID: p.ApplicationID, Value: b.values[from:len(b.values):len(b.values)], Decided: decidedOf(p, stamp)}
+	e := Entry{ID: p.ApplicationID, Value: b.values[from:len(b.values):len(b.values)], Decided: decidedOf(p, r.Timestamp, stamp)}
 	if t := r.Timestamp.Add(b.lifetimes.Prediction); t.After(now) {
 		e.PredictionExpires = t
 	} else {
 		b.metrics.expired.Inc()
 	}
 	if t := r.Timestamp.Add(b.lifetimes.Decided); t.After(now) {
-		e.DecidedExpires = t
+		e.DecidedExpires, e.DecidedSince = t, now.Add(-b.lifetimes.Decided)
 	}
 	b.entries = append(b.entries, e)
 	return nil

@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/consumer/labels"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
@@ -56,7 +58,7 @@ func TestDeployments_ShareOneRedis(t *testing.T) {
 	staging.same()
 
 	// An outcome of one claims nothing of the other.
-	claim := []Claim{{id(300), "outcomes/0/1"}}
+	claim := []Claim{{id(300), "outcomes/0/1", labels.Outcome{Observed: math.MaxInt64, Appended: math.MaxInt64}}}
 	for _, prefix := range []string{"t", "t2"} {
 		got, err := NewStore(prod.rdb, prefix).Claim(t.Context(), claim)
 		require.NoError(t, err)

@@ -7,7 +7,7 @@ package view
 // sees them all.
 type keys struct {
 	predictions string // + id: the prediction's JSON, with a Stamp as its last member
-	decisions   string // + id: a hash of what outcomes need, see Decided
+	decisions   string // + id: what outcomes need of the last decisions, a line each, see Decided
 
 	progress   string // hash, partition → log:offset; everything below is in the view
 	rebuild    string // hash: the rebuild under way

@@ -401,20 +401,14 @@ func (s *Store) ended(ctx context.Context, log uint32, p plan) (ours bool, err e
 	return ours, nil
 }
 
-// sweepLua removes keys whose record the rebuild would have seen, had the log
-// still held it. ARGV: log, generation, what the keys hold (prediction or decided),
-// then partition and end of each.
+// sweepLua removes predictions that the rebuild would have seen, had the log still
+// held them. ARGV: log, generation, then partition and end of each.
 const sweepLua = stampLua + `
 local ends = {}
-for i = 4, #ARGV, 2 do ends[ARGV[i]] = tonumber(ARGV[i+1]) end
+for i = 3, #ARGV, 2 do ends[ARGV[i]] = tonumber(ARGV[i+1]) end
 local removed = 0
 for _, key in ipairs(KEYS) do
-  local p, o, l, d, g
-  if ARGV[3] == 'decided' then
-    p, o, l, d, g = decidedStamp(key)
-  else
-    p, o, l, d, g = predictionStamp(key)
-  end
+  local p, o, l, d, g = predictionStamp(key)
   if not p or l ~= ARGV[1] or (tonumber(g) < tonumber(ARGV[2]) and ends[p] and tonumber(o) < ends[p]) then
     removed = removed + redis.call('DEL', key)
   end
@@ -428,15 +422,14 @@ const sweepPage = 2_000
 // sweep removes every key of this deployment's view that generation has not written although
 // its record lies below the ends, or that is of another log.
 func (s *Store) sweep(ctx context.Context, log uint32, generation int64, ends map[int32]int64) (removed int64, err error) {
-	args := []any{log, generation, ""}
+	args := []any{log, generation}
 	for p, end := range ends {
 		args = append(args, p, end)
 	}
 	nodes, err := s.nodes(ctx)
 	for _, node := range nodes {
-		for kind, begin := range map[string]string{"prediction": s.keys.predictions, "decided": s.keys.decisions} {
-			args[2] = kind
-			n, err := s.sweepNode(ctx, node, begin, args)
+		for begin, script := range map[string]string{s.keys.predictions: sweepLua, s.keys.decisions: sweepDecidedLua} {
+			n, err := s.sweepNode(ctx, node, begin, script, args)
 			removed += n
 			if err != nil {
 				return removed, err
@@ -465,10 +458,10 @@ func (s *Store) nodes(ctx context.Context) (nodes []redis.UniversalClient, err e
 	return nodes, nil
 }
 
-func (s *Store) sweepNode(ctx context.Context, node redis.UniversalClient, begin string, args []any) (removed int64, err error) {
+func (s *Store) sweepNode(ctx context.Context, node redis.UniversalClient, begin, script string, args []any) (removed int64, err error) {
 	return s.eachPage(ctx, node, begin, func(pipe redis.Pipeliner, keys []string) {
 		for chunk := range slices.Chunk(keys, s.chunk) {
-			pipe.Eval(ctx, sweepLua, chunk, args...)
+			pipe.Eval(ctx, script, chunk, args...)
 		}
 	})
 }

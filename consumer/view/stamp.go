@@ -55,15 +55,15 @@ func cutStamp(stored []byte) (object []byte, s Stamp, ok bool) {
 	return append(bytes.Clone(stored[:i]), '}'), s, ok
 }
 
-// String is the stamp as decided:<id> carries it: partition/offset/log/decided
-// in microseconds/generation. It stays below the 64 bytes up to which Redis
-// keeps a small hash compact.
-func (s Stamp) String() string {
-	b := strconv.AppendInt(make([]byte, 0, 64), int64(s.Partition), 10)
+// String is the stamp's numbers: partition/offset/log/decided in microseconds/generation.
+func (s Stamp) String() string { return string(s.append(make([]byte, 0, 64))) }
+
+func (s Stamp) append(b []byte) []byte {
+	b = strconv.AppendInt(b, int64(s.Partition), 10)
 	for _, v := range [...]int64{s.Offset, int64(s.Log), s.DecidedUS, s.Generation} {
 		b = strconv.AppendInt(append(b, '/'), v, 10)
 	}
-	return string(b)
+	return b
 }
 
 func parseStamp(text string) (s Stamp, ok bool) { return stampOf(strings.Split(text, "/")) }

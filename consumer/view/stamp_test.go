@@ -3,6 +3,7 @@ package view
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -71,12 +72,9 @@ func TestWhatIsStored(t *testing.T) {
 	require.ErrorContains(t, schemas.DecodePrediction(stored, &p), "view") // twice: as its sender's key and as the stamp
 	require.True(t, bytes.HasSuffix(stored, []byte(`,"view":{"partition":3,"offset":918,"log":12,"decided_us":1764093600124456,"generation":4}}`)), string(stored))
 
-	h, err := rdb.HGetAll(ctx, store.keys.decided(id(1))).Result()
+	kept, err := rdb.Get(ctx, "t:decided:"+id(1)).Result()
 	require.NoError(t, err)
-	require.Equal(t, map[string]string{
-		"default_probability": "0.5", "model_version": "v50", "decision": "approve",
-		"sex": "1", "marriage": "0", "education": "0", "age_band": "18-24", "view": "3/918/12/1764093600124456/4",
-	}, h)
+	require.Equal(t, fmt.Sprintf("1\n3/918/12/1764093600124456/4/%d\t0.5\tv50\tapprove\t1\t0\t0\t18-24\t", now.Add(-24*time.Hour).UnixMilli()), kept)
 	// The time to live counts from when the log took the record.
 	require.InDelta(t, 29*24*time.Hour, rdb.PTTL(ctx, store.keys.prediction(id(1))).Val(), float64(time.Hour))
 	require.InDelta(t, 799*24*time.Hour, rdb.PTTL(ctx, store.keys.decided(id(1))).Val(), float64(time.Hour))

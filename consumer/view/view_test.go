@@ -177,7 +177,7 @@ func (w *world) same() {
 		d, found, err := store.Decided(w.t.Context(), id)
 		require.NoError(w.t, err)
 		require.True(w.t, found, id)
-		require.Equal(w.t, decidedOf(&p, d.Stamp), d)
+		require.Equal(w.t, decidedOf(&p, time.UnixMilli(d.Appended), d.Stamp), d)
 		require.Equal(w.t, int64(p.DecidedAt), d.Stamp.DecidedUS)
 	}
 	decided, err := w.rdb.Keys(w.t.Context(), w.keys.decisions+"*").Result()

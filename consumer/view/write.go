@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/creditstream/creditstream/consumer/labels"
 )
 
 // Entry is one record on its way into the view.
@@ -18,6 +19,9 @@ type Entry struct {
 	// When each key expires; zero: it already has and is not written.
 	PredictionExpires time.Time
 	DecidedExpires    time.Time
+	// What was decided about the application and appended before is not kept any
+	// more, once a later decision is.
+	DecidedSince time.Time
 }
 
 // Written counts what became of entries, by prediction:<id>.
@@ -46,17 +50,11 @@ local function predictionStamp(key)
   if type(tail) ~= 'string' or tail == '' then return nil end
   return string.match(tail, ',"view":{"partition":(%d+),"offset":(%d+),"log":(%d+),"decided_us":(%d+),"generation":(%d+)}}$')
 end
-local function decidedStamp(key)
-  local stamp = redis.pcall('HGET', key, 'view')
-  if type(stamp) ~= 'string' then return nil, type(stamp) == 'table' end
-  return string.match(stamp, '^(%d+)/(%d+)/(%d+)/(%d+)/(%d+)$')
-end
 `
 
-// Each script takes many keys and, for each, the five numbers of its stamp, when
-// it expires and what to write. It returns how many it wrote.
-const (
-	writePredictionsLua = newerLua + stampLua + `
+// writePredictionsLua takes many keys and, for each, the five numbers of its stamp,
+// when it expires and what to write. It returns how many it wrote.
+const writePredictionsLua = newerLua + stampLua + `
 local written = 0
 for i, key in ipairs(KEYS) do
   local a = (i - 1) * 7
@@ -68,23 +66,6 @@ for i, key in ipairs(KEYS) do
 end
 return written
 `
-	// A claim by an outcome, another field of the hash, stays where it is.
-	writeDecidedLua = newerLua + stampLua + `
-local written = 0
-for i, key in ipairs(KEYS) do
-  local a = (i - 1) * 14
-  local op, oo, ol, od, og = decidedStamp(key)
-  if not op and oo then redis.call('DEL', key) end -- not a hash
-  if newer(op, oo, ol, od, og, ARGV[a+1], ARGV[a+2], ARGV[a+3], ARGV[a+4], ARGV[a+5]) then
-    redis.call('HSET', key, 'default_probability', ARGV[a+7], 'model_version', ARGV[a+8], 'decision', ARGV[a+9],
-      'sex', ARGV[a+10], 'marriage', ARGV[a+11], 'education', ARGV[a+12], 'age_band', ARGV[a+13], 'view', ARGV[a+14])
-    redis.call('PEXPIREAT', key, ARGV[a+6])
-    written = written + 1
-  end
-end
-return written
-`
-)
 
 // Write puts entries into the view, each only where it is newer than what is
 // there, in one pipelined round trip. After an error some may have been written;
@@ -97,18 +78,17 @@ func (s *Store) Write(ctx context.Context, entries []Entry) (Written, error) {
 	)
 	for chunk := range slices.Chunk(entries, s.chunk) {
 		// First, so that whoever finds a prediction finds what was decided, too.
-		keys, args := make([]string, 0, len(chunk)), make([]any, 0, 14*len(chunk))
+		keys, args := make([]string, 0, len(chunk)), make([]any, 0, 9*len(chunk)+1)
 		for i := range chunk {
 			if e := &chunk[i]; !e.DecidedExpires.IsZero() {
 				d := &e.Decided
 				keys = append(keys, s.keys.decided(e.ID))
-				args = append(stampArgs(args, d.Stamp, e.DecidedExpires),
-					strconv.FormatFloat(float64(d.Probability), 'g', -1, 32), d.ModelVersion, d.Decision,
-					d.Sex, d.Marriage, d.Education, d.AgeBand, d.Stamp.String())
+				args = append(args, d.Stamp.Partition, d.Stamp.Offset, d.Stamp.Log, d.Stamp.DecidedUS, d.Stamp.Generation, d.Appended,
+					e.DecidedExpires.UnixMilli(), e.DecidedSince.UnixMilli(), d.appendLine(make([]byte, 0, 128)))
 			}
 		}
 		if len(keys) > 0 {
-			pipe.Eval(ctx, writeDecidedLua, keys, args...)
+			pipe.Eval(ctx, writeDecidedLua, keys, append(args, labels.Kept)...)
 		}
 		keys, args = make([]string, 0, len(chunk)), make([]any, 0, 7*len(chunk))
 		for i := range chunk {

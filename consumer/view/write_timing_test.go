@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net"
 	"os/exec"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,11 +63,12 @@ func benchmarkWrite(b *testing.B, addr string) {
 	}
 	offset := int64(0)
 	batch := batch{lifetimes: DefaultLifetimes(), logger: slog.New(slog.DiscardHandler), metrics: newMetrics(prometheus.NewRegistry())}
-	write := func(b *testing.B, step int64, before func()) {
+	write := func(b *testing.B, step int64, empty func()) {
 		now := time.Now()
+		before := cpu(b, rdb)
 		for b.Loop() {
 			b.StopTimer()
-			before()
+			empty()
 			b.StartTimer()
 			batch.reset()
 			for _, r := range records {
@@ -76,10 +79,30 @@ func benchmarkWrite(b *testing.B, addr string) {
 			_, err := store.Write(b.Context(), batch.entries)
 			require.NoError(b, err)
 		}
+		if spent := cpu(b, rdb) - before; spent > 0 {
+			b.ReportMetric(spent*1e6/float64(b.N)/maxBatch, "redis-µs/prediction")
+		}
 		b.ReportMetric(float64(b.N)*maxBatch/b.Elapsed().Seconds(), "predictions/s")
 	}
 	nothing := func() {}
 	b.Run("new", func(b *testing.B) { write(b, 1, func() { rdb.FlushAll(b.Context()) }) })
 	b.Run("forward", func(b *testing.B) { write(b, 1, nothing) })
 	b.Run("again", func(b *testing.B) { write(b, 0, nothing) })
+}
+
+// cpu is how many seconds a Redis server has computed; 0: it does not say.
+func cpu(b *testing.B, rdb *redis.Client) (seconds float64) {
+	info, err := rdb.Info(b.Context(), "cpu").Result()
+	if err != nil {
+		return 0
+	}
+	for _, name := range []string{"used_cpu_user:", "used_cpu_sys:"} {
+		if _, after, found := strings.Cut(info, name); found {
+			value, _, _ := strings.Cut(after, "\r\n")
+			spent, err := strconv.ParseFloat(value, 64)
+			require.NoError(b, err)
+			seconds += spent
+		}
+	}
+	return seconds
 }

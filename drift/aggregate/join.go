@@ -12,6 +12,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // Decisions knows what was decided about applications, as far as it has read the
@@ -19,7 +20,8 @@ import (
 // process; any other is tried again.
 type Decisions interface {
 	// Claim joins outcomes with decisions; of one decision only the first outcome
-	// that claims it, and that one as often as it does.
+	// that claims it, and that one as often as it does. A claim that was made while a
+	// later decision was not known yet is given back by the outcome's next.
 	Claim(ctx context.Context, claims []Claim) ([]Claimed, error)
 	// Passed says whether all of a log of predictions below the partitions' ends is
 	// known.
@@ -30,10 +32,13 @@ type Decisions interface {
 // another.
 type Log [16]byte
 
-// Claim is an outcome that looks for its decision.
+// Claim is an outcome that looks for its decision: the last on its application that
+// was made at or before Observed and appended before the outcome was.
 type Claim struct {
 	ApplicationID string
 	Outcome       string // which one: log/partition/offset
+	Observed      schemas.Timestamp
+	Appended      time.Time // when the log took the outcome
 }
 
 // ClaimState is what became of a claim.
@@ -41,9 +46,11 @@ type ClaimState int
 
 // States of a claim.
 const (
-	Unknown  ClaimState = iota // no decision is known
+	Unknown  ClaimState = iota // nothing had been decided about the application when the outcome was appended
 	Matched                    // the first outcome of its decision
 	Repeated                   // another outcome was first
+	Before                     // observed before every decision on the application
+	TooOld                     // of a decision that is not kept any more: later ones are
 )
 
 // Claimed is the answer to a claim, and when it matched what was decided.
@@ -66,63 +73,43 @@ type joiner struct {
 	client *kgo.Client
 }
 
-// join answers claims. One that finds no decision is held until everything that
-// the log of predictions holds by now is known.
+// join answers claims once everything is known that the log of predictions holds by
+// now: an outcome is of the last decision before it, which an earlier one must not
+// stand for.
 func (j *joiner) join(ctx context.Context, claims []Claim) ([]Claimed, error) {
-	answers, err := j.claim(ctx, claims)
-	if err != nil {
-		return nil, err
+	if len(claims) == 0 {
+		return nil, nil
 	}
+	j.parent.metrics.held.Set(float64(len(claims)))
+	defer j.parent.metrics.held.Set(0)
 	var (
 		log  Log
 		ends map[int32]int64
 	)
+	err := j.patiently(ctx, func(ctx context.Context) (_ bool, err error) {
+		log, ends, err = j.ends(ctx)
+		return err == nil, err
+	})
+	if err != nil {
+		return nil, err
+	}
 	for {
-		var left []int
-		for i, a := range answers {
-			if a.State == Unknown {
-				left = append(left, i)
-			}
-		}
-		j.parent.metrics.held.Set(float64(len(left)))
-		if len(left) == 0 {
-			return answers, nil
-		}
-		if ends == nil {
-			err := j.patiently(ctx, func(ctx context.Context) (bool, error) {
-				log, ends, err = j.ends(ctx)
-				return err == nil, err
-			})
-			if err != nil {
-				return nil, err
-			}
-		}
-		if err := j.await(ctx, log, ends); err != nil {
+		if err := j.await(ctx, &log, &ends); err != nil {
 			return nil, err
 		}
-		again := make([]Claim, len(left))
-		for k, i := range left {
-			again[k] = claims[i]
-		}
-		found, err := j.claim(ctx, again)
+		answers, err := j.claim(ctx, claims)
 		if err != nil {
 			return nil, err
 		}
-		for k, i := range left {
-			answers[i] = found[k]
-		}
-		// Emptied between one look and the other, the decisions would seem unknown.
+		// Emptied between one look and the other, decisions would seem unknown, or an
+		// earlier one the last.
 		known := false
 		err = j.patiently(ctx, func(ctx context.Context) (_ bool, err error) {
 			known, err = j.parent.config.Decisions.Passed(ctx, log, ends)
 			return err == nil, err
 		})
-		if err != nil {
-			return nil, err
-		}
-		if known {
-			j.parent.metrics.held.Set(0)
-			return answers, nil
+		if err != nil || known {
+			return answers, err
 		}
 	}
 }
@@ -135,10 +122,19 @@ func (j *joiner) claim(ctx context.Context, claims []Claim) (answers []Claimed, 
 	return answers, err
 }
 
-// await waits until the decisions below the ends are known.
-func (j *joiner) await(ctx context.Context, log Log, ends map[int32]int64) error {
+// await waits until the decisions below the ends are known. Of a log that was deleted
+// and made again those are others.
+func (j *joiner) await(ctx context.Context, log *Log, ends *map[int32]int64) error {
 	return j.patiently(ctx, func(ctx context.Context) (bool, error) {
-		return j.parent.config.Decisions.Passed(ctx, log, ends)
+		passed, err := j.parent.config.Decisions.Passed(ctx, *log, *ends)
+		if passed || err != nil {
+			return passed, err
+		}
+		now, err := logOf(ctx, kadm.NewClient(j.client), j.parent.config.Topics.Predictions)
+		if err == nil && now != *log {
+			*log, *ends, err = j.ends(ctx)
+		}
+		return false, err
 	})
 }
 

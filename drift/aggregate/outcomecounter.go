@@ -11,6 +11,7 @@ import (
 // outcomeCounter counts what became of loans.
 type outcomeCounter struct {
 	matched, unmatched, duplicate, late, declined int64
+	apart                                         drift.OutcomesApart
 	loans                                         map[loanKey]*drift.OutcomeCounts
 }
 
@@ -28,6 +29,14 @@ func (c *outcomeCounter) add(joined Claimed, defaulted, late bool) {
 	switch joined.State {
 	case Unknown:
 		c.unmatched++
+		return
+	case Before:
+		c.unmatched++
+		c.apart.Before++
+		return
+	case TooOld:
+		c.unmatched++
+		c.apart.TooOld++
 		return
 	case Repeated:
 		c.duplicate++
@@ -61,7 +70,7 @@ func (c *outcomeCounter) add(joined Claimed, defaulted, late bool) {
 
 func (c *outcomeCounter) fill(p *drift.Pane) {
 	p.Read, p.Matched, p.NoMatch, p.Repeated = c.matched+c.unmatched+c.duplicate, c.matched, c.unmatched, c.duplicate
-	p.Late, p.Declined = c.late, c.declined
+	p.Late, p.Declined, p.OutcomesApart = c.late, c.declined, c.apart
 	for _, l := range c.loans {
 		p.Outcomes = append(p.Outcomes, *l)
 	}

@@ -32,6 +32,7 @@ type known struct {
 	record    *kgo.Record
 	defaulted bool
 	late      bool // told long after it was observed
+	differs   bool // the record's key is not the application_id
 }
 
 func newOutcomes(a *Aggregator, id string) *outcomes {
@@ -74,8 +75,11 @@ func (s *outcomes) take(ctx context.Context, r *kgo.Record) error {
 		}
 		return err
 	}
-	s.known = append(s.known, known{r, o.Defaulted == 1, r.Timestamp.Sub(o.ObservedAt.Time()) > s.parent.config.LateAfter})
-	s.claims = append(s.claims, Claim{ApplicationID: o.ApplicationID})
+	s.known = append(s.known, known{
+		record: r, defaulted: o.Defaulted == 1, late: r.Timestamp.Sub(o.ObservedAt.Time()) > s.parent.config.LateAfter,
+		differs: string(r.Key) != o.ApplicationID,
+	})
+	s.claims = append(s.claims, Claim{ApplicationID: o.ApplicationID, Observed: o.ObservedAt, Appended: r.Timestamp})
 	return nil
 }
 
@@ -98,7 +102,11 @@ func (s *outcomes) join(ctx context.Context, client *kgo.Client) error {
 		return err
 	}
 	for i, k := range s.known {
-		s.panes.at(k.record, schemas.At(k.record.Timestamp), nil).outcomes.add(answers[i], k.defaulted, k.late)
+		c := &s.panes.at(k.record, schemas.At(k.record.Timestamp), nil).outcomes
+		c.add(answers[i], k.defaulted, k.late)
+		if k.differs {
+			c.apart.KeyDiffers++
+		}
 	}
 	for _, r := range s.broken {
 		s.panes.at(r, schemas.At(r.Timestamp), nil).malformed++

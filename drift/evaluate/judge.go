@@ -43,6 +43,7 @@ type judge struct {
 	newest                                             schemas.Timestamp // bucket of the newest decision, 0: none
 	seen                                               schemas.Timestamp // when a decision was last appended, or began to be waited for
 	read, matched, unmatched, repeated, late, declined int64             // outcomes
+	apart                                              drift.OutcomesApart
 }
 
 // stream is one thing that is tested.
@@ -140,6 +141,7 @@ func (j *judge) fold(p *drift.Pane, offset int64, appended, now schemas.Timestam
 	j.repeated += p.Repeated
 	j.late += p.Late
 	j.declined += p.Declined
+	j.apart.Add(p.OutcomesApart)
 	return append(told, j.foldOutcomes(p, now)...), known
 }
 

@@ -77,7 +77,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.ratioUpper = gauge("approval_ratio_upper", "Upper end of its 95 % interval.", "attribute", "group", window)
 	m.approved = gauge("approval_rate", "Share of a group that was approved.", "attribute", "group", window)
 	m.groupDecisions = gauge("group_decisions", "Decisions on a group.", "attribute", "group", window)
-	m.outcomes = gauge("outcomes", "Outcomes read, and by what became of joining them; those late and those of declined applications are among those matched.", "result")
+	m.outcomes = gauge("outcomes", "Outcomes read, and by what became of joining them; those late and those of declined applications are among those matched, outcome_too_old and outcome_before_decision among those unmatched.", "result")
 	m.performance = gauge("performance", "How well a version's scores foresaw the outcomes of granted loans.", "version", "statistic")
 	m.bands = gauge("band", "Loans whose outcome is known by band of score, 1 the safest: how many, how many defaulted, and the default rate.", "version", "band", "statistic")
 	m.promised = gauge("expected_performance", "How well a version's scores are expected to do: an estimate from the scores alone, of everybody decided on.", "version", "statistic", window)
@@ -105,7 +105,8 @@ func (m *metrics) show(s *drift.Status) {
 	for i := range s.Windows {
 		m.showWindow(&s.Windows[i])
 	}
-	for result, n := range map[string]int64{"read": s.Outcomes.Read, "matched": s.Outcomes.Matched, "unmatched": s.Outcomes.Unmatched, "duplicate": s.Outcomes.Duplicate, "late": s.Outcomes.Late, "declined": s.Outcomes.Declined} {
+	for result, n := range map[string]int64{"read": s.Outcomes.Read, "matched": s.Outcomes.Matched, "unmatched": s.Outcomes.Unmatched, "duplicate": s.Outcomes.Duplicate, "late": s.Outcomes.Late, "declined": s.Outcomes.Declined,
+		"outcome_too_old": s.Outcomes.TooOld, "outcome_before_decision": s.Outcomes.Before, "outcome_key_differs": s.Outcomes.KeyDiffers} {
 		m.outcomes.WithLabelValues(result).Set(float64(n))
 	}
 	for i := range s.Outcomes.Versions {

@@ -24,6 +24,9 @@ func (s *Outcomes) Add(p *drift.Pane) {
 	s.sum.Duplicate += p.Repeated
 	s.sum.Late += p.Late
 	s.sum.Declined += p.Declined
+	s.sum.TooOld += p.TooOld
+	s.sum.Before += p.Before
+	s.sum.KeyDiffers += p.KeyDiffers
 	for i := range p.Outcomes {
 		s.of.add(&p.Outcomes[i], p.Bucket, p.End())
 	}

@@ -45,6 +45,7 @@ type snapshot struct {
 	Repeated  int64             `json:"repeated"`
 	Late      int64             `json:"late"`
 	Declined  int64             `json:"declined"`
+	drift.OutcomesApart
 }
 
 // snapshot is what the judge would go on from.
@@ -54,7 +55,7 @@ func (j *judge) snapshot(oldest int64) *snapshot {
 		Reference: j.champion.Digest, ModelVersion: j.champion.ModelVersion, Policy: j.champion.Policy.Version,
 		Block: j.block, Opened: j.opened, Clocks: j.clocks, Moved: j.moved, Tests: map[string][][]int64{}, Past: j.past, Performance: j.performance,
 		Newest: j.newest, Seen: j.seen, Decisions: j.decisions,
-		Read: j.read, Matched: j.matched, Unmatched: j.unmatched, Repeated: j.repeated, Late: j.late, Declined: j.declined,
+		Read: j.read, Matched: j.matched, Unmatched: j.unmatched, Repeated: j.repeated, Late: j.late, Declined: j.declined, OutcomesApart: j.apart,
 	}
 	for _, t := range j.tests {
 		s.Tests[t.name] = t.test.Past
@@ -69,6 +70,7 @@ func resume(l limits, c *Champion, s *snapshot, told []drift.AlertStatus, now sc
 	j := newJudge(l, c)
 	j.next, j.newest, j.seen, j.decisions = s.Next, s.Newest, s.Seen, s.Decisions
 	j.read, j.matched, j.unmatched, j.repeated, j.late, j.declined = s.Read, s.Matched, s.Unmatched, s.Repeated, s.Late, s.Declined
+	j.apart = s.OutcomesApart
 	maps.Copy(j.clocks, s.Clocks)
 	for i := range told {
 		j.alerts[told[i].Alert.Alert] = &told[i]

@@ -15,7 +15,8 @@ func (j *judge) status(views []*view, now schemas.Timestamp) *drift.Status {
 		Reference:    j.champion.Info(),
 		LastDecision: j.newest, Decisions: j.decisions, Windows: []drift.WindowStatus{},
 		Outcomes: drift.OutcomeStatus{
-			Read: j.read, Matched: j.matched, Unmatched: j.unmatched, Duplicate: j.repeated, Late: j.late, Declined: j.declined, Versions: []drift.PerformanceStatus{},
+			Read: j.read, Matched: j.matched, Unmatched: j.unmatched, Duplicate: j.repeated, Late: j.late, Declined: j.declined,
+			TooOld: j.apart.TooOld, Before: j.apart.Before, KeyDiffers: j.apart.KeyDiffers, Versions: []drift.PerformanceStatus{},
 		},
 	}
 	versions := map[string]bool{}

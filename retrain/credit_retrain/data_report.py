@@ -194,7 +194,7 @@ def _sources(facts: dict[str, Any]) -> list[Check]:
         )
         both = facts["export"].get("conflicting", 0)
         out.append(
-            Check("applications with both outcomes", f"{both}, the first counts", both == 0, gating=False)
+            Check("decisions with both outcomes", f"{both}, the first counts", both == 0, gating=False)
         )
         again = facts["export"].get("also_in_uci", 0)
         if again:

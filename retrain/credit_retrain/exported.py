@@ -25,7 +25,10 @@ GRANTED = "approve"
 
 @dataclass(frozen=True)
 class Exported:
-    """Applications, each once.
+    """Decisions with what became of their loans, each once.
+
+    Of an application its newest decision, and every earlier one that an outcome is of: an outcome
+    labels the decision that it is of, never a later one.
 
     Attributes
     ----------
@@ -33,9 +36,9 @@ class Exported:
         `application_id`, `decided_at`, `model_version`, `default_probability`, `decision`, the
         features as float32 (exact: they are whole numbers below 2**24) and `default`, NaN where unknown.
     rows : int
-        Rows of the file, repeated applications among them.
+        Rows of the file, repeated decisions among them.
     conflicting : int
-        Applications that the file tells both outcomes of.
+        Decisions that the file tells both outcomes of.
     """
 
     frame: pd.DataFrame
@@ -46,7 +49,7 @@ class Exported:
         return len(self.frame)
 
     def labelled(self) -> Dataset:
-        """Return the applications whose outcome is known."""
+        """Return the decisions whose outcome is known."""
         known = self.frame[self.frame[LABEL].notna()]
         first, last = self.stretch()
         return Dataset(
@@ -105,9 +108,10 @@ class Exported:
 def read(path: Path) -> Exported:
     """Read an export and check every value against the contract.
 
-    An application that was decided more than once counts once: its newest decision, with the
-    first outcome told of it. `creditstream dataset export` writes it so; rows of several exports
-    that were put together are held to the same.
+    A decision, by `application_id` and `decided_at`, counts once, with the first outcome told of
+    it; one without an outcome counts only where it is the newest on its application.
+    `creditstream dataset export` writes it so; rows of several exports that were put together are
+    held to the same.
 
     Raises
     ------
@@ -144,17 +148,15 @@ def lines(facts: dict[str, Any]) -> list[str]:
     )
     rate = "" if facts["default_rate"] is None else f", {facts['default_rate']:.1%} of them defaulted"
     out = [
-        f"export: {facts['rows']} rows, {facts['applications']} applications "
-        f"({facts['repeated']} repeated, the newest decision counts), "
+        f"export: {facts['rows']} rows, {facts['applications']} decisions "
+        f"({facts['repeated']} repeated, or without an outcome and not the newest), "
         f"decided {facts['decided_from']} to {facts['decided_to']}",
         f"labelled: {facts['labelled']} of {facts['applications']} ({facts['labelled_share']:.1%}){rate}; "
         f"by decision: {decisions}",
     ]
     if facts["conflicting"]:
-        applications = (
-            "1 application" if facts["conflicting"] == 1 else f"{facts['conflicting']} applications"
-        )
-        out.append(f"conflicting: both outcomes are told of {applications}, the first counts")
+        decided = "1 decision" if facts["conflicting"] == 1 else f"{facts['conflicting']} decisions"
+        out.append(f"conflicting: both outcomes are told of {decided}, the first counts")
     means, distances = facts["mean_probability"], facts["psi"]["granted"]
     if distances is None:
         return [*out, "bias: none was granted, so nothing can be said of the granted"]
@@ -188,17 +190,21 @@ def _typed(text: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
+DECISION = ["application_id", "decided_at"]
+"""What tells decisions apart."""
+
+
 def _once(frame: pd.DataFrame) -> pd.DataFrame:
-    ordered = frame.sort_values("decided_at", kind="stable")
-    latest = ordered.drop_duplicates("application_id", keep="last")
-    outcomes = ordered.dropna(subset=[LABEL]).drop_duplicates("application_id", keep="first")
-    known = outcomes.set_index("application_id")[LABEL]
-    out = latest.assign(**{LABEL: latest["application_id"].map(known)})
+    # Rows with an outcome first: of a decision that stands twice, the first of them counts.
+    ordered = frame.assign(_unknown=frame[LABEL].isna()).sort_values("_unknown", kind="stable")
+    decisions = ordered.drop_duplicates(DECISION, keep="first").sort_values("decided_at", kind="stable")
+    newest = ~decisions.duplicated("application_id", keep="last")
+    out = decisions[newest | ~decisions["_unknown"]].drop(columns="_unknown")
     return out.sort_index().reset_index(drop=True)
 
 
 def _conflicting(frame: pd.DataFrame) -> int:
-    told = frame.dropna(subset=[LABEL]).groupby("application_id")[LABEL].nunique()
+    told = frame.dropna(subset=[LABEL]).groupby(DECISION)[LABEL].nunique()
     return int((told > 1).sum())
 
 

@@ -61,18 +61,34 @@ def test_missing_values_stay_missing(tmp_path, frame):
     assert labelled.digest() != labelled.take(~np.isnan(labelled.features).any(axis=1)).digest()
 
 
-def test_the_newest_decision_counts_with_the_first_outcome_told(tmp_path, frame):
-    frame = frame.head(3).assign(application_id="A", default=pd.array([1, 0, None], "Int64"))
-    frame["decided_at"] = ["2026-11-01T00:00:01Z", "2026-11-01T00:00:01.000001Z", "2026-11-01T00:00:01.5Z"]
+def test_an_outcome_labels_the_decision_that_it_is_of(tmp_path, frame):
+    """Decided in January, February and March, told of in January and February."""
+    frame = frame.head(3).assign(application_id="C-1", default=pd.array([0, 1, None], "Int64"))
+    frame["decided_at"] = ["2026-01-10T00:00:00Z", "2026-02-10T00:00:00Z", "2026-03-10T00:00:00.000001Z"]
     for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
         got = read(tmp_path / "export.csv", frame.iloc[order])
-        assert (len(got), got.rows, got.facts()["repeated"]) == (1, 3, 2)
-        assert got.frame["limit_bal"].item() == frame["limit_bal"][2]
-        assert got.frame[LABEL].item() == 1
-        assert got.facts()["conflicting"] == 1
-        assert "conflicting: both outcomes are told of 1 application, the first counts" in exported.lines(
+        assert (len(got), got.rows, got.facts()["repeated"], got.conflicting) == (3, 3, 0, 0)
+        by_month = got.frame.sort_values("decided_at")
+        assert by_month["limit_bal"].tolist() == frame["limit_bal"].tolist()
+        assert by_month[LABEL].tolist()[:2] == [0, 1]
+        assert np.isnan(by_month[LABEL].tolist()[2])
+        assert len(got.labelled().defaulted) == 2
+
+
+def test_a_decision_of_several_exports_counts_once(tmp_path, frame):
+    """In the first nothing was known of it, in the others it was told of."""
+    one = frame.head(1).assign(application_id="A", decided_at="2026-01-10T00:00:00Z")
+    later = frame.iloc[[1]].assign(application_id="A", decided_at="2026-02-10T00:00:00Z", default=pd.NA)
+    unknown, yes, no = (one.assign(default=pd.array([v], "Int64")) for v in (None, 1, 0))
+    for rows in ([unknown, later, yes, no], [later, yes, unknown, no], [yes, no, later, later]):
+        got = read(tmp_path / "export.csv", pd.concat(rows))
+        assert (len(got), got.conflicting, got.facts()["repeated"]) == (2, 1, 2)
+        assert got.frame.sort_values("decided_at")[LABEL].tolist()[0] == 1
+        assert "conflicting: both outcomes are told of 1 decision, the first counts" in exported.lines(
             got.facts()
         )
+    superseded = read(tmp_path / "export.csv", pd.concat([unknown, later]))
+    assert superseded.frame["decided_at"].item() == pd.Timestamp("2026-02-10", tz="UTC")
 
 
 def test_an_application_told_of_twice_with_one_outcome_does_not_conflict(tmp_path, frame):
@@ -118,7 +134,7 @@ def test_psi_is_nought_for_all_and_large_where_the_granted_differ(tmp_path, fram
 
 def test_the_lines_tell_share_and_bias(tmp_path, frame):
     told = exported.lines(read(tmp_path / "export.csv", frame).facts())
-    assert "400 rows, 400 applications (0 repeated" in told[0]
+    assert "400 rows, 400 decisions (0 repeated" in told[0]
     assert "approve" in told[1] and "decline 0 of" in told[1]
     assert "among the granted" in told[2] and "PSI" in told[2]
     none = read(tmp_path / "export.csv", frame.assign(decision="decline", default=pd.NA))
