@@ -92,6 +92,11 @@ func (c *driftReportCmd) Run(p *process) error {
 	if counted.NoPanes > 0 {
 		fmt.Fprintf(p.stderr, "; left out %d records of %s that hold no pane: what they may have counted is missing, and --source predictions counts without panes", counted.NoPanes, schemas.NewTopics(c.Prefix).DriftPanes)
 	}
+	for _, out := range []string{c.Out, c.Status} {
+		if out != "" && out != "-" {
+			fmt.Fprintf(p.stderr, "; written to %s", out)
+		}
+	}
 	fmt.Fprintln(p.stderr)
 	return nil
 }

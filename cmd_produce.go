@@ -102,6 +102,13 @@ func (c *produceCmd) Run(p *process) error {
 	}
 	components := withCodec(codec, prod)
 	state := &readiness{components, newStopping()}
+	at, err := listenOn(c.Listen)
+	if err != nil {
+		return err
+	}
+	if at != nil {
+		defer func() { _ = at.Close() }() // the server has closed it, unless it never ran
+	}
 	reporter, err := newReporter(p, c.kafkaFlags, reg, reportOn(produceReport(), instance, state.stopping, components...))
 	if err != nil {
 		return err
@@ -116,7 +123,7 @@ func (c *produceCmd) Run(p *process) error {
 		if c.Listen == "" && codec == nil {
 			return prod.Run(p.ctx)
 		}
-		return serveComponents(p, c.Listen, reg, state, 0)
+		return serveComponents(p, at, reg, state, 0)
 	})
 	stop()
 	shown.Wait()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -15,8 +16,9 @@ import (
 
 type replicasCmd struct {
 	kafkaFlags
-	Watch bool `help:"Show it again every second until it is stopped."`
-	JSON  bool `help:"Print JSON; with --watch a line a second." name:"json"`
+	Watch  bool     `help:"Show it again every second until it is stopped." xor:"what"`
+	Forget []string `help:"Take a replica that is gone off the list, by the name it has there; several with commas or by repeating the flag." xor:"what" placeholder:"COMPONENT/INSTANCE"`
+	JSON   bool     `help:"Print JSON; with --watch a line a second." name:"json"`
 }
 
 // Help is the second half of `replicas --help`.
@@ -26,6 +28,7 @@ func (replicasCmd) Help() string {
 Examples:
   creditstream replicas
   creditstream replicas --watch
+  creditstream replicas --forget score/old-host
   creditstream replicas --json | jq '.replicas[] | select(.ready | not)'`
 }
 
@@ -50,6 +53,9 @@ func (c *replicasCmd) Run(p *process) error {
 	if log.Ignored > 0 {
 		p.log.Warn("records ignored", "records", log.Ignored, "last", log.Problem)
 	}
+	if len(c.Forget) > 0 {
+		return c.forget(p, log.Board.States(time.Now()))
+	}
 	inPlace := c.Watch && !c.JSON && onTerminal(p.stdout)
 	for {
 		if err := c.show(p, log.Board.Summarise(time.Now()), inPlace); err != nil || !c.Watch {
@@ -64,6 +70,31 @@ func (c *replicasCmd) Run(p *process) error {
 			}
 		}
 	}
+}
+
+// forget takes those that are gone off the topic.
+func (c *replicasCmd) forget(p *process, states []replica.State) error {
+	now := time.Now()
+	for _, name := range c.Forget {
+		var names []string
+		for i := range states {
+			if s := &states[i]; s.Name() == name && s.Live(now) {
+				return fmt.Errorf("%s reported %s ago: it is running; stop it first", name, now.Sub(s.Seen).Round(time.Millisecond))
+			}
+			names = append(names, states[i].Name())
+		}
+		if !slices.Contains(names, name) {
+			if near := nearest(name, names); near != "" {
+				return fmt.Errorf("no replica %s is listed; did you mean %s?", name, near)
+			}
+			return fmt.Errorf("no replica %s is listed; creditstream replicas shows those that are", name)
+		}
+	}
+	if err := replica.Forget(p.ctx, c.config(p, "replicas"), schemas.NewTopics(c.Prefix), c.Forget...); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stderr, "forgot %s\n", strings.Join(c.Forget, ", "))
+	return nil
 }
 
 // show prints them once.

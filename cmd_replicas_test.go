@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,6 +135,42 @@ func revisionNow(t *testing.T) string {
 	var all []routeLine
 	require.NoError(t, json.Unmarshal([]byte(out), &all))
 	return jsonNumber(all[len(all)-1].Revision)
+}
+
+func TestReplicas_ForgetsWhatIsGone(t *testing.T) {
+	say := replicasOn(t)
+	say(schemas.Replica{Component: "score", Instance: "one", Ready: true})
+	code, _, errs := creditstream(t, "replicas", "--forget", "score/one")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "score/one reported ")
+	code, _, errs = creditstream(t, "replicas", "--forget", "score/onne")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "no replica score/onne is listed; did you mean score/one?")
+	c := &replicasCmd{kafkaFlags: kafkaFlags{Brokers: []string{os.Getenv("CREDITSTREAM_BROKERS")}, Prefix: "credit"}, Forget: []string{"score/one"}}
+	var errout bytes.Buffer
+	p := &process{ctx: t.Context(), log: slog.New(slog.DiscardHandler), stderr: &errout}
+	gone := replica.State{Replica: schemas.Replica{Component: "score", Instance: "one"}, Seen: time.Now().Add(-time.Hour)}
+	require.NoError(t, c.forget(p, []replica.State{gone}))
+	require.Equal(t, "forgot score/one\n", errout.String())
+	code, out, errs := creditstream(t, "replicas", "--json")
+	require.Zero(t, code, errs)
+	require.JSONEq(t, `{"replicas":[]}`, out)
+}
+
+// A process that cannot listen never says that it is there.
+func TestReplicas_ThatNeverListenedAreNotListed(t *testing.T) {
+	replicasOn(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = taken.Close() }()
+	for _, command := range []string{"score", "view", "produce"} {
+		code, _, errs := creditstream(t, command, "--listen", taken.Addr().String())
+		require.Equal(t, 1, code)
+		require.Contains(t, errs, "address already in use")
+	}
+	code, out, errs := creditstream(t, "replicas", "--json")
+	require.Zero(t, code, errs)
+	require.JSONEq(t, `{"replicas":[]}`, out)
 }
 
 func TestWaitTakesADurationOrNone(t *testing.T) {

@@ -18,22 +18,31 @@ import (
 const drainTime = 20 * time.Second
 
 // serveComponents runs components until the process is told to stop, with their
-// metrics, liveness and readiness on listen (nowhere when empty), which answers
+// metrics, liveness and readiness at a listener (nowhere when nil), which answers
 // until the components have ended. Told by a signal that a balancer has to hear of,
 // they go on working for the delay, unready.
-func serveComponents(p *process, listen string, reg *prometheus.Registry, state *readiness, delay time.Duration) error {
+func serveComponents(p *process, at net.Listener, reg *prometheus.Registry, state *readiness, delay time.Duration) error {
 	group := lifecycle.Group{
 		Components: state.components, Stopping: state.stop, Drain: drainTime, Log: p.log,
 		Delay: func(cause error) (time.Duration, <-chan struct{}) { return shutdownDelay(cause, delay) },
 	}
-	if listen != "" {
-		l, err := net.Listen("tcp", listen)
-		if err != nil {
-			return fmt.Errorf("--listen %s: %w", listen, err)
-		}
-		group.Watchers = []lifecycle.Component{&telemetryServer{l, reg, state}}
+	if at != nil {
+		group.Watchers = []lifecycle.Component{&telemetryServer{at, reg, state}}
 	}
 	return group.Run(p.ctx)
+}
+
+// listenOn takes the place where metrics and readiness are served, nil for nowhere. It
+// is taken before the process reports on itself: one that cannot have it never was there.
+func listenOn(listen string) (net.Listener, error) {
+	if listen == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen %s: %w", listen, err)
+	}
+	return l, nil
 }
 
 // readiness is what every /readyz of the process tells, on whichever port: its

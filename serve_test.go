@@ -39,9 +39,11 @@ func TestServeComponents_TelemetryIsUnreadyWhileTheyDrain(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	w := worker{make(chan struct{}), make(chan struct{})}
 	state := &readiness{[]lifecycle.Component{w}, newStopping()}
+	l, err := listenOn(at)
+	require.NoError(t, err)
 	ended := make(chan error)
 	go func() {
-		ended <- serveComponents(&process{ctx: ctx, log: slog.New(slog.DiscardHandler)}, at, telemetry.NewRegistry(), state, time.Hour)
+		ended <- serveComponents(&process{ctx: ctx, log: slog.New(slog.DiscardHandler)}, l, telemetry.NewRegistry(), state, time.Hour)
 	}()
 	ask := func(path string) (int, string) {
 		r, err := http.Get("http://" + at + path)

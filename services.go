@@ -113,7 +113,14 @@ func (s *services) serve(listen string) error {
 	if err != nil {
 		return err
 	}
-	err = reporting(reporter, func() error { return serveComponents(s.p, listen, s.reg, s.process, s.delay) })
+	at, err := listenOn(listen)
+	if err != nil {
+		return err
+	}
+	if at != nil {
+		defer func() { _ = at.Close() }() // the server has closed it, unless it never ran
+	}
+	err = reporting(reporter, func() error { return serveComponents(s.p, at, s.reg, s.process, s.delay) })
 	// Each part names what it has missed first; what else is missing is named, too.
 	var needs [][]kafka.Access
 	for _, r := range s.reports {

@@ -16,6 +16,8 @@
 #             themselves. Counts when the data is formatted. Mechanisms: SCRAM-SHA-512, SCRAM-SHA-256,
 #             and OAUTHBEARER with unsigned tokens. In KAFKA_DATA/tls: ca.pem, ca.key, server.pem
 #             and server.key (for localhost and 127.0.0.1), and password, that of the super user admin.
+#             The users of docs/security.md (scorer, producer, view, …) are there, each with its password in
+#             tls/users/NAME; what they may do is still to be granted, by its commands.
 #
 # Needs Java 17 or newer; fetch needs Maven too, KAFKA_SECURE openssl.
 set -euo pipefail
@@ -26,6 +28,7 @@ data=${KAFKA_DATA:-$root/.cache/kafka-data}
 port=${KAFKA_PORT:-19092}
 heap=${KAFKA_HEAP:-1g}
 secure=${KAFKA_SECURE:-}
+principals=(scorer producer view api drift releaser operator reader) # creditstream topics acls names them
 
 fail() { printf 'kafka.sh: %s\n' "$*" >&2; exit 1; }
 
@@ -111,7 +114,7 @@ END
 make_secrets() {
   [ -f "$data/tls/password" ] && return
   command -v openssl >/dev/null || fail "openssl is missing"
-  local tls=$data/tls
+  local tls=$data/tls user
   (
     umask 077
     mkdir -p "$tls"
@@ -123,6 +126,8 @@ make_secrets() {
     openssl x509 -req -in "$tls/server.csr" -CA "$tls/ca.pem" -CAkey "$tls/ca.key" -CAcreateserial -days 365 \
       -extfile <(echo subjectAltName=DNS:localhost,IP:127.0.0.1) -out "$tls/server.pem"
     cat "$tls/server.key" "$tls/server.pem" >"$tls/keystore.pem"
+    mkdir -p "$tls/users"
+    for user in "${principals[@]}"; do openssl rand -hex 16 >"$tls/users/$user"; done
     openssl rand -hex 16 >"$tls/password"
   ) >"$data/tls.log" 2>&1 || { cat "$data/tls.log" >&2; fail "making certificates failed"; }
 }
@@ -166,10 +171,13 @@ start() {
   done
   mkdir -p "$data"
   echo "$nodes" >"$data/count"
-  local users=()
+  local users=() user
   if [ -n "$secure" ]; then
     make_secrets
     users=(--add-scram "SCRAM-SHA-512=[name=admin,password=$(cat "$data/tls/password")]")
+    for user in "${principals[@]}"; do
+      users+=(--add-scram "SCRAM-SHA-512=[name=$user,password=$(cat "$data/tls/users/$user")]")
+    done
   fi
   [ -f "$data/id" ] || java_run kafka.tools.StorageTool random-uuid >"$data/id" 2>/dev/null
   for ((node = 1; node <= nodes; node++)); do
