@@ -119,6 +119,10 @@ func seenFromEverywhere(g *stage) {
 	require.Equal(t, 3, judge.cmd.ProcessState.ExitCode())
 	require.Contains(t, string(judge.stdout.bytes()), said)
 
+	unknown := start(t, "explain", g.with("explain", "nobody")...)
+	<-unknown.ended
+	require.Contains(t, string(unknown.stderr.bytes()), "behind an open transaction")
+
 	end(kgo.TryAbort)
 	g.exact()
 	until(t, time.Minute, "nobody says it any more", func() bool {

@@ -230,3 +230,17 @@ func (c Config) Hanging(ctx context.Context, ends Ends) ([]Open, error) {
 	}
 	return slices.DeleteFunc(open, func(o Open) bool { return o.Since.IsZero() || time.Since(o.Since) < OpenPatience }), nil
 }
+
+// HangingOn is Hanging at the topics' ends as they are now.
+func (c Config) HangingOn(ctx context.Context, topics ...string) ([]Open, error) {
+	client, err := c.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	ends, err := ListEnds(ctx, kadm.NewClient(client), topics...)
+	if err != nil {
+		return nil, err
+	}
+	return c.Hanging(ctx, ends)
+}
