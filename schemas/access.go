@@ -73,7 +73,10 @@ func Principals(prefix, group string) []Principal {
 			read(n.Predictions, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
 			write(n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
 			settings(n.Predictions, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts),
-			[]Grant{groups(drift), {ResourceGroup, prefix + "-drift-evaluator", false, []string{Read}}, transactions(drift)})},
+			[]Grant{
+				groups(drift), {ResourceGroup, prefix + "-drift-evaluator", false, []string{Read}},
+				transactions(drift), {ResourceTransactional, prefix + "-drift-evaluator", false, []string{Write}},
+			})},
 		{"releaser", "releases models and routes to them (model)", all(
 			read(n.Models, n.Routes, n.Replicas), write(n.Models, n.Routes),
 			[]Grant{{ResourceTransactional, prefix + "-router", false, []string{Write}}})},
