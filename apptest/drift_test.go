@@ -312,7 +312,7 @@ func (a *app) measures(line string) bool {
 
 // tell writes an outcome.
 func tell(t *testing.T, client *kgo.Client, prefix, id string) {
-	value := fmt.Sprintf(`{"application_id":%q,"defaulted":0,"observed_at":"2026-11-23T10:00:00Z"}`, id)
+	value := fmt.Sprintf(`{"application_id":%q,"defaulted":0,"observed_at":%q}`, id, time.Now().UTC().Format("2006-01-02T15:04:05.000000Z"))
 	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: prefix + ".outcomes", Key: []byte(id), Value: []byte(value)}).FirstErr())
 }
 
