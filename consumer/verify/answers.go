@@ -62,6 +62,9 @@ func (r *run) answer(ctx context.Context, record *kgo.Record) error {
 		r.altered(record, "answers "+source.String()+", where no committed application is")
 		return nil
 	}
+	if l.isOversized(source.Offset) && r.refuses(record) {
+		v = verdict{known: true}
+	}
 	if !l.answer(source.Offset, v.digest, v.known && v.wrong == "") {
 		r.report.Duplicated++
 		r.report.example(Duplicated, source, fmt.Sprintf("answered again by %s/%d/%d", record.Topic, record.Partition, record.Offset))

@@ -12,14 +12,15 @@ const blockSize = 256
 
 // ledger is what is known of the offsets from … to of one source partition.
 type ledger struct {
-	from, to int64
-	low      int64 // judged from here on, at least from
-	present  bits  // a committed record is there: aborted ones and markers take offsets too
-	answered bits
-	invalid  bits         // does not decode as an application
-	sums     []uint64     // of each block: digests of the applications less those of their first answers
-	suspect  bits         // blocks to look at again whatever their sum
-	broken   []kafka.Span // what cannot be read
+	from, to  int64
+	low       int64 // judged from here on, at least from
+	present   bits  // a committed record is there: aborted ones and markers take offsets too
+	answered  bits
+	invalid   bits         // does not decode as an application
+	sums      []uint64     // of each block: digests of the applications less those of their first answers
+	suspect   bits         // blocks to look at again whatever their sum
+	broken    []kafka.Span // what cannot be read
+	oversized []kafka.Span // what is too large to be unpacked: there, and unknown
 }
 
 func newLedger(from, to int64) *ledger {
@@ -45,6 +46,11 @@ func (l *ledger) forget(start int64) int64 {
 	}
 	l.low += n
 	return n
+}
+
+// isOversized says whether an offset is of a batch that is too large to be unpacked.
+func (l *ledger) isOversized(offset int64) bool {
+	return slices.ContainsFunc(l.oversized, func(s kafka.Span) bool { return s.From <= offset && offset < s.To })
 }
 
 // isUnreadable says whether an offset is of a batch that cannot be read.

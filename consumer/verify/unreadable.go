@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 
@@ -15,9 +16,23 @@ import (
 // cannot be read. They are not judged: the group has passed over them, or has answered
 // them before the batch was damaged.
 func (r *run) unreadableApplications(l *ledger, u *kafka.UnreadableError) {
+	if errors.Is(u.Err, kgo.ErrMaxDecompress) {
+		l.oversized = append(l.oversized, kafka.Span{From: u.From, To: u.To})
+		for offset := u.From; offset < u.To; offset++ {
+			l.applied(offset, 0, false)
+		}
+		return
+	}
 	l.broken = append(l.broken, kafka.Span{From: u.From, To: u.To})
 	r.report.Unreadable += u.To - u.From
 	r.nameUnreadable(u)
+}
+
+// refuses says whether a record is the dead letter of an application in a batch that
+// is too large to be unpacked: nobody knows what it says.
+func (r *run) refuses(record *kgo.Record) bool {
+	class, _ := header(record, schemas.HeaderErrorClass)
+	return record.Topic == r.Topics.DLQ && string(class) == schemas.ErrorClassTooLarge && len(record.Value) == 0
 }
 
 func (r *run) nameUnreadable(u *kafka.UnreadableError) {

@@ -3,11 +3,14 @@ package verify
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // Three rounds of 60 applications, 20 in each partition; what is damaged is of the
@@ -78,4 +81,36 @@ func TestVerify_JudgesTheRestWhereABatchCannotBeRead(t *testing.T) {
 			require.Contains(t, text.String(), "unreadable: "+c.topic+"/")
 		})
 	}
+}
+
+// Of a batch that is too large to be unpacked every offset has to have a dead letter.
+func TestVerify_CountsWhatIsTooLargeToBeUnpacked(t *testing.T) {
+	w := newWorld(t)
+	w.scored(60, same)
+	packed := w.connect(kgo.ProducerBatchMaxBytes(100<<20), kgo.MaxBufferedBytes(200<<20), kgo.BrokerMaxWriteBytes(200<<20),
+		kgo.ProducerLinger(50*time.Millisecond), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+	var large []*kgo.Record
+	for i := range 3 {
+		r := w.application(61 + i*partitions) // all in one partition
+		r.Value = append(r.Value, bytes.Repeat([]byte(" "), kafka.MaxBatch/3+1)...)
+		large = append(large, r)
+	}
+	w.write(packed, large...)
+	var letters []*kgo.Record
+	for _, r := range large[:2] {
+		letters = append(letters, &kgo.Record{Topic: w.config.Topics.DLQ, Headers: append([]kgo.RecordHeader{
+			{Key: schemas.HeaderErrorClass, Value: []byte(schemas.ErrorClassTooLarge)},
+			{Key: schemas.HeaderValueTruncated, Value: []byte("true")},
+		}, sources(r)...)})
+	}
+	w.transaction(kgo.TryCommit, letters...)
+	w.commit(0)
+	report := w.judge()
+	require.Equal(t, Report{Applications: 63, Predictions: 54, DeadLetters: 8, Lost: 1}, counts(report))
+	require.EqualValues(t, 22, report.Examples[0].Offset)
+
+	w.transaction(kgo.TryCommit, &kgo.Record{Topic: w.config.Topics.DLQ, Headers: append([]kgo.RecordHeader{
+		{Key: schemas.HeaderErrorClass, Value: []byte(schemas.ErrorClassTooLarge)},
+	}, sources(large[2])...)})
+	require.Equal(t, Report{Applications: 63, Predictions: 54, DeadLetters: 9}, counts(w.judge()))
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -26,6 +27,9 @@ func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 		return nil // another's by now
 	}
 	s.tries[e.Partition]++
+	if errors.Is(e.Err, kgo.ErrMaxDecompress) {
+		s.tries[e.Partition] = unreadableTries // too large for every replica, and told of once
+	}
 	s.tried = time.Now()
 	switch s.tries[e.Partition] {
 	case 1:

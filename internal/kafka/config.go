@@ -39,7 +39,10 @@ type Config struct {
 
 // Options are the client options common to every client of this process.
 func (c Config) Options() []kgo.Opt {
+	unpacker := new(unpacker)
 	opts := []kgo.Opt{
+		kgo.WithDecompressor(unpacker),
+		kgo.WithHooks(unpacker),
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
 		kgo.DialTimeout(dialTimeout),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -57,6 +58,8 @@ const (
 	batchChecksum = 17
 	batchChecked  = 21 // from here on the checksum counts
 	batchDelta    = 23
+	batchFlags    = 21
+	batchProducer = 43
 	batchRecords  = 57
 	batchHeader   = 61
 )
@@ -88,14 +91,18 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 	}
 	read, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Offset: at, IsolationLevel: kgo.ReadCommitted(), Topic: topic, Partition: partition,
-	}, answer, kgo.DefaultDecompressor(), nil)
+	}, answer, new(unpacker), nil)
 	v := View{Next: next, Records: len(read.Records), End: answer.HighWatermark}
 	if read.Err == nil && next == at && len(read.Records) == 0 && at < answer.LastStableOffset {
 		// A batch whose length is wrong: the broker gives nothing, or part of it.
 		read.Err = fmt.Errorf("no whole batch is there, though the log goes on to offset %d", answer.LastStableOffset)
 	}
 	if read.Err != nil {
-		from, to := unreadable(answer.RecordBatches, next, answer.HighWatermark)
+		batch, from, to := unreadable(answer.RecordBatches, next, answer.HighWatermark)
+		if errors.Is(read.Err, kgo.ErrMaxDecompress) && isAborted(batch, answer) {
+			v.Next = to // which the client does not know before it has unpacked it
+			return v, nil
+		}
 		v.Next, v.Unreadable = from, &UnreadableError{topic, partition, from, to, read.Err}
 	}
 	return v, nil
@@ -160,6 +167,33 @@ func readableAgain(ctx context.Context, client *kgo.Client, u *UnreadableError, 
 	return high, nil
 }
 
+// Aborted says whether the batch at an offset belongs to a transaction that was
+// aborted, by what the broker says of it.
+func Aborted(ctx context.Context, client *kgo.Client, topic string, partition int32, at int64) (bool, error) {
+	answer, err := fetchAt(ctx, client, topic, partition, at)
+	if err == nil {
+		err = kerr.ErrorForCode(answer.ErrorCode)
+	}
+	if err == nil && len(answer.RecordBatches) < batchHeader {
+		err = errors.New("the broker answers without a batch")
+	}
+	if err != nil {
+		return false, err
+	}
+	return isAborted(answer.RecordBatches, answer), nil
+}
+
+func isAborted(batch []byte, answer *kmsg.FetchResponseTopicPartition) bool {
+	const transactional = 0x10
+	if len(batch) < batchHeader || batch[batchFlags+1]&transactional == 0 {
+		return false
+	}
+	base, producer := int64(binary.BigEndian.Uint64(batch)), int64(binary.BigEndian.Uint64(batch[batchProducer:]))
+	return slices.ContainsFunc(answer.AbortedTransactions, func(t kmsg.FetchResponseTopicPartitionAbortedTransaction) bool {
+		return t.ProducerID == producer && t.FirstOffset <= base
+	})
+}
+
 func fetchAt(ctx context.Context, client *kgo.Client, topic string, partition int32, at int64) (*kmsg.FetchResponseTopicPartition, error) {
 	asked := kmsg.NewPtrMetadataRequest()
 	of := kmsg.NewMetadataRequestTopic()
@@ -215,17 +249,18 @@ func fetchAt(ctx context.Context, client *kgo.Client, topic string, partition in
 	return nil, errors.New("the broker answers nothing")
 }
 
-// unreadable are the offsets of the first batch of an answer that ends at next or
+// unreadable are the bytes and offsets of the first batch of an answer that ends at next or
 // later and cannot be trusted. to is -1 where neither the batch nor the one behind
 // it says where it ends.
-func unreadable(in []byte, next, end int64) (from, to int64) {
+func unreadable(in []byte, next, end int64) (batch []byte, from, to int64) {
 	for len(in) >= batchHeader {
 		base := int64(binary.BigEndian.Uint64(in))
 		length := int64(int32(binary.BigEndian.Uint32(in[batchLength:]))) + batchLength + 4
 		if length < batchHeader || length > int64(len(in)) {
 			break
 		}
-		batch, behind := in[:length], in[length:]
+		var behind []byte
+		batch, behind = in[:length], in[length:]
 		delta, records := int64(int32(binary.BigEndian.Uint32(batch[batchDelta:]))), int64(int32(binary.BigEndian.Uint32(batch[batchRecords:])))
 		whole := batch[batchMagic] == 2 && crc32.Checksum(batch[batchChecked:], castagnoli) == binary.BigEndian.Uint32(batch[batchChecksum:])
 		last := base + delta
@@ -239,11 +274,11 @@ func unreadable(in []byte, next, end int64) (from, to int64) {
 		}
 		switch {
 		case delta >= 0 && last >= from && last < end && (whole || delta+1 == records):
-			return from, last + 1
+			return batch, from, last + 1
 		case len(behind) >= batchHeader && behind[batchMagic] == 2 && int64(binary.BigEndian.Uint64(behind)) > from:
-			return from, int64(binary.BigEndian.Uint64(behind))
+			return batch, from, int64(binary.BigEndian.Uint64(behind))
 		}
-		return from, -1
+		return batch, from, -1
 	}
-	return next, -1
+	return nil, next, -1
 }

@@ -75,7 +75,10 @@ type Config struct {
 	Flush      time.Duration // 0: FlushTimeout
 	EndTimeout time.Duration // 0: EndTimeout
 	Idle       time.Duration // 0: IdleInterval
-	Options    []kgo.Opt     // the client's, beyond what every member has
+	// Oversized says that the owner answers batches that are too large to be unpacked:
+	// see Member.Oversized. Otherwise they are as those that cannot be read.
+	Oversized bool
+	Options   []kgo.Opt // the client's, beyond what every member has
 	// Resolve says why an error ends the process, nil when a new client may help.
 	Resolve func(ctx context.Context, err error) error
 }
@@ -88,6 +91,8 @@ type Member struct {
 	stalled  atomic.Pointer[slowError] // the last transaction was aborted for it; nil: it was not
 	polled   fetched                   // since the last turn; the turn's own
 	brought  int                       // by the last poll, markers included
+	// Batches that are to be answered without being unpacked; the turn's own.
+	oversized map[int32]Oversized
 }
 
 // New returns a Member that is not running yet.
@@ -251,6 +256,7 @@ func (m *Member) work(ctx context.Context, turn Turn) (worked bool, err error) {
 		return false, fmt.Errorf("taking transactional id %s: %w", m.config.ID, err)
 	}
 	m.polled.reset()
+	m.oversized = map[int32]Oversized{}
 	for ctx.Err() == nil {
 		committed, err := turn(ctx, sess)
 		if err != nil {
@@ -356,6 +362,8 @@ func (m *Member) failed(ctx context.Context, client *kgo.Client, e kgo.FetchErro
 			at = loss.ConsumedTo
 		}
 		return m.config.Reach.fellOut(ctx, client, e.Partition, at)
+	case m.tooLarge(e):
+		return nil
 	case kafka.IsUnreadable(e):
 		m.config.Reach.stop(ctx, client, e.Partition, e.Err)
 		return nil
@@ -401,10 +409,19 @@ type Produce func(ctx context.Context, promise func() func(*kgo.Record, error)) 
 // FlushTimeout: IsSlow. Where neither is said the group rebalanced, and what was
 // polled is polled again by its owner.
 func (m *Member) Commit(ctx context.Context, sess *kgo.GroupTransactSession, now func() time.Time, produce Produce) (committed bool, cause, err error) {
+	committed, cause, err = m.commit(ctx, sess, now, produce, nil)
+	if !committed {
+		m.fetchAgain(sess.Client())
+	}
+	return committed, cause, err
+}
+
+// commit is Commit; also, where it is not nil, commits more in the transaction.
+func (m *Member) commit(ctx context.Context, sess *kgo.GroupTransactSession, now func() time.Time, produce Produce, also func(context.Context) error) (committed bool, cause, err error) {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.EndTimeout)
 	defer cancel()
 	began, imposed := now(), m.throttle.Imposed()
-	committed, cause, err = transact(end, sess, m.config.Flush, produce)
+	committed, cause, err = transact(end, sess, m.config.Flush, produce, also)
 	slow, _ := errors.AsType[*slowError](cause)
 	if slow != nil {
 		slow.throttle = max(m.throttle.Imposed()-imposed, time.Until(m.throttle.Until()))
@@ -429,10 +446,10 @@ func (m *Member) Commit(ctx context.Context, sess *kgo.GroupTransactSession, now
 // longer than FlushTimeout: the transaction is then aborted, for its offsets would
 // otherwise be committed without it.
 func Transact(ctx context.Context, sess *kgo.GroupTransactSession, produce Produce) (committed bool, cause, err error) {
-	return transact(ctx, sess, FlushTimeout, produce)
+	return transact(ctx, sess, FlushTimeout, produce, nil)
 }
 
-func transact(ctx context.Context, sess *kgo.GroupTransactSession, within time.Duration, produce Produce) (committed bool, cause, err error) {
+func transact(ctx context.Context, sess *kgo.GroupTransactSession, within time.Duration, produce Produce, also func(context.Context) error) (committed bool, cause, err error) {
 	if err := sess.Begin(); err != nil {
 		return false, nil, err
 	}
@@ -454,6 +471,9 @@ func transact(ctx context.Context, sess *kgo.GroupTransactSession, within time.D
 		defer cancel()
 		_, err = sess.End(abort, kgo.TryAbort)
 		return false, cause, onOneLine(err)
+	}
+	if cause == nil && also != nil {
+		cause = also(ctx)
 	}
 	committed, err = sess.End(ctx, kgo.TransactionEndTry(cause == nil))
 	return committed, cause, onOneLine(err)

@@ -2,7 +2,6 @@ package member
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -144,36 +143,13 @@ func (n Needs) commit(ctx context.Context, client *kgo.Client, topic string, par
 	if err != nil {
 		return err
 	}
-	add := kmsg.NewPtrAddOffsetsToTxnRequest()
-	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = id, producer, epoch, n.Group
-	err = untilAnswered(ctx, func() error {
-		added, err := add.RequestWith(ctx, client)
-		if err != nil {
-			return err
-		}
-		return kerr.ErrorForCode(added.ErrorCode)
-	})
-	if err != nil {
-		return err
-	}
 	commit := kmsg.NewPtrTxnOffsetCommitRequest()
 	commit.TransactionalID, commit.ProducerID, commit.ProducerEpoch, commit.Group, commit.Generation = id, producer, epoch, n.Group, -1
 	t, p := kmsg.NewTxnOffsetCommitRequestTopic(), kmsg.NewTxnOffsetCommitRequestTopicPartition()
 	p.Partition, p.Offset, p.LeaderEpoch = partition, offset, -1
 	t.Topic, t.Partitions = topic, append(t.Partitions, p)
 	commit.Topics = append(commit.Topics, t)
-	cause := untilAnswered(ctx, func() error {
-		done, err := commit.RequestWith(ctx, client)
-		if err != nil {
-			return err
-		}
-		for _, t := range done.Topics {
-			for _, p := range t.Partitions {
-				err = errors.Join(err, kerr.ErrorForCode(p.ErrorCode))
-			}
-		}
-		return err
-	})
+	cause := commitInTransaction(ctx, client, commit)
 	end := kmsg.NewPtrEndTxnRequest()
 	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = id, producer, epoch, cause == nil
 	err = untilAnswered(ctx, func() error {

@@ -62,6 +62,10 @@ func (b *batch) decode(ctx context.Context, fetches kgo.Fetches, poison map[sche
 				continue
 			}
 		}
+		if len(r.Value) > maxApplication {
+			b.refuse(r, schemas.ErrorClassTooLarge, tooLarge(len(r.Value)), now(), min(b.room, poisonRooms[0]))
+			continue
+		}
 		n := len(b.sources)
 		if n == len(b.apps) {
 			b.apps = append(b.apps, schemas.Application{})

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -97,10 +98,21 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 	}
 	defer reader.Close()
 	looked, said := int64(0), s.config.Now()
+	passed := func(partition int32, to int64) {
+		part, ok := left[partition]
+		if part.from = to; ok && to >= part.to {
+			delete(left, partition)
+			reader.PauseFetchPartitions(map[string][]int32{topic: {partition}})
+		} else if ok {
+			left[partition] = part
+		}
+	}
 	for len(left) > 0 {
 		fetches := reader.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			return false, fmt.Errorf("reading %s: %w", topic, err)
+		for _, e := range fetches.Errors() {
+			if !kafka.IsUnreadable(e) {
+				return false, fmt.Errorf("reading %s: %w", topic, e.Err)
+			}
 		}
 		found := false
 		fetches.EachRecord(func(r *kgo.Record) {
@@ -108,11 +120,18 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 			for _, h := range r.Headers {
 				found = found || h.Key == schemas.HeaderSourceTopic
 			}
-			if part, ok := left[r.Partition]; ok && r.Offset+1 >= part.to {
-				delete(left, r.Partition)
-				reader.PauseFetchPartitions(map[string][]int32{topic: {r.Partition}})
-			}
+			passed(r.Partition, r.Offset+1)
 		})
+		for _, e := range fetches.Errors() { // behind the records that came with them
+			u, err := kafka.Unreadable(ctx, reader, topic, e.Partition, left[e.Partition].from)
+			if err != nil {
+				return false, err
+			}
+			if u != nil {
+				reader.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {e.Partition: {Epoch: -1, Offset: u.To}}})
+				passed(e.Partition, u.To)
+			}
+		}
 		if found {
 			return true, nil
 		}

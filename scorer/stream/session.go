@@ -51,7 +51,7 @@ func newSession(s *Scorer, id string) *session {
 	one.most = cmp.Or(s.pollSize, maxPoll)
 	one.member = member.New(member.Config{
 		Kafka: c.Kafka, Group: s.group, ID: id, Topic: c.Topics.Applications, Protocol: c.Protocol, Static: c.Static,
-		Reach: s.reach, Log: c.Log, Flush: s.flushTimeout, EndTimeout: s.endTimeout, Idle: s.idle, Resolve: s.resolve,
+		Reach: s.reach, Log: c.Log, Flush: s.flushTimeout, EndTimeout: s.endTimeout, Idle: s.idle, Resolve: s.resolve, Oversized: true,
 		Options: []kgo.Opt{
 			kgo.ProducerBatchMaxBytesFn(one.maxBatchBytes),
 			// Records linger until the flush at the transaction's end, which waits for
@@ -91,6 +91,9 @@ func (s *session) turn(ctx context.Context, sess *kgo.GroupTransactSession) (com
 	}
 	if !s.member.Pace(ctx) {
 		return false, nil
+	}
+	if large, ok := s.member.Oversized(); ok {
+		return s.refuseBatch(ctx, sess, large)
 	}
 	fetches, err := s.member.Poll(ctx, sess, s.nextPoll(s.size.Records()))
 	if ctx.Err() != nil {
