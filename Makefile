@@ -148,7 +148,7 @@ $(TOOLS)/actionlint: Makefile
 
 lint: $(TOOLS)/golangci-lint $(TOOLS)/actionlint python ## Lint Go, Python, shell scripts and workflows
 	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck" >&2; exit 1; }
-	shellcheck .ci/run bench/*.sh deploy/dev/*.sh examples/curl/*.sh retrain/*.sh
+	shellcheck .ci/run bench/*.sh deploy/dev/*.sh examples/curl/*.sh retrain/*.sh retrain/credit-retrain
 	$(TOOLS)/actionlint
 	$(GO) mod tidy -diff
 	$(TOOLS)/golangci-lint run

@@ -259,7 +259,9 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	manifest, _, err := model.ReadManifest(shipped.Bundle)
 	require.NoError(t, err)
 	v1 := manifest.Version
-	require.Contains(t, ok("model", "release", "shipped"), "released model "+v1)
+	said := ok("model", "release", "shipped")
+	require.Contains(t, said, "released model "+v1)
+	require.Contains(t, said, "  creditstream model route --champion "+v1+` --why "released"`+"\n")
 	require.Contains(t, ok("model", "release", "shipped"), "is there already")
 	for _, v := range []string{"v2", "v3"} {
 		ok("model", "release", otherVersion(t, v), "--json", "--ungated", "a test")

@@ -8,7 +8,8 @@ import (
 	"github.com/creditstream/creditstream/model"
 )
 
-// RouteCommand is the command that makes a change to this revision.
+// RouteCommand is the command that makes a change to this revision; to none where it
+// is nil, for the first route.
 func (r *Revision) RouteCommand(c Change, why string) string {
 	words := []string{"creditstream model route"}
 	if c.Champion != "" {
@@ -35,7 +36,10 @@ func (r *Revision) RollbackCommand(why string) string {
 }
 
 func (r *Revision) signed(words []string, why string) string {
-	return strings.Join(append(words, "--expect", strconv.FormatInt(r.Number, 10), "--why", quoted(why)), " ")
+	if r != nil {
+		words = append(words, "--expect", strconv.FormatInt(r.Number, 10))
+	}
+	return strings.Join(append(words, "--why", quoted(why)), " ")
 }
 
 // percent is a share in percent, to the step that shares have.

@@ -41,11 +41,11 @@ func admit(m *model.Model, ungated string) (model.Gates, error) {
 		for i, g := range gates.Failed {
 			failed[i] = g.String()
 		}
-		return gates, fmt.Errorf("model %s failed its gates, and its manifest does not say why it may pass: %s; expected every gate passed, or forced by training's gate --record --force WHY", m.Version, strings.Join(failed, "; "))
+		return gates, fmt.Errorf("model %s failed its gates, and its manifest does not say why it may pass: %s; expected every gate passed, or forced by retrain/credit-retrain gate --candidate FILE --record --force WHY", m.Version, strings.Join(failed, "; "))
 	case gates.Verdict == model.GatesPart:
-		return gates, fmt.Errorf("model %s has not been through every gate: its manifest's metrics.gates lacks %s; run training's gate --record", m.Version, strings.Join(gates.Missing, "; "))
+		return gates, fmt.Errorf("model %s has not been through every gate: its manifest's metrics.gates lacks %s; run retrain/credit-retrain gate --candidate FILE --record", m.Version, strings.Join(gates.Missing, "; "))
 	case gates.Verdict == model.GatesNone && ungated == "" && m.Digest != model.Digest(shipped.Bundle):
-		return gates, fmt.Errorf("model %s has been through no gate: its manifest has no metrics.gates; run training's gate --record, or say why it may serve all the same with --ungated WHY", m.Version)
+		return gates, fmt.Errorf("model %s has been through no gate: its manifest has no metrics.gates; run retrain/credit-retrain gate --candidate FILE --record, or say why it may serve all the same with --ungated WHY", m.Version)
 	case ungated != "" && slices.Contains([]string{model.GatesPassed, model.GatesForced}, gates.Verdict):
 		return gates, fmt.Errorf("--ungated %q: model %s has been through its gates (%s); leave it out", ungated, m.Version, gates.Verdict)
 	}

@@ -29,7 +29,8 @@ type Released struct {
 	Model   *model.Model
 	Existed bool // the same bytes stood there already; nothing was written
 	Gates   model.Gates
-	Ungated string // why what has been through no gate may serve, as the record says
+	Ungated string    // why what has been through no gate may serve, as the record says
+	Current *Revision // the route in force, nil where there is none
 }
 
 // Release writes a bundle to the models topic under its version, after opening
@@ -50,6 +51,7 @@ func Release(ctx context.Context, c kafka.Config, topics schemas.Topics, bundle 
 	if err != nil {
 		return nil, err
 	}
+	out.Current = h.Current()
 	if have, ok := h.Version(m.Version); ok {
 		out.Existed, out.Ungated = true, have.Ungated
 		return out, sameBytes(have, m)

@@ -1,4 +1,4 @@
-"""The command line: `python -m credit_retrain COMMAND`."""
+"""The command line: `retrain/credit-retrain COMMAND`."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _drift(arguments: argparse.Namespace) -> int:
 def parser() -> argparse.ArgumentParser:
     """Build the command line."""
     out = argparse.ArgumentParser(
-        prog="credit_retrain", description="Trains the models that creditstream serves."
+        prog="credit-retrain", description="Trains the models that creditstream serves."
     )
     commands = out.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

@@ -87,7 +87,7 @@ def choose(arguments: argparse.Namespace) -> Bundle | None:
     return found
 
 
-FOLLOW = "`creditstream model history --json | python -m credit_retrain aliases`"
+FOLLOW = "`creditstream model history --json | retrain/credit-retrain aliases`"
 
 
 def why_shipped(shipped: Bundle, serving: tracking.Serving | None) -> str:
@@ -140,7 +140,7 @@ def held_against_another(opened: Bundle, serving: tracking.Serving | None, asked
     forced = opened.manifest.get("forced") or {"gates": []}
     if "AUC" in forced["gates"]:
         return None
-    again = "run `python -m credit_retrain gate --record`"
+    again = "run `retrain/credit-retrain gate --record`"
     if asked is not None:
         named = find(asked, "--champion", versions=True)
         if held.get("digest") != named.digest:

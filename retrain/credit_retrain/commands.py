@@ -64,7 +64,7 @@ def _validation(path: str) -> dict[str, Any] | None:
     file = Path(path)
     if not file.exists():
         return None
-    wrong = f"--validation {path}: expected what `python -m credit_retrain validate` writes"
+    wrong = f"--validation {path}: expected what `retrain/credit-retrain validate` writes"
     if not file.is_file():
         raise ValueError(f"{wrong}, this is no file")
     try:

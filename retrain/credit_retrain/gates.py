@@ -160,7 +160,7 @@ def _data(case: Case) -> Gate:
     problems = []
     said, training = case.validation, case.candidate.manifest["training"]
     if said is None:
-        problems.append("the rows were not validated: run `python -m credit_retrain validate`")
+        problems.append("the rows were not validated: run `retrain/credit-retrain validate`")
     elif not said["passed"]:
         failed = [check["name"] for check in said["checks"] if not check["passed"] and check["gating"]]
         problems.append(f"validation failed at {', '.join(failed)}")
@@ -406,7 +406,7 @@ def releasable(candidate: Bundle) -> str | None:
     """
     metrics, forced = candidate.manifest["metrics"], candidate.manifest.get("forced")
     verdicts = metrics.get("gates")
-    run_them = "run `python -m credit_retrain gate --record`"
+    run_them = "run `retrain/credit-retrain gate --record`"
     if not verdicts:
         return f"model {candidate.version} has been through no gate: {run_them}"
     absent = [name for name in NAMES if name not in {gate["name"] for gate in verdicts}]

@@ -129,7 +129,7 @@ def read(folder: Path) -> Prepared:
     names = ("train.csv", "test.csv", "current.csv", "source.json")
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
-        raise NotPreparedError(f"{folder} lacks {', '.join(absent)}: run `python -m credit_retrain prepare`")
+        raise NotPreparedError(f"{folder} lacks {', '.join(absent)}: run `retrain/credit-retrain prepare`")
     facts = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     parts: dict[str, tuple[Dataset, Floats]] = {}
     problems: dict[str, DatasetError] = {}

@@ -139,4 +139,4 @@ def test_the_command_fails_and_keeps_the_report_when_the_contract_is_broken(tmp_
 
 def test_the_command_says_what_to_run_first(tmp_path, capsys):
     assert command_line.main(["validate", "--prepared", str(tmp_path)]) == 1
-    assert "run `python -m credit_retrain prepare`" in capsys.readouterr().err
+    assert "run `retrain/credit-retrain prepare`" in capsys.readouterr().err

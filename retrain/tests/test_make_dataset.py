@@ -103,6 +103,6 @@ def test_a_held_out_row_among_the_training_rows_is_refused(tmp_path, few):
 
 def test_a_folder_that_was_not_prepared_says_what_to_run(tmp_path):
     with pytest.raises(
-        make_dataset.NotPreparedError, match=r"train\.csv.*run `python -m credit_retrain prepare`"
+        make_dataset.NotPreparedError, match=r"train\.csv.*run `retrain/credit-retrain prepare`"
     ):
         make_dataset.read(tmp_path)
