@@ -22,6 +22,7 @@ func (c *scoreCmd) Run(p *process) error {
 		return err
 	}
 	defer s.close()
+	s.alone = c.StopWithStdin // the demo has seen the one before end
 	if err := c.addScorer(s, c.modelFlags, c.memberFlags); err != nil {
 		return err
 	}

@@ -91,16 +91,19 @@ func (f *scoreFlags) addScorer(s *services, m modelFlags, as memberFlags) error 
 		return err
 	}
 	latency := replica.NewLatencies()
+	claim, take := s.claim(scoreName)
 	scorer, err := stream.New(stream.Config{
 		Kafka: s.kafka.config(s.p, "score-"+s.instance), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Log: s.p.log,
 		Group: groupNames(s.kafka.Prefix, schemas.GroupScorer, f.Group), Instance: s.instance, Sessions: as.Sessions,
-		Protocol: as.GroupProtocol, Static: as.Static, From: from, Skips: skips,
+		Protocol: as.GroupProtocol, Static: as.Static, From: from, Skips: skips, Claim: take,
 		Live: models.Live, Latencies: latency, Registerer: s.reg, Now: time.Now,
 	})
 	if err != nil {
 		return err
 	}
-	s.add(scoreReport(latency), true, scorer)
+	report := scoreReport(latency)
+	report.Claim = claim
+	s.add(report, true, scorer)
 	s.p.log.Info("scoring", "instance", s.instance, "sessions", as.Sessions)
 	return nil
 }

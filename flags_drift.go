@@ -41,9 +41,10 @@ func (f *driftFlags) addDrift(s *services, r redisFlags, m modelFlags, as member
 	}
 	client := r.client()
 	s.free(func() { _ = client.Close() }) // nothing is left to be written
+	claim, take := s.claim(driftName)
 	counts, err := aggregate.New(aggregate.Config{
 		Kafka: s.kafka.config(s.p, "drift-"+s.instance), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Log: s.p.log,
-		Group: groupNames(s.kafka.Prefix, schemas.GroupDrift, group), Instance: s.instance, Sessions: as.Sessions, Protocol: as.GroupProtocol, Static: as.Static, From: from,
+		Group: groupNames(s.kafka.Prefix, schemas.GroupDrift, group), Instance: s.instance, Sessions: as.Sessions, Protocol: as.GroupProtocol, Static: as.Static, From: from, Claim: take,
 		Bucket: f.Bucket, LateAfter: f.LateAfter, Live: models.Live, Decisions: decided{view.NewStore(client, s.kafka.Prefix)}, Registerer: s.reg,
 	})
 	if err != nil {
@@ -55,7 +56,9 @@ func (f *driftFlags) addDrift(s *services, r redisFlags, m modelFlags, as member
 	if err != nil {
 		return err
 	}
-	s.add(driftReport(), false, append(judges, counts)...)
+	report := driftReport()
+	report.Claim = claim
+	s.add(report, false, append(judges, counts)...)
 	s.p.log.Info("counting and judging decisions and outcomes", "instance", s.instance, "bucket", f.Bucket)
 	return nil
 }

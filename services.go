@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/internal/telemetry"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/replica"
@@ -44,6 +46,7 @@ type services struct {
 	codec    *wire.Codec // nil: JSON only
 	process  *readiness
 	delay    time.Duration // of stopping, once it is told to
+	alone    bool          // whoever had this process's names before is known to be gone
 
 	models  *release.Follower // nil until a component serves models
 	all     []lifecycle.Component
@@ -103,6 +106,22 @@ func reportOn(r replica.Component, instance string, stop *stopping, parts ...lif
 	whole := readiness{parts, stop}
 	r.Instance, r.Ready, r.Pending = instance, whole.ready, whole.pending
 	return r
+}
+
+// claim is the claim to a component's name, nil where nobody else can have it, and
+// how it is taken.
+func (s *services) claim(component string) (c *replica.Claim, take func(context.Context) error) {
+	if s.alone {
+		return nil, nil
+	}
+	c = replica.NewClaim(s.kafka.config(s.p, component+"-"+s.instance), schemas.NewTopics(s.kafka.Prefix), component, s.instance, s.p.log)
+	return c, func(ctx context.Context) error {
+		err := c.Take(ctx)
+		if _, taken := errors.AsType[*replica.TakenError](err); taken {
+			return member.Permanent(err, "instance %q", s.instance)
+		}
+		return err
+	}
 }
 
 // serve runs what was added until the process is told to stop.

@@ -258,8 +258,9 @@ func (s *storm) wipe(ctx context.Context) error {
 	return client.FlushAll(ctx).Err()
 }
 
-// twin runs a second process under a running one's instance. Each fences the
-// other for as long as both are started again.
+// twin runs a second process under a running one's instance. It is refused, or, where
+// the first has been silent, each fences the other for as long as both are started
+// again.
 func (s *storm) twin(r *replica, lasting time.Duration) error {
 	args := slices.Clone(r.args)
 	args[slices.Index(args, "--listen")+1] = ""
@@ -394,6 +395,7 @@ func (s *storm) judgeHolds(bar *barrier) {
 func (s *storm) judgeExits() map[string]int {
 	meant := []string{
 		"another process runs as instance", // a second one did
+		"another process runs as score/",   // the first one does
 		"did not end within",               // a transaction; the brokers abort it
 		"not drained within",
 	}

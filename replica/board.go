@@ -92,6 +92,18 @@ func (b *Board) stopped(r Record) error {
 	return nil
 }
 
+// newest is the process that reported last under a name.
+func (b *Board) newest(name string) (last State, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.states[name] {
+		if !ok || s.Seen.After(last.Seen) {
+			last, ok = s, true
+		}
+	}
+	return last, ok
+}
+
 // order is how components are listed; those it does not know come last.
 var order = []string{"score", "api", "view", "drift", "produce"}
 

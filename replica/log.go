@@ -34,30 +34,45 @@ type Log struct {
 
 // OpenLog finds the topic and its ends.
 func OpenLog(ctx context.Context, c kafka.Config, topics schemas.Topics) (*Log, error) {
+	return openLog(ctx, c, topics, time.Time{})
+}
+
+// openLog leaves out what was appended before since.
+func openLog(ctx context.Context, c kafka.Config, topics schemas.Topics, since time.Time) (*Log, error) {
+	start := kgo.NewOffset().AtStart()
+	if !since.IsZero() {
+		start = kgo.NewOffset().AfterMilli(since.UnixMilli())
+	}
 	client, err := kgo.NewClient(append(c.Quiet().Options(),
 		kgo.ConsumeTopics(topics.Replicas),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeStartOffset(start),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 	)...)
 	if err != nil {
 		return nil, err
 	}
 	l := &Log{Board: NewBoard(), client: client, left: map[int32]int64{}}
-	if err := l.findEnds(ctx, topics.Replicas); err != nil {
+	if err := l.findEnds(ctx, topics.Replicas, since); err != nil {
 		client.Close()
 		return nil, c.Explain(err)
 	}
 	return l, nil
 }
 
-func (l *Log) findEnds(ctx context.Context, topic string) error {
+func (l *Log) findEnds(ctx context.Context, topic string, since time.Time) error {
 	ask, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	adm := kadm.NewClient(l.client)
 	if err := kafka.RequireAccess(ask, adm, kafka.Reads(topic)); err != nil {
 		return err
 	}
-	starts, err := kafka.Listed(adm.ListStartOffsets(ask, topic))
+	list := adm.ListStartOffsets
+	if !since.IsZero() {
+		list = func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
+			return adm.ListOffsetsAfterMilli(ctx, since.UnixMilli(), topics...)
+		}
+	}
+	starts, err := kafka.Listed(list(ask, topic))
 	if err != nil {
 		return err
 	}

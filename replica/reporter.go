@@ -46,6 +46,9 @@ type Component struct {
 	Models   func() *schemas.ReplicaModels // may be nil: it serves none
 	Measures Measures
 	Latency  *Latencies // may be nil: nothing is timed
+	// Claim is that to the name, may be nil: nothing is reported until it is held, as
+	// the name may be another process's.
+	Claim *Claim
 }
 
 // Config is what a Reporter needs.
@@ -77,6 +80,7 @@ type Reporter struct {
 // reported is a component and the marks of its last reports.
 type reported struct {
 	Component
+	told  bool
 	marks []mark // oldest first, at most recentTurns of them
 }
 
@@ -146,10 +150,9 @@ func (r *Reporter) Stop(failure error) {
 	} else {
 		started := schemas.At(r.config.Started).String()
 		for i := range r.components {
-			r.produce(&kgo.Record{
-				Key:     r.components[i].key(),
-				Headers: []kgo.RecordHeader{{Key: schemas.HeaderStarted, Value: []byte(started)}},
-			})
+			if c := &r.components[i]; c.told {
+				r.produce(&kgo.Record{Key: c.key(), Headers: []kgo.RecordHeader{{Key: schemas.HeaderStarted, Value: []byte(started)}}})
+			}
 		}
 	}
 	_ = r.client.Flush(ctx) // what is not written in time is not written
@@ -174,6 +177,10 @@ func (r *Reporter) report(failure error) {
 	now := time.Now()
 	for i := range r.components {
 		c := &r.components[i]
+		if c.Claim != nil && !c.Claim.Held() {
+			continue
+		}
+		c.told = true
 		said := c.said(r.config, measured, now)
 		if failure != nil {
 			said.Ready, said.Reason, said.Pending = false, shorten(failure), ""

@@ -50,11 +50,12 @@ type Config struct {
 	Protocol   string // member.ProtocolClassic or member.ProtocolConsumer
 	Static     bool   // static membership, member.ProtocolClassic only
 	From       member.From
-	Bucket     time.Duration           // of decided_at, whole seconds; no pane reaches across
-	LateAfter  time.Duration           // from when an outcome was observed until the log took it; 0: DefaultLateAfter
-	Codec      *wire.Codec             // nil: JSON only
-	Live       func() *release.LiveSet // nil result: nothing serves yet; once it is not nil it stays so
-	Decisions  Decisions               // what outcomes are joined with
+	Bucket     time.Duration               // of decided_at, whole seconds; no pane reaches across
+	LateAfter  time.Duration               // from when an outcome was observed until the log took it; 0: DefaultLateAfter
+	Claim      func(context.Context) error // waits until no other process works as this instance; nil: nobody asks
+	Codec      *wire.Codec                 // nil: JSON only
+	Live       func() *release.LiveSet     // nil result: nothing serves yet; once it is not nil it stays so
+	Decisions  Decisions                   // what outcomes are joined with
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
@@ -221,6 +222,11 @@ func (a *Aggregator) watch(r *member.Reach, topic string, members []*member.Memb
 }
 
 func (a *Aggregator) tryPrepare(ctx context.Context) error {
+	if a.config.Claim != nil {
+		if err := a.config.Claim(ctx); err != nil {
+			return err
+		}
+	}
 	client, err := a.config.Kafka.Connect(ctx)
 	if err != nil {
 		return err

@@ -16,6 +16,11 @@ func (s *Scorer) prepare(ctx context.Context) error {
 }
 
 func (s *Scorer) tryPrepare(ctx context.Context) error {
+	if s.config.Claim != nil {
+		if err := s.config.Claim(ctx); err != nil {
+			return err
+		}
+	}
 	client, err := s.config.Kafka.Connect(ctx)
 	if err != nil {
 		return err

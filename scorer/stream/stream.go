@@ -44,14 +44,15 @@ type Config struct {
 	Kafka      kafka.Config
 	Topics     schemas.Topics
 	Group      member.Names
-	Instance   string                  // unique in the group, the same after a restart
-	Sessions   int                     // transactional sessions of this process, at least 1
-	Protocol   string                  // member.ProtocolClassic or member.ProtocolConsumer
-	Static     bool                    // static membership, member.ProtocolClassic only
-	Skips      []member.Skip           // batches that cannot be read, to be passed over at the start
-	From       member.From             // the zero value refuses to guess once predictions from the stream exist
-	Codec      *wire.Codec             // nil: JSON only
-	Live       func() *release.LiveSet // nil result: nothing serves yet; once it is not nil it stays so
+	Instance   string                      // unique in the group, the same after a restart
+	Sessions   int                         // transactional sessions of this process, at least 1
+	Protocol   string                      // member.ProtocolClassic or member.ProtocolConsumer
+	Static     bool                        // static membership, member.ProtocolClassic only
+	Skips      []member.Skip               // batches that cannot be read, to be passed over at the start
+	From       member.From                 // the zero value refuses to guess once predictions from the stream exist
+	Claim      func(context.Context) error // waits until no other process works as this instance; nil: nobody asks
+	Codec      *wire.Codec                 // nil: JSON only
+	Live       func() *release.LiveSet     // nil result: nothing serves yet; once it is not nil it stays so
 	Log        *slog.Logger
 	Latencies  Latencies // from applied_at to the commit; nil: nobody asks
 	Registerer prometheus.Registerer
