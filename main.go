@@ -19,6 +19,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
+
+	"github.com/creditstream/creditstream/internal/repeats"
 )
 
 // cli is the command line: one struct per command, each in its own file.
@@ -280,9 +282,9 @@ func helpText(v *kong.Value) string {
 func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level}
 	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		return slog.New(repeats.NewHandler(slog.NewJSONHandler(w, opts)))
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	return slog.New(repeats.NewHandler(slog.NewTextHandler(w, opts)))
 }
 
 type versionCmd struct{}
