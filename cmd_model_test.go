@@ -187,7 +187,7 @@ func TestAReleaseAsksTheGates(t *testing.T) {
 		said := refused(append([]string{cut}, more...)...)
 		require.Contains(t, said, "model cut has not been through every gate")
 		require.Contains(t, said, "lacks data; ONNX Runtime; native engine; golden rows; calibration; ")
-		require.Contains(t, said, "score PSI, champion; run training's gate")
+		require.Contains(t, said, "score PSI, champion; run retrain/credit-retrain gate")
 	}
 	good := withGates(t, "good", passed, "null")
 	require.Contains(t, refused(good, "--ungated", "in a hurry"), "model good has been through its gates (passed)")

@@ -52,10 +52,11 @@ func (c *verifyCmd) Run(p *process) error {
 	}
 	topics := schemas.NewTopics(c.Prefix)
 	config := verify.Config{Kafka: c.config(p, "verify"), Topics: topics, Codec: codec, From: from}
-	if config.Group, err = groupInUse(p.ctx, config.Kafka, schemas.GroupScorer, c.Group, topics.Applications); err != nil {
-		return err
+	var report *verify.Report
+	config.Group, err = groupInUse(p.ctx, config.Kafka, schemas.GroupScorer, c.Group, topics.Applications)
+	if err == nil {
+		report, err = recomputed(p.ctx, config, unrouted)
 	}
-	report, err := recomputed(p.ctx, config, unrouted)
 	if err != nil {
 		return c.config(p, "verify").AlsoMissing(p.ctx, err,
 			kafka.Reads(topics.Applications, topics.Predictions, topics.DLQ, topics.Models, topics.Routes))

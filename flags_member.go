@@ -38,7 +38,11 @@ func groupInUse(ctx context.Context, k kafka.Config, component, flag string, top
 		return "", err
 	}
 	defer client.Close()
-	return names.Resolve(ctx, kadm.NewClient(client), topics...)
+	adm := kadm.NewClient(client)
+	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(topics...)); err != nil {
+		return "", err
+	}
+	return names.Resolve(ctx, adm, topics...)
 }
 
 // maxSessions is more than any process has cores for.

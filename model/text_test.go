@@ -25,7 +25,7 @@ func TestBundleTexts_AreBoundedAndShowThemselves(t *testing.T) {
 	}
 	require.Equal(t, " [31mred � ok", Clean("\x1b[31mred\n\xff\u202eok"))
 	long := Clean(strings.Repeat("ü", maxText+7))
-	require.Equal(t, maxText, len([]rune(long)))
+	require.Len(t, []rune(long), maxText)
 	require.True(t, strings.HasSuffix(long, "…"))
 	require.NoError(t, checkText(long))
 }

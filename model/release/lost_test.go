@@ -14,7 +14,7 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// follower runs one with a fallback until the test ends; read is the revision that
+// fallingBack runs a follower with a fallback until the test ends; read is the revision that
 // somebody has read.
 func (w *world) fallingBack(read int64) *Follower {
 	w.t.Helper()
@@ -26,7 +26,10 @@ func (w *world) fallingBack(read int64) *Follower {
 	ctx, stop := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
-	w.t.Cleanup(func() { stop(); <-done })
+	w.t.Cleanup(func() {
+		stop()
+		require.NoError(w.t, <-done)
+	})
 	return f
 }
 

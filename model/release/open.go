@@ -103,11 +103,7 @@ func (o *opener) open(version string) (*model.Model, error) {
 // opened opens a bundle: at once, or in the background.
 func (o *opener) opened(version string, bundle []byte) (*model.Model, error) {
 	if o.woken != nil {
-		m, err, ok := o.result(version, bundle)
-		if !ok {
-			return nil, &openingError{version, o.opening[version].since}
-		}
-		return m, err
+		return o.result(version, bundle)
 	}
 	ctx, stop := context.WithTimeout(context.Background(), o.limit)
 	defer stop()

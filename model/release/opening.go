@@ -56,8 +56,9 @@ func (o *opener) begin(version string, bundle []byte) *opening {
 	return one
 }
 
-// result is what became of a bundle that is being opened; ok is false while nothing has.
-func (o *opener) result(version string, bundle []byte) (m *model.Model, err error, ok bool) {
+// result is what became of a bundle that is being opened: an *openingError while
+// nothing has.
+func (o *opener) result(version string, bundle []byte) (m *model.Model, err error) {
 	one := o.opening[version]
 	if one == nil {
 		one = o.begin(version, bundle)
@@ -70,13 +71,13 @@ func (o *opener) result(version string, bundle []byte) (m *model.Model, err erro
 		}
 	default:
 		if o.now().Sub(one.since) < o.limit {
-			return nil, nil, false
+			return nil, &openingError{version, one.since}
 		}
 		one.stop() // what it comes to is for the garbage collector
 		err = o.tooLong()
 	}
 	delete(o.opening, version)
-	return m, err, true
+	return m, err
 }
 
 func (o *opener) tooLong() error { return fmt.Errorf("it did not open within %s", o.limit) }
