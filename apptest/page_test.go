@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // total is the page's count of decisions.
@@ -76,6 +77,27 @@ func TestThePageSaysThatNothingIsNew(t *testing.T) {
 	require.Len(t, value[[]string](b, `[...document.querySelectorAll("#rows td.id")].map((e) => e.textContent)`), 20)
 	b.click("#submit")
 	b.waitFor(total + ` === 21 && document.querySelector("#state").textContent === "live"`)
+	b.clean()
+}
+
+// What a component waits for is on the page, too: here a producer that opened a
+// transaction on applications and stopped.
+func TestThePageSaysWhatIsWaitedFor(t *testing.T) {
+	d, home := demo(t, t.TempDir(), "127.0.0.1:0")
+	b := openTab(t, home)
+	b.look(1200, "light")
+	b.open("/")
+	b.waitFor(isLive)
+	kafka := d.says(regexp.MustCompile(`Kafka +(\S+?),`))[1]
+	hangs, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.TransactionalID("hangs"))
+	require.NoError(t, err)
+	defer hangs.Close()
+	require.NoError(t, hangs.BeginTransaction())
+	require.NoError(t, hangs.ProduceSync(t.Context(), &kgo.Record{Topic: "credit.applications", Value: []byte("{}")}).FirstErr())
+	b.eventually(`[...document.querySelectorAll("#waits li")].some((e) => /^score\/.* waits: .*behind an open transaction on credit\.applications\//.test(e.textContent))`)
+	b.screenshot("waits")
+	require.NoError(t, hangs.EndTransaction(t.Context(), kgo.TryAbort))
+	b.eventually(`document.querySelectorAll("#waits li").length === 0`)
 	b.clean()
 }
 

@@ -409,6 +409,29 @@ async function showDrift() {
   }
 }
 
+// What components wait for, as they report it themselves: /readyz says the same of each.
+const MAX_WAITS = 6;
+async function showWaits() {
+  if (document.hidden || !$("state").classList.contains("on") || !$("access").hidden) return;
+  try {
+    const response = await ask("replicas");
+    if (!response.ok) return;
+    const waits = (await response.json()).replicas.filter((r) => r.live && (r.pending || !r.ready));
+    const items = waits.slice(0, MAX_WAITS).map((r) => {
+      const item = el("li", r.ready ? "watch" : "act");
+      item.append(el("b", "", `${r.component}/${r.instance}`), ` ${r.ready ? "waits" : "is not ready"}: ${r.ready ? r.pending : r.reason}`);
+      return item;
+    });
+    if (waits.length > MAX_WAITS) items.push(el("li", "watch", `and ${waits.length - MAX_WAITS} more`));
+    const said = items.map((i) => i.textContent).join("\n");
+    if ($("waits").dataset.said === said) return; // a screen reader is told of what is new only
+    $("waits").dataset.said = said;
+    $("waits").replaceChildren(...items);
+  } catch {
+    // The stream says that the server is away.
+  }
+}
+
 // ago is a time in its largest unit.
 function ago(seconds) {
   for (const [unit, name] of [[86400, "days"], [3600, "hours"], [60, "minutes"]]) if (seconds >= 2 * unit) return Math.floor(seconds / unit) + " " + name;
@@ -477,6 +500,7 @@ if ($("scenario")) {
 
 showDrift();
 setInterval(showDrift, 2000);
+setInterval(showWaits, 3000);
 
 // A route may take effect while the page is open.
 setInterval(() => { if ($("state").classList.contains("on")) showModel(); }, 30000);
