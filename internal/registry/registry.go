@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -75,15 +73,18 @@ func encrypted(next *http.Request, before []*http.Request) error {
 	const most = 10 // as http.Client has it by default
 	switch {
 	case before[0].URL.Scheme == "https" && next.URL.Scheme != "https":
-		return fmt.Errorf("it redirects to %s, which is not encrypted", next.URL.Redacted())
+		return redirectError{fmt.Sprintf("it redirects to %s, which is not encrypted", next.URL.Redacted())}
 	case len(before) >= most:
-		return fmt.Errorf("it redirects more than %d times", most)
+		return redirectError{fmt.Sprintf("it redirects more than %d times", most)}
+	}
+	if sent, ok := next.Context().Value(trailKey{}).(*trail); ok {
+		sent.last = next.URL
 	}
 	return nil
 }
 
-// bounded cuts answers short that are too large to be a registry's: the client
-// reads them whole.
+// bounded refuses answers that are too large to be a registry's: the client reads
+// them whole.
 type bounded struct {
 	transport http.RoundTripper
 }
@@ -92,14 +93,9 @@ type bounded struct {
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := b.transport.RoundTrip(r)
 	if err == nil {
-		answer.Body = cutBody{io.LimitReader(answer.Body, maxAnswer), answer.Body}
+		answer.Body = &boundedBody{answer.Body, maxAnswer}
 	}
 	return answer, err
-}
-
-type cutBody struct {
-	io.Reader
-	io.Closer
 }
 
 // refusedError is an answer that asking again does not change.
@@ -122,28 +118,12 @@ func (c *Client) explain(doing string, err error) error {
 		}
 		return fmt.Errorf("schema registry %s: %s: %w", c.url, doing, err)
 	}
-	explained := fmt.Errorf("schema registry %s: %s: HTTP %d: %s", c.url, doing, answer.StatusCode, answer.Message)
+	explained := fmt.Errorf("schema registry %s: %s: %s", c.url, doing, message(answer))
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusConflict, http.StatusUnprocessableEntity:
 		return refusedError{explained}
 	}
 	return explained
-}
-
-// Schema is the text of a schema. known is false where the registry has none of
-// this id; a page that is not found otherwise is no such answer.
-func (c *Client) Schema(ctx context.Context, id uint32) (text string, known bool, err error) {
-	if id > math.MaxInt32 {
-		return "", false, nil // ids are Java's ints
-	}
-	s, err := c.client.SchemaByID(ctx, int(id))
-	if answer, ok := errors.AsType[*sr.ResponseError](err); ok && answer.ErrorCode == sr.ErrSchemaNotFound.Code {
-		return "", false, nil
-	}
-	if err != nil {
-		return "", false, c.explain(fmt.Sprintf("looking for schema id %d", id), err)
-	}
-	return s.Schema, true, nil
 }
 
 // Register makes an Avro schema the newest of a subject, unless it is there

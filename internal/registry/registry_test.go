@@ -128,7 +128,7 @@ func TestAnAnswerIsNotReadForEver(t *testing.T) {
 		return true
 	})
 	_, _, err := c.Schema(t.Context(), 1)
-	require.ErrorContains(t, err, "decode")
+	require.ErrorContains(t, err, "exceeds 4 MiB")
 }
 
 func TestTheURLIsChecked(t *testing.T) {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,8 +50,30 @@ func (c *cache) get(k key) (known, bool) {
 	return found, ok
 }
 
-// put remembers, and returns how many there are. Where there is no room, unknown
-// ids are forgotten first, then whatever comes first.
+// last is what was known of a schema, though it may be forgotten by now.
+func (c *cache) last(k key) (known, bool) {
+	all := c.all.Load()
+	if all == nil {
+		return known{}, false
+	}
+	found, ok := (*all)[k]
+	return found, ok
+}
+
+// readable is a schema that can be read and that suits.
+func (c *cache) readable(suits func(key) bool) (k key, ok bool) {
+	if all := c.all.Load(); all != nil {
+		for k, found := range *all {
+			if found.reader != nil && suits(k) {
+				return k, true
+			}
+		}
+	}
+	return key{}, false
+}
+
+// put remembers, and returns how many there are. Where there is no room, the older
+// half of unknown ids is forgotten first, then whatever comes first.
 func (c *cache) put(k key, found known) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,7 +82,7 @@ func (c *cache) put(k key, found known) int {
 		next = maps.Clone(*all)
 	}
 	if len(next) >= maxCached {
-		maps.DeleteFunc(next, func(_ key, old known) bool { return !old.until.IsZero() })
+		forgetOlder(next)
 	}
 	for old := range next {
 		if len(next) < maxCached {
@@ -70,4 +93,28 @@ func (c *cache) put(k key, found known) int {
 	next[k] = found
 	c.all.Store(&next)
 	return len(next)
+}
+
+// forgetOlder forgets the older half of what is known for a time only: the younger
+// may not have been used yet.
+func forgetOlder(all map[key]known) {
+	var untils []time.Time
+	for _, old := range all {
+		if !old.until.IsZero() {
+			untils = append(untils, old.until)
+		}
+	}
+	if len(untils) == 0 {
+		return
+	}
+	slices.SortFunc(untils, time.Time.Compare)
+	middle := untils[len(untils)/2]
+	older := 1 + len(untils)/2
+	maps.DeleteFunc(all, func(_ key, old known) bool {
+		if older == 0 || old.until.IsZero() || old.until.After(middle) {
+			return false
+		}
+		older--
+		return true
+	})
 }

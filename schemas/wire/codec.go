@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
 
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -21,7 +22,8 @@ import (
 // Registry keeps Avro schemas under ids.
 type Registry interface {
 	// Schema is the text of a schema; known is false where there is none of this
-	// id. An error means that nobody knows.
+	// id. An error with a method Refusal is an answer that is neither; after any
+	// other nobody knows.
 	Schema(ctx context.Context, id uint32) (text string, known bool, err error)
 	// Register keeps a schema under a subject's name and returns its id. An error
 	// with a method Permanent that says true is not tried again.
@@ -36,7 +38,10 @@ type Config struct {
 	Writes map[schemas.Event]string
 	// Patience is how long a registry that is away is waited for before reading
 	// fails; 0: as long as it takes.
-	Patience   time.Duration
+	Patience time.Duration
+	// Doubt is how long an answer that is no schema is asked for again before it may be
+	// taken for one about the id; 0: 10 s.
+	Doubt      time.Duration
 	Log        *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: there are no metrics
 }
@@ -55,12 +60,16 @@ type Codec struct {
 	registered chan struct{} // closed once ids are there
 	ids        atomic.Pointer[[schemas.NumEvents]uint32]
 
+	questions chan struct{} // holds one for each that is being asked
+	rate      *rate.Limiter // of questions
+
 	mu      sync.Mutex // guards what follows
 	why     error      // why what is written is not registered
-	away    error      // why reading waits
-	since   time.Time  // when it began to
-	waiting int        // readers that do
+	waiting []*waiter  // who waits, the one who has for longest first
+	since   time.Time  // when somebody began to
 	doubted time.Time  // when an unknown id was last asked for twice
+	refused time.Time  // when an id was last refused
+	told    time.Time  // when that was last logged
 }
 
 // New returns a Codec; where it is to write, Run has to register that first.
@@ -68,7 +77,8 @@ func New(c Config) *Codec {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	codec := &Codec{config: c, metrics: newMetrics(c.Registerer), registered: make(chan struct{})}
+	codec := &Codec{config: c, metrics: newMetrics(c.Registerer), registered: make(chan struct{}),
+		questions: make(chan struct{}, maxQuestions), rate: rate.NewLimiter(questionRate, questionBurst)}
 	if len(c.Writes) == 0 {
 		codec.ids.Store(&[schemas.NumEvents]uint32{})
 		close(codec.registered)
@@ -88,10 +98,7 @@ func (c *Codec) Ready() error {
 	if c.why != nil {
 		return c.why
 	}
-	if c.waiting > 0 {
-		return c.away
-	}
-	return nil
+	return c.awaited()
 }
 
 const (
@@ -236,7 +243,7 @@ func (c *Codec) AppendOutcome(dst []byte, o *schemas.Outcome) []byte {
 }
 
 // DecodeApplication reads an application in either format. While a schema cannot
-// be had because the registry is away, it waits; its error is then ctx's, or the
+// be had because the registry is silent, it waits; its error is then ctx's, or the
 // registry's once Patience has run out. Any other error is the value's own: see
 // IsBroken.
 func (c *Codec) DecodeApplication(ctx context.Context, value []byte, a *schemas.Application) error {

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -20,92 +22,66 @@ func (c *Codec) reader(ctx context.Context, e schemas.Event, value []byte) (*sch
 	}
 	found, ok := c.cache.get(key{e, id})
 	if !ok {
-		if found, err = c.find(ctx, key{e, id}); err != nil {
+		if found, err = c.find(ctx, key{e, id}, schemas.Source{}); err != nil {
 			return nil, nil, err
 		}
 	}
 	return found.reader, body, found.err
 }
 
-// find asks the registry until it answers.
-func (c *Codec) find(ctx context.Context, k key) (known, error) {
+// find asks the registry until it answers. at is the value's source, zero where that
+// is not known. Only silence is waited out: what the registry says instead of a
+// schema is an answer in the end, see refuse.
+func (c *Codec) find(ctx context.Context, k key, at schemas.Source) (found known, err error) {
 	patience := ctx
 	if c.config.Patience > 0 {
 		var cancel context.CancelFunc
 		patience, cancel = context.WithTimeout(ctx, c.config.Patience)
 		defer cancel()
 	}
-	waits := false
-	defer func() {
-		if waits {
-			c.waits(-1)
-		}
-	}()
+	w := &waiter{id: k.id, at: at}
+	defer func() { c.settled(w, err == nil) }()
+	var (
+		refused time.Time // since when, without a pause; zero: not
+		doubt   = c.doubt(k)
+	)
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		found, err := c.ask(patience, k)
+		refusal, answered := errors.AsType[refusalError](err)
+		switch {
+		case !answered:
+			refused = time.Time{}
+		case since(&refused) >= doubt:
+			found, err = c.refuse(patience, k, at.Topic, refusal)
+		default:
+			c.metrics.errors.Inc()
+			if sleep(patience, min(pause, doubt)) {
+				continue
+			}
+		}
 		if err == nil {
-			c.note(nil)
 			return found, nil
 		}
 		if ctx.Err() != nil {
 			return known{}, ctx.Err()
 		}
 		if patience.Err() == nil {
-			c.note(err)
-			if !waits {
-				waits = true
-				c.waits(1)
-			}
+			c.wait(w, err)
 		}
 		if !sleep(patience, pause) {
 			if ctx.Err() != nil {
 				return known{}, ctx.Err()
 			}
-			return known{}, fmt.Errorf("given up after %s: %w", c.config.Patience, c.lastAway(err))
+			return known{}, fmt.Errorf("given up after %s: %w", c.config.Patience, cmp.Or(w.err, err))
 		}
 	}
-}
-
-func (c *Codec) waits(n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.waiting += n
-}
-
-// lastAway is why the registry is away, err where that was not noted.
-func (c *Codec) lastAway(err error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.away != nil {
-		return c.away
-	}
-	return err
-}
-
-// note logs an outage's beginning and end, not what happens in between.
-func (c *Codec) note(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case err != nil:
-		c.metrics.errors.Inc()
-		if c.away == nil {
-			c.since = time.Now()
-			c.config.Log.Warn("the schema registry is away, reading waits until it is back", "error", err)
-		}
-	case c.away != nil:
-		c.config.Log.Info("the schema registry is back", "after", time.Since(c.since).Round(time.Millisecond))
-	}
-	c.away = err
 }
 
 // ask asks the registry once for everyone who wants to know. The question does not
 // end with the one that came first.
 func (c *Codec) ask(ctx context.Context, k key) (known, error) {
 	answer := c.asking.DoChan(strconv.Itoa(int(k.event))+"/"+strconv.FormatUint(uint64(k.id), 10), func() (any, error) {
-		ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
-		defer cancel()
-		return c.fetch(ask, k)
+		return c.fetch(context.WithoutCancel(ctx), k)
 	})
 	select {
 	case <-ctx.Done():
@@ -129,9 +105,12 @@ const (
 // fetch asks for a schema, remembers what came of it and returns that. It is not
 // asked for again while it is remembered.
 func (c *Codec) fetch(ctx context.Context, k key) (known, error) {
-	text, there, err := c.config.Registry.Schema(ctx, k.id)
+	if found, ok := c.cache.get(k); ok {
+		return found, nil // somebody else has asked by now
+	}
+	text, there, err := c.question(ctx, k.id)
 	if err == nil && !there && c.doubts() && sleep(ctx, doubtPause) {
-		text, there, err = c.config.Registry.Schema(ctx, k.id)
+		text, there, err = c.question(ctx, k.id)
 	}
 	if err != nil {
 		return known{}, err

@@ -50,7 +50,13 @@ func (b *batch) drop() {
 // while a schema cannot be had; the error is then ctx's.
 func (b *batch) decode(ctx context.Context, fetches kgo.Fetches, poison map[schemas.Source]poisoned, now func() time.Time) (err error) {
 	b.sources, b.letters, b.classes, b.unread = b.sources[:0], b.letters[:0], b.classes[:0], 0
-	for records := fetches.RecordIter(); !records.Done(); {
+	ahead := fetches.RecordIter()
+	for records, n := fetches.RecordIter(), 0; !records.Done(); n++ {
+		if n%wire.LearnWindow == 0 {
+			if err := b.learn(ctx, ahead); err != nil {
+				return err
+			}
+		}
 		r := records.Next()
 		if len(poison) > 0 {
 			if p, ok := poison[sourceOf(r)]; ok {
@@ -84,6 +90,21 @@ func (b *batch) decode(ctx context.Context, fetches kgo.Fetches, poison map[sche
 		}
 	}
 	return nil
+}
+
+// learn asks for the schemas of the next applications, all at once: reading them
+// would ask for one after the other.
+func (b *batch) learn(ctx context.Context, ahead *kgo.FetchesRecordIter) error {
+	return b.codec.Learn(ctx, schemas.EventApplication, func(yield func(schemas.Source, []byte) bool) {
+		for range wire.LearnWindow {
+			if ahead.Done() {
+				return
+			}
+			if r := ahead.Next(); len(r.Value) <= maxApplication && !yield(sourceOf(r), r.Value) {
+				return
+			}
+		}
+	})
 }
 
 // decide fills the predictions of what was decoded.
