@@ -1,6 +1,7 @@
 package view
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -55,6 +56,8 @@ func TestPredictionsInAvroAreShownAsJSON(t *testing.T) {
 	w.config.Codec = codec()
 	v, stop := w.start()
 	require.Eventually(t, func() bool { return w.config.Codec.Ready() != nil }, patience, tick)
+	require.ErrorContains(t, w.config.Codec.Ready(), w.config.Topics.Predictions+"/", "it names where it waits")
+	require.ErrorContains(t, w.config.Codec.Ready(), fmt.Sprintf(" waits for Avro schema id %d: ", id))
 	require.Error(t, v.Ready())
 	stop() // while it waits
 	v, _ = w.start()

@@ -47,6 +47,18 @@ type batch struct {
 // reset forgets the last batch's entries; Redis has them.
 func (b *batch) reset() { b.entries, b.values = b.entries[:0], b.values[:0] }
 
+// learn asks for the schemas of records, all at once: reading them would ask for one
+// after the other.
+func (b *batch) learn(ctx context.Context, records []*kgo.Record) error {
+	return b.codec.Learn(ctx, schemas.EventPrediction, func(yield func(schemas.Source, []byte) bool) {
+		for _, r := range records {
+			if !r.Attrs.IsControl() && !yield(schemas.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}, r.Value) {
+				return
+			}
+		}
+	})
+}
+
 // add takes one record in. One that is no prediction is counted and left out. It
 // waits while a record's schema cannot be had; the error is then ctx's.
 func (b *batch) add(ctx context.Context, r *kgo.Record, now time.Time) error {

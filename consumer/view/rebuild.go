@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // Rebuilt says what a rebuild did.
@@ -198,7 +199,10 @@ func (r *rebuilder) read(ctx context.Context) error {
 			if len(f.Records) == 0 || s.next >= s.end {
 				return
 			}
-			for _, record := range f.Records {
+			for i, record := range f.Records {
+				if unread == nil && i%wire.LearnWindow == 0 {
+					unread = b.learn(ctx, f.Records[i:min(i+wire.LearnWindow, len(f.Records))])
+				}
 				if unread != nil {
 					return
 				}

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // position is where this replica reads one partition.
@@ -251,9 +252,14 @@ func (s *session) write(ctx context.Context, fetches kgo.Fetches) error {
 	})
 	s.mu.Unlock()
 	s.batch.reset()
-	for _, r := range records { // without the lock: it may wait for a schema
-		if err := s.batch.add(ctx, r, now); err != nil {
+	for window := range slices.Chunk(records, wire.LearnWindow) { // without the lock: it may wait for a schema
+		if err := s.batch.learn(ctx, window); err != nil {
 			return err
+		}
+		for _, r := range window {
+			if err := s.batch.add(ctx, r, now); err != nil {
+				return err
+			}
 		}
 	}
 	var w Written

@@ -38,7 +38,7 @@ type known struct {
 func newOutcomes(a *Aggregator, id string) *outcomes {
 	topic := a.config.Topics.Outcomes
 	return &outcomes{
-		session: newSession(a, id, topic, a.outcomes, kgo.FetchMaxPartitionBytes(outcomesBuffer)),
+		session: newSession(a, id, schemas.EventOutcome, topic, a.outcomes, kgo.FetchMaxPartitionBytes(outcomesBuffer)),
 		panes:   newPanes(topic, a.config.Bucket),
 	}
 }

@@ -32,7 +32,7 @@ type predictions struct {
 func newPredictions(a *Aggregator, id string) *predictions {
 	topic := a.config.Topics.Predictions
 	return &predictions{
-		session: newSession(a, id, topic, a.predictions, kgo.FetchMaxPartitionBytes(fetchBytes)), panes: newPanes(topic, a.config.Bucket),
+		session: newSession(a, id, schemas.EventPrediction, topic, a.predictions, kgo.FetchMaxPartitionBytes(fetchBytes)), panes: newPanes(topic, a.config.Bucket),
 	}
 }
 

@@ -26,20 +26,37 @@ const (
 type session struct {
 	parent   *Aggregator
 	member   *member.Member
+	event    schemas.Event // of the topic
 	topic    string
 	log      *slog.Logger
 	refusals int // of panes, one after another
 }
 
-func newSession(a *Aggregator, id, topic string, reach *member.Reach, options ...kgo.Opt) session {
+func newSession(a *Aggregator, id string, event schemas.Event, topic string, reach *member.Reach, options ...kgo.Opt) session {
 	c := a.config
 	return session{
-		parent: a, topic: topic, log: c.Log.With("transactional_id", id),
+		parent: a, event: event, topic: topic, log: c.Log.With("transactional_id", id),
 		member: member.New(member.Config{
 			Kafka: c.Kafka, Group: a.group, ID: id, Topic: topic, Protocol: c.Protocol, Static: c.Static,
 			Reach: reach, Log: c.Log, Resolve: a.needs().Resolve, Options: options,
 		}),
 	}
+}
+
+// learn asks for the schemas of the next records, all at once: reading them would ask
+// for one after the other.
+func (s *session) learn(ctx context.Context, ahead *kgo.FetchesRecordIter) error {
+	return s.parent.config.Codec.Learn(ctx, s.event, func(yield func(schemas.Source, []byte) bool) {
+		for range wire.LearnWindow {
+			if ahead.Done() {
+				return
+			}
+			r := ahead.Next()
+			if !yield(schemas.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}, r.Value) {
+				return
+			}
+		}
+	})
 }
 
 // gather polls until it is time to commit: a while after the first record that has
@@ -54,7 +71,13 @@ func (s *session) gather(ctx context.Context, sess *kgo.GroupTransactSession, ea
 		if err != nil {
 			return 0, err
 		}
-		for iter := fetches.RecordIter(); !iter.Done(); {
+		ahead := fetches.RecordIter()
+		for iter, n := fetches.RecordIter(), 0; !iter.Done(); n++ {
+			if n%wire.LearnWindow == 0 {
+				if err := s.learn(ctx, ahead); err != nil {
+					return 0, err
+				}
+			}
 			full, err := each(iter.Next())
 			if err != nil {
 				return 0, err

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -62,8 +63,10 @@ func (c *Codec) Learn(ctx context.Context, e schemas.Event, values iter.Seq2[sch
 	group, all := errgroup.WithContext(ctx)
 	for k, at := range unknown {
 		group.Go(func() error {
-			_, err := c.find(all, k, at)
-			return err
+			if _, err := c.find(all, k, at); err != nil {
+				return fmt.Errorf("reading %s: %w", at, err)
+			}
+			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
