@@ -121,7 +121,7 @@ func AppendPane(dst []byte, p *Pane) ([]byte, error) {
 func DecodePane(value []byte) (*Pane, error) {
 	p := &Pane{}
 	if err := json.Unmarshal(value, p); err != nil {
-		return nil, fmt.Errorf("pane: %w", err)
+		return nil, fmt.Errorf("pane: %w", schemas.Plain(err))
 	}
 	if err := p.check(); err != nil {
 		return nil, fmt.Errorf("pane of %s/%d at %d: %w", p.Topic, p.Partition, p.From, err)

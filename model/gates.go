@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // What the gates of a bundle came to.
@@ -75,7 +77,7 @@ func (m *Manifest) Gates() (Gates, error) {
 	}
 	if len(m.Metrics) > 0 {
 		if err := json.Unmarshal(m.Metrics, &metrics); err != nil {
-			return Gates{}, fmt.Errorf("manifest.json: metrics.gates: expected a list of name, passed, figure, limit and told: %w", err)
+			return Gates{}, fmt.Errorf("manifest.json: metrics.gates: expected a list of name, passed, figure, limit and told: %w", schemas.Plain(err))
 		}
 	}
 	if len(metrics.Gates) == 0 {
@@ -87,7 +89,7 @@ func (m *Manifest) Gates() (Gates, error) {
 	}
 	if len(m.Forced) > 0 {
 		if err := json.Unmarshal(m.Forced, &forced); err != nil {
-			return Gates{}, fmt.Errorf("manifest.json: forced: expected null, or why and the gates: %w", err)
+			return Gates{}, fmt.Errorf("manifest.json: forced: expected null, or why and the gates: %w", schemas.Plain(err))
 		}
 	}
 	for i := range metrics.Gates {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // How far an engine may be from what training recorded.
@@ -30,7 +32,7 @@ func parseGolden(text []byte, treeInputs int) ([]goldenRow, error) {
 		Rows []json.RawMessage `json:"rows"` // counted before they are read
 	}
 	if err := json.Unmarshal(text, &g); err != nil {
-		return nil, fmt.Errorf("golden.json: %w", err)
+		return nil, fmt.Errorf("golden.json: %w", schemas.Plain(err))
 	}
 	if len(g.Rows) == 0 || len(g.Rows) > maxGolden {
 		return nil, fmt.Errorf("golden.json: %d rows, expected 1 to %d", len(g.Rows), maxGolden)
@@ -40,7 +42,7 @@ func parseGolden(text []byte, treeInputs int) ([]goldenRow, error) {
 	for i := range rows {
 		r := &rows[i]
 		if err := json.Unmarshal(g.Rows[i], r); err != nil {
-			return nil, fmt.Errorf("golden.json: row %d: %w", i, err)
+			return nil, fmt.Errorf("golden.json: row %d: %w", i, schemas.Plain(err))
 		}
 		if len(r.Features) != NumInputs || len(r.Contributions) != treeInputs {
 			return nil, fmt.Errorf("golden.json: row %q has %d features and %d contributions, expected %d and %d", r.Name, len(r.Features), len(r.Contributions), NumInputs, treeInputs)

@@ -70,7 +70,7 @@ func CheckVersion(v string) error {
 func parseManifest(text []byte) (*Manifest, error) {
 	m := &Manifest{}
 	if err := json.Unmarshal(text, m); err != nil {
-		return nil, fmt.Errorf("manifest.json: %w", err)
+		return nil, fmt.Errorf("manifest.json: %w", schemas.Plain(err))
 	}
 	if m.Format != FormatVersion {
 		return nil, fmt.Errorf("manifest.json: format is %d, this build reads %d", m.Format, FormatVersion)

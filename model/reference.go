@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // Distribution counts values in bins: bin i holds those from Edges[i-1] up to but
@@ -77,7 +79,7 @@ func (d *Distribution) check(rows int64) error {
 func parseReference(text []byte, inputs []string) (*Reference, error) {
 	r := &Reference{}
 	if err := json.Unmarshal(text, r); err != nil {
-		return nil, fmt.Errorf("reference.json: %w", err)
+		return nil, fmt.Errorf("reference.json: %w", schemas.Plain(err))
 	}
 	if len(r.Features) != len(inputs) {
 		return nil, fmt.Errorf("reference.json: %d features, expected %d", len(r.Features), len(inputs))

@@ -46,7 +46,7 @@ type policyText struct {
 	Threshold    *float64 `yaml:"threshold"`
 	ApproveBelow *float64 `yaml:"approve_below"`
 	DeclineFrom  *float64 `yaml:"decline_from"`
-	MaxMissing   *int     `yaml:"max_missing"`
+	MaxMissing   *float64 `yaml:"max_missing"` // the library cuts 1.5 to 1
 	Points       struct {
 		Base     *float64 `yaml:"base"`
 		BaseOdds *float64 `yaml:"base_odds"`
@@ -64,7 +64,7 @@ func ParsePolicy(text string) (*Policy, error) {
 	d := yaml.NewDecoder(bytes.NewReader([]byte(text)))
 	d.KnownFields(true)
 	if err := d.Decode(&t); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("policy: %w", err)
+		return nil, fmt.Errorf("policy: %w", Plain(err))
 	}
 	if err := d.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
 		return nil, errors.New("policy: expected one YAML document")
@@ -90,10 +90,10 @@ func ParsePolicy(text string) (*Policy, error) {
 	switch {
 	case t.MaxMissing == nil:
 		errs = append(errs, errors.New("policy: max_missing is required"))
-	case *t.MaxMissing < 0 || *t.MaxMissing > NumFeatures:
-		errs = append(errs, fmt.Errorf("policy: max_missing %d: must be 0 … %d", *t.MaxMissing, NumFeatures))
+	case !(*t.MaxMissing >= 0 && *t.MaxMissing <= NumFeatures) || *t.MaxMissing != math.Trunc(*t.MaxMissing):
+		errs = append(errs, fmt.Errorf("policy: max_missing %v: must be a whole number 0 … %d", *t.MaxMissing, NumFeatures))
 	default:
-		p.MaxMissing = *t.MaxMissing
+		p.MaxMissing = int(*t.MaxMissing)
 	}
 	if len(errs) == 0 && p.ApproveBelow > p.DeclineFrom {
 		errs = append(errs, fmt.Errorf("policy: approve_below %v: must be at most decline_from, %v", p.ApproveBelow, p.DeclineFrom))

@@ -25,7 +25,7 @@ type Record struct {
 func decode(value []byte) (*Record, error) {
 	r := &Record{JSON: bytes.Clone(value)}
 	if err := json.Unmarshal(r.JSON, &r.Status); err != nil {
-		return nil, fmt.Errorf("drift status: %w", err)
+		return nil, fmt.Errorf("drift status: %w", schemas.Plain(err))
 	}
 	return r, nil
 }
