@@ -40,7 +40,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		{"threshold: 0.5", "threshold: .nan", "threshold NaN"},
 		{"threshold: 0.5", "cutoff: 0.5", "unknown field cutoff"},
 		{"threshold: 0.5", "threshold: 0.5\nthreshold: 0.6", "already defined"},
-		{"threshold: 0.5", "threshold: high", "cannot unmarshal"},
+		{"threshold: 0.5", "threshold: high", `"high", expected a number`},
 		{"0.20", "0.50", "approve_below 0.5: must be at most decline_from"},
 		{"max_missing: 3", "max_missing: 24", "max_missing 24: must be a whole number 0 … 23"},
 		{"max_missing: 3", "max_missing: 1.5", "max_missing 1.5: must be a whole number 0 … 23"},
