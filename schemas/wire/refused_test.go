@@ -251,13 +251,13 @@ func TestLearn_AsksForSeveralAtOnceAndNotTooOften(t *testing.T) {
 			return time.Since(began)
 		}
 		took := learn()
-		require.EqualValues(t, maxQuestions, s.max.Load())
+		require.EqualValues(t, 8, s.max.Load())
 		require.Less(t, took, n*s.pause/4, "not one after the other")
 
 		// A fast registry is not flooded.
 		s.pause = 0
 		time.Sleep(unknownTime + time.Second)
-		require.GreaterOrEqual(t, learn(), (n-questionBurst)*time.Second/questionRate-time.Second)
+		require.GreaterOrEqual(t, learn(), 4*time.Second, "1,024 ids, 200 a second after the first 100")
 	})
 }
 
