@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -208,7 +207,7 @@ func (s *searcher) read(ctx context.Context, r *kgo.Record) (*Found, error) {
 	case err == nil:
 		return f, nil
 	case wire.IsBroken(err):
-		if errors.Is(err, wire.ErrNoRegistry) {
+		if wire.IsUnread(err) {
 			s.unread = fmt.Errorf("reading %s: %w", f.Source, err)
 		}
 		return nil, nil // not a prediction, whatever else it is

@@ -55,7 +55,7 @@ func Positions(ctx context.Context, c Config, at []kafka.Position) (predictions 
 		err := r.read(ctx, client, topic, func(record *kgo.Record) error {
 			var p schemas.Prediction
 			err := c.Codec.DecodePrediction(ctx, record.Value, &p)
-			if err != nil && (!wire.IsBroken(err) || errors.Is(err, wire.ErrNoRegistry)) {
+			if err != nil && (!wire.IsBroken(err) || wire.IsUnread(err)) {
 				return fmt.Errorf("reading %s/%d@%d: %w", topic, record.Partition, record.Offset, err)
 			}
 			for _, i := range r.wanted[record.Offset] {

@@ -54,8 +54,8 @@ func (r *run) answer(ctx context.Context, record *kgo.Record) error {
 	if err != nil {
 		return err
 	}
-	if v.unread {
-		r.takesRegistry(record)
+	if v.unread != "" {
+		r.takesRegistry(record, v.unread)
 	}
 	r.report.unreproducible(v.unreproducible)
 	if !l.has(source.Offset) {
@@ -134,8 +134,8 @@ func (r *run) unsourced(ctx context.Context, record *kgo.Record) error {
 	if err != nil {
 		return err
 	}
-	if v.unread {
-		r.takesRegistry(record)
+	if v.unread != "" {
+		r.takesRegistry(record, v.unread)
 		return nil
 	}
 	if v.wrong == "" && r.prediction.Channel != schemas.ChannelAPI {
@@ -155,7 +155,7 @@ type verdict struct {
 	known          bool   // false: a dead letter that was cut
 	wrong          string // why it cannot be right, whatever the application is
 	unreproducible string // why it cannot be computed again; "" where it was
-	unread         bool   // it takes a schema registry to read, which was not named
+	unread         string // why it was not read: its schema is missing: no registry was named, or the registry refuses it
 }
 
 // inspect reads an answer; a prediction is left in r.prediction and computed again.
@@ -173,7 +173,8 @@ func (r *run) inspect(ctx context.Context, record *kgo.Record, source schemas.So
 			return v, fmt.Errorf("reading %s/%d/%d: %w", record.Topic, record.Partition, record.Offset, err)
 		}
 		*p = schemas.Prediction{}
-		if v.unread = errors.Is(err, wire.ErrNoRegistry); v.unread {
+		if wire.IsUnread(err) {
+			v.unread = err.Error()
 			return v, nil
 		}
 		v.wrong = "is not a prediction" // why not may hold a person's features, which no report shows

@@ -1,7 +1,9 @@
 package verify
 
 import (
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -9,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"github.com/creditstream/creditstream/internal/registry"
+	"github.com/creditstream/creditstream/internal/registry/registrytest"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
@@ -68,4 +71,41 @@ func TestBothFormatsAreJudged(t *testing.T) {
 	report = w.judge()
 	require.EqualValues(t, (n-n/10)/3, report.Unreadable)
 	require.Contains(t, report.NotJudged(false), "--schema-registry")
+}
+
+// A prediction whose schema the registry refuses is not judged: nobody says that it was
+// altered.
+func TestRefusedSchema_OfAPredictionIsNotJudged(t *testing.T) {
+	w := newWorld(t)
+	fake := srfake.New()
+	defer fake.Close()
+	registrytest.Refuse(fake, &atomic.Bool{})
+	id, _, err := fake.RegisterSchema("any-value", sr.Schema{Schema: schemas.AvroSchema(schemas.EventPrediction), Type: sr.TypeAvro})
+	require.NoError(t, err)
+	client, err := registry.New(registry.Config{URL: fake.URL()})
+	require.NoError(t, err)
+	w.config.Codec = wire.New(wire.Config{Registry: client, Doubt: time.Millisecond})
+	var applications, answers []*kgo.Record
+	for i := range 8 {
+		applications = append(applications, w.application(i))
+	}
+	w.write(w.client, applications...)
+	for i, r := range applications {
+		answer := w.answer(i, r)
+		var p schemas.Prediction
+		require.NoError(t, schemas.DecodePrediction(answer.Value, &p))
+		as := uint32(id)
+		if i == 5 {
+			as = registrytest.FirstRefused // 403
+		}
+		answer.Value = schemas.AppendAvroPrediction(schemas.AppendAvroHeader(nil, as), &p)
+		answers = append(answers, answer)
+	}
+	w.transaction(kgo.TryCommit, answers...)
+	w.commit(0)
+	report := w.judge()
+	require.Zero(t, report.Altered)
+	require.Zero(t, report.Lost)
+	require.EqualValues(t, 1, report.Unreadable)
+	require.Contains(t, report.Examples[0].Why, "HTTP 403: denied by policy")
 }

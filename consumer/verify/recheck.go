@@ -96,7 +96,7 @@ func (r *run) lookAgain(ctx context.Context, blocks map[blockID]*closeUp) error 
 		if err != nil {
 			return err
 		}
-		if v.unread {
+		if v.unread != "" {
 			return nil // counted the first time
 		}
 		if v.wrong == "" {

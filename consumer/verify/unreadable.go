@@ -9,7 +9,6 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
-	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // unreadableApplications counts and names the offsets of a batch of applications that
@@ -78,8 +77,9 @@ func (r *run) mayBeInAHole(topic string, source schemas.Source) bool {
 }
 
 // takesRegistry counts and names a prediction in Avro that cannot be read without a
-// schema registry: one of a foreign program, or all of a run that has one.
-func (r *run) takesRegistry(record *kgo.Record) {
+// schema registry, or whose schema the registry refuses: one of a foreign program, or all
+// of a run that has one.
+func (r *run) takesRegistry(record *kgo.Record, why string) {
 	r.report.Unreadable++
-	r.report.example(Unreadable, schemas.Source{Topic: record.Topic, Partition: record.Partition, Offset: record.Offset}, wire.ErrNoRegistry.Error())
+	r.report.example(Unreadable, schemas.Source{Topic: record.Topic, Partition: record.Partition, Offset: record.Offset}, why)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
@@ -16,6 +17,7 @@ import (
 	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/registry"
+	"github.com/creditstream/creditstream/internal/registry/registrytest"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
@@ -72,6 +74,35 @@ func TestPredictionsInAvroAreShownAsJSON(t *testing.T) {
 	require.NoError(t, err)
 	w.same()
 
+}
+
+// A view leaves out what names a schema that the registry refuses; a rebuild, which
+// would remove it, takes a word for that.
+func TestRefusedSchema_EndsARebuild(t *testing.T) {
+	w := newWorld(t)
+	fake := srfake.New()
+	defer fake.Close()
+	registrytest.Refuse(fake, &atomic.Bool{})
+	client, err := registry.New(registry.Config{URL: fake.URL()})
+	require.NoError(t, err)
+	w.config.Codec = wire.New(wire.Config{Registry: client, Doubt: time.Millisecond})
+	w.emit(0, 20, 1)
+	const storeFailed = registrytest.FirstRefused + 3
+	value := append(schemas.AppendAvroHeader(nil, storeFailed), 1, 2, 3)
+	require.NoError(t, w.client.ProduceSync(t.Context(), w.record(1, 5, value)).FirstErr())
+	w.emit(20, 40, 2)
+	v, stop := w.start()
+	w.same()
+	w.ready(v)
+	require.InDelta(t, 1, testutil.ToFloat64(v.metrics.undecodable), 0)
+	stop()
+
+	_, err = Rebuild(t.Context(), w.config, &interrupt{when: "never"})
+	require.ErrorContains(t, err, "the schema registry does not give it: HTTP 500: store failed")
+	w.config.SkipAvro = true
+	_, err = Rebuild(t.Context(), w.config, &interrupt{when: "never"})
+	require.NoError(t, err)
+	w.same()
 }
 
 // A foreign record on the topic, such as one in Avro where there is no registry, ends

@@ -2,7 +2,6 @@ package view
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -36,7 +35,7 @@ type batch struct {
 	metrics    *metrics
 	codec      *wire.Codec
 	unread     wire.Unread
-	strict     bool // ends where a value in Avro would be left out for want of a registry
+	strict     bool // ends where a value in Avro would be left out for want of its schema
 
 	prediction schemas.Prediction
 	json       []byte // of a prediction that came in Avro
@@ -67,7 +66,7 @@ func (b *batch) add(ctx context.Context, r *kgo.Record, now time.Time) error {
 	}
 	p := &b.prediction
 	if err := b.codec.DecodePrediction(ctx, r.Value, p); err != nil {
-		if !wire.IsBroken(err) || b.strict && errors.Is(err, wire.ErrNoRegistry) {
+		if !wire.IsBroken(err) || b.strict && wire.IsUnread(err) {
 			return fmt.Errorf("reading %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
 		}
 		b.metrics.undecodable.Inc()

@@ -27,6 +27,11 @@ func (e *schemaError) Unwrap() []error {
 	return []error{e.why, &schemas.DecodeError{Msg: e.Error()}}
 }
 
+// IsUnread says of a decoding error whether the value could not be read for want of its
+// schema, which a registry might give: there is none, or it refuses that id. Who
+// judges values says that this one was not judged.
+func IsUnread(err error) bool { return errors.Is(err, ErrNoRegistry) || errors.Is(err, errRefused) }
+
 // IsBroken says whether a decoding error is the value's own: it is not an event of
 // the contract, however often it is read. Otherwise nobody could tell, and it is
 // to be read again.
