@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
@@ -113,4 +114,39 @@ func TestVerify_CountsWhatIsTooLargeToBeUnpacked(t *testing.T) {
 		{Key: schemas.HeaderErrorClass, Value: []byte(schemas.ErrorClassTooLarge)},
 	}, sources(large[2])...)})
 	require.Equal(t, Report{Applications: 63, Predictions: 54, DeadLetters: 9}, counts(w.judge()))
+}
+
+// A group that has stopped at a batch that cannot be read has not answered it: that is
+// no pass, whether the batch says where it ends or not, and however much is behind it.
+func TestVerify_CountsWhatTheGroupHasStoppedAt(t *testing.T) {
+	for _, header := range []bool{false, true} {
+		for _, backlog := range []bool{false, true} {
+			t.Run(fmt.Sprint("header ", header, ", backlog ", backlog), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				w := newWorldIn(t, dir)
+				w.scored(60, same)
+				var waiting []*kgo.Record // a batch in each partition, and one behind it
+				for i := range 24 {
+					waiting = append(waiting, w.application(60+i))
+				}
+				w.write(w.client, waiting[:12]...)
+				w.write(w.client, waiting[12:]...)
+				require.NoError(t, kafkatest.Flip(dir, w.config.Topics.Applications, 1, waiting[1].Offset, header))
+				r := newRun(w.config)
+				if backlog {
+					r.countsAtMost = 1
+				}
+				report, err := r.judge(t.Context())
+				require.NoError(t, err)
+				const inBatch = 12 / partitions
+				require.EqualValues(t, inBatch, report.Unreadable)
+				require.EqualValues(t, 24-inBatch, report.Pending)
+				require.NotEmpty(t, report.NotJudged(false))
+				require.Equal(t, Unreadable, report.Examples[0].Kind)
+				require.EqualValues(t, 1, report.Examples[0].Partition)
+				require.Equal(t, waiting[1].Offset, report.Examples[0].Offset)
+			})
+		}
+	}
 }

@@ -61,6 +61,9 @@ type run struct {
 	// the last source offset seen, by source partition.
 	hidden  map[output]map[int32]int64
 	pending map[int32]kafka.Span // of applications that are counted one by one
+	// Of partitions with so much uncommitted that it is not looked at, where that begins.
+	backlogs     map[int32]int64
+	countsAtMost int64
 
 	last  map[output]map[int32]int64 // last source offset seen, as first
 	holes []*hole                    // batches of outputs that cannot be read
@@ -90,6 +93,7 @@ func newRun(c Config) *run {
 		Config: c, patience: kafka.OpenPatience, blocksAtOnce: blocksAtOnce, idsAtOnce: idsAtOnce,
 		report: &Report{Group: c.Group, Open: []kafka.Open{}, UnreproducibleBy: []Lacking{}, Examples: []Example{}},
 		source: map[int32]*ledger{}, first: map[output]map[int32]int64{}, hidden: map[output]map[int32]int64{}, pending: map[int32]kafka.Span{},
+		backlogs: map[int32]int64{}, countsAtMost: countedPending,
 		last: map[output]map[int32]int64{},
 	}
 }
@@ -104,8 +108,9 @@ func (r *run) judge(ctx context.Context) (*Report, error) {
 	if err := kafka.RequireAccess(ctx, r.admin, kafka.Reads(r.Topics.Applications, r.Topics.Predictions, r.Topics.DLQ)); err != nil {
 		return nil, err
 	}
+	stopped := func(ctx context.Context) error { return r.countStopped(ctx, client) }
 	for _, step := range []func(context.Context) error{
-		r.fixInput, r.countPending, r.fixOutput, r.readApplications, r.readAnswers, r.settle, r.recheck,
+		r.fixInput, r.countPending, stopped, r.fixOutput, r.readApplications, r.readAnswers, r.settle, r.recheck,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -167,8 +172,9 @@ const countedPending = 10_000
 // wait notes offsets that the group has not committed.
 func (r *run) wait(partition int32, from, to int64) {
 	switch n := to - from; {
-	case n > countedPending:
+	case n > r.countsAtMost:
 		r.report.Pending += n
+		r.backlogs[partition] = from
 	case n > 0:
 		r.pending[partition] = kafka.Span{From: from, To: to}
 	}
@@ -177,24 +183,58 @@ func (r *run) wait(partition int32, from, to int64) {
 // pendingTimeout is what counting may take.
 const pendingTimeout = 10 * time.Second
 
-// countPending counts the applications among the offsets noted. Where they cannot be
-// read, as where the group has stopped at a batch that is broken, the offsets count.
+// countPending counts the applications among the offsets noted, and those in batches
+// that cannot be read, at which the group has stopped, apart. Where they cannot be
+// looked at in time, the offsets count.
 func (r *run) countPending(ctx context.Context) error {
 	look, cancel := context.WithTimeout(ctx, pendingTimeout)
 	defer cancel()
 	n := int64(0)
-	err := r.Kafka.Quiet().ReadCommitted(look, kafka.Spans{r.Topics.Applications: r.pending}, kafka.Sink{Each: func(*kgo.Record) error {
-		n++
-		return nil
-	}})
+	var broken []*kafka.UnreadableError
+	err := r.Kafka.Quiet().ReadCommitted(look, kafka.Spans{r.Topics.Applications: r.pending}, kafka.Sink{
+		Each: func(*kgo.Record) error {
+			n++
+			return nil
+		},
+		Unreadable: func(u *kafka.UnreadableError) error {
+			if errors.Is(u.Err, kgo.ErrMaxDecompress) { // its letters will answer them
+				n += u.To - u.From
+			} else {
+				broken = append(broken, u)
+			}
+			return nil
+		},
+	})
 	if err != nil {
-		n = 0
+		n, broken = 0, nil
 		for _, s := range r.pending {
 			n += s.To - s.From
 		}
 	}
 	r.report.Pending += n
+	for _, u := range broken {
+		r.report.Unreadable += u.To - u.From
+		r.nameUnreadable(u)
+	}
 	return ctx.Err()
+}
+
+// countStopped looks whether the group has stopped at a batch that cannot be read where
+// so much waits behind it that its offsets were counted unseen.
+func (r *run) countStopped(ctx context.Context, client *kgo.Client) error {
+	for partition, from := range r.backlogs {
+		u, err := kafka.Unreadable(ctx, client, r.Topics.Applications, partition, from)
+		if err != nil {
+			return fmt.Errorf("looking at what waits in %s/%d: %w", r.Topics.Applications, partition, err)
+		}
+		if u == nil || errors.Is(u.Err, kgo.ErrMaxDecompress) {
+			continue
+		}
+		r.report.Pending -= u.To - u.From
+		r.report.Unreadable += u.To - u.From
+		r.nameUnreadable(u)
+	}
+	return nil
 }
 
 // gone counts the offsets between what the group had committed and where the log

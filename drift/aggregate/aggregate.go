@@ -139,6 +139,9 @@ func (a *Aggregator) Ready() error {
 		}
 	}
 	for topic, r := range map[string]*member.Reach{a.config.Topics.Predictions: a.predictions, a.config.Topics.Outcomes: a.outcomes} {
+		if stopped := r.Waits(); r.Stuck() && stopped != nil {
+			return fmt.Errorf("every partition of %s that this replica owns is stopped: %w", topic, stopped)
+		}
 		if r.Stuck() {
 			return fmt.Errorf("every partition of %s that this replica owns is stopped: the next offset is outside the log (metric creditstream_drift_unreachable_offsets)", topic)
 		}
@@ -159,6 +162,9 @@ func (a *Aggregator) Pending() error {
 	a.mu.Unlock()
 	for _, w := range a.open {
 		waits = append(waits, w.Pending())
+	}
+	for _, r := range []*member.Reach{a.predictions, a.outcomes} {
+		waits = append(waits, r.Waits())
 	}
 	return errors.Join(waits...)
 }

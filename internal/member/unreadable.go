@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -61,6 +62,14 @@ func (r *Reach) Stopped() string {
 		all = append(all, r.unreadable[partition].err.Error())
 	}
 	return strings.Join(all, "; ")
+}
+
+// Waits is Stopped as what is waited for; nil without any.
+func (r *Reach) Waits() error {
+	if stopped := r.Stopped(); stopped != "" {
+		return errors.New(stopped)
+	}
+	return nil
 }
 
 // name says at which offset a partition cannot be read, as exactly as it can be

@@ -148,8 +148,9 @@ func (s *Scorer) Ready() error {
 }
 
 // Pending says which applications wait behind transactions that their producers have
-// left open; the others are answered.
-func (s *Scorer) Pending() error { return s.open.Pending() }
+// left open, and which partitions have stopped at a batch that cannot be read; the
+// others are answered.
+func (s *Scorer) Pending() error { return errors.Join(s.open.Pending(), s.reach.Waits()) }
 
 // note says why the scorer is not ready.
 func (s *Scorer) note(why error) {

@@ -43,6 +43,7 @@ func TestUnreadableBatch_StopsItsPartitionUntilItIsSkipped(t *testing.T) {
 			require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.unreadable.WithLabelValues("3")) > 0 }, time.Minute, time.Millisecond)
 			becomesReady(t, s)
 			require.Contains(t, s.reach.Stopped(), "applications/3 cannot be read at offset 5")
+			require.ErrorContains(t, s.Pending(), "applications/3 cannot be read at offset 5", "as readyz and replicas show it")
 			w.apply(40, 60)
 			bySource, _ = w.outputs(50)
 			require.Len(t, bySource, 50, "the others go on")
