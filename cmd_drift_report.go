@@ -32,7 +32,7 @@ func (driftReportCmd) Help() string {
 
 A stretch without decisions has no report: that is an error, and nothing is written.
 
-A stretch is judged by one look at all of its decisions, not by the sequential test that alerts rest on. Alerts that fired at some time of it are read from the alerts topic and shown; where that cannot be known the report says so ("alerts_unknown"). Where panes are counted it becomes one of whole buckets. Outcomes are shown as far as the aggregator has counted them. Give --fairness-ratio what the stream's drift has: a demo holds groups against 0.7.
+A stretch is judged by one look at all of its decisions, not by the sequential test that alerts rest on. Alerts that fired at some time of it are read from the alerts topic and shown; where that cannot be known, or nobody watched for a part of the stretch, the report says so ("alerts_unknown"). Where panes are counted it becomes one of whole buckets. Outcomes are shown as far as the aggregator has counted them. Give --fairness-ratio what the stream's drift has: a demo holds groups against 0.7.
 
 Examples:
   creditstream drift report --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z

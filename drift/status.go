@@ -24,7 +24,7 @@ type Status struct {
 	Windows       []WindowStatus    `json:"windows"`       // shortest first
 	Outcomes      OutcomeStatus     `json:"outcomes"`
 	Alerts        []AlertStatus     `json:"alerts"`                   // firing, and those resolved lately
-	AlertsUnknown string            `json:"alerts_unknown,omitempty"` // why nobody knows which alerts there are; empty: Alerts are all
+	AlertsUnknown string            `json:"alerts_unknown,omitempty"` // why there may be others than Alerts; empty: they are all
 }
 
 // ReferenceInfo names a reference distribution.

@@ -233,7 +233,11 @@ func TestStretch_SaysWhichAlertsFiredOrThatItDoesNotKnow(t *testing.T) {
 	require.Contains(t, text, "none firing at its end, 1 fired and was over before")
 	require.Contains(t, text, "drift/limit_bal")
 	require.NotContains(t, text, `data-label="Now"`)
-	s.Alerts = nil
+	s.AlertsUnknown = "nobody watched before noon"
+	text = page(t, s, nil)
+	require.Contains(t, text, "not known at its end, 1 fired and was over before")
+	require.Contains(t, text, "Whether others fired is not known of the whole stretch: nobody watched before noon.")
+	s.Alerts, s.AlertsUnknown = nil, ""
 	require.Contains(t, page(t, s, nil), "No alert fired in this stretch.")
 	s.AlertsUnknown = "nobody watched"
 	text = page(t, s, nil)

@@ -3,7 +3,6 @@ package stretch
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -33,10 +32,10 @@ func (e *episode) overAt() schemas.Timestamp {
 	return e.resolved.EvaluatedAt
 }
 
-// readAlerts finds the alerts that fired at some time of the stretch. Where that
-// cannot be known, it says why instead.
+// readAlerts finds the alerts that fired at some time of the stretch, and says why
+// there may have been others; empty: these are all.
 func (r *reading) readAlerts(ctx context.Context) (told []drift.AlertStatus, unknown string) {
-	episodes, watched, err := r.episodes(ctx)
+	episodes, gaps, err := r.episodes(ctx)
 	if err != nil {
 		return nil, r.Kafka.Explain(err).Error()
 	}
@@ -55,28 +54,25 @@ func (r *reading) readAlerts(ctx context.Context) (told []drift.AlertStatus, unk
 	slices.SortStableFunc(told, func(a, b drift.AlertStatus) int {
 		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(a.Alert.Alert, b.Alert.Alert), cmp.Compare(a.Since, b.Since))
 	})
-	if len(told) == 0 && !watched {
-		unknown = fmt.Sprintf("no evaluation of that time is on %s: nobody watched, or it is no longer kept", r.Topics.DriftStatus)
-	}
-	return told, unknown
+	return told, r.untold(gaps)
 }
 
-// episodes are those of the whole topic of alerts, and whether an evaluator wrote a
+// episodes are those of the whole topic of alerts, and when no evaluator wrote a
 // status at the time of the stretch.
-func (r *reading) episodes(ctx context.Context) (all []*episode, watched bool, err error) {
+func (r *reading) episodes(ctx context.Context) (all []*episode, gaps []gap, err error) {
 	client, err := r.Kafka.Connect(ctx)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	defer client.Close()
 	adm := kadm.NewClient(client)
 	topic := r.Topics.DriftAlerts
 	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(topic, r.Topics.DriftStatus)); err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	spans, err := kafka.Appended(ctx, adm, topic, time.Time{}, time.Time{})
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	open := map[string]*episode{}
 	err = r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: spans}, kafka.Sink{Each: func(record *kgo.Record) error {
@@ -95,8 +91,8 @@ func (r *reading) episodes(ctx context.Context) (all []*episode, watched bool, e
 		return nil
 	}})
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
-	statuses, err := kafka.Appended(ctx, adm, r.Topics.DriftStatus, r.counted.From, r.counted.To)
-	return all, len(statuses) > 0, err
+	gaps, err = r.unwatched(ctx, adm)
+	return all, gaps, err
 }

@@ -277,7 +277,7 @@ func TestStretch_HasTheAlertsThatFiredInIt(t *testing.T) {
 	w.create(topics.DriftAlerts, topics.DriftStatus)
 	status, _ = w.evaluate(0, 900, Auto)
 	require.Contains(t, status.AlertsUnknown, "nobody watched")
-	w.produce(&kgo.Record{Topic: topics.DriftStatus, Timestamp: midnight.Add(time.Minute), Value: []byte("{}")})
+	w.watch(1, 15)
 	status, _ = w.evaluate(0, 900, Auto)
 	require.Empty(t, status.AlertsUnknown)
 	require.Empty(t, status.Alerts)
@@ -303,4 +303,50 @@ func TestStretch_HasTheAlertsThatFiredInIt(t *testing.T) {
 	f(0, 900, "firing drift/age", "firing drift/sex", "resolved drift/age")
 	f(350, 500, "firing drift/sex")
 	f(250, 500, "firing drift/sex", "resolved drift/age")
+}
+
+// watch writes a status in every minute from one to another.
+func (w *world) watch(from, to int) {
+	w.t.Helper()
+	for minute := from; minute <= to; minute++ {
+		w.produce(&kgo.Record{Topic: topics.DriftStatus, Timestamp: midnight.Add(time.Duration(minute) * time.Minute), Value: []byte("{}")})
+	}
+}
+
+// One status does not make a watched stretch: it says of which part nobody knows,
+// whether or not alerts fired in the rest.
+func TestStretch_SaysWhichPartOfItNobodyWatched(t *testing.T) {
+	for name, c := range map[string]struct {
+		watched [][2]int // minutes of the hour
+		want    []string // parts of what it says; nil: it knows
+	}{
+		"whole":              {[][2]int{{1, 60}}, nil},
+		"a short absence":    {[][2]int{{1, 20}, {24, 60}}, nil},
+		"one status":         {[][2]int{{30, 30}}, []string{" before 2026-11-25T00:30:00Z, from 2026-11-25T00:31:00Z on:"}},
+		"begun late":         {[][2]int{{20, 60}}, []string{" before 2026-11-25T00:20:00Z:"}},
+		"ended early":        {[][2]int{{1, 40}}, []string{" from 2026-11-25T00:41:00Z on:"}},
+		"an hour afterwards": {[][2]int{{1, 40}, {120, 130}}, []string{" from 2026-11-25T00:41:00Z on:"}},
+		"away":               {[][2]int{{1, 10}, {40, 60}}, []string{" from 2026-11-25T00:11:00Z to 2026-11-25T00:40:00Z:"}},
+		"away often": {[][2]int{{1, 1}, {10, 10}, {20, 20}, {30, 30}, {40, 40}, {50, 60}}, []string{
+			" from 2026-11-25T00:02:00Z to 2026-11-25T00:10:00Z, ", ", 2 times more:",
+		}},
+		"before and afterwards": {[][2]int{{-30, -10}, {90, 99}}, []string{"no evaluation of that time is on " + topics.DriftStatus}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.decide(3600)
+			w.alert("drift/age", schemas.AlertFiring, 100)
+			for _, span := range c.watched {
+				w.watch(span[0], span[1])
+			}
+			status, _ := w.evaluate(0, 3600, Auto)
+			require.Len(t, status.Alerts, 1)
+			for _, part := range c.want {
+				require.Contains(t, status.AlertsUnknown, part)
+			}
+			if c.want == nil {
+				require.Empty(t, status.AlertsUnknown)
+			}
+		})
+	}
 }
