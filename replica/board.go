@@ -3,6 +3,7 @@ package replica
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -92,16 +93,11 @@ func (b *Board) stopped(r Record) error {
 	return nil
 }
 
-// newest is the process that reported last under a name.
-func (b *Board) newest(name string) (last State, ok bool) {
+// processes are those on the board under a name, by when they were started.
+func (b *Board) processes(name string) map[schemas.Timestamp]State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, s := range b.states[name] {
-		if !ok || s.Seen.After(last.Seen) {
-			last, ok = s, true
-		}
-	}
-	return last, ok
+	return maps.Clone(b.states[name])
 }
 
 // order is how components are listed; those it does not know come last.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,8 +18,8 @@ const (
 	// silence is how long a name must not have been reported under before another
 	// process takes it: a replica that runs reports every second.
 	silence = 3 * time.Second
-	// look is how far back reports are looked for: more than silence, as the clocks of
-	// this process and of the brokers may differ.
+	// look is how far back reports are looked for: much more than silence, as the clocks
+	// of this process, of the one that reports and of the brokers may differ.
 	look = time.Minute
 )
 
@@ -28,8 +30,8 @@ type Claim struct {
 	topics schemas.Topics
 	name   string
 	log    *slog.Logger
-	now    func() time.Time
-	quiet  time.Duration // silence
+	now    func() time.Time // this machine's clock
+	quiet  time.Duration    // silence
 	held   atomic.Bool
 }
 
@@ -51,9 +53,10 @@ func (e *TakenError) Error() string {
 		e.Holder.Name(), e.Holder.Host, e.Holder.Started)
 }
 
-// Take waits until the name has not been reported under for three seconds. It fails
-// with a *TakenError where it is reported under again. Where the reports cannot be
-// read it holds the name and says so: that two work under it is then noticed when
+// Take waits, where the name has been reported under within a minute and its process
+// has not stopped by itself, until three seconds have gone by without a report. It
+// fails with a *TakenError where it is reported under again. Where the reports cannot
+// be read it holds the name and says so: that two work under it is then noticed when
 // one fences the other.
 func (c *Claim) Take(ctx context.Context) error {
 	if c.Held() {
@@ -80,24 +83,31 @@ func (c *Claim) wait(ctx context.Context) error {
 	if err := l.ReadToEnd(ctx); err != nil {
 		return err
 	}
-	holder, ok := l.Board.newest(c.name)
-	age := max(0, c.now().Sub(holder.Seen))
-	if !ok || age >= c.quiet {
+	before := l.Board.processes(c.name)
+	if len(before) == 0 {
 		return nil
 	}
-	c.log.Info("waiting until nobody reports under this name", "replica", c.name, "host", holder.Host, "reported", age, "silence", c.quiet)
-	free := c.now().Add(c.quiet - age)
-	for left := c.quiet - age; left > 0; left = free.Sub(c.now()) {
+	// How old a report is cannot be told: it has another machine's time.
+	c.log.Info("waiting until nobody reports under this name", "replica", c.name, "host", newest(before).Host, "silence", c.quiet)
+	began := time.Now()
+	for left := c.quiet; left > 0; left = c.quiet - time.Since(began) {
 		if err := l.Follow(ctx, left); err != nil {
 			return err
 		}
-		newest, ok := l.Board.newest(c.name)
-		switch {
-		case !ok:
+		now := l.Board.processes(c.name)
+		if len(now) == 0 {
 			return nil // it has stopped by itself
-		case newest.Seen.After(holder.Seen):
-			return &TakenError{newest}
+		}
+		for started, s := range now {
+			if was, ok := before[started]; !ok || !s.Seen.Equal(was.Seen) {
+				return &TakenError{s}
+			}
 		}
 	}
 	return nil
+}
+
+// newest is the process that was started last.
+func newest(of map[schemas.Timestamp]State) State {
+	return of[slices.Max(slices.Collect(maps.Keys(of)))]
 }

@@ -17,9 +17,12 @@ func (w *world) claim() *Claim {
 }
 
 // said writes a report of a process, as its reporter would.
-func (w *world) said(instance string, started time.Time) {
-	p := schemas.Replica{Component: "score", Instance: instance, Host: "node-7", Version: "v1", Started: schemas.At(started), At: schemas.At(time.Now()), Ready: true}
-	w.write(&kgo.Record{Key: []byte(schemas.ReplicaKey("score", instance)), Value: schemas.AppendReplica(nil, &p)})
+func (w *world) said(instance string, started time.Time) { w.saidAt(instance, started, time.Now()) }
+
+// saidAt writes a report of a process whose clock says at.
+func (w *world) saidAt(instance string, started, at time.Time) {
+	p := schemas.Replica{Component: "score", Instance: instance, Host: "node-7", Version: "v1", Started: schemas.At(started), At: schemas.At(at), Ready: true}
+	w.write(&kgo.Record{Key: []byte(schemas.ReplicaKey("score", instance)), Value: schemas.AppendReplica(nil, &p), Timestamp: at})
 }
 
 // stopped writes that a process has stopped by itself.
@@ -50,7 +53,8 @@ func TestClaim_IsHeldAtOnceWhereNobodyReports(t *testing.T) {
 
 	w.said("one", started)
 	c = w.claim()
-	c.now = func() time.Time { return time.Now().Add(silence) } // the report is as old by now
+	c.quiet = time.Hour
+	c.now = func() time.Time { return time.Now().Add(2 * look) } // the report is as old by now
 	require.NoError(t, c.Take(t.Context()))
 	require.NotContains(t, w.log.String(), "waiting")
 }
@@ -89,6 +93,29 @@ func TestClaim_IsRefusedWhereTheNameReportsAgain(t *testing.T) {
 	require.Len(t, all, 1, "the second has reported nothing, its end neither")
 	require.Equal(t, schemas.At(started), all[0].Started)
 	require.True(t, all[0].Ready)
+}
+
+// How old a report is says nothing: its time is another machine's.
+func TestClaim_DoesNotBelieveClocks(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"the holder's is slow": -50 * time.Second, "the holder's is fast": 50 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.createTopic()
+			clock := func() time.Time { return time.Now().Add(ahead) }
+			started := clock().Add(-time.Hour)
+			w.saidAt("one", started, clock())
+			c := w.claim()
+			c.quiet = 45 * time.Second
+			result := make(chan error, 1)
+			go func() { result <- c.Take(t.Context()) }()
+			w.eventually(func() bool { return c.Held() || w.log.String() != "" }, "it waits")
+			require.False(t, c.Held())
+			w.saidAt("one", started, clock())
+			var taken *TakenError
+			require.ErrorAs(t, <-result, &taken)
+			require.Equal(t, schemas.At(started), taken.Holder.Started)
+		})
+	}
 }
 
 func TestClaim_IsHeldWhenTheHolderStops(t *testing.T) {
