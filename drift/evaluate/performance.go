@@ -19,9 +19,10 @@ const (
 	loanBlocks = 16
 	// fewest defaults and fewest others for an AUC.
 	fewest = 30
-	// Evidence from which a fall is one, and from which it is worth a look: -log10
-	// of the probability that chance alone makes one as large, at one look.
-	performanceAct   = 5
+	// Evidence from which a miss is one, and from which it is worth a look: -log10 of
+	// the probability that chance alone makes one as large. One look compares two
+	// statistics over five spans: that any of the ten fires by chance is less than 1e-5.
+	performanceAct   = 6
 	performanceWatch = 2.5
 	// What counts: how far the AUC lies below what the scores promise, and how far
 	// the default rate lies off it, as a share of it.
