@@ -32,7 +32,7 @@ type replay struct {
 	bound   *boundedRows
 	columns columns
 	held    []string // a row that was read to see whether it is a header
-	line    int      // of the last row
+	line    int      // of the last row; 0 before the first
 	row     uint64   // rows read in this pass
 	pass    uint64   // from 1
 	id      []byte
@@ -102,7 +102,7 @@ func (r *replay) rewind() error {
 	if first, _, _ := strings.Cut(string(start), "\n"); !strings.Contains(first, ",") && strings.Contains(first, ";") {
 		r.rows.Comma = ';'
 	}
-	r.row = 0
+	r.row, r.line = 0, 0
 	r.pass++
 	return r.readColumns()
 }
@@ -149,34 +149,34 @@ func (r *replay) readColumns() error {
 	return nil
 }
 
-// read reads a row and notes its line.
+// read is the row that is held, or the next.
 func (r *replay) read() ([]string, error) {
 	if row := r.held; row != nil {
 		r.held = nil
 		return row, nil
 	}
-	row, err := r.readRow()
-	if err != nil {
-		return nil, err
-	}
-	r.line, _ = r.rows.FieldPos(0)
-	return row, nil
+	return r.readRow()
 }
 
-// readRow reads a row of at most maxRow bytes; io.EOF after the last.
+// readRow reads a row of at most maxRow bytes and notes its line; io.EOF after the last.
 func (r *replay) readRow() ([]string, error) {
 	before := r.rows.InputOffset()
 	r.bound.next()
 	row, err := r.rows.Read()
 	switch {
 	case r.bound.exceeded || r.rows.InputOffset()-before > maxRow:
-		rule := fmt.Sprintf("the row after this line exceeds %d bytes: a line must end, and so must a quoted field", maxRow)
-		return nil, &RowError{File: r.path, Line: r.line, Rule: rule}
+		which := "the row after this line"
+		if r.line == 0 {
+			which = "the file's first row"
+		}
+		rule := fmt.Sprintf("%s exceeds %d bytes: a line must end, and so must a quoted field", which, maxRow)
+		return nil, &RowError{File: r.path, Line: max(1, r.line), Rule: rule}
 	case errors.Is(err, io.EOF):
 		return nil, io.EOF
 	case err != nil:
 		return nil, r.malformed(err)
 	}
+	r.line, _ = r.rows.FieldPos(0)
 	return row, nil
 }
 

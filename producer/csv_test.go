@@ -200,6 +200,7 @@ func TestReplay_BoundsARow(t *testing.T) {
 	block := strings.Repeat("1234567,", 1<<17)
 	for name, path := range map[string]string{
 		"a header without an end":       endless(t, "ID,", block, many),
+		"the first row below":           endless(t, uciFile(0), block, many),
 		"a row without an end":          endless(t, uciFile(2), block, many),
 		"a field without an end":        endless(t, uciFile(2), strings.Repeat("x", 1<<20), many),
 		"a quote that nothing closes":   endless(t, uciFile(2)+`"`, strings.Repeat("1,2\n", 1<<18), many),
@@ -225,6 +226,14 @@ func TestReplay_BoundsARow(t *testing.T) {
 		var row *RowError
 		require.ErrorAs(t, err, &row, name)
 		require.ErrorContains(t, err, "exceeds 1048576 bytes", name)
+		where := fmt.Sprintf(" line %d: the row after this line exceeds", strings.Count(uciFile(2), "\n"))
+		switch name {
+		case "a header without an end":
+			where = " line 1: the file's first row exceeds"
+		case "the first row below":
+			where = " line 1: the row after this line exceeds"
+		}
+		require.ErrorContains(t, err, where, name)
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(48<<20), name)
 	}
 	// As long as a row may be, it is read, however many there are.
