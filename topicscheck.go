@@ -29,8 +29,9 @@ type topicsCheck struct {
 // newTopicsCheck checks those topics of the catalogue that are named.
 func newTopicsCheck(c kafka.Config, prefix string, log *slog.Logger, names []string) *topicsCheck {
 	check := &topicsCheck{kafka: c, log: log}
+	replicas := schemas.NewTopics(prefix).Replicas // of which nothing is lost that is not said again
 	for _, t := range schemas.Catalogue(prefix) {
-		if slices.Contains(names, t.Name) {
+		if slices.Contains(names, t.Name) && t.Name != replicas {
 			check.topics = append(check.topics, t)
 		}
 	}

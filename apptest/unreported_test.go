@@ -25,3 +25,12 @@ func (s *securedServers) unreported(scorer []string, reports grant) {
 	until(s.t, time.Minute, "it is reported", says("reported again"))
 	one.terminate()
 }
+
+// goesOnWithout is a scorer that lacks a grant which it can do without, and says so.
+func (s *securedServers) goesOnWithout(scorer []string, lacks grant, says string) {
+	s.deny("scorer", lacks)
+	one := s.service(scorer...).ready()
+	until(s.t, time.Minute, "it says that it lacks "+lacks.String(), func() bool { return strings.Contains(string(one.stderr.bytes()), says) })
+	one.terminate()
+	s.allow("scorer", lacks)
+}

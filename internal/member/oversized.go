@@ -50,9 +50,7 @@ func (m *Member) fetchAgain(client *kgo.Client) {
 	for partition := range m.oversized {
 		at, owned := client.CommittedOffsets()[m.config.Topic][partition]
 		if owned {
-			// An offset that it has already is no reason for it to begin again.
-			m.set(client, partition, at.Offset+1)
-			m.set(client, partition, at.Offset)
+			fetchAnew(client, m.config.Topic, partition, at.Offset)
 		}
 	}
 	clear(m.oversized)

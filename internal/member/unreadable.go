@@ -231,11 +231,23 @@ func (r *Reach) lookForStalls(ctx context.Context, client *kgo.Client) {
 		cancel()
 		switch {
 		case err != nil: // not now
+		case v.Unreadable != nil && v.Records == 0 && errors.Is(v.Unreadable.Err, kgo.ErrMaxDecompress):
+			// The client says so once, and to nobody where the group rebalanced meanwhile.
+			fetchAnew(client, topic, partition, s.position)
+			s.looks = 0
 		case v.Unreadable != nil && v.Records == 0:
 			r.stop(ctx, client, partition, v.Unreadable.Err)
 		default:
 			s.readable = v.End
 		}
+	}
+}
+
+// fetchAnew makes a client fetch a partition again from an offset: one that it has
+// already is no reason for it to begin again.
+func fetchAnew(client *kgo.Client, topic string, partition int32, at int64) {
+	for _, offset := range []int64{at + 1, at} {
+		client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: offset}}})
 	}
 }
 
