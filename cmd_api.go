@@ -163,7 +163,7 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	back := lookup.Config{Kafka: parts.kafka.config(p, "retries"), Topics: schemas.NewTopics(parts.kafka.Prefix), Codec: parts.codec}
 	server, err := api.New(api.Config{
 		Listener: listener, TLS: encrypted, Live: parts.live, Publisher: predictionPublisher{writer, parts.codec}, Lookup: view.NewStore(client, parts.kafka.Prefix),
-		Idempotency: retriedKeys{idempotency.NewStore(client, parts.kafka.Prefix, limits.Lease(), api.NoteKept)}, Recorded: newRecordedPredictions(back), Feed: feed, Drift: driftFeed{status}, Demo: parts.demo, Replicas: replicas, Latencies: parts.latency, Keys: keys, Proxies: proxies, Limits: limits,
+		Idempotency: retriedKeys{store: idempotency.NewStore(client, parts.kafka.Prefix, limits.Lease(), api.NoteKept)}, Recorded: newRecordedPredictions(back), Feed: feed, Drift: driftFeed{status}, Demo: parts.demo, Replicas: replicas, Latencies: parts.latency, Keys: keys, Proxies: proxies, Limits: limits,
 		// Without keys, being on this machine is what lets a caller in (check).
 		LocalOnly: keys == nil && !f.NoAuth,
 		Metrics:   promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.process.ready, Pending: parts.process.pending, Stopping: parts.process.begun,

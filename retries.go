@@ -11,12 +11,22 @@ import (
 )
 
 // retriedKeys are the API's idempotency keys in Redis.
-type retriedKeys struct{ *idempotency.Store }
+type retriedKeys struct{ store *idempotency.Store }
 
 // Claim is part of api.Idempotency.
-func (k retriedKeys) Claim(ctx context.Context, scope, key string, digest, note []byte, size int) (api.Claimed, error) {
-	c, err := k.Store.Claim(ctx, scope, key, digest, note, size)
+func (k retriedKeys) Claim(ctx context.Context, key api.IdempotencyKey, digest, note []byte, size int) (api.Claimed, error) {
+	c, err := k.store.Claim(ctx, idempotency.Key(key), digest, note, size)
 	return api.Claimed(c), err
+}
+
+// Keep is part of api.Idempotency.
+func (k retriedKeys) Keep(ctx context.Context, key api.IdempotencyKey, token string, digest, note []byte, whole bool) error {
+	return k.store.Keep(ctx, idempotency.Key(key), token, digest, note, whole)
+}
+
+// Release is part of api.Idempotency.
+func (k retriedKeys) Release(ctx context.Context, key api.IdempotencyKey, token string, forget bool) error {
+	return k.store.Release(ctx, idempotency.Key(key), token, forget)
 }
 
 // maxReads is how many requests may read back at once what was recorded: each has

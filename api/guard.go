@@ -136,7 +136,7 @@ func brief(text string) string { return text[:min(len(text), 100)] }
 // held to its address's: once that is used up no more keys are compared.
 func (s *Server) authenticate(r *http.Request) (caller, account string, p *problem) {
 	now := s.config.Now()
-	from := address(s.config.Proxies.caller(r))
+	from := s.address(r)
 	if s.config.Keys == nil {
 		return "", from, s.limited(from, now)
 	}
@@ -157,6 +157,9 @@ func (s *Server) authenticate(r *http.Request) (caller, account string, p *probl
 	account = "key " + caller
 	return caller, account, s.limited(account, now)
 }
+
+// address is the account of whoever asks without a key.
+func (s *Server) address(r *http.Request) string { return address(s.config.Proxies.caller(r)) }
 
 // limited takes a request from an account.
 func (s *Server) limited(account string, now time.Time) *problem {

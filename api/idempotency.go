@@ -13,17 +13,24 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// Idempotency keeps what became of requests that came with a key, per scope: a note
-// for each, which is for the API to read.
+// Idempotency keeps what became of requests that came with a key: a note for each,
+// which is for the API to read.
 type Idempotency interface {
 	// Claim takes a key for a request with this digest. Where it is a new one, note is
 	// kept at once; size is how many bytes it is going to have. A claim whose holder
 	// died lapses by itself.
-	Claim(ctx context.Context, scope, key string, digest, note []byte, size int) (Claimed, error)
+	Claim(ctx context.Context, key IdempotencyKey, digest, note []byte, size int) (Claimed, error)
 	// Keep ends a claim with a note; whole: nothing is left to be done.
-	Keep(ctx context.Context, scope, key, token string, digest, note []byte, whole bool) error
+	Keep(ctx context.Context, key IdempotencyKey, token string, digest, note []byte, whole bool) error
 	// Release ends a claim; forget: as if there had been none.
-	Release(ctx context.Context, scope, key, token string, forget bool) error
+	Release(ctx context.Context, key IdempotencyKey, token string, forget bool) error
+}
+
+// IdempotencyKey is what a request is known by.
+type IdempotencyKey struct {
+	Scope   string // in which Key means this request: the caller; "" where no API key is asked for
+	Account string // that what is kept counts for: "" for the caller's own, otherwise its address
+	Key     string
 }
 
 // Claimed is what became of asking for a key.
@@ -31,7 +38,7 @@ type Claimed struct {
 	// Token is what Keep and Release need; "" when the key was not to be had.
 	Token string
 	// Other: the key belongs to another request. Whole: nothing is left to be done for
-	// this one. Full: too much is kept of this scope. None of them, without a Token:
+	// this one. Full: too much is kept of this account or scope. None of them, without a Token:
 	// somebody works on the request.
 	Other, Whole, Full bool
 	// Note is what was kept before; nil when nothing was.
@@ -66,17 +73,18 @@ type note struct {
 
 // claim is an idempotency key that this request holds, or whose request is done.
 type claim struct {
-	scope, key, token string
-	digest            [sha256.Size]byte
-	note              note
-	first             bool // no attempt before this one is known
+	key    IdempotencyKey
+	token  string
+	digest [sha256.Size]byte
+	note   note
+	first  bool // no attempt before this one is known
 }
 
 // applicationID is the id of the request's application at index, where it has none
 // itself: derived from the caller, the key and the body, so that every retry makes
 // the same. (A UUID of version 8, RFC 9562.)
 func (c *claim) applicationID(index int) string {
-	text := append([]byte("application_id\x00"+c.scope+"\x00"+c.key+"\x00"), c.digest[:]...)
+	text := append([]byte("application_id\x00"+c.key.Scope+"\x00"+c.key.Key+"\x00"), c.digest[:]...)
 	sum := sha256.Sum256(binary.BigEndian.AppendUint32(text, uint32(index)))
 	id := uuid.UUID(sum[:16])
 	id[6] = id[6]&0x0f | 0x80
@@ -115,14 +123,18 @@ func (s *Server) claim(r *http.Request, caller string, body []byte, applications
 	if len(keys) > 1 || !validIdempotencyKey(keys[0]) {
 		return nil, newProblem(http.StatusBadRequest, "idempotency-key", "The Idempotency-Key cannot be used", "One of 1 to 255 visible ASCII characters is taken.")
 	}
-	c := &claim{scope: caller, key: keys[0], note: note{AppliedAt: schemas.At(s.config.Now())}}
+	c := &claim{key: IdempotencyKey{Scope: caller, Key: keys[0]}, note: note{AppliedAt: schemas.At(s.config.Now())}}
+	if s.config.Keys == nil {
+		// A client finds its key again from wherever it asks; what is kept counts for where.
+		c.key.Account = s.address(r)
+	}
 	h := sha256.New()
 	h.Write([]byte(r.URL.Path + "?" + r.URL.RawQuery + "\x00"))
 	h.Write(body)
 	h.Sum(c.digest[:0])
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
-	held, err := s.config.Idempotency.Claim(ctx, c.scope, c.key, c.digest[:], c.note.json(), noteBytes+applications*positionBytes)
+	held, err := s.config.Idempotency.Claim(ctx, c.key, c.digest[:], c.note.json(), noteBytes+applications*positionBytes)
 	switch {
 	case err != nil:
 		return nil, newProblem(http.StatusServiceUnavailable, "idempotency-store", "Idempotency keys cannot be kept now", "Nothing was decided. Without a key the request would be served, at least once.").after(1)
@@ -131,7 +143,7 @@ func (s *Server) claim(r *http.Request, caller string, body []byte, applications
 		p.Type, p.Title = problemType+"idempotency-reuse", "The Idempotency-Key belongs to another request"
 		return nil, p
 	case held.Full:
-		return nil, newProblem(http.StatusTooManyRequests, "too-many-keys", "Too much is kept under idempotency keys of yours",
+		return nil, newProblem(http.StatusTooManyRequests, "too-many-keys", "Too much is kept under idempotency keys",
 			"Nothing was decided. The oldest are forgotten after ten minutes; without a key the request would be served, at least once.").after(60)
 	case held.Token == "" && !held.Whole:
 		return nil, newProblem(http.StatusConflict, "in-progress", "The request with this Idempotency-Key is in progress", "").after(1)
@@ -167,14 +179,14 @@ func validIdempotencyKey(key string) bool {
 // keep ends a claim with what was done; whole: all there was to do.
 func (s *Server) keep(ctx context.Context, c *claim, whole bool) {
 	s.settle(ctx, c, func(ctx context.Context) error {
-		return s.config.Idempotency.Keep(ctx, c.scope, c.key, c.token, c.digest[:], c.note.json(), whole)
+		return s.config.Idempotency.Keep(ctx, c.key, c.token, c.digest[:], c.note.json(), whole)
 	})
 }
 
 // release ends a claim under which nothing was decided.
 func (s *Server) release(ctx context.Context, c *claim) {
 	s.settle(ctx, c, func(ctx context.Context) error {
-		return s.config.Idempotency.Release(ctx, c.scope, c.key, c.token, c.first)
+		return s.config.Idempotency.Release(ctx, c.key, c.token, c.first)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -196,4 +197,23 @@ func TestRetries_ACallerKeepsNotMoreThanItMay(t *testing.T) {
 	require.Equal(t, "60", rec.Header().Get("Retry-After"))
 	require.Empty(t, w.log.all())
 	w.answer(w.post("/predict", request(example)))
+}
+
+// Without API keys a client finds its key again from wherever it asks, and what is
+// kept counts for where it asks from.
+func TestRetries_WithoutAPIKeysCountForTheAddress(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Proxies = parsedProxies(t, "127.0.0.1") })
+	ask := func(key, client string) *httptest.ResponseRecorder {
+		return w.ask("127.0.0.1:1", "/predict", "X-Forwarded-For", client, "Idempotency-Key", key)
+	}
+	first := ask("k", "203.0.113.9")
+	require.Equal(t, http.StatusOK, first.Code)
+	again := ask("k", "2001:db8:1:2::7")
+	require.Equal(t, first.Body.String(), again.Body.String())
+	require.Equal(t, "true", again.Header().Get("Idempotency-Replayed"))
+	require.Equal(t, []string{"203.0.113.9", "2001:db8:1:2::/64"}, w.keys.accounts)
+
+	w = newWorld(t, func(c *Config) { c.Keys = twoKeys(t) })
+	require.Equal(t, http.StatusOK, w.ask("127.0.0.1:1", "/predict", "Idempotency-Key", "k", "X-API-Key", shopKey).Code)
+	require.Equal(t, []string{""}, w.keys.accounts, "a caller's own")
 }

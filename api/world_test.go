@@ -107,6 +107,8 @@ type memoryKeys struct {
 	away   bool
 	full   bool
 	tokens int
+	// accounts are those that keys were claimed for.
+	accounts []string
 }
 
 type heldKey struct {
@@ -116,20 +118,21 @@ type heldKey struct {
 	whole        bool
 }
 
-func (m *memoryKeys) Claim(_ context.Context, scope, key string, digest, note []byte, size int) (Claimed, error) {
+func (m *memoryKeys) Claim(_ context.Context, key IdempotencyKey, digest, note []byte, size int) (Claimed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.away {
 		return Claimed{}, errAway
 	}
 	m.tokens++
-	h := m.held[scope+"/"+key]
+	m.accounts = append(m.accounts, key.Account)
+	h := m.held[key.Scope+"/"+key.Key]
 	switch {
 	case h == nil && m.full:
 		return Claimed{Full: true}, nil
 	case h == nil:
 		h = &heldKey{token: strconv.Itoa(m.tokens), digest: bytes.Clone(digest), note: bytes.Clone(note), size: size}
-		m.held[scope+"/"+key] = h
+		m.held[key.Scope+"/"+key.Key] = h
 		return Claimed{Token: h.token}, nil
 	case !bytes.Equal(h.digest, digest):
 		return Claimed{Other: true}, nil
@@ -142,13 +145,13 @@ func (m *memoryKeys) Claim(_ context.Context, scope, key string, digest, note []
 	return Claimed{Token: h.token, Note: bytes.Clone(h.note)}, nil
 }
 
-func (m *memoryKeys) Keep(_ context.Context, scope, key, token string, digest, note []byte, whole bool) error {
+func (m *memoryKeys) Keep(_ context.Context, key IdempotencyKey, token string, digest, note []byte, whole bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.away {
 		return errAway
 	}
-	h := m.held[scope+"/"+key]
+	h := m.held[key.Scope+"/"+key.Key]
 	if h == nil || h.token != token || !bytes.Equal(h.digest, digest) {
 		return errors.New("not this claim's")
 	}
@@ -156,12 +159,12 @@ func (m *memoryKeys) Keep(_ context.Context, scope, key, token string, digest, n
 	return nil
 }
 
-func (m *memoryKeys) Release(_ context.Context, scope, key, token string, forget bool) error {
+func (m *memoryKeys) Release(_ context.Context, key IdempotencyKey, token string, forget bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if h := m.held[scope+"/"+key]; h != nil && h.token == token {
+	if h := m.held[key.Scope+"/"+key.Key]; h != nil && h.token == token {
 		if h.token = ""; forget {
-			delete(m.held, scope+"/"+key)
+			delete(m.held, key.Scope+"/"+key.Key)
 		}
 	}
 	return nil

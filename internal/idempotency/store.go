@@ -18,26 +18,36 @@ import (
 const (
 	// MaxNote bounds what is kept under one key, in bytes.
 	MaxNote = 64 << 10
-	// MaxScope bounds what is kept of one scope, in bytes of digests and notes.
-	MaxScope = 16 << 20
+	// MaxAccount bounds what is kept of one account, in bytes of digests and notes.
+	MaxAccount = 16 << 20
+	// MaxScope bounds what is kept of all accounts of a scope.
+	MaxScope = 256 << 20
 )
 
+// Key is what a request is known by.
+type Key struct {
+	Scope   string // in which Key means this request
+	Account string // of the scope, that what is kept counts for; "" where the scope has but one
+	Key     string
+}
+
 // Store holds for each key a hash with the request's digest and the note, and beside
-// it, while somebody works on the request, the token of the claim. For each scope it
-// holds how many bytes were kept in which minute.
+// it, while somebody works on the request, the token of the claim. For each scope
+// and account it holds how many bytes were kept in which minute.
 type Store struct {
-	client   redis.UniversalClient
-	begin    string // of every key
-	lease    time.Duration
-	keep     time.Duration
-	maxScope int
-	now      func() time.Time
+	client     redis.UniversalClient
+	begin      string // of every key
+	lease      time.Duration
+	keep       time.Duration
+	maxAccount int
+	maxScope   int
+	now        func() time.Time
 }
 
 // NewStore returns the Store of the deployment named prefix. A claim whose holder
 // died lapses after lease; what is noted is kept for keep.
 func NewStore(client redis.UniversalClient, prefix string, lease, keep time.Duration) *Store {
-	return &Store{client, prefix + ":idempotency:", lease, keep, MaxScope, time.Now}
+	return &Store{client, prefix + ":idempotency:", lease, keep, MaxAccount, MaxScope, time.Now}
 }
 
 // Claimed is what became of asking for a key.
@@ -45,14 +55,14 @@ type Claimed struct {
 	// Token is what Keep and Release need; "" when the key was not to be had.
 	Token string
 	// Other: the key belongs to another request. Whole: nothing is left to be done for
-	// this one. Full: too much is kept of this scope. None of them, without a Token:
+	// this one. Full: too much is kept of this account or scope. None of them, without a Token:
 	// somebody works on the request.
 	Other, Whole, Full bool
 	// Note is what was kept before; nil when nothing was.
 	Note []byte
 }
 
-// used adds up what is kept of a scope, and forgets what no longer is.
+// used adds up what is kept of an account or scope, and forgets what no longer is.
 const used = `
 local function used(name, minute, minutes)
   local sum, all = 0, redis.call('HGETALL', name)
@@ -68,7 +78,7 @@ end
 `
 
 // claim takes the key, or says what it holds.
-// KEYS: note, claim, used. ARGV: digest, token, lease ms, keep ms, note, size, minute, minutes, most
+// KEYS: note, claim, used… ARGV: digest, token, lease ms, keep ms, note, size, minute, minutes, most…
 var claim = redis.NewScript(used + `
 local held = redis.call('HMGET', KEYS[1], 'digest', 'note', 'whole')
 if held[1] then
@@ -81,20 +91,24 @@ if held[1] then
   end
   return {'busy'}
 end
-if used(KEYS[3], tonumber(ARGV[7]), tonumber(ARGV[8])) + tonumber(ARGV[6]) > tonumber(ARGV[9]) then
-  return {'full'}
+for i = 3, #KEYS do
+  if used(KEYS[i], tonumber(ARGV[7]), tonumber(ARGV[8])) + tonumber(ARGV[6]) > tonumber(ARGV[6 + i]) then
+    return {'full'}
+  end
 end
 redis.call('HSET', KEYS[1], 'digest', ARGV[1], 'note', ARGV[5], 'size', ARGV[6])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
-redis.call('HINCRBY', KEYS[3], ARGV[7], ARGV[6])
-redis.call('PEXPIRE', KEYS[3], ARGV[4] * 2)
+for i = 3, #KEYS do
+  redis.call('HINCRBY', KEYS[i], ARGV[7], ARGV[6])
+  redis.call('PEXPIRE', KEYS[i], ARGV[4] * 2)
+end
 return {'taken'}
 `)
 
 // keep ends a claim with a note. A claim that lapsed meanwhile counts as long as
 // nobody else has taken the key or finished the request.
-// KEYS: note, claim, used. ARGV: digest, token, keep ms, note, size, minute, whole
+// KEYS: note, claim, used… ARGV: digest, token, keep ms, note, size, minute, whole
 var keep = redis.NewScript(`
 local holder = redis.call('GET', KEYS[2])
 if holder and holder ~= ARGV[2] then
@@ -110,32 +124,36 @@ if ARGV[7] == '1' then
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('DEL', KEYS[2])
-redis.call('HINCRBY', KEYS[3], ARGV[6], tonumber(ARGV[5]) - tonumber(held[3] or '0'))
-redis.call('PEXPIRE', KEYS[3], ARGV[3] * 2)
+for i = 3, #KEYS do
+  redis.call('HINCRBY', KEYS[i], ARGV[6], tonumber(ARGV[5]) - tonumber(held[3] or '0'))
+  redis.call('PEXPIRE', KEYS[i], ARGV[3] * 2)
+end
 return 1
 `)
 
 // release ends a claim, and forgets its key for good where nothing came of it.
-// KEYS: note, claim, used. ARGV: token, minute, forget
+// KEYS: note, claim, used… ARGV: token, minute, forget
 var release = redis.NewScript(`
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then
   return 0
 end
 redis.call('DEL', KEYS[2])
 if ARGV[3] == '1' then
-  redis.call('HINCRBY', KEYS[3], ARGV[2], -tonumber(redis.call('HGET', KEYS[1], 'size') or '0'))
+  for i = 3, #KEYS do
+    redis.call('HINCRBY', KEYS[i], ARGV[2], -tonumber(redis.call('HGET', KEYS[1], 'size') or '0'))
+  end
   redis.call('DEL', KEYS[1])
 end
 return 1
 `)
 
-// Claim takes a key of a scope for a request with this digest. Where it is a new one,
+// Claim takes a key for a request with this digest. Where it is a new one,
 // note is kept from now on: what a retry must know even if this attempt dies; size is
 // how many bytes the note is going to have.
-func (s *Store) Claim(ctx context.Context, scope, key string, digest, note []byte, size int) (c Claimed, err error) {
+func (s *Store) Claim(ctx context.Context, key Key, digest, note []byte, size int) (c Claimed, err error) {
 	token := rand.Text()
-	held, err := claim.Run(ctx, s.client, s.names(scope, key), digest, token, s.lease.Milliseconds(), s.keep.Milliseconds(), note,
-		len(digest)+size, s.minute(), int64(s.keep/time.Minute), s.maxScope).Slice()
+	held, err := claim.Run(ctx, s.client, s.names(key), digest, token, s.lease.Milliseconds(), s.keep.Milliseconds(), note,
+		len(digest)+size, s.minute(), int64(s.keep/time.Minute), s.maxAccount, s.maxScope).Slice()
 	if err != nil {
 		return c, fmt.Errorf("claiming an idempotency key: %w", err)
 	}
@@ -159,11 +177,11 @@ func (s *Store) Claim(ctx context.Context, scope, key string, digest, note []byt
 
 // Keep ends a claim with a note in place of the one before; whole: nothing is left to
 // be done for the request.
-func (s *Store) Keep(ctx context.Context, scope, key, token string, digest, note []byte, whole bool) error {
+func (s *Store) Keep(ctx context.Context, key Key, token string, digest, note []byte, whole bool) error {
 	if len(note) > MaxNote {
 		return fmt.Errorf("keeping what became of a request: its note of %d bytes exceeds the %d-byte limit", len(note), MaxNote)
 	}
-	err := keep.Run(ctx, s.client, s.names(scope, key), digest, token, s.keep.Milliseconds(), note, len(digest)+len(note), s.minute(), flag(whole)).Err()
+	err := keep.Run(ctx, s.client, s.names(key), digest, token, s.keep.Milliseconds(), note, len(digest)+len(note), s.minute(), flag(whole)).Err()
 	if err != nil {
 		return fmt.Errorf("keeping what became of a request: %w", err)
 	}
@@ -171,8 +189,8 @@ func (s *Store) Keep(ctx context.Context, scope, key, token string, digest, note
 }
 
 // Release ends a claim; forget: as if the key had never been claimed.
-func (s *Store) Release(ctx context.Context, scope, key, token string, forget bool) error {
-	if err := release.Run(ctx, s.client, s.names(scope, key), token, s.minute(), flag(forget)).Err(); err != nil {
+func (s *Store) Release(ctx context.Context, key Key, token string, forget bool) error {
+	if err := release.Run(ctx, s.client, s.names(key), token, s.minute(), flag(forget)).Err(); err != nil {
 		return fmt.Errorf("releasing an idempotency key: %w", err)
 	}
 	return nil
@@ -187,11 +205,17 @@ func flag(on bool) string {
 
 func (s *Store) minute() int64 { return s.now().Unix() / 60 }
 
-// names are the Redis keys of one: of one length, whatever a client sends, and of one
-// slot of a cluster.
-func (s *Store) names(scope, key string) []string {
-	ofScope, ofKey := sha256.Sum256([]byte(scope)), sha256.Sum256([]byte(scope+"\x00"+key))
+// names are the Redis keys of one: note, claim, what is used of its account and, where
+// the scope has several, of that. They are of one length, whatever a client sends, and
+// of one slot of a cluster.
+func (s *Store) names(k Key) []string {
+	ofScope, ofKey := sha256.Sum256([]byte(k.Scope)), sha256.Sum256([]byte(k.Scope+"\x00"+k.Key))
 	begin := s.begin + "{" + hex.EncodeToString(ofScope[:8]) + "}:"
 	note := begin + hex.EncodeToString(ofKey[:16])
-	return []string{note, note + ":claim", begin + "used"}
+	names, used := []string{note, note + ":claim"}, begin+"used"
+	if k.Account == "" {
+		return append(names, used)
+	}
+	ofAccount := sha256.Sum256([]byte(k.Account))
+	return append(names, used+":"+hex.EncodeToString(ofAccount[:8]), used)
 }

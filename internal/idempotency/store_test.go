@@ -39,21 +39,24 @@ func (w *world) pass(d time.Duration) {
 	w.server.Server().FastForward(d)
 }
 
+// shop is a key of a scope with one account.
+func shop(key string) Key { return Key{Scope: "shop", Key: key} }
+
 func (w *world) claim(key, digest string) Claimed {
-	c, err := w.Claim(w.t.Context(), "shop", key, []byte(digest), []byte("begun"), 100)
+	c, err := w.Claim(w.t.Context(), shop(key), []byte(digest), []byte("begun"), 100)
 	require.NoError(w.t, err)
 	return c
 }
 
 func (w *world) kept(key, token, digest, note string, whole bool) {
-	require.NoError(w.t, w.Keep(w.t.Context(), "shop", key, token, []byte(digest), []byte(note), whole))
+	require.NoError(w.t, w.Keep(w.t.Context(), shop(key), token, []byte(digest), []byte(note), whole))
 }
 
 // used is how many bytes count for the scope.
 func (w *world) used() (sum int) {
 	for _, field := range []int{-2, -1, 0} {
 		n := 0
-		_, _ = fmt.Sscan(w.server.Server().HGet(w.names("shop", "")[2], fmt.Sprint(w.minute()+int64(field))), &n)
+		_, _ = fmt.Sscan(w.server.Server().HGet(w.names(shop(""))[2], fmt.Sprint(w.minute()+int64(field))), &n)
 		sum += n
 	}
 	return sum
@@ -87,7 +90,7 @@ func TestStore_APartIsGoneOnWith(t *testing.T) {
 	require.Equal(t, "half", string(second.Note))
 	require.Equal(t, Claimed{}, w.claim("k", "d"), "in progress")
 	require.Equal(t, Claimed{Other: true}, w.claim("k", "other"), "the key stays this request's")
-	require.NoError(t, w.Release(t.Context(), "shop", "k", second.Token, false))
+	require.NoError(t, w.Release(t.Context(), shop("k"), second.Token, false))
 	third := w.claim("k", "d")
 	require.Equal(t, "half", string(third.Note), "nothing came of the second")
 	w.kept("k", third.Token, "d", "all", true)
@@ -103,7 +106,7 @@ func TestStore_ALapsedClaimLeavesItsFirstNote(t *testing.T) {
 	require.Equal(t, "begun", string(second.Note))
 
 	// A holder that was only slow changes nothing of the new claim.
-	require.NoError(t, w.Release(t.Context(), "shop", "k", first.Token, true))
+	require.NoError(t, w.Release(t.Context(), shop("k"), first.Token, true))
 	w.kept("k", first.Token, "d", "first", true)
 	require.Equal(t, Claimed{}, w.claim("k", "d"))
 	w.kept("k", second.Token, "d", "second", true)
@@ -125,7 +128,7 @@ func TestStore_ALapsedClaimLeavesItsFirstNote(t *testing.T) {
 
 func TestStore_AForgottenKeyIsFree(t *testing.T) {
 	w := newWorld(t)
-	require.NoError(t, w.Release(t.Context(), "shop", "k", w.claim("k", "d").Token, true))
+	require.NoError(t, w.Release(t.Context(), shop("k"), w.claim("k", "d").Token, true))
 	c := w.claim("k", "another")
 	require.NotEmpty(t, c.Token)
 	require.Nil(t, c.Note)
@@ -133,9 +136,9 @@ func TestStore_AForgottenKeyIsFree(t *testing.T) {
 
 func TestStore_BoundsWhatAScopeKeeps(t *testing.T) {
 	w := newWorld(t)
-	w.maxScope = 1000
+	w.maxAccount = 1000
 	full := func(scope, key string, size int) bool {
-		c, err := w.Claim(t.Context(), scope, key, []byte("d"), nil, size)
+		c, err := w.Claim(t.Context(), Key{Scope: scope, Key: key}, []byte("d"), nil, size)
 		require.NoError(t, err)
 		require.NotEqual(t, c.Full, c.Token != "")
 		return c.Full
@@ -157,17 +160,45 @@ func TestStore_BoundsWhatAScopeKeeps(t *testing.T) {
 
 	token := w.claim("released", "d").Token
 	before := w.used()
-	require.NoError(t, w.Release(t.Context(), "shop", "released", token, true))
+	require.NoError(t, w.Release(t.Context(), shop("released"), token, true))
 	require.Equal(t, before-101, w.used())
 
-	err := w.Keep(t.Context(), "shop", "k", "token", []byte("d"), bytes.Repeat([]byte{1}, MaxNote+1), true)
+	err := w.Keep(t.Context(), shop("k"), "token", []byte("d"), bytes.Repeat([]byte{1}, MaxNote+1), true)
 	require.ErrorContains(t, err, "65537 bytes exceeds the 65536-byte limit")
+}
+
+func TestStore_BoundsWhatAnAccountAndAllOfAScopeKeep(t *testing.T) {
+	w := newWorld(t)
+	w.maxAccount, w.maxScope = 1000, 2500
+	claim := func(account, key string, size int) Claimed {
+		c, err := w.Claim(t.Context(), Key{"", account, key}, []byte("d"), nil, size-1)
+		require.NoError(t, err)
+		return c
+	}
+	first := claim("one", "a", 1000)
+	require.NotEmpty(t, first.Token)
+	require.True(t, claim("one", "b", 2).Full)
+	require.NotEmpty(t, claim("two", "b", 1000).Token, "another's are its own")
+	require.True(t, claim("three", "c", 501).Full, "all together keep too much")
+	require.NotEmpty(t, claim("three", "c", 500).Token)
+	require.True(t, claim("four", "d", 2).Full)
+
+	require.NoError(t, w.Keep(t.Context(), Key{"", "one", "a"}, first.Token, []byte("d"), []byte("12345"), true))
+	require.NotEmpty(t, claim("four", "d", 990).Token, "what is no longer kept counts for neither")
+	require.True(t, claim("four", "a", 2).Whole, "a key is the scope's, whoever asks")
+	second := claim("one", "e", 2)
+	require.NotEmpty(t, second.Token)
+	require.True(t, claim("five", "f", 3).Full)
+	require.NoError(t, w.Release(t.Context(), Key{"", "one", "e"}, second.Token, true))
+	require.NotEmpty(t, claim("five", "f", 3).Token)
+	w.pass(11 * time.Minute)
+	require.NotEmpty(t, claim("one", "g", 1000).Token, "all are forgotten")
 }
 
 func TestStore_ScopesAndKeysAreApart(t *testing.T) {
 	w := newWorld(t)
 	for _, at := range [][2]string{{"a", "b"}, {"a", "c"}, {"", "ab"}, {"ab", ""}} {
-		c, err := w.Claim(t.Context(), at[0], at[1], []byte("d"), nil, 1)
+		c, err := w.Claim(t.Context(), Key{Scope: at[0], Key: at[1]}, []byte("d"), nil, 1)
 		require.NoError(t, err)
 		require.NotEmpty(t, c.Token, at)
 	}
@@ -178,7 +209,7 @@ func TestDeployments_KeepKeysApart(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: w.server.Addr()})
 	defer func() { _ = client.Close() }()
 	for _, s := range []*Store{w.Store, NewStore(client, "t2", time.Minute, time.Minute)} {
-		c, err := s.Claim(t.Context(), "shop", "k", []byte("d"), nil, 1)
+		c, err := s.Claim(t.Context(), shop("k"), []byte("d"), nil, 1)
 		require.NoError(t, err)
 		require.NotEmpty(t, c.Token, "answered by another deployment")
 	}
@@ -199,7 +230,7 @@ func TestStore_OneOfManyClaims(t *testing.T) {
 		)
 		for range 20 {
 			wg.Go(func() {
-				if c, err := w.Claim(t.Context(), "shop", key, []byte("d"), nil, 1); err == nil && c.Token != "" {
+				if c, err := w.Claim(t.Context(), shop(key), []byte("d"), nil, 1); err == nil && c.Token != "" {
 					taken.Add(1)
 				}
 			})
@@ -211,7 +242,7 @@ func TestStore_OneOfManyClaims(t *testing.T) {
 
 // Everything of a scope is in one slot of a cluster.
 func TestStore_NamesAreOfOneSlot(t *testing.T) {
-	names := newWorld(t).names("shop", strings.Repeat("k", 255))
+	names := newWorld(t).names(Key{"shop", strings.Repeat("a", 255), strings.Repeat("k", 255)})
 	for _, name := range names {
 		require.Equal(t, names[2][:len("t:idempotency:{0123456789abcdef}:")], name[:len("t:idempotency:{0123456789abcdef}:")])
 		require.Less(t, len(name), 80)
@@ -221,6 +252,6 @@ func TestStore_NamesAreOfOneSlot(t *testing.T) {
 func TestStore_RedisAwayIsAnError(t *testing.T) {
 	w := newWorld(t)
 	w.server.Server().SetError("LOADING Redis is loading the dataset in memory")
-	_, err := w.Claim(t.Context(), "", "k", []byte("d"), nil, 1)
+	_, err := w.Claim(t.Context(), Key{Key: "k"}, []byte("d"), nil, 1)
 	require.ErrorContains(t, err, "claiming an idempotency key")
 }
