@@ -11,11 +11,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafkatest"
+	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/registry"
 	"github.com/creditstream/creditstream/internal/registry/registrytest"
 	"github.com/creditstream/creditstream/schemas"
@@ -133,25 +136,76 @@ func TestForeignRecord_IsLeftOutByTheView(t *testing.T) {
 }
 
 // A batch that cannot be read is left out, too, after some tries, and counted by its
-// offsets.
+// offsets, whether its records or its length are wrong.
 func TestUnreadableBatch_IsLeftOutByTheView(t *testing.T) {
-	dir := t.TempDir()
-	w := newWorldIn(t, dir)
-	w.emit(0, 20, 1)
-	w.emit(20, 28, 1) // two of each partition
-	w.emit(28, 60, 1)
-	require.NoError(t, kafkatest.Flip(dir, w.config.Topics.Predictions, 3, 6, false))
-	for i := 20; i < 28; i++ {
-		if partitionOf(i) == 3 {
-			delete(w.last, id(i))
-		}
+	for name, header := range map[string]bool{"records": false, "length": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			w := newWorldIn(t, dir)
+			w.emit(0, 20, 1)
+			w.emit(20, 28, 1) // two of each partition
+			w.emit(28, 60, 1)
+			require.NoError(t, kafkatest.Flip(dir, w.config.Topics.Predictions, 3, 6, header))
+			for i := 20; i < 28; i++ {
+				if partitionOf(i) == 3 {
+					delete(w.last, id(i))
+				}
+			}
+			w.config.retry, w.config.ends = tick, tick
+			v, stop := w.start()
+			w.same()
+			w.ready(v)
+			require.InDelta(t, 2, testutil.ToFloat64(v.metrics.unreadable), 0)
+			stop()
+			_, err := Rebuild(t.Context(), w.config, &interrupt{when: "never"})
+			require.NoError(t, err)
+			w.same()
+		})
 	}
+}
+
+// A broker that fails and does not say why says nothing of the log: however long that
+// takes nothing is left out for it, even where it names the end of the log with it. The
+// view is unready meanwhile and names where; a rebuild waits.
+func TestFailingBroker_LeavesNothingOut(t *testing.T) {
+	w := newWorld(t)
+	w.emit(0, 40, 1)
+	var left atomic.Int64
+	w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		if left.Add(-1) < 0 {
+			return nil, nil, false
+		}
+		refused := local.Refusal(request, kerr.UnknownServerError.Code).(*kmsg.FetchResponse)
+		for _, topic := range refused.Topics {
+			for i := range topic.Partitions {
+				topic.Partitions[i].HighWatermark, topic.Partitions[i].LastStableOffset = 1000, 1000
+			}
+		}
+		return refused, nil, true
+	})
+	left.Store(1 << 40)
+	w.config.retry = tick
 	v, stop := w.start()
+	require.Eventually(t, func() bool {
+		err := v.Ready()
+		return err != nil && strings.Contains(err.Error(), "predictions/1 cannot be read at offset 0: UNKNOWN_SERVER_ERROR")
+	}, patience, tick)
+	const fails = 10 * partitions // many more than a damaged batch is tried
+	left.Store(fails)
+	require.Eventually(t, func() bool { return left.Load() <= 0 }, patience, tick)
 	w.same()
 	w.ready(v)
-	require.InDelta(t, 2, testutil.ToFloat64(v.metrics.unreadable), 0)
+	left.Store(fails)
+	require.Eventually(t, func() bool { return left.Load() <= 0 }, patience, tick)
+	w.ready(v) // nothing more comes that would say that it passed
+	require.Zero(t, testutil.ToFloat64(v.metrics.unreadable))
 	stop()
+
+	left.Store(4)
 	_, err := Rebuild(t.Context(), w.config, &interrupt{when: "never"})
 	require.NoError(t, err)
+	require.LessOrEqual(t, left.Load(), int64(0))
 	w.same()
 }

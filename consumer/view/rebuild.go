@@ -159,6 +159,10 @@ func (r *rebuilder) left() (offsets int64) {
 	return offsets
 }
 
+// rebuildQuiet is how long nothing may come of a rebuild's stretches before they are
+// looked at.
+const rebuildQuiet = 2 * time.Second
+
 // read writes every record below the ends, then says so in the plan.
 func (r *rebuilder) read(ctx context.Context) error {
 	at := map[int32]kgo.Offset{}
@@ -176,17 +180,31 @@ func (r *rebuilder) read(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	unfinished := len(at)
+	unfinished, topic := len(at), r.config.Topics.Predictions
+	var patience kafka.Patience
 	b := batch{log: r.log, generation: r.plan.generation, lifetimes: r.config.Lifetimes, logger: r.config.Log, metrics: r.metrics, codec: r.config.Codec, strict: !r.config.SkipAvro}
 	for unfinished > 0 {
-		fetches := client.PollRecords(ctx, r.config.batch)
+		poll, cancel := context.WithTimeout(ctx, rebuildQuiet)
+		fetches := client.PollRecords(poll, r.config.batch)
+		cancel()
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		var broken []kgo.FetchError
+		if fetches.NumRecords() > 0 {
+			patience.Reset()
+		}
+		var failing error
+		broken := map[int32]bool{}
 		for _, e := range fetches.Errors() {
 			if kafka.IsUnreadable(e) {
-				broken = append(broken, e) // behind the records that came with it
+				broken[e.Partition] = true // behind the records that came with it
+			} else if kafka.IsFailing(e.Err) {
+				failing = fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+			} else if errors.Is(e.Err, context.DeadlineExceeded) {
+				// The client waits in silence for a batch whose length is wrong.
+				for p := range at {
+					broken[p] = true
+				}
 			} else if !kerr.IsRetriable(e.Err) {
 				return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 			}
@@ -222,21 +240,27 @@ func (r *rebuilder) read(ctx context.Context) error {
 		if unread != nil {
 			return unread
 		}
-		for _, e := range broken {
-			s := r.plan.stretches[e.Partition]
-			if later, ok := passed[e.Partition]; ok {
+		for p := range broken {
+			s := r.plan.stretches[p]
+			if later, ok := passed[p]; ok {
 				s = later
 			}
 			if s.next >= s.end {
 				continue
 			}
-			if err := r.passOver(ctx, client, e, &s); err != nil {
-				return err
+			if err := r.passOver(ctx, client, topic, p, &s); err != nil {
+				failing = err
+				continue
 			}
-			passed[e.Partition] = s
+			passed[p] = s
 			if s.next >= s.end {
 				unfinished--
-				client.PauseFetchPartitions(map[string][]int32{e.Topic: {e.Partition}})
+				client.PauseFetchPartitions(map[string][]int32{topic: {p}})
+			}
+		}
+		if failing != nil {
+			if err := patience.Wait(ctx, failing); err != nil {
+				return err
 			}
 		}
 		var wrote Written

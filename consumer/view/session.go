@@ -48,11 +48,16 @@ type session struct {
 	joined    bool
 	awaited   map[int32]bool // taken over, not positioned yet
 	positions map[int32]*position
+	stable    map[int32]int64 // up to where each partition is committed, when that was last looked up
+	broken    map[int32]error // partitions whose next batch cannot be read now
 
 	// Of the goroutine that polls: attempts at what cannot be read, by partition, and
 	// when the last was.
-	tries map[int32]int
-	tried time.Time
+	tries  map[int32]int
+	told   map[int32]bool // of which the log has a word
+	tried  time.Time
+	stalls map[int32]*stall
+	looked time.Time // for stalls
 }
 
 func openSession(ctx context.Context, v *View) (*session, error) {
@@ -60,12 +65,17 @@ func openSession(ctx context.Context, v *View) (*session, error) {
 	if err := v.settle(ctx); err != nil {
 		return nil, err
 	}
-	s := &session{view: v, awaited: map[int32]bool{}, positions: map[int32]*position{}, tries: map[int32]int{}}
+	s := &session{
+		view: v, awaited: map[int32]bool{}, positions: map[int32]*position{}, tries: map[int32]int{}, told: map[int32]bool{},
+		stable: map[int32]int64{}, broken: map[int32]error{}, stalls: map[int32]*stall{},
+	}
 	opened := make(chan struct{}) // partitions may be assigned before the client is returned
 	client, err := kgo.NewClient(append(c.Kafka.Options(),
 		kgo.ConsumerGroup(v.group),
 		kgo.ConsumeTopics(c.Topics.Predictions),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		// A partition that could not be read is in the next fetch, not in the one under way.
+		kgo.FetchMaxWait(max(c.retry, 100*time.Millisecond)),
 		// Commit markers move the position past them: the lag goes down to 0.
 		kgo.KeepControlRecords(),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -216,6 +226,7 @@ func (s *session) lost(partitions []int32) {
 	for _, p := range partitions {
 		delete(s.awaited, p)
 		delete(s.positions, p)
+		delete(s.broken, p)
 		s.view.metrics.lag.DeleteLabelValues(strconv.Itoa(int(p)))
 	}
 	s.mu.Unlock()
@@ -245,6 +256,9 @@ func (s *session) write(ctx context.Context, fetches kgo.Fetches) error {
 		if len(f.Records) == 0 || position == nil {
 			return
 		}
+		delete(s.tries, f.Partition) // where it could not be read, it can be again
+		delete(s.told, f.Partition)
+		delete(s.broken, f.Partition)
 		last := f.Records[len(f.Records)-1]
 		steps = append(steps, Step{f.Partition, position.next, max(position.next, last.Offset+1)})
 		parts = append(parts, written{position, position.target, last, f.LastStableOffset})
@@ -377,12 +391,18 @@ func (s *session) showRefilling() {
 func (s *session) ready() error {
 	s.mu.Lock()
 	joined, awaited := s.joined, len(s.awaited)
+	var broken error
+	for _, p := range slices.Sorted(maps.Keys(s.broken)) {
+		broken = errors.Join(broken, s.broken[p])
+	}
 	s.mu.Unlock()
 	switch {
 	case !joined:
 		return fmt.Errorf("not a member of group %s yet", s.view.group)
 	case awaited > 0:
 		return fmt.Errorf("looking where to begin: %d partitions", awaited)
+	case broken != nil:
+		return broken
 	}
 	if partitions, offsets := s.missing(); partitions > 0 {
 		return fmt.Errorf("catching up: %d partitions, %d offsets to go", partitions, offsets)

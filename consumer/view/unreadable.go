@@ -3,6 +3,8 @@ package view
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -11,7 +13,7 @@ import (
 )
 
 // unreadableTries is how often a batch that cannot be read is tried, once every
-// checkInterval, before the view leaves it out: another replica of the partition may
+// second, before the view leaves it out: another replica of the partition may
 // lead by then.
 const unreadableTries = 5
 
@@ -22,49 +24,148 @@ func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 	s.client.PauseFetchPartitions(here)
 	s.mu.Lock()
 	position := s.positions[e.Partition]
+	if position != nil {
+		s.broken[e.Partition] = fmt.Errorf("%s/%d cannot be read at offset %d: %w", e.Topic, e.Partition, position.next, e.Err)
+	}
 	s.mu.Unlock()
 	if position == nil {
 		return nil // another's by now
 	}
-	s.tries[e.Partition]++
-	if errors.Is(e.Err, kgo.ErrMaxDecompress) {
+	switch {
+	case errors.Is(e.Err, kgo.ErrMaxDecompress):
 		s.tries[e.Partition] = unreadableTries // too large for every replica, and told of once
+	case kafka.IsFailing(e.Err):
+		s.tries[e.Partition] = max(1, s.tries[e.Partition]) // says nothing of the batch, which is never left out for it
+	default:
+		s.tries[e.Partition]++
 	}
 	s.tried = time.Now()
-	switch s.tries[e.Partition] {
-	case 1:
+	if !s.told[e.Partition] {
+		s.told[e.Partition] = true
 		s.view.config.Log.Error("a batch cannot be read; trying again", "topic", e.Topic, "partition", e.Partition, "offset", position.next, "error", e.Err)
-	case unreadableTries:
-		delete(s.tries, e.Partition)
-		u, err := kafka.Unreadable(ctx, s.client, e.Topic, e.Partition, position.next)
-		if err != nil {
-			return err
-		}
-		if u == nil {
-			s.client.ResumeFetchPartitions(here)
+	}
+	if s.tries[e.Partition] < unreadableTries {
+		return nil
+	}
+	u, err := kafka.Unreadable(ctx, s.client, e.Topic, e.Partition, position.next)
+	if err != nil {
+		if ctx.Err() == nil && !errors.Is(e.Err, kgo.ErrMaxDecompress) { // at which the client stops by itself
+			s.tries[e.Partition] = unreadableTries - 1
+			s.view.config.Log.Warn("cannot look at what cannot be read; trying again", "error", err)
 			return nil
 		}
-		if err := s.advance(ctx, []Step{{e.Partition, position.next, u.To}}); err != nil {
-			return err
+		return err
+	}
+	if u == nil {
+		s.readable(e.Partition)
+		s.client.ResumeFetchPartitions(here)
+		return nil
+	}
+	if err := s.advance(ctx, []Step{{e.Partition, position.next, u.To}}); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	position.next = u.To
+	s.mu.Unlock()
+	s.readable(e.Partition)
+	leaveOut(s.view.config, s.view.metrics, u)
+	goOn(s.client, u)
+	return nil
+}
+
+// readable notes that nothing is in a partition's way any more.
+func (s *session) readable(partition int32) {
+	delete(s.tries, partition)
+	delete(s.told, partition)
+	s.mu.Lock()
+	delete(s.broken, partition)
+	s.mu.Unlock()
+}
+
+// stall is how long a partition has been read no further.
+type stall struct {
+	next     int64
+	looks    int   // at it since it moved
+	readable int64 // the end up to which a look has found nothing wrong
+}
+
+// stallLooks is how often a partition that has more to read must be found where it was
+// before its log is looked at.
+const stallLooks = 3
+
+// lookForStalls looks at the partitions that nothing comes of though they go on: the
+// client asks for a batch whose length is wrong again and again, and says nothing.
+func (s *session) lookForStalls(ctx context.Context) error {
+	now := time.Now()
+	if now.Sub(s.looked) < s.view.config.retry {
+		return nil
+	}
+	s.looked = now
+	doubtful := map[int32]*stall{}
+	s.mu.Lock()
+	for p, position := range s.positions {
+		at := s.stalls[p]
+		if at == nil || at.next != position.next {
+			s.stalls[p] = &stall{next: position.next}
+			continue
 		}
-		s.mu.Lock()
-		position.next = u.To
-		s.mu.Unlock()
-		leaveOut(s.view.config, s.view.metrics, u)
-		goOn(s.client, u)
+		at.looks++
+		if at.looks >= stallLooks && s.stable[p] > max(at.next, at.readable) {
+			doubtful[p] = at
+		}
+	}
+	s.mu.Unlock()
+	topic := s.view.config.Topics.Predictions
+	for p, at := range doubtful {
+		look, cancel := context.WithTimeout(ctx, endsTimeout)
+		v, err := kafka.Look(look, s.client, topic, p, at.next)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil: // not now
+		case v.Unreadable != nil && v.Records == 0:
+			if err := s.cannotRead(ctx, kgo.FetchError{Topic: topic, Partition: p, Err: v.Unreadable.Err}); err != nil {
+				return err
+			}
+		default:
+			at.readable = v.End
+		}
 	}
 	return nil
 }
 
 // tryAgain lets the client fetch what it could not read, now and then.
-func (s *session) tryAgain() {
-	now := time.Now()
-	if len(s.tries) == 0 || now.Sub(s.tried) < checkInterval {
+func (s *session) tryAgain(ctx context.Context) {
+	now, topic := time.Now(), s.view.config.Topics.Predictions
+	if len(s.tries) == 0 || now.Sub(s.tried) < s.view.config.retry {
 		return
 	}
 	s.tried = now
+	ctx, cancel := context.WithTimeout(ctx, endsTimeout)
+	defer cancel()
+	var looks sync.WaitGroup
+	var mu sync.Mutex
+	var passed []int32
 	for partition := range s.tries {
-		s.client.ResumeFetchPartitions(map[string][]int32{s.view.config.Topics.Predictions: {partition}})
+		s.client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
+		s.mu.Lock()
+		at, why := s.positions[partition], s.broken[partition]
+		s.mu.Unlock()
+		if at == nil || !kafka.IsFailing(why) {
+			continue
+		}
+		looks.Go(func() { // where nothing is to be read, no record would say that it passed
+			if v, err := kafka.Look(ctx, s.client, topic, partition, at.next); err == nil && v.Unreadable == nil {
+				mu.Lock()
+				passed = append(passed, partition)
+				mu.Unlock()
+			}
+		})
+	}
+	looks.Wait()
+	for _, partition := range passed {
+		s.readable(partition)
 	}
 }
 
@@ -81,8 +182,8 @@ func goOn(client *kgo.Client, u *kafka.UnreadableError) {
 }
 
 // passOver moves a stretch of a rebuild past a batch that cannot be read.
-func (r *rebuilder) passOver(ctx context.Context, client *kgo.Client, e kgo.FetchError, s *stretch) error {
-	u, err := kafka.Unreadable(ctx, client, e.Topic, e.Partition, s.next)
+func (r *rebuilder) passOver(ctx context.Context, client *kgo.Client, topic string, partition int32, s *stretch) error {
+	u, err := kafka.Unreadable(ctx, client, topic, partition, s.next)
 	if err != nil || u == nil {
 		return err
 	}

@@ -51,6 +51,7 @@ type Config struct {
 	Now        func() time.Time // nil: time.Now
 
 	batch int           // records one round trip carries at most; 0: maxBatch
+	retry time.Duration // between one attempt at what cannot be read and the next; 0: checkInterval
 	ends  time.Duration // between one look at where predictions end and the next; 0: endsInterval
 }
 
@@ -91,6 +92,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.batch == 0 {
 		c.batch = maxBatch
+	}
+	if c.retry == 0 {
+		c.retry = checkInterval
 	}
 	if c.ends == 0 {
 		c.ends = endsInterval
@@ -191,7 +195,7 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 	}()
 	checked := v.config.Now()
 	for {
-		poll, cancel := context.WithTimeout(ctx, checkInterval)
+		poll, cancel := context.WithTimeout(ctx, min(checkInterval, v.config.retry))
 		fetches := s.client.PollRecords(poll, v.config.batch)
 		cancel()
 		if ctx.Err() != nil {
@@ -202,7 +206,7 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 			if errors.Is(e.Err, context.DeadlineExceeded) || kerr.IsRetriable(e.Err) {
 				continue
 			}
-			if kafka.IsUnreadable(e) {
+			if kafka.IsUnreadable(e) || kafka.IsFailing(e.Err) {
 				broken = append(broken, e) // behind the records that came with it
 				continue
 			}
@@ -221,7 +225,10 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 		}
 		if now := v.config.Now(); fetches.NumRecords() == 0 || now.Sub(checked) >= checkInterval {
 			checked = now
-			s.tryAgain()
+			s.tryAgain(ctx)
+			if err := s.lookForStalls(ctx); err != nil {
+				return worked, err
+			}
 			if err := s.check(ctx); err != nil {
 				return worked, err
 			}

@@ -48,6 +48,7 @@ func (s *session) look(ctx context.Context) {
 	for p, position := range s.positions {
 		if end, ok := listed[topic][p]; ok {
 			ends[p] = end
+			s.stable[p] = end.Stable
 			v.metrics.lag.WithLabelValues(strconv.Itoa(int(p))).Set(float64(max(0, end.Stable-position.next)))
 		}
 	}

@@ -39,21 +39,26 @@ func TestForeignRecord_IsLeftOutAndCounted(t *testing.T) {
 // A batch that cannot be read is skipped after some tries; the other partitions are
 // counted meanwhile, and what stands behind it afterwards.
 func TestUnreadableBatch_IsSkippedAfterSomeTries(t *testing.T) {
-	dir := t.TempDir()
-	w := newWorldIn(t, dir)
-	w.emit(40)
-	first := len(w.emitted)
-	w.emit(8) // two of each partition
-	w.emit(40)
-	require.NoError(t, kafkatest.Flip(dir, w.config.Topics.Predictions, 3, 11, false))
-	kept := w.emitted[:0:0]
-	for i, p := range w.emitted {
-		if i < first || i >= first+8 || i%partitions != 3 {
-			kept = append(kept, p)
-		}
+	for name, header := range map[string]bool{"records": false, "length": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			w := newWorldIn(t, dir)
+			w.emit(40)
+			first := len(w.emitted)
+			w.emit(8) // two of each partition
+			w.emit(40)
+			require.NoError(t, kafkatest.Flip(dir, w.config.Topics.Predictions, 3, 11, header))
+			kept := w.emitted[:0:0]
+			for i, p := range w.emitted {
+				if i < first || i >= first+8 || i%partitions != 3 {
+					kept = append(kept, p)
+				}
+			}
+			w.emitted = kept
+			_, stop := w.start("one", func(c *Config) { c.retry = time.Millisecond })
+			w.exact()
+			require.NoError(t, stop())
+		})
 	}
-	w.emitted = kept
-	_, stop := w.start("one", func(c *Config) { c.retry = time.Millisecond })
-	w.exact()
-	require.NoError(t, stop())
 }

@@ -84,6 +84,7 @@ type reading struct {
 	parts   map[string]map[int32]*partitionReader // those not yet read to their end
 	left    int                                   // how many
 	options []kgo.Opt
+	Patience
 }
 
 func (r *reading) add(topic string, partition int32, p *partitionReader) {
@@ -128,9 +129,16 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}
+	if fetches.NumRecords() > 0 {
+		r.Reset()
+	}
 	var broken []kgo.FetchError
+	var failing error
 	for _, e := range fetches.Errors() {
 		switch {
+		case IsFailing(e.Err):
+			failing = fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+			n++ // something came
 		case IsUnreadable(e):
 			broken = append(broken, e) // behind the records that came with it
 		case !errors.Is(e.Err, context.DeadlineExceeded) && !kerr.IsRetriable(e.Err):
@@ -165,14 +173,22 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 			}
 		}
 	}
-	return fetches.NumRecords() + len(broken), nil
+	if failing != nil {
+		if err := r.Wait(ctx, failing); err != nil {
+			return 0, err
+		}
+	}
+	return n + fetches.NumRecords() + len(broken), nil
 }
 
 // pass goes on behind a batch that cannot be read.
 func (r *reading) pass(ctx context.Context, client *kgo.Client, topic string, partition int32, p *partitionReader) error {
 	u, err := Unreadable(ctx, client, topic, partition, p.next)
-	if u == nil || err != nil {
-		return err
+	if err != nil {
+		return r.Wait(ctx, err)
+	}
+	if u == nil {
+		return nil
 	}
 	u.To = min(u.To, p.to)
 	if u.From < p.to {

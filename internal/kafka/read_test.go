@@ -2,11 +2,14 @@ package kafka_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
@@ -111,5 +114,70 @@ func TestReadCommitted_GoesOnBehindWhatCannotBeRead(t *testing.T) {
 			require.True(t, ok, err)
 			require.Equal(t, int64(3), u.From)
 		})
+	}
+}
+
+// A broker that fails and does not say why makes no batch unreadable: it is asked again.
+func TestReadCommitted_WaitsForAFailingBroker(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	config := kafka.Config{Brokers: []string{broker.Addr()}, ClientID: "test"}
+	client, err := kgo.NewClient(config.Options()...)
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	_, err = kafka.CreateTopics(t.Context(), kadm.NewClient(client), []kafka.TopicSpec{{Name: topic, Partitions: 1, Replication: 1}})
+	require.NoError(t, err)
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic}, &kgo.Record{Topic: topic}, &kgo.Record{Topic: topic}).FirstErr())
+	var left atomic.Int64
+	left.Store(4)
+	broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		broker.Cluster().KeepControl()
+		if left.Add(-1) < 0 {
+			return nil, nil, false
+		}
+		return local.Refusal(request, kerr.UnknownServerError.Code), nil, true
+	})
+	_, err = kafka.Unreadable(t.Context(), client, topic, 0, 0)
+	require.ErrorIs(t, err, kerr.UnknownServerError)
+	var got []int64
+	require.NoError(t, config.ReadCommitted(t.Context(), kafka.Spans{topic: {0: {To: 3}}}, kafka.Sink{
+		Each:       func(r *kgo.Record) error { got = append(got, r.Offset); return nil },
+		Unreadable: func(u *kafka.UnreadableError) error { return u },
+	}))
+	require.Equal(t, []int64{0, 1, 2}, got)
+	require.LessOrEqual(t, left.Load(), int64(0))
+}
+
+// Where the broker calls a batch corrupt and names no end of the log, the batch ends
+// where something can be read again, or at what is decided.
+func TestUnreadable_AlwaysSaysWhereItEnds(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	config := kafka.Config{Brokers: []string{broker.Addr()}, ClientID: "test"}
+	client, err := kgo.NewClient(config.Options()...)
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	_, err = kafka.CreateTopics(t.Context(), kadm.NewClient(client), []kafka.TopicSpec{{Name: topic, Partitions: 1, Replication: 1}})
+	require.NoError(t, err)
+	for range 10 {
+		require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic}).FirstErr())
+	}
+	var good atomic.Int64 // offsets from here on can be read
+	broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		broker.Cluster().KeepControl()
+		if request.(*kmsg.FetchRequest).Topics[0].Partitions[0].FetchOffset >= good.Load() {
+			return nil, nil, false
+		}
+		refused := local.Refusal(request, kerr.CorruptMessage.Code).(*kmsg.FetchResponse)
+		refused.Topics[0].Partitions[0].HighWatermark = -1
+		return refused, nil, true
+	})
+	for _, end := range []int64{3, 7, 10} {
+		good.Store(end)
+		u, err := kafka.Unreadable(t.Context(), client, topic, 0, 2)
+		require.NoError(t, err)
+		require.Equal(t, kafka.Span{From: 2, To: end}, kafka.Span{From: u.From, To: u.To})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -34,7 +35,8 @@ func (e *UnreadableError) Offsets() int64 { return max(1, e.To-e.From) }
 
 // IsUnreadable says whether the error of a poll is of what one partition holds: a
 // batch that does not fit its checksum or its own lengths, or a broker that says
-// so. Errors of access, of leaders and of connections are not.
+// so. Errors of access, of leaders and of connections are not, nor is a broker's
+// UNKNOWN_SERVER_ERROR: that says nothing of the log, and passes as a rule. See Patience.
 func IsUnreadable(e kgo.FetchError) bool {
 	if e.Topic == "" || e.Partition < 0 || errors.Is(e.Err, context.Canceled) || errors.Is(e.Err, context.DeadlineExceeded) {
 		return false
@@ -45,7 +47,7 @@ func IsUnreadable(e kgo.FetchError) bool {
 	if session || lost || errors.Is(e.Err, kgo.ErrClientClosed) {
 		return false
 	}
-	return !answered || code == kerr.CorruptMessage || code == kerr.UnknownServerError
+	return !answered || code == kerr.CorruptMessage
 }
 
 const (
@@ -84,10 +86,15 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 		return View{}, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, at, err)
 	}
 	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
-		if !errors.Is(err, kerr.CorruptMessage) && !errors.Is(err, kerr.UnknownServerError) {
+		if !errors.Is(err, kerr.CorruptMessage) {
 			return View{}, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, at, err)
 		}
-		return View{Next: at, Unreadable: &UnreadableError{topic, partition, at, -1, err}, End: answer.HighWatermark}, nil
+		// With an error comes no watermark.
+		ends, listed := Listed(kadm.NewClient(client).ListEndOffsets(ctx, topic))
+		if listed != nil {
+			return View{}, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, at, listed)
+		}
+		return View{Next: at, Unreadable: &UnreadableError{topic, partition, at, -1, err}, End: ends[topic][partition].Offset}, nil
 	}
 	read, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Offset: at, IsolationLevel: kgo.ReadCommitted(), Topic: topic, Partition: partition,
@@ -109,9 +116,9 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 }
 
 // Unreadable is the batch at an offset that cannot be read, or behind it with no
-// committed record between them; nil where there is a record, or nothing. Where the batch does not say where it ends, it
-// ends where the broker has something that can be read again, at the end of the log
-// at the latest.
+// committed record between them; nil where there is a record, or nothing. Where the
+// batch does not say where it ends, it ends where the broker has something that can be
+// read again, at the last stable offset at the latest: To is never -1.
 func Unreadable(ctx context.Context, client *kgo.Client, topic string, partition int32, at int64) (*UnreadableError, error) {
 	for {
 		v, err := Look(ctx, client, topic, partition, at)
@@ -125,10 +132,21 @@ func Unreadable(ctx context.Context, client *kgo.Client, topic string, partition
 			continue
 		}
 		u := v.Unreadable
-		if u.To < 0 {
-			u.To, err = readableAgain(ctx, client, u, v.End)
+		if u.To >= 0 {
+			return u, nil
 		}
-		return u, err
+		ends, err := Listed(kadm.NewClient(client).ListCommittedOffsets(ctx, topic))
+		if err != nil {
+			return nil, err
+		}
+		end := ends[topic][partition].Offset
+		if end <= u.From {
+			return nil, fmt.Errorf("where that batch ends cannot be said yet, for nothing behind offset %d is decided: %w", end, u)
+		}
+		if u.To, err = readableAgain(ctx, client, u, end); err != nil {
+			return nil, err
+		}
+		return u, nil
 	}
 }
 

@@ -105,6 +105,9 @@ func (n Needs) Pass(ctx context.Context, topic string, skips []Skip, log *slog.L
 func (n Needs) unreadable(ctx context.Context, client *kgo.Client, topic string, s Skip, at int64) (*kafka.UnreadableError, error) {
 	for {
 		v, err := kafka.Look(ctx, client, topic, s.Partition, at)
+		if kafka.IsFailing(err) && s.Last >= 0 { // whoever names both ends knows that it does not pass
+			v, err = n.failing(ctx, client, topic, s.Partition, at, err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -132,6 +135,16 @@ func (n Needs) unreadable(ctx context.Context, client *kgo.Client, topic string,
 		}
 		return u, nil
 	}
+}
+
+// failing is what a broker shows that fails to answer: nothing but where its log ends.
+func (Needs) failing(ctx context.Context, client *kgo.Client, topic string, partition int32, at int64, cause error) (kafka.View, error) {
+	ends, err := kafka.Listed(kadm.NewClient(client).ListEndOffsets(ctx, topic))
+	if err != nil {
+		return kafka.View{}, err
+	}
+	u := &kafka.UnreadableError{Topic: topic, Partition: partition, From: at, To: -1, Err: cause}
+	return kafka.View{Next: at, Unreadable: u, End: ends[topic][partition].Offset}, nil
 }
 
 // commit commits an offset in a transaction of its own.

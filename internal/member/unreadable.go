@@ -22,6 +22,8 @@ const (
 	RetryInterval = 5 * time.Second
 	// What looking at such a batch may take: the other partitions wait for it.
 	lookTimeout = 3 * time.Second
+	// What looking for its end may take, which asks a dozen times.
+	endTimeout = 20 * time.Second
 )
 
 // unreadable is a partition whose next batch cannot be read.
@@ -166,10 +168,17 @@ func (r *Reach) retry(ctx context.Context, client *kgo.Client) {
 			continue
 		}
 		to := o.At
-		skips := r.config.Skips > 0 && u.attempts > r.config.Skips && u.err.To >= 0
-		if skips {
+		if r.config.Skips > 0 && u.attempts > r.config.Skips && r.findEnd(ctx, client, u) {
 			to = max(to, u.err.To)
 			r.config.Log.Error("skipped what cannot be read", "topic", topic, "partition", partition, "offset", u.err.From, "next", to, "error", u.err.Err)
+		}
+		if to <= u.err.From && kafka.IsFailing(u.err.Err) {
+			// Where nothing is to be read, no record would say that it passed.
+			if v, err := kafka.Look(ask, client, topic, partition, u.err.From); err == nil && v.Unreadable == nil {
+				r.mu.Lock()
+				r.goesOn(partition, u.err.From)
+				r.mu.Unlock()
+			}
 		}
 		if to > u.err.From {
 			client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: to}}})
@@ -179,6 +188,29 @@ func (r *Reach) retry(ctx context.Context, client *kgo.Client) {
 		}
 		client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
 	}
+}
+
+// findEnd says whether it is known where a batch ends that cannot be read, having looked
+// for it where the batch does not say. What another look can read has no end.
+func (r *Reach) findEnd(ctx context.Context, client *kgo.Client, u *unreadable) bool {
+	if u.err.To >= 0 {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
+	defer cancel()
+	found, err := kafka.Unreadable(ctx, client, u.err.Topic, u.err.Partition, u.err.From)
+	if err != nil {
+		r.config.Log.Warn("cannot find out where a batch ends that cannot be read; trying again", "topic", u.err.Topic,
+			"partition", u.err.Partition, "offset", u.err.From, "error", err)
+		return false
+	}
+	if found == nil {
+		return false
+	}
+	r.mu.Lock()
+	u.err = found
+	r.mu.Unlock()
+	return true
 }
 
 // stall is how long a partition has been read no further.

@@ -19,6 +19,8 @@ const (
 	newest = 1000
 	// How often a long look back says how far it is.
 	progressInterval = 10 * time.Second
+	// How long nothing may come before the partitions that are left are looked at.
+	scanQuiet = 2 * time.Second
 )
 
 // stretch is a part of a partition's log, its last offset excluded.
@@ -107,10 +109,31 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 			left[partition] = part
 		}
 	}
+	var patience kafka.Patience
 	for len(left) > 0 {
-		fetches := reader.PollFetches(ctx)
+		poll, cancel := context.WithTimeout(ctx, s.scanQuiet)
+		fetches := reader.PollFetches(poll)
+		cancel()
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		if fetches.NumRecords() > 0 {
+			patience.Reset()
+		}
+		var failing error
+		broken := map[int32]bool{} // behind the records that came with them
 		for _, e := range fetches.Errors() {
-			if !kafka.IsUnreadable(e) {
+			switch {
+			case kafka.IsUnreadable(e):
+				broken[e.Partition] = true
+			case kafka.IsFailing(e.Err):
+				failing = fmt.Errorf("reading %s/%d: %w", topic, e.Partition, e.Err)
+			case errors.Is(e.Err, context.DeadlineExceeded):
+				// The client waits in silence for a batch whose length is wrong.
+				for partition := range left {
+					broken[partition] = true
+				}
+			default:
 				return false, fmt.Errorf("reading %s: %w", topic, e.Err)
 			}
 		}
@@ -122,18 +145,30 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 			}
 			passed(r.Partition, r.Offset+1)
 		})
-		for _, e := range fetches.Errors() { // behind the records that came with them
-			u, err := kafka.Unreadable(ctx, reader, topic, e.Partition, left[e.Partition].from)
-			if err != nil {
-				return false, err
-			}
-			if u != nil {
-				reader.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {e.Partition: {Epoch: -1, Offset: u.To}}})
-				passed(e.Partition, u.To)
-			}
-		}
 		if found {
 			return true, nil
+		}
+		for partition := range broken {
+			part, waits := left[partition]
+			if !waits {
+				continue
+			}
+			u, err := kafka.Unreadable(ctx, reader, topic, partition, part.from)
+			if err != nil {
+				failing = err
+				continue
+			}
+			if u != nil {
+				s.config.Log.Error("a batch cannot be read: it is not known whether it holds decisions from the stream", "topic", topic,
+					"partition", partition, "offset", u.From, "next", u.To, "error", u.Err)
+				reader.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: u.To}}})
+				passed(partition, u.To)
+			}
+		}
+		if failing != nil {
+			if err := patience.Wait(ctx, failing); err != nil {
+				return false, err
+			}
 		}
 		if now := s.config.Now(); now.Sub(said) >= progressInterval {
 			said = now

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/capture"
+	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -61,6 +62,32 @@ func TestAnOldDecisionFromTheStreamIsFound(t *testing.T) {
 	found, err := s.scoredBefore(t.Context(), kadm.NewClient(w.client))
 	require.NoError(t, err)
 	require.True(t, found)
+}
+
+// A decision from the stream is found behind a batch that cannot be read, be it its
+// records or its length that are wrong: the first start does not wait for it.
+func TestADecisionBehindWhatCannotBeReadIsFound(t *testing.T) {
+	for name, header := range map[string]bool{"records": false, "length": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			w := newWorldIn(t, dir)
+			w.apply(0, 4)
+			w.predict(10)
+			w.predict(2)
+			w.predict(3)
+			require.NoError(t, kafkatest.Flip(dir, w.topics.Predictions, 0, 11, header))
+			s := w.scorer("one")
+			s.scanQuiet = 100 * time.Millisecond
+			found, err := s.scoredBefore(t.Context(), kadm.NewClient(w.client))
+			require.NoError(t, err)
+			require.False(t, found)
+			w.predict(1, kgo.RecordHeader{Key: schemas.HeaderSourceTopic, Value: []byte("x")})
+			found, err = s.scoredBefore(t.Context(), kadm.NewClient(w.client))
+			require.NoError(t, err)
+			require.True(t, found)
+		})
+	}
 }
 
 // Where nothing was ever applied for, start and end are the same place.

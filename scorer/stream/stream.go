@@ -73,6 +73,7 @@ type Scorer struct {
 	endTimeout   time.Duration
 	idle         time.Duration
 	lagInterval  time.Duration
+	scanQuiet    time.Duration // how long nothing may come of predictions before they are looked at
 
 	mu       sync.Mutex // guards what follows
 	sessions []*session
@@ -97,7 +98,7 @@ func New(c Config) (*Scorer, error) {
 	}
 	m := newMetrics(c.Registerer)
 	s := &Scorer{
-		config: c, group: c.Group.Group, metrics: m, limits: newLimits(c.Topics), flushTimeout: member.FlushTimeout, schemaTime: growTime, endTimeout: member.EndTimeout, idle: member.IdleInterval, lagInterval: member.LagInterval, why: errors.New("starting"),
+		config: c, group: c.Group.Group, metrics: m, limits: newLimits(c.Topics), flushTimeout: member.FlushTimeout, schemaTime: growTime, endTimeout: member.EndTimeout, idle: member.IdleInterval, lagInterval: member.LagInterval, scanQuiet: scanQuiet, why: errors.New("starting"),
 	}
 	s.open = kafka.NewOpenWatch(kafka.OpenWatchConfig{
 		Component: "score", Topic: c.Topics.Applications, Log: c.Log, Registerer: c.Registerer, Now: c.Now, Since: c.Kafka.Since,

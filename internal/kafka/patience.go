@@ -1,0 +1,47 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+const (
+	// How long a broker may fail to say what is wrong before reading ends with that.
+	failingPatience = 10 * time.Second
+	// Between one attempt and the next: the client itself would ask again at once.
+	failingPause = 100 * time.Millisecond
+)
+
+// IsFailing says whether a broker failed to answer and does not say why. That says
+// nothing of what is in the log: nobody skips anything for it.
+func IsFailing(err error) bool { return errors.Is(err, kerr.UnknownServerError) }
+
+// Patience is that of a reader which ends: with brokers that fail without a reason.
+// The zero value is ready to use.
+type Patience struct{ since time.Time }
+
+// Wait pauses before the next attempt. The error is err itself where it is none that
+// passes, or has not passed for long.
+func (p *Patience) Wait(ctx context.Context, err error) error {
+	if !IsFailing(err) {
+		return err
+	}
+	if p.since.IsZero() {
+		p.since = time.Now()
+	}
+	if time.Since(p.since) >= failingPatience {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(failingPause):
+		return nil
+	}
+}
+
+// Reset notes that something was read.
+func (p *Patience) Reset() { p.since = time.Time{} }
