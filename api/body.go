@@ -64,7 +64,12 @@ func checkContent(r *http.Request) *problem {
 	if content == "" || content == "application/json" {
 		return nil
 	}
-	if media, params, err := mime.ParseMediaType(content); err == nil && media == "application/json" {
+	media, params, err := mime.ParseMediaType(content)
+	if base, _, _ := strings.Cut(content, ";"); err != nil && strings.EqualFold(strings.TrimSpace(base), "application/json") {
+		return newProblem(http.StatusUnsupportedMediaType, "content-type", "The parameters of the body's type cannot be read",
+			"It says "+brief(content)+": "+strings.TrimPrefix(err.Error(), "mime: ")+". Send Content-Type: application/json, without parameters.")
+	}
+	if err == nil && media == "application/json" {
 		charset := strings.ToLower(params["charset"])
 		switch charset {
 		case "", "utf-8", "utf8":
@@ -72,5 +77,5 @@ func checkContent(r *http.Request) *problem {
 		}
 		return newProblem(http.StatusUnsupportedMediaType, "content-type", "The body is in a charset that is not taken", "It says "+brief(charset)+"; JSON is UTF-8.")
 	}
-	return newProblem(http.StatusUnsupportedMediaType, "content-type", "The body is of a type that is not taken", "Send Content-Type: application/json.")
+	return newProblem(http.StatusUnsupportedMediaType, "content-type", "The body is of a type that is not taken", "It says "+brief(content)+". Send Content-Type: application/json.")
 }

@@ -74,7 +74,8 @@ func (w *world) ask(peer, path string, headers ...string) *httptest.ResponseReco
 func TestProxiedRequests_AreRefusedWithoutKeysAndTrust(t *testing.T) {
 	for _, local := range []bool{true, false} { // --no-auth asks for no key either
 		w := newWorld(t, func(c *Config) { c.LocalOnly = local })
-		for _, header := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "x-real-ip", "Forwarded"} {
+		for _, header := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "x-real-ip", "Forwarded", "Via", "X-Original-Forwarded-For", "X-Original-Host", "CF-Connecting-IP", "CF-Ray",
+			"True-Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "Fastly-Client-IP", "X-Envoy-External-Address", "X-Forwarded"} {
 			for _, path := range []string{"/predict", "/model", "/readyz", "/"} {
 				p := w.problem(w.ask("127.0.0.1:1", path, header, "203.0.113.9"), http.StatusForbidden, "forwarded")
 				require.Contains(t, p.Detail, "--trusted-proxies 127.0.0.1")
@@ -132,4 +133,15 @@ func TestCharsets_OfUTF8AreTakenAndOthersNamed(t *testing.T) {
 	}
 	p := w.problem(w.post("/predict", request(example), "Content-Type", "application/json; charset=latin1"), http.StatusUnsupportedMediaType, "content-type")
 	require.Contains(t, p.Detail, "latin1")
+	for content, wrong := range map[string]string{
+		"application/json; charset=utf8; charset=utf-8": "duplicate parameter",
+		"Application/JSON ; charset":                    "invalid media parameter",
+	} {
+		p = w.problem(w.post("/predict", request(example), "Content-Type", content), http.StatusUnsupportedMediaType, "content-type")
+		require.Equal(t, "The parameters of the body's type cannot be read", p.Title)
+		require.Contains(t, p.Detail, content)
+		require.Contains(t, p.Detail, wrong)
+	}
+	p = w.problem(w.post("/predict", request(example), "Content-Type", "application/jsonl"), http.StatusUnsupportedMediaType, "content-type")
+	require.Equal(t, "It says application/jsonl. Send Content-Type: application/json.", p.Detail)
 }
