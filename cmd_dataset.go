@@ -141,6 +141,9 @@ func printCounts(w io.Writer, c *dataset.Counts, labelledOnly bool) {
 	if c.Left > 0 {
 		fmt.Fprintf(w, "%d records that are neither predictions nor outcomes, or in Avro without a registry (set --schema-registry), are left out\n", c.Left)
 	}
+	if c.Unread.Offsets > 0 {
+		fmt.Fprintln(w, &c.Unread)
+	}
 }
 
 // printKeyDiffers says how many records have another key than their application_id.

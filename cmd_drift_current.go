@@ -63,9 +63,10 @@ func (c *driftCurrentCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	if apart.LeftOut > 0 {
-		p.log.Warn("left out: neither predictions nor outcomes, or in Avro without a registry (set --schema-registry)", "records", apart.LeftOut)
+	if apart.Records > 0 {
+		p.log.Warn("left out: neither predictions nor outcomes, or in Avro without a registry (set --schema-registry)", "records", apart.Records)
 	}
+	warnUnread(p, &apart.Unreadable)
 	fmt.Fprintf(p.stderr, "%d inputs, %d with an outcome\n", len(decisions), known)
 	printKeyDiffers(p.stderr, apart.PredictionKeyDiffers, apart.OutcomeKeyDiffers)
 	if len(decisions) < c.Last {

@@ -10,6 +10,7 @@ import (
 	"github.com/creditstream/creditstream/drift/evaluate"
 	"github.com/creditstream/creditstream/drift/report"
 	"github.com/creditstream/creditstream/drift/stretch"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
@@ -88,6 +89,14 @@ func (c *driftReportCmd) Run(p *process) error {
 	}
 	if counted.LeftOut > 0 {
 		fmt.Fprintf(p.stderr, "; %d records left out: not predictions, or in Avro without a registry (set --schema-registry)", counted.LeftOut)
+	}
+	for _, unread := range []*kafka.Unread{&counted.Unreadable, &counted.UnreadablePanes} {
+		if unread.Offsets > 0 {
+			fmt.Fprintf(p.stderr, "; %s", unread)
+		}
+	}
+	if counted.UnreadablePanes.Offsets > 0 {
+		fmt.Fprint(p.stderr, ": what these panes may have counted is missing, and --source predictions counts without panes")
 	}
 	if counted.NoPanes > 0 {
 		fmt.Fprintf(p.stderr, "; left out %d records of %s that hold no pane: what they may have counted is missing, and --source predictions counts without panes", counted.NoPanes, schemas.NewTopics(c.Prefix).DriftPanes)

@@ -70,9 +70,10 @@ func (c *tailCmd) Run(p *process) error {
 		shown++
 		return shown != most, show(prediction, value)
 	})
-	if leftOut > 0 {
-		p.log.Warn("left out: not predictions, or in Avro without a registry (set --schema-registry)", "records", leftOut)
+	if leftOut.Records > 0 {
+		p.log.Warn("left out: not predictions, or in Avro without a registry (set --schema-registry)", "records", leftOut.Records)
 	}
+	warnUnread(p, &leftOut.Unreadable)
 	if err == nil && c.ID != "" && shown == 0 && p.ctx.Err() == nil {
 		return fmt.Errorf("the log holds no such prediction of %s", c.ID)
 	}
@@ -99,5 +100,12 @@ func jsonLines(w io.Writer) func(*schemas.Prediction, []byte) error {
 		line.WriteByte('\n')
 		_, err := w.Write(line.Bytes())
 		return err
+	}
+}
+
+// warnUnread says what cannot be read and was left out.
+func warnUnread(p *process, u *kafka.Unread) {
+	if u.Offsets > 0 {
+		p.log.Warn("left out: batches that cannot be read", "offsets", u.Offsets, "at", u.At)
 	}
 }

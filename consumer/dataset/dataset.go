@@ -50,7 +50,8 @@ type Counts struct {
 	Decisions map[string]*Group `json:"decisions"` // by decision
 	Repeated  int64             `json:"repeated"`  // predictions without an outcome that a newer one on the same application stands for
 	Left      int64             `json:"left_out"`  // records that are neither predictions nor outcomes
-	Parts     int64             `json:"parts"`     // in which the applications were read
+	Unread    kafka.Unread      `json:"unreadable"`
+	Parts     int64             `json:"parts"` // in which the applications were read
 	// Predictions whose record has another key than their application_id, which is
 	// what counts.
 	KeyDiffers int64         `json:"prediction_key_differs"`
@@ -97,7 +98,7 @@ func (c *Counts) add(decision string, defaulted int8) {
 // Read hands on every application's newest decision, and the earlier ones that an
 // outcome is of, each with its outcome. The prediction is good until each returns.
 func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, defaulted int8) error) (*Counts, error) {
-	r := &run{Config: c, each: each, seed: maphash.MakeSeed(), unreadable: map[schemas.Source]bool{}, counts: &Counts{Decisions: map[string]*Group{}}}
+	r := &run{Config: c, each: each, seed: maphash.MakeSeed(), counts: &Counts{Decisions: map[string]*Group{}}}
 	if r.atOnce == 0 {
 		r.atOnce = decisionsAtOnce
 	}
@@ -127,7 +128,6 @@ type run struct {
 	part        int64
 	done        int64 // offsets read
 	known       *decisions
-	unreadable  map[schemas.Source]bool // batches, by where they begin
 	p           schemas.Prediction
 	o           schemas.Outcome
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -28,8 +29,11 @@ type world struct {
 	now    time.Time
 }
 
-func newWorld(t *testing.T) *world {
-	broker, err := local.StartKafka("")
+func newWorld(t *testing.T) *world { return newWorldIn(t, "") }
+
+// newWorldIn is a world whose log is in a folder; empty: in memory.
+func newWorldIn(t *testing.T, dir string) *world {
+	broker, err := local.StartKafka(dir)
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	w := &world{t: t, now: time.Now(), config: Config{
@@ -312,4 +316,22 @@ func TestRowsAreWrittenInTheColumnsOfTraining(t *testing.T) {
 	require.Empty(t, at(1, "education"))
 	require.Equal(t, "-2", at(1, "pay_6"))
 	require.Equal(t, []string{"1", "0", ""}, []string{at(1, Label), at(2, Label), at(3, Label)})
+}
+
+// A damaged batch is no foreign record: it is named, once, however many parts are read.
+func TestUnreadableBatch_IsNamedBesideTheRows(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorldIn(t, dir)
+	w.write(w.prediction("a", 0, 0))
+	w.write(w.prediction("b", 0, 0), w.prediction("c", 0, 0))
+	w.write(w.prediction("d", 0, 0))
+	require.NoError(t, kafkatest.Flip(dir, w.config.Topics.Predictions, 0, 1, false))
+	c := w.config
+	c.atOnce = 2
+	rows, counts := w.read(c)
+	require.Len(t, rows, 2)
+	require.Greater(t, counts.Parts, int64(1))
+	require.Zero(t, counts.Left)
+	require.EqualValues(t, 2, counts.Unread.Offsets)
+	require.Equal(t, []string{w.config.Topics.Predictions + "/0@1"}, counts.Unread.At)
 }

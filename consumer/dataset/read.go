@@ -83,14 +83,7 @@ func (r *run) read(ctx context.Context, topic string, spans map[int32]kafka.Span
 	for _, partition := range slices.Sorted(maps.Keys(spans)) {
 		s := spans[partition]
 		last := s.From
-		err := r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: {partition: s}}, kafka.Sink{Unreadable: func(u *kafka.UnreadableError) error {
-			where := schemas.Source{Topic: topic, Partition: partition, Offset: u.From}
-			if !r.unreadable[where] { // predictions are read twice, and once for each part
-				r.unreadable[where] = true
-				r.counts.Left += u.Offsets()
-			}
-			return nil
-		}, Each: func(record *kgo.Record) error {
+		err := r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: {partition: s}}, kafka.Sink{Unreadable: r.counts.Unread.PassOver, Each: func(record *kgo.Record) error {
 			if r.Progress != nil && record.Offset-last >= progressInterval {
 				r.Progress(r.done+record.Offset-s.From, of)
 				last = record.Offset

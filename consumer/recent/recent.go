@@ -39,9 +39,15 @@ type Decision struct {
 	told    int64 // when the log took the outcome, Unix milliseconds
 }
 
+// LeftOut counts what was read and is not handed out.
+type LeftOut struct {
+	Records    int64 // not what their topic holds
+	Unreadable kafka.Unread
+}
+
 // Apart counts records that are not what they should be.
 type Apart struct {
-	LeftOut              int64 // neither predictions nor outcomes
+	LeftOut
 	PredictionKeyDiffers int64 // of the decisions: the record's key is not the application_id, which is what counts
 	OutcomeKeyDiffers    int64 // likewise, of the outcomes of these applications
 }
@@ -115,12 +121,9 @@ func (c *Config) join(ctx context.Context, adm *kadm.Client, decisions []Decisio
 		slices.SortFunc(of, func(a, b *Decision) int { return b.at.Compare(a.at) })
 	}
 	var o schemas.Outcome
-	return c.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: spans}, kafka.Sink{Unreadable: func(u *kafka.UnreadableError) error {
-		apart.LeftOut += u.Offsets()
-		return nil
-	}, Each: func(record *kgo.Record) error {
+	return c.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: spans}, kafka.Sink{Unreadable: apart.Unreadable.PassOver, Each: func(record *kgo.Record) error {
 		if err := c.Codec.DecodeOutcome(ctx, record.Value, &o); err != nil {
-			apart.LeftOut++
+			apart.Records++
 			return broken(record, err)
 		}
 		of, wanted := byID[o.ApplicationID]

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -27,8 +28,11 @@ type world struct {
 	client *kgo.Client
 }
 
-func newWorld(t *testing.T) *world {
-	k, err := local.StartKafka("")
+func newWorld(t *testing.T) *world { return newWorldIn(t, "") }
+
+// newWorldIn is a world whose log is in a folder; empty: in memory.
+func newWorldIn(t *testing.T, dir string) *world {
+	k, err := local.StartKafka(dir)
 	require.NoError(t, err)
 	t.Cleanup(k.Close)
 	w := &world{t: t, kafka: kafka.Config{Brokers: []string{k.Addr()}, Prefix: prefix, ClientID: "test"}}
@@ -105,7 +109,7 @@ func TestTheNewestOfAllPartitions(t *testing.T) {
 
 	got, _, apart := w.last(3)
 	require.Equal(t, ids(2997, 2998, 2999), got)
-	require.Equal(t, Apart{LeftOut: 1}, apart)
+	require.Equal(t, Apart{LeftOut: LeftOut{Records: 1}}, apart)
 	got, _, _ = w.last(502)
 	require.Equal(t, ids(append([]int{2499, 2500}, upTo(2500, 3000)...)...), got)
 	got, _, _ = w.last(1003)
@@ -165,5 +169,23 @@ func TestHowManyIsBounded(t *testing.T) {
 	for _, n := range []int{0, -1, Most + 1} {
 		_, _, err := Read(t.Context(), Config{N: n})
 		require.ErrorContains(t, err, "expected 1 … 1000000")
+	}
+}
+
+// A damaged batch is no foreign record: it is named, once, wherever spans end in it.
+func TestUnreadableBatch_IsNamedBesideTheLastDecisions(t *testing.T) {
+	for _, header := range []bool{false, true} {
+		dir := t.TempDir()
+		w := newWorldIn(t, dir)
+		w.predict(0, 1, 2, 3)
+		w.predict(0, 4, 5)
+		w.predict(0, 6)
+		require.NoError(t, kafkatest.Flip(dir, topics.Predictions, 0, 3, header))
+		w.client.Close()
+		ids, _, apart := w.last(10)
+		require.Equal(t, []string{"A-00001", "A-00002", "A-00003", "A-00006"}, ids)
+		require.Zero(t, apart.Records)
+		require.EqualValues(t, 2, apart.Unreadable.Offsets)
+		require.Equal(t, []string{topics.Predictions + "/0@3"}, apart.Unreadable.At)
 	}
 }

@@ -44,11 +44,10 @@ func byAge[T any](a, b Found[T]) int {
 }
 
 // Run is what was found, the oldest first, fewer than N where there are no more.
-// leftOut counts records that are no predictions.
-func (s Search[T]) Run(ctx context.Context, adm *kadm.Client) (found []Found[T], leftOut int64, err error) {
+func (s Search[T]) Run(ctx context.Context, adm *kadm.Client) (found []Found[T], leftOut LeftOut, err error) {
 	starts, err := kafka.Listed(adm.ListStartOffsets(ctx, s.Topic))
 	if err != nil {
-		return nil, 0, err
+		return nil, leftOut, err
 	}
 	r := &reading[T]{Search: s, parts: map[int32]*part{}}
 	for partition, end := range s.Ends {
@@ -86,7 +85,7 @@ type reading[T any] struct {
 	Search[T]
 	parts   map[int32]*part
 	newest  oldestFirst[T]
-	leftOut int64
+	leftOut LeftOut
 }
 
 // goBack is what to read next: of every partition that may hold newer decisions
@@ -107,12 +106,9 @@ func (r *reading[T]) goBack(look int64) map[int32]kafka.Span {
 
 func (r *reading[T]) read(ctx context.Context, spans map[int32]kafka.Span) error {
 	var p schemas.Prediction
-	return r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{r.Topic: spans}, kafka.Sink{Unreadable: func(u *kafka.UnreadableError) error {
-		r.leftOut += u.Offsets()
-		return nil
-	}, Each: func(record *kgo.Record) error {
+	return r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{r.Topic: spans}, kafka.Sink{Unreadable: r.leftOut.Unreadable.PassOver, Each: func(record *kgo.Record) error {
 		if err := r.Codec.DecodePrediction(ctx, record.Value, &p); err != nil {
-			r.leftOut++
+			r.leftOut.Records++
 			return broken(record, err)
 		}
 		at := r.parts[record.Partition]

@@ -36,5 +36,5 @@ func TestBothFormatsAreShown(t *testing.T) {
 
 	leftOut, err := Read(t.Context(), Config{Kafka: w.kafka, Topics: w.topics, From: From{Start: true}}, func(*schemas.Prediction, []byte) (bool, error) { return true, nil })
 	require.NoError(t, err)
-	require.Equal(t, 20, leftOut, "what takes a registry is left out and counted")
+	require.EqualValues(t, 20, leftOut.Records, "what takes a registry is left out and counted")
 }

@@ -58,10 +58,10 @@ type Config struct {
 // log does. The last ones come first, the oldest of them at their head, whatever
 // their partitions. The value is the prediction's JSON, as it stood on the wire where it
 // did; both are good until each returns. What is no prediction is left out and counted.
-func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value []byte) (more bool, err error)) (leftOut int, err error) {
+func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value []byte) (more bool, err error)) (leftOut recent.LeftOut, err error) {
 	r, err := open(ctx, c.Kafka, c.Topics.Predictions, c.From)
 	if err != nil {
-		return 0, err
+		return leftOut, err
 	}
 	defer r.client.Close()
 	if c.Open != nil && len(r.open) > 0 {
@@ -72,7 +72,7 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 		buffer []byte
 	)
 	if c.Last > 0 {
-		found, n, err := recent.Search[[]byte]{
+		found, left, err := recent.Search[[]byte]{
 			Kafka: c.Kafka, Topic: r.topic, Codec: c.Codec, N: c.Last, Ends: r.ends,
 			Take: func(record *kgo.Record, p *schemas.Prediction) ([]byte, bool) {
 				if !c.Filter.Match(p) {
@@ -81,7 +81,7 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 				return slices.Clone(record.Value), true // of a batch that need not be kept
 			},
 		}.Run(ctx, kadm.NewClient(r.client))
-		leftOut = int(n)
+		leftOut = left
 		if ctx.Err() != nil {
 			return leftOut, nil
 		}
@@ -118,7 +118,7 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 				case !wire.IsBroken(err):
 					return leftOut, fmt.Errorf("reading %s/%d/%d: %w", record.Topic, record.Partition, record.Offset, err)
 				}
-				leftOut++
+				leftOut.Records++
 				continue
 			}
 			if !c.Filter.Match(&p) {

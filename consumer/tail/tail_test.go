@@ -203,7 +203,7 @@ func TestWhatIsNoPredictionIsLeftOut(t *testing.T) {
 		return true, nil
 	})
 	require.NoError(t, err)
-	require.Equal(t, 1, leftOut)
+	require.EqualValues(t, 1, leftOut.Records)
 	require.Equal(t, 6, shown)
 }
 

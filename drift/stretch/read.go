@@ -44,10 +44,7 @@ func (r *reading) locate(ctx context.Context) error {
 // readPanes adds up every pane that may be of the stretch.
 func (r *reading) readPanes(ctx context.Context) error {
 	topic := r.Topics.DriftPanes
-	return r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: {panePartition: r.paneSpan}}, kafka.Sink{Unreadable: func(u *kafka.UnreadableError) error {
-		r.counted.NoPanes += u.Offsets()
-		return nil
-	}, Each: func(record *kgo.Record) error {
+	return r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: {panePartition: r.paneSpan}}, kafka.Sink{Unreadable: r.counted.UnreadablePanes.PassOver, Each: func(record *kgo.Record) error {
 		p, err := drift.DecodePane(record.Value)
 		if err != nil {
 			// The evaluator passes it over, too. What it may have counted is missing.
@@ -96,10 +93,7 @@ func (r *reading) count(ctx context.Context, rest map[int32][]kafka.Span) error 
 		if len(at) == 0 {
 			break
 		}
-		if err := r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{r.Topics.Predictions: at}, kafka.Sink{Each: each, Unreadable: func(u *kafka.UnreadableError) error {
-			r.counted.LeftOut += u.Offsets()
-			return nil
-		}}); err != nil {
+		if err := r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{r.Topics.Predictions: at}, kafka.Sink{Each: each, Unreadable: r.counted.Unreadable.PassOver}); err != nil {
 			return r.Kafka.Explain(err)
 		}
 	}

@@ -42,6 +42,9 @@ type Counted struct {
 	LeftOut     int64     `json:"left_out"`    // records that are no predictions
 	NoPanes     int64     `json:"no_panes"`    // records among the panes that are none
 	Why         string    `json:"why"`         // panes did not serve; empty: they did, or were not asked for
+
+	Unreadable      kafka.Unread `json:"unreadable"`       // predictions
+	UnreadablePanes kafka.Unread `json:"unreadable_panes"` // what they may have counted is missing
 }
 
 // Evaluate compares a stretch with the champion's reference. Its status has one

@@ -13,6 +13,7 @@ import (
 	"github.com/creditstream/creditstream/drift/aggregate"
 	"github.com/creditstream/creditstream/drift/evaluate"
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
@@ -51,8 +52,11 @@ func (w *world) create(names ...string) {
 	require.NoError(w.t, err)
 }
 
-func newWorldWithoutAlerts(t *testing.T) *world {
-	k, err := local.StartKafka("")
+func newWorldWithoutAlerts(t *testing.T) *world { return newWorldIn(t, "") }
+
+// newWorldIn is a world without topics of alerts whose log is in a folder; empty: in memory.
+func newWorldIn(t *testing.T, dir string) *world {
+	k, err := local.StartKafka(dir)
 	require.NoError(t, err)
 	t.Cleanup(k.Close)
 	w := &world{t: t, kafka: kafka.Config{Brokers: []string{k.Addr()}, Prefix: prefix, ClientID: "test"}, records: map[int32][]schemas.Prediction{}}
@@ -349,4 +353,22 @@ func TestStretch_SaysWhichPartOfItNobodyWatched(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A damaged batch is no foreign record, and none of panes is a record without a pane.
+func TestUnreadableBatch_IsNamedBesideTheStretch(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorldIn(t, dir)
+	w.decide(300)
+	w.decide(60)
+	w.count(0, 0, 300)
+	require.NoError(t, kafkatest.Flip(dir, topics.Predictions, 1, 300, false))
+	require.NoError(t, kafkatest.Flip(dir, topics.DriftPanes, 0, 2, false))
+	_, counted := w.evaluate(0, 300, Auto)
+	require.Zero(t, counted.LeftOut)
+	require.Zero(t, counted.NoPanes)
+	require.EqualValues(t, 1, counted.UnreadablePanes.Offsets)
+	require.Equal(t, []string{topics.DriftPanes + "/0@2"}, counted.UnreadablePanes.At)
+	require.EqualValues(t, 60, counted.Unreadable.Offsets)
+	require.Equal(t, "60 offsets that cannot be read are left out, in the batches at "+topics.Predictions+"/1@300", counted.Unreadable.String())
 }
