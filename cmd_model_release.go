@@ -68,7 +68,7 @@ func (c *modelReleaseCmd) Run(p *process) error {
 	case out.Route != nil:
 		fmt.Fprintf(p.stdout, "route revision %d: champion %s, policy %s\n", out.Route.Revision, out.Route.Champion, out.Route.PolicyVersion)
 	case !r.Existed && !c.First:
-		fmt.Fprintf(p.stdout, "it serves once a route names it:\n  %s\n", r.Current.RouteCommand(release.Change{Champion: out.Version}, "released"))
+		fmt.Fprintf(p.stdout, "it serves once a route names it:\n  %s\n", r.RouteCommand("released"))
 	}
 	return nil
 }

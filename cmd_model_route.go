@@ -37,7 +37,7 @@ With --wait it says when every running scorer and API serves the route. One that
 Examples:
   creditstream model route --champion 2026-11-23.1 --why "first model"
   creditstream model route --canary 2026-12-01.1=10% --expect 0 --why "try the retrained one" --wait 30s
-  creditstream model route --no-canary --expect 1 --why "it is worse"`
+  creditstream model route --no-canary --expect 2 --why "it is worse"`
 }
 
 // canaryFlag is a version and its share, "v8=10%" or "v8=0.1".

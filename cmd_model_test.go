@@ -261,7 +261,7 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	v1 := manifest.Version
 	said := ok("model", "release", "shipped")
 	require.Contains(t, said, "released model "+v1)
-	require.Contains(t, said, "  creditstream model route --champion "+v1+` --why "released"`+"\n")
+	require.Contains(t, said, "  creditstream model route --champion "+v1+` --why "released" --brokers `+broker.Addr()+"\n")
 	require.Contains(t, ok("model", "release", "shipped"), "is there already")
 	for _, v := range []string{"v2", "v3"} {
 		ok("model", "release", otherVersion(t, v), "--json", "--ungated", "a test")

@@ -5,6 +5,7 @@ package kafka
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -35,6 +36,25 @@ type Config struct {
 
 	TLS   *certs.Client // nil: connections are not encrypted
 	Login *Login        // nil: clients do not log in
+}
+
+// What a command takes for granted where its flags do not say.
+const (
+	DefaultBroker = "127.0.0.1:9092"
+	DefaultPrefix = "credit"
+)
+
+// Flags are those that a command on the same deployment needs, each with a blank
+// before it; those that it takes for granted are left out.
+func (c Config) Flags() string {
+	flags := ""
+	if brokers := strings.Join(c.Brokers, ","); brokers != "" && brokers != DefaultBroker {
+		flags += " --brokers " + brokers
+	}
+	if c.Prefix != "" && c.Prefix != DefaultPrefix {
+		flags += " --prefix " + c.Prefix
+	}
+	return flags
 }
 
 // Options are the client options common to every client of this process.

@@ -87,26 +87,33 @@ func isShadow(r schemas.Route, version string) bool {
 	return r.Shadow != nil && *r.Shadow == version
 }
 
-// kept says how to drop what a route that was refused took over from the one before
-// it, "" where it named everything itself.
-func (c Change) kept(now *schemas.Route, next schemas.Route) string {
+// kept says how to drop what a route took over from the one before it, where that is
+// what failed; "" where what the change named did.
+func (c Change) kept(now *schemas.Route, next schemas.Route, failed error) string {
 	if now == nil {
 		return ""
 	}
-	var flags []string
-	if c.Canary == "" && next.Canary != nil {
-		flags = append(flags, "canary "+next.Canary.ModelVersion+" by --no-canary")
+	version, policy := failing(failed)
+	switch {
+	case c.Canary == "" && isCanary(next, version):
+		return "; it is the canary, which stays unless --no-canary ends it"
+	case c.Shadow == "" && isShadow(next, version):
+		return "; it is the shadow, which stays unless --no-shadow ends it"
+	case c.Policy == "" && policy:
+		return "; it is the policy in force, which stays unless --policy FILE, or --policy default, names another"
 	}
-	if c.Shadow == "" && next.Shadow != nil {
-		flags = append(flags, "shadow "+*next.Shadow+" by --no-shadow")
+	return ""
+}
+
+// failing is the version because of which a route was refused, or whether its policy is.
+func failing(err error) (version string, policy bool) {
+	if missing, ok := errors.AsType[*missingError](err); ok {
+		return missing.version, false
 	}
-	if c.Policy == "" {
-		flags = append(flags, "the policy by --policy FILE, or --policy default")
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		return refused.version, refused.version == ""
 	}
-	if len(flags) == 0 {
-		return ""
-	}
-	return "; what stays from the route in force can be dropped: " + strings.Join(flags, ", ")
+	return "", false
 }
 
 // Difference is one thing in which a route differs from the one before it.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -115,6 +116,21 @@ func TestDifferences_SayWhatARouteChanges(t *testing.T) {
 	require.Equal(t, "policy "+standard.Version+" begins", out[2].String())
 }
 
+func TestRouteCommand_NamesItsDeployment(t *testing.T) {
+	for want, c := range map[string]kafka.Config{
+		"":                                {Brokers: []string{kafka.DefaultBroker}, Prefix: kafka.DefaultPrefix},
+		" --prefix prod":                  {Brokers: []string{kafka.DefaultBroker}, Prefix: "prod"},
+		" --brokers a:1,b:2":              {Brokers: []string{"a:1", "b:2"}, Prefix: kafka.DefaultPrefix},
+		" --brokers a:1 --prefix staging": {Brokers: []string{"a:1"}, Prefix: "staging"},
+	} {
+		require.Equal(t, want, c.Flags())
+		r := Revision{Number: 2, flags: c.Flags()}
+		require.Equal(t, `creditstream model rollback --expect 2 --why "x"`+want, r.RollbackCommand("x"))
+		first := Released{Model: &model.Model{Version: "v1"}, flags: c.Flags()}
+		require.Equal(t, `creditstream model route --champion v1 --why "x"`+want, first.RouteCommand("x"))
+	}
+}
+
 func TestRouteCommand_IsWhatAShellTakes(t *testing.T) {
 	r := Revision{Number: 7, Route: schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}}
 	require.Equal(t, `creditstream model route --champion v1 --canary v2=12.34% --shadow v3 --expect 7 --why "the champion's errors"`,
@@ -218,7 +234,12 @@ func TestRoute_NamesHowToDropWhatStays(t *testing.T) {
 	current := h.Current().Number
 	request := RouteRequest{Change: Change{Champion: "v2"}, Expect: &current, Engine: model.EngineAuto}
 	_, err = Route(t.Context(), w.config, w.topics, request)
-	require.ErrorContains(t, err, "canary gone by --no-canary")
+	require.ErrorContains(t, err, "it is the canary, which stays unless --no-canary ends it")
+	unknown := request
+	unknown.Change = Change{Champion: "nosuch", NoCanary: true}
+	_, err = Route(t.Context(), w.config, w.topics, unknown)
+	require.ErrorContains(t, err, "nosuch")
+	require.NotContains(t, err.Error(), "stays", "what was named is at fault")
 	request.NoCanary = true
 	_, err = Route(t.Context(), w.config, w.topics, request)
 	require.NoError(t, err)

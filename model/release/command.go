@@ -8,8 +8,20 @@ import (
 	"github.com/creditstream/creditstream/model"
 )
 
-// RouteCommand is the command that makes a change to this revision; to none where it
-// is nil, for the first route.
+// RouteCommand is the command that routes to what was released.
+func (r *Released) RouteCommand(why string) string {
+	c := Change{Champion: r.Model.Version}
+	if r.Current != nil {
+		return r.Current.RouteCommand(c, why)
+	}
+	first := Revision{Number: none, flags: r.flags}
+	return first.RouteCommand(c, why)
+}
+
+// none is the number of no revision, before the first.
+const none = -1
+
+// RouteCommand is the command that makes a change to this revision.
 func (r *Revision) RouteCommand(c Change, why string) string {
 	words := []string{"creditstream model route"}
 	if c.Champion != "" {
@@ -36,10 +48,10 @@ func (r *Revision) RollbackCommand(why string) string {
 }
 
 func (r *Revision) signed(words []string, why string) string {
-	if r != nil {
+	if r.Number != none {
 		words = append(words, "--expect", strconv.FormatInt(r.Number, 10))
 	}
-	return strings.Join(append(words, "--why", quoted(why)), " ")
+	return strings.Join(append(words, "--why", quoted(why)), " ") + r.flags
 }
 
 // percent is a share in percent, to the step that shares have.

@@ -27,6 +27,8 @@ type Version struct {
 type Revision struct {
 	Number int64
 	Route  schemas.Route
+
+	flags string // of the deployment that it is of, in a command
 }
 
 // Versions are the models that it names, the champion first.
@@ -45,6 +47,7 @@ func (p Problem) String() string { return fmt.Sprintf("%s offset %d: %s", p.Topi
 // are; none has been opened.
 type History struct {
 	topics   schemas.Topics
+	flags    string    // of the deployment, in a command
 	versions []Version // in the order they were released
 	routes   []Revision
 	problems []Problem
@@ -60,7 +63,7 @@ func ReadAll(ctx context.Context, c kafka.Config, topics schemas.Topics) (*Histo
 	if err := r.findEnds(ctx); err != nil {
 		return nil, c.Explain(err)
 	}
-	h := &History{topics: topics}
+	h := &History{topics: topics, flags: c.Flags()}
 	for !r.caughtUp() {
 		if err := r.poll(ctx, func(rec *kgo.Record) { h.add(rec) }); err != nil {
 			return nil, fmt.Errorf("reading models and routes: %w", err)
@@ -98,7 +101,7 @@ func (h *History) addRoute(rec *kgo.Record) (changed bool, problem string) {
 	if err := schemas.DecodeRoute(rec.Value, &route); err != nil {
 		return false, err.Error()
 	}
-	h.routes = append(h.routes, Revision{rec.Offset, route})
+	h.routes = append(h.routes, Revision{rec.Offset, route, h.flags})
 	return true, ""
 }
 

@@ -57,7 +57,7 @@ func newSlowOpener(t *testing.T) *slowOpener {
 func (s *slowOpener) route(r schemas.Route) {
 	r.Policy = schemas.DefaultPolicyText
 	s.f.mu.Lock()
-	s.f.history.routes = append(s.f.history.routes, Revision{int64(len(s.f.history.routes)), r})
+	s.f.history.routes = append(s.f.history.routes, Revision{Number: int64(len(s.f.history.routes)), Route: r})
 	s.f.caughtUp = true
 	s.f.mu.Unlock()
 	s.f.settle(s.o)
@@ -125,7 +125,7 @@ func TestFollower_RefusesABundleThatTakesTooLong(t *testing.T) {
 // While the newest route waits, an older one is opened only where that one is refused.
 func TestFollower_OpensNoOlderRouteWhileTheNewestOpens(t *testing.T) {
 	s := newSlowOpener(t)
-	s.f.history.routes = []Revision{{0, schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}}}
+	s.f.history.routes = []Revision{{Route: schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}}}
 	s.route(schemas.Route{Champion: "slow"})
 	require.Equal(t, []string{"slow"}, s.o.inProgress())
 	s.clock = s.clock.Add(openTime)

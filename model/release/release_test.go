@@ -397,7 +397,7 @@ func TestRollbackPassesOverWhatCannotServe(t *testing.T) {
 	now := current()
 	_, err := back(now)
 	require.ErrorContains(t, err, "no revision has another champion than v2 that can serve; revision 0: model evil.1 is refused: ")
-	require.ErrorContains(t, err, `; to drop canary v3 and keep the champion: creditstream model route --no-canary --expect 1 --why "rolled back"; `)
+	require.ErrorContains(t, err, `; to drop canary v3 and keep the champion: creditstream model route --no-canary --expect 1 --why "rolled back" --brokers `)
 	require.ErrorContains(t, err, "creditstream model route --champion VERSION --expect 1")
 	require.Equal(t, now, current(), "nothing was written")
 
@@ -577,7 +577,7 @@ func TestOnlyWhatRoutesNameIsKeptOpen(t *testing.T) {
 	})
 	add := func(r schemas.Route) {
 		r.Policy = schemas.DefaultPolicyText
-		f.history.routes = append(f.history.routes, Revision{int64(len(f.history.routes)), r})
+		f.history.routes = append(f.history.routes, Revision{Number: int64(len(f.history.routes)), Route: r})
 		f.settle(o)
 	}
 	add(schemas.Route{Champion: "v1"})

@@ -31,6 +31,8 @@ type Released struct {
 	Gates   model.Gates
 	Ungated string    // why what has been through no gate may serve, as the record says
 	Current *Revision // the route in force, nil where there is none
+
+	flags string // of the deployment, in a command
 }
 
 // Release writes a bundle to the models topic under its version, after opening
@@ -51,7 +53,7 @@ func Release(ctx context.Context, c kafka.Config, topics schemas.Topics, bundle 
 	if err != nil {
 		return nil, err
 	}
-	out.Current = h.Current()
+	out.Current, out.flags = h.Current(), c.Flags()
 	if have, ok := h.Version(m.Version); ok {
 		out.Existed, out.Ungated = true, have.Ungated
 		return out, sameBytes(have, m)
@@ -139,7 +141,7 @@ func Route(ctx context.Context, c kafka.Config, topics schemas.Topics, r RouteRe
 		}
 		next.By, next.At, next.Why = r.By, r.At, r.Why
 		if _, err := o.set(Revision{Number: math.MaxInt64, Route: next}); err != nil {
-			return next, fmt.Errorf("%w%s", err, r.kept(now, next))
+			return next, fmt.Errorf("%w%s", err, r.kept(now, next, err))
 		}
 		return next, nil
 	})
@@ -233,7 +235,7 @@ func (b *RolledBack) nowhere() error {
 	if from.Canary != nil || from.Shadow != nil {
 		fmt.Fprintf(&said, "; to drop %s and keep the champion: %s", b.From.Candidates(), b.From.RouteCommand(Change{NoCanary: from.Canary != nil, NoShadow: from.Shadow != nil}, "rolled back"))
 	}
-	fmt.Fprintf(&said, "; to serve a version of your choice: creditstream model route --champion VERSION --expect %d --why WHY", b.From.Number)
+	fmt.Fprintf(&said, "; to serve a version of your choice: creditstream model route --champion VERSION --expect %d --why WHY%s", b.From.Number, b.From.flags)
 	return errors.New(said.String())
 }
 
