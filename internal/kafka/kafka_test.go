@@ -55,6 +55,9 @@ func TestTheClientWarnsInTheProcessLogOnceInAWhile(t *testing.T) {
 		time.Sleep(sayAgain)
 		l.Log(kgo.LogLevelWarn, "connection lost", "broker", 3)
 		require.Contains(t, out.String(), "broker=3")
+		out.Reset()
+		l.Log(kgo.LogLevelError, "batch decompresses larger than MaxDecompressBatchBytes, stopping consuming the partition; skip the batch with SetOffsets")
+		require.Empty(t, out.String(), "whoever reads has words of its own")
 	})
 }
 

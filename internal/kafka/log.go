@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +13,10 @@ import (
 // sayAgain is how often the client's log repeats itself: while a broker is away
 // it warns of every partition at every attempt.
 const sayAgain = 10 * time.Second
+
+// ownWords begin what the client says of a batch that is too large to be unpacked, and
+// what to call then: whoever reads it gets the same as an error, and has words of its own.
+const ownWords = "batch decompresses larger than"
 
 // clientLog hands what the client warns of to the process's log, each message at
 // most once in a while. Below that the client reports every rebalance and request:
@@ -32,7 +37,7 @@ func (*clientLog) Level() kgo.LogLevel { return kgo.LogLevelWarn }
 
 // Log is part of kgo.Logger.
 func (l *clientLog) Log(level kgo.LogLevel, msg string, keyvals ...any) {
-	if !l.due(msg) {
+	if strings.HasPrefix(msg, ownWords) || !l.due(msg) {
 		return
 	}
 	severity := slog.LevelWarn

@@ -125,7 +125,15 @@ func (n Needs) unreadable(ctx context.Context, client *kgo.Client, topic string,
 		case s.Last >= 0:
 			u.To = s.Last + 1
 		case u.To < 0:
-			return nil, Permanent(u, "--skip %s: the batch does not say where it ends; name its last offset too, %s/%d@%d-LAST", s, s.Topic, s.Partition, s.Offset)
+			whole, err := kafka.Unreadable(ctx, client, topic, s.Partition, at)
+			if err != nil {
+				return nil, err
+			}
+			if whole == nil {
+				return nil, Permanent(nil, "--skip %s: what is there can be read by now: nothing to skip", s)
+			}
+			return nil, Permanent(u, "--skip %s: the batch does not say where it ends; the log can be read again from offset %d: to skip everything before that, name its last offset too, --skip %s/%d@%d-%d",
+				s, whole.To, s.Topic, s.Partition, whole.From, whole.To-1)
 		}
 		if s.Offset >= u.To || u.From > s.Offset && s.Offset < at {
 			return nil, Permanent(u, "--skip %s: the batch that cannot be read has offsets %d … %d", s, u.From, u.To-1)

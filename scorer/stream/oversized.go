@@ -23,10 +23,10 @@ func tooLarge(n int) string {
 // dead letter for each of its offsets, without what was received.
 func (s *session) refuseBatch(ctx context.Context, sess *kgo.GroupTransactSession, large member.Oversized) (committed bool, err error) {
 	m, now, topic := s.parent.metrics, s.parent.config.Now, s.parent.config.Topics.Applications
-	began, n := now(), int64(0)
+	began, first, n := now(), int64(0), int64(0)
 	why := fmt.Sprintf("batch of offsets %d … %d: unpacks to more than %d bytes", large.From, large.To-1, kafka.MaxBatch)
 	committed, cause, err := s.member.Answer(ctx, sess, now, large, func(ctx context.Context, from, to int64, promise func() func(*kgo.Record, error)) error {
-		n = to - from
+		first, n = from, to-from
 		for offset := from; offset < to; offset++ {
 			r := &kgo.Record{Topic: topic, Partition: large.Partition, Offset: offset}
 			letter := deadLetter(s.parent.config.Topics.DLQ, r, schemas.ErrorClassTooLarge, why, began, catalogueLimit)
@@ -49,8 +49,11 @@ func (s *session) refuseBatch(ctx context.Context, sess *kgo.GroupTransactSessio
 	case committed:
 		m.records.Add(float64(n))
 		m.deadLetters.WithLabelValues(schemas.ErrorClassTooLarge).Add(float64(n))
+		if first != large.From {
+			break // told of with its first part
+		}
 		s.parent.config.Log.Error("a batch is too large to be unpacked: its applications are dead letters", "topic", topic, "partition", large.Partition,
-			"offset", large.From, "next", large.To, "dead_letters", n, "limit", kafka.MaxBatch)
+			"offset", large.From, "next", large.To, "dead_letters", large.To-large.From, "limit", kafka.MaxBatch)
 	}
 	return committed, nil
 }

@@ -2,12 +2,15 @@ package stream
 
 import (
 	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
@@ -111,4 +114,23 @@ func TestOversizedRecord_IsADeadLetter(t *testing.T) {
 	require.NotZero(t, refused[10])
 	require.LessOrEqual(t, refused[12], poisonRooms[0])
 	require.NoError(t, stop())
+}
+
+// A large one takes several transactions; the log has one line of it.
+func TestOversizedBatch_IsToldOfOnce(t *testing.T) {
+	const records = 10_100 // more than one transaction answers
+	w := newWorld(t)
+	var log capture.Output
+	sender := w.packed(kgo.ManualFlushing(), kgo.MaxBufferedRecords(records))
+	for range records {
+		sender.Produce(t.Context(), &kgo.Record{Topic: w.topics.Applications, Partition: 3, Value: make([]byte, kafka.MaxBatch/records+1)}, nil)
+	}
+	require.NoError(t, sender.Flush(t.Context()))
+	s := w.scorer("one", func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	stop := run(s)
+	bySource, _ := w.outputs(records)
+	require.Len(t, bySource, records)
+	require.NoError(t, stop())
+	require.Equal(t, 1, strings.Count(log.String(), "a batch is too large to be unpacked"))
+	require.Contains(t, log.String(), "dead_letters=10100")
 }

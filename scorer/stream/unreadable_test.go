@@ -55,6 +55,11 @@ func TestUnreadableBatch_StopsItsPartitionUntilItIsSkipped(t *testing.T) {
 			}
 
 			skip := member.Skip{Topic: "applications", Partition: 3, Offset: 5, Last: c.last}
+			if c.last >= 0 { // who does not name it is told which it is
+				without := member.Skip{Topic: "applications", Partition: 3, Offset: 5, Last: -1}
+				two := w.scorer("two", set, func(config *Config) { config.Skips = []member.Skip{without} })
+				require.ErrorContains(t, two.Run(t.Context()), "--skip applications/3@5-6")
+			}
 			two := w.scorer("two", set, func(config *Config) { config.Skips = []member.Skip{skip} })
 			stopTwo := run(two)
 			bySource, _ = w.outputs(58)
