@@ -113,7 +113,7 @@ def test_data_that_are_not_valid_fail(fitted, candidate):
 
 def test_data_that_nobody_validated_fail(fitted, candidate):
     nobody = Case(candidate, None, fitted.train, fitted.test, fitted.pipeline, None, None)
-    assert "credit_retrain validate" in gates._data(nobody).told
+    assert "credit-retrain validate" in gates._data(nobody).told
 
 
 def test_other_rows_than_the_manifests_fail(fitted, candidate):
