@@ -42,6 +42,9 @@ func (c *modelReleaseCmd) Run(p *process) error {
 	}
 	p, cancel := withinModelTime(p)
 	defer cancel()
+	if err := checkControlTopics(p, c.kafkaFlags); err != nil {
+		return err
+	}
 	r, err := release.Release(p.ctx, c.config(p, "release"), schemas.NewTopics(c.Prefix), bundle, c.Engine, ungated)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Bundle, err)

@@ -95,6 +95,9 @@ func (c *modelRouteCmd) Run(p *process) error {
 	defer w.close()
 	bounded, cancel := withinModelTime(p)
 	defer cancel()
+	if err := checkControlTopics(bounded, c.kafkaFlags); err != nil {
+		return err
+	}
 	r, err := release.Route(bounded.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RouteRequest{
 		Change: change, Expect: c.Expect, By: by, At: schemas.At(time.Now()), Why: c.Why, Engine: c.Engine,
 		Before: func(changes []release.Difference) error { return printChanges(p, c.JSON, changes) },
@@ -151,6 +154,9 @@ func (c *modelRollbackCmd) Run(p *process) error {
 	defer w.close()
 	bounded, cancel := withinModelTime(p)
 	defer cancel()
+	if err := checkControlTopics(bounded, c.kafkaFlags); err != nil {
+		return err
+	}
 	back, err := release.Rollback(bounded.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RollbackRequest{
 		Expect: c.Expect, By: by, At: schemas.At(time.Now()), Why: c.Why, Engine: c.Engine,
 		Before: func(back *release.RolledBack, changes []release.Difference) error {

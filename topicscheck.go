@@ -38,6 +38,18 @@ func newTopicsCheck(c kafka.Config, prefix string, log *slog.Logger, names []str
 	return check
 }
 
+// checkControlTopics refuses to write models or routes to topics that lose them.
+func checkControlTopics(p *process, k kafkaFlags) error {
+	topics := schemas.NewTopics(k.Prefix)
+	check := newTopicsCheck(k.config(p, "topics"), k.Prefix, p.log, []string{topics.Models, topics.Routes})
+	err := check.look(p.ctx)
+	var lost *stateLossError
+	if errors.As(err, &lost) {
+		return err
+	}
+	return nil // what else is wrong the command says itself
+}
+
 // checkInterval is between attempts to look, while no broker answers.
 const checkInterval = time.Second
 

@@ -66,6 +66,15 @@ func TestTopicsCheck_RefusesSettingsThatLoseStateAndWarnsOfOthers(t *testing.T) 
 	require.ErrorContains(t, err, `topic t.routes: retention.ms is "60000", expected "-1"`)
 	require.ErrorContains(t, err, "creditstream topics apply --update")
 
+	// Nothing is written where it would be lost.
+	for _, args := range [][]string{
+		{"model", "release", "shipped"}, {"model", "route", "--champion", "v1", "--why", "x"}, {"model", "rollback", "--why", "x", "--expect", "0"},
+	} {
+		code, _, errs = onCommandLine(t, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)
+		require.Equal(t, 1, code, args)
+		require.Contains(t, errs, "topic t.routes: retention.ms", args)
+	}
+
 	// The whole component ends, too, and says so.
 	code, _, errs = onCommandLine(t, "score", "--brokers", broker.Addr(), "--prefix", "t", "--model", "shipped", "--instance", "one")
 	require.Equal(t, 1, code)

@@ -78,7 +78,7 @@ func Principals(prefix, group string) []Principal {
 				transactions(drift), {ResourceTransactional, prefix + "-drift-evaluator", false, []string{Write}},
 			})},
 		{"releaser", "releases models and routes to them (model)", all(
-			read(n.Models, n.Routes, n.Replicas), write(n.Models, n.Routes),
+			read(n.Models, n.Routes, n.Replicas), write(n.Models, n.Routes), settings(n.Models, n.Routes),
 			[]Grant{{ResourceTransactional, prefix + "-router", false, []string{Write}}})},
 		{"operator", "makes topics (topics apply) and replays dead letters (dlq replay)", all(
 			[]Grant{

@@ -22,8 +22,13 @@ func (f Flaw) String() string {
 	return fmt.Sprintf("topic %s: %s is %q, expected %q: %s", f.Topic, f.Setting, f.Have, f.Want, f.Means)
 }
 
+// soon is a retention, in milliseconds, below which a component that is away for a
+// while misses records.
+const soon = "3600000"
+
 // Flaws are what is dangerous in a topic's settings on a cluster, of all that differs
-// from the catalogue. How long what people decided to keep is kept is their affair.
+// from the catalogue. How long what people decided to keep is kept is their affair, as
+// long as it can be read before it goes.
 func (t Topic) Flaws(have map[string]string) (found []Flaw) {
 	add := func(setting, means string, loses bool) {
 		found = append(found, Flaw{t.Name, setting, have[setting], t.Configs[setting], means, loses})
@@ -44,6 +49,12 @@ func (t Topic) Flaws(have map[string]string) (found []Flaw) {
 		if v, err := strconv.ParseInt(have[setting], 10, 64); forEver && deletes && err == nil && v >= 0 {
 			add(setting, "records are removed, the ones in force among them", state)
 		}
+	}
+	if !forEver && less(have, map[string]string{"retention.ms": soon}, "retention.ms") {
+		add("retention.ms", "records may be removed before they have been read", false)
+	}
+	if !forEver && less(have, map[string]string{"retention.bytes": t.Configs["max.message.bytes"]}, "retention.bytes") {
+		add("retention.bytes", "records are removed as soon as the next come", false)
 	}
 	if less(have, t.Configs, "retention.ms") && strings.HasSuffix(t.Name, ".drift.panes") {
 		add("retention.ms", "the longest window of drift may be incomplete after a restart", false)

@@ -25,7 +25,13 @@ func TestTopic_NamesSettingsThatLoseState(t *testing.T) {
 		{"t.models", "max.message.bytes", "99999999", nil, "", false},
 		{"t.replicas", "cleanup.policy", "delete", map[string]string{"retention.ms": "60000"}, "retention.ms", false},
 		{"t.predictions", "message.timestamp.type", "CreateTime", nil, "message.timestamp.type", false},
-		{"t.predictions", "retention.ms", "60000", nil, "", false}, // whoever wants that
+		{"t.predictions", "retention.ms", "86400000", nil, "", false}, // whoever wants that
+		{"t.predictions", "retention.ms", "3600000", nil, "", false},
+		{"t.predictions", "retention.ms", "3599999", nil, "retention.ms", false},
+		{"t.applications", "retention.ms", "2000", nil, "retention.ms", false},
+		{"t.applications", "retention.ms", "-1", nil, "", false},
+		{"t.predictions", "retention.bytes", "1000", nil, "retention.bytes", false},
+		{"t.predictions", "retention.bytes", "104857600", nil, "", false},
 		{"t.predictions", "cleanup.policy", "compact", nil, "cleanup.policy", false},
 		{"t.drift.panes", "retention.ms", "60000", nil, "retention.ms", false},
 		{"t.drift.panes", "retention.ms", "-1", nil, "", false},
