@@ -1,0 +1,44 @@
+package cli
+
+type driftCmd struct {
+	Serve   driftServeCmd   `cmd:"" name:"run" default:"withargs" help:"Count and judge decisions and their outcomes until stopped; what drift does by itself."`
+	Status  driftStatusCmd  `cmd:"" help:"What was found last: windows, alerts, what moved."`
+	Report  driftReportCmd  `cmd:"" help:"Compare any stretch of time with the reference: a page of HTML, and JSON."`
+	Current driftCurrentCmd `cmd:"" help:"The last inputs as CSV, for tools that want rows."`
+}
+
+type driftServeCmd struct {
+	kafkaFlags
+	redisFlags
+	listenFlags
+	modelFlags
+	memberFlags
+	driftFlags
+
+	Group string `help:"Consumer group (default PREFIX.drift, or drift as long as only that has commits)." placeholder:"NAME"`
+	From  string `help:"Where a group without commits begins: start, end or an RFC 3339 time, by when the log took a record (default: a day ago, as far as the longest window reaches)." placeholder:"start|end|TIME"`
+}
+
+// Help is the second half of `drift run --help`.
+func (driftServeCmd) Help() string {
+	return `Counts every committed decision and every outcome exactly once, over the bins of the champion's reference, into the topic of panes: panes and offsets are in one transaction, and no state is kept but the log. Outcomes are joined with what the view keeps in Redis of the decision; they wait while Redis is away or the view is behind, decisions do not.
+
+Judges what was counted, over every window: one status record per evaluation on the status topic, and one on the alerts topic for each alert that fires or is over. Several replicas share the partitions; one of them judges, another takes over when it is gone.
+
+Examples:
+  creditstream drift
+  creditstream drift --windows 1000,1h --alert-webhook http://alertmanager:9093`
+}
+
+// Run counts and judges until a signal.
+func (c *driftServeCmd) Run(p *process) error {
+	s, err := newServices(p, c.kafkaFlags, c.instanceFlags)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := c.addDrift(s, c.redisFlags, c.modelFlags, c.memberFlags, c.Group, c.From); err != nil {
+		return err
+	}
+	return s.serve(c.Listen)
+}

@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift/report"
+	"github.com/creditstream/creditstream/drift/stretch"
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type driftReportCmd struct {
+	kafkaFlags
+	stretchFlags
+	fairnessFlags
+
+	Out    string `help:"HTML file to write; - is the standard output, empty: none." default:"drift_report.html" placeholder:"FILE"`
+	Status string `help:"JSON file to write the same figures to; - is the standard output." placeholder:"FILE"`
+	Model  string `help:"Whose reference to compare with: a released version, shipped, or a bundle's file (default: the champion at the end of the stretch)." placeholder:"VERSION|shipped|FILE" group:"Model"`
+	Source string `help:"What is counted: ${enum}. auto takes the panes that the aggregator has counted and predictions for the rest." enum:"auto,predictions" default:"auto"`
+}
+
+// Help is the second half of `drift report --help`.
+func (driftReportCmd) Help() string {
+	return `Compares the decisions of any stretch of time that the log holds with the reference of the model that served, as a page of HTML that loads nothing and, with --status, as JSON. It needs no aggregator: where there are no panes, predictions are counted. The stretch ends now where --to does not say.
+
+A stretch without decisions has no report: that is an error, and nothing is written.
+
+A stretch is judged by one look at all of its decisions, not by the sequential test that alerts rest on. Alerts that fired at some time of it are read from the alerts topic and shown; where that cannot be known, or nobody watched for a part of the stretch, the report says so ("alerts_unknown"). Where panes are counted it becomes one of whole buckets. Outcomes are shown as far as the aggregator has counted them. Give --fairness-ratio what the stream's drift has: a demo holds groups against 0.7.
+
+Examples:
+  creditstream drift report --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z
+  creditstream drift report --from start --model shipped --status drift_status.json`
+}
+
+// Run writes the report.
+func (c *driftReportCmd) Run(p *process) error {
+	from, to, err := c.bounds(time.Now())
+	if err != nil {
+		return err
+	}
+	if err := c.checkFairness(); err != nil {
+		return err
+	}
+	pages, err := report.NewWriter()
+	if err != nil {
+		return err
+	}
+	champion, err := c.champion(p, to)
+	if err != nil {
+		return err
+	}
+	codec, err := c.shortCodec(p)
+	if err != nil {
+		return err
+	}
+	status, counted, err := stretch.Evaluate(p.ctx, stretch.Config{
+		Kafka: c.config(p, "drift-report"), Topics: schemas.NewTopics(c.Prefix), Codec: codec,
+		From: from, To: to, Champion: champion, Source: c.Source, Fairness: c.Fairness, Now: time.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	if status.Decisions == 0 {
+		return fmt.Errorf("no decisions between %s and %s", stretchStart(counted.From), counted.To.UTC().Format(time.RFC3339))
+	}
+	if c.Out != "" {
+		err = writeOut(p, c.Out, func(w io.Writer) error {
+			return pages.Write(w, status, report.EdgesOf(champion.Reference), status.EvaluatedAt.Time())
+		})
+	}
+	if err == nil && c.Status != "" {
+		err = writeOut(p, c.Status, func(w io.Writer) error { return json.NewEncoder(w).Encode(status) })
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stderr, "%s: %d decisions from %s to %s against %s", status.State, status.Decisions, stretchStart(counted.From), counted.To.UTC().Format(time.RFC3339), champion.ModelVersion)
+	fmt.Fprintf(p.stderr, "; %d in %d panes, %d counted from predictions", counted.FromPanes, counted.Panes, counted.Predictions)
+	if counted.Why != "" {
+		fmt.Fprintf(p.stderr, " (%s)", counted.Why)
+	}
+	if counted.LeftOut > 0 {
+		fmt.Fprintf(p.stderr, "; %d records left out: not predictions, or in Avro without a registry (set --schema-registry)", counted.LeftOut)
+	}
+	for _, unread := range []*kafka.Unread{&counted.Unreadable, &counted.UnreadablePanes} {
+		if unread.Offsets > 0 {
+			fmt.Fprintf(p.stderr, "; %s", unread)
+		}
+	}
+	if counted.UnreadablePanes.Offsets > 0 {
+		fmt.Fprint(p.stderr, ": what these panes may have counted is missing, and --source predictions counts without panes")
+	}
+	if counted.NoPanes > 0 {
+		fmt.Fprintf(p.stderr, "; left out %d records of %s that hold no pane: what they may have counted is missing, and --source predictions counts without panes", counted.NoPanes, schemas.NewTopics(c.Prefix).DriftPanes)
+	}
+	for _, out := range []string{c.Out, c.Status} {
+		if out != "" && out != "-" {
+			fmt.Fprintf(p.stderr, "; written to %s", out)
+		}
+	}
+	fmt.Fprintln(p.stderr)
+	return nil
+}
+
+// stretchStart is where a stretch begins, for people.
+func stretchStart(from time.Time) string {
+	if from.IsZero() {
+		return "the start of the log"
+	}
+	return from.UTC().Format(time.RFC3339)
+}
+
+// bounds are the two times; from is zero where the log's start is meant.
+func (c *driftReportCmd) bounds(now time.Time) (from, to time.Time, err error) {
+	if c.From == "" {
+		return from, to, usagef("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
+	}
+	f := c.stretchFlags
+	f.To = cmp.Or(f.To, now.UTC().Format(time.RFC3339Nano))
+	return f.stretch()
+}
+
+// champion is the model compared with, under the policy that was in force.
+func (c *driftReportCmd) champion(p *process, at time.Time) (*evaluate.Champion, error) {
+	history, err := release.ReadAll(p.ctx, c.config(p, "drift-report"), schemas.NewTopics(c.Prefix))
+	if err != nil {
+		return nil, err
+	}
+	version, text := c.Model, schemas.DefaultPolicyText
+	if r := routeAt(history, at); r != nil {
+		text = r.Route.Policy
+		if version == "" {
+			version = r.Route.Champion
+		}
+	}
+	bundle, released := history.Bundle(version)
+	switch {
+	case version == "":
+		return nil, fmt.Errorf("no model has been routed to until %s: --model says whose reference to compare with", at.UTC().Format(time.RFC3339))
+	case !released && c.Model == "":
+		return nil, fmt.Errorf("model %s served then and its bundle is gone: --model says whose reference to compare with", version)
+	case !released:
+		if bundle, err = (modelFlags{Model: version}).bundle(); err != nil {
+			return nil, err
+		}
+	}
+	manifest, reference, err := model.ReadManifest(bundle)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", version, err)
+	}
+	policy, err := schemas.ParsePolicy(text)
+	if err != nil {
+		return nil, err
+	}
+	return &evaluate.Champion{ModelVersion: manifest.Version, Digest: reference.Digest(), Reference: reference, Policy: policy}, nil
+}
+
+// routeAt is the route that was in force, the first where the log begins later, nil
+// without any.
+func routeAt(h *release.History, at time.Time) (found *release.Revision) {
+	for i, r := range h.Revisions() {
+		if i == 0 || !r.Route.At.Time().After(at) {
+			found = &r
+		}
+	}
+	return found
+}

@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/creditstream/creditstream/audit/explain"
+	"github.com/creditstream/creditstream/consumer/deadletters"
+	"github.com/creditstream/creditstream/consumer/lookup"
+	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/internal/redisconn"
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type explainCmd struct {
+	kafkaFlags
+	redisFlags
+
+	ID     string `arg:"" help:"application_id."`
+	Source string `help:"Which of several decisions: where it stands in predictions." placeholder:"PARTITION/OFFSET"`
+	Newest bool   `help:"Of several decisions take the newest, and look no further back."`
+	View   bool   `help:"Ask the Redis view (--redis) where the newest decision stands; search the log only where it does not know."`
+	Model  string `help:"Bundle that is taken where the models topic does not hold the version: shipped, the one inside the binary, or a file." default:"shipped" placeholder:"shipped|FILE" group:"Model"`
+	JSON   bool   `help:"Print one JSON object." name:"json"`
+}
+
+// Help is the second half of explain --help.
+func (explainCmd) Help() string {
+	return `Finds the decision in the log, makes it again with the model, the route and the policy that it names, and shows whether it comes out the same, bit for bit; what every feature contributed; how log-odds became a probability and points; which lines of the policy decided; and what the shadow said.
+
+The search goes back from the end of the application's partition to its beginning, so that no decision on it is overlooked: --newest stops at the first, --view asks Redis, --source names the record.
+
+Exits with 1 when there is no such decision, when there are several (they are listed, newest first), when it cannot be made again, or when it comes out otherwise.
+
+Examples:
+  creditstream explain A-000123
+  creditstream explain A-000123 --source 3/918 --json`
+}
+
+// Run explains one decision.
+func (c *explainCmd) Run(p *process) error {
+	unrouted, err := modelFlags{Model: c.Model}.bundle()
+	if err != nil {
+		return err
+	}
+	codec, err := c.shortCodec(p)
+	if err != nil {
+		return err
+	}
+	look := lookup.Config{Kafka: c.config(p, "explain"), Topics: schemas.NewTopics(c.Prefix), Codec: codec, Progress: p.stderr}
+	found, err := c.find(p, look)
+	if err != nil {
+		return err
+	}
+	history, err := readHistory(p, c.kafkaFlags)
+	if err != nil {
+		return err
+	}
+	subject, err := subjectOf(found, history, unrouted)
+	if err != nil {
+		return err
+	}
+	e, err := explain.Explain(subject)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printJSON(p.stdout, e)
+	} else {
+		err = e.Print(p.stdout)
+	}
+	if err == nil && e.Reproduction.Result == explain.Differs {
+		return exitCode(1)
+	}
+	return err
+}
+
+// find finds the one decision that is meant.
+func (c *explainCmd) find(p *process, look lookup.Config) (*lookup.Found, error) {
+	if c.Source != "" {
+		return c.at(p, look)
+	}
+	if c.View {
+		if found := c.inView(p, look); found != nil {
+			return found, nil
+		}
+	}
+	all, err := lookup.Decisions(p.ctx, look, c.ID, c.Newest || c.View)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(all) == 0:
+		// It may have been decided where nobody can read it yet, nor its application.
+		if open, err := look.Kafka.HangingOn(p.ctx, look.Topics.Applications, look.Topics.Predictions); err == nil {
+			warnOpen(p, open)
+		}
+		return nil, fmt.Errorf("%s holds no decision on %s: it was not decided, its records have expired, or the id is another (creditstream dlq list shows applications that could not be scored)", look.Topics.Predictions, c.ID)
+	case len(all) > 1:
+		return nil, several(c.ID, all)
+	}
+	return &all[0], nil
+}
+
+// several says which decisions there are.
+func several(id string, all []lookup.Found) error {
+	const most = 20
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d decisions were made on %s; say which: --newest, or", len(all), id)
+	for _, f := range all[:min(len(all), most)] {
+		fmt.Fprintf(&b, "\n  --source %d/%d  decided %s  %s %s  model %s", f.Partition, f.Offset, f.Prediction.DecidedAt, f.Prediction.Channel, f.Prediction.Decision, f.Prediction.ModelVersion)
+	}
+	if more := len(all) - most; more > 0 {
+		fmt.Fprintf(&b, "\n  and %d older ones", more)
+	}
+	return errors.New(b.String())
+}
+
+// at is the decision that --source names.
+func (c *explainCmd) at(p *process, look lookup.Config) (*lookup.Found, error) {
+	position, err := deadletters.ParsePosition(c.Source)
+	if err != nil {
+		return nil, usagef("--source %w", err)
+	}
+	found, err := lookup.At(p.ctx, look, position.Partition, position.Offset)
+	if err != nil {
+		return nil, err
+	}
+	if id := found.Prediction.ApplicationID; id != c.ID {
+		return nil, fmt.Errorf("--source %s: the decision there is on %s, not on %s", c.Source, id, c.ID)
+	}
+	return found, nil
+}
+
+// inView is the decision that the view names; nil where it knows none, or none that
+// the log holds.
+func (c *explainCmd) inView(p *process, look lookup.Config) *lookup.Found {
+	client := c.client()
+	defer client.Close() //nolint:errcheck // nothing is left to be written
+	decided, known, err := view.NewStore(client, c.Prefix).Decided(p.ctx, c.ID)
+	switch {
+	case err != nil:
+		p.log.Warn("the view cannot be asked, the log is searched", "error", redisconn.Explain(err))
+		return nil
+	case !known:
+		p.log.Info("the view does not know the application, the log is searched")
+		return nil
+	}
+	found, err := lookup.At(p.ctx, look, decided.Stamp.Partition, decided.Stamp.Offset)
+	if err == nil && found.Prediction.ApplicationID != c.ID {
+		err = errors.New("another application stands there")
+	}
+	if err != nil {
+		p.log.Warn("what the view names is not in the log, which is searched", "partition", decided.Stamp.Partition, "offset", decided.Stamp.Offset, "error", err)
+		return nil
+	}
+	return found
+}
+
+// subjectOf looks up everything that made a decision. unrouted is the bundle that
+// may have served without a route.
+func subjectOf(found *lookup.Found, history *release.History, unrouted []byte) (*explain.Subject, error) {
+	p := &found.Prediction
+	archive, err := release.NewArchive(history, unrouted)
+	if err != nil {
+		return nil, fmt.Errorf("--model: %w", err)
+	}
+	s := &explain.Subject{Source: found.Source, Recorded: *p}
+	if route, ok := history.Route(p.RouteRevision); ok {
+		s.Route = &route
+	}
+	if !archive.Has(p.ModelVersion) {
+		return nil, fmt.Errorf("the decision at %s was made by model %s, which is not on the models topic (any more) and is not the bundle of --model: name its file there", found.Source, p.ModelVersion)
+	}
+	s.Set, err = archive.Set(p.ModelVersion, p.RouteRevision, p.PolicyVersion, p.Engine)
+	if err != nil && p.Engine == model.EngineONNX {
+		// A build without ONNX Runtime: the native engine comes within tolerance.
+		if native, other := archive.Set(p.ModelVersion, p.RouteRevision, p.PolicyVersion, model.EngineNative); other == nil {
+			s.Set, err = native, nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the decision at %s cannot be made again: %w", found.Source, err)
+	}
+	if p.Shadow != nil {
+		shadow, err := archive.Model(p.Shadow.ModelVersion, s.Set.Champion.Engine)
+		if err != nil {
+			s.NoShadow = err.Error()
+		} else {
+			s.Shadow = shadow
+		}
+	}
+	return s, nil
+}

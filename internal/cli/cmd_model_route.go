@@ -1,0 +1,276 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type modelRouteCmd struct {
+	kafkaFlags
+	policyFlags
+	signFlags
+	waitFlags
+	Champion   string     `help:"Version that decides (default: the one that does; needed for the first route). A canary or shadow named here is promoted, and that role ends." placeholder:"VERSION"`
+	Canary     canaryFlag `help:"Version that decides a share of the applications, in steps of 0.01% (default: the one that does)." xor:"canary" placeholder:"VERSION=SHARE%"`
+	NoCanary   bool       `help:"End the canary." xor:"canary"`
+	Shadow     string     `help:"Version that says what it would have decided; not the canary (default: the one that does)." xor:"shadow" placeholder:"VERSION"`
+	NoShadow   bool       `help:"End the shadow." xor:"shadow"`
+	SamePolicy bool       `help:"Keep the policy of the route in force, as happens without it." xor:"policy" hidden:""`
+	Engine     string     `help:"Engine that the replicas run; the bundles are opened on it first: ${enum}." enum:"auto,native,onnx" default:"auto"`
+	JSON       bool       `help:"Print JSON." name:"json"`
+}
+
+// Help is the second half of `model route --help`.
+func (modelRouteCmd) Help() string {
+	return `Changes what serves. What the command does not name stays: champion, canary, shadow and policy. --policy default goes back to the default policy, --no-canary and --no-shadow end a role. What changes is printed before it is written. Every replica takes the route up within a moment, without a restart, once it has opened the bundles.
+
+Of two people who route at once, one is refused: --expect names the revision that was seen last (model history prints it). The same command sent again, because nobody knows whether it went through, finds its route there already: exit code 0, and nothing is written.
+
+With --wait it says when every running scorer and API serves the route. One that refuses a bundle, or does not serve it in time, is named with the reason, and the exit code is 1; the route stands all the same.
+
+Examples:
+  creditstream model route --champion 2026-11-23.1 --why "first model"
+  creditstream model route --canary 2026-12-01.1=10% --expect 0 --why "try the retrained one" --wait 30s
+  creditstream model route --no-canary --expect 2 --why "it is worse"`
+}
+
+// canaryFlag is a version and its share, "v8=10%" or "v8=0.1".
+type canaryFlag struct {
+	version string
+	share   uint64 // of release.ShareScale
+}
+
+// String is the flag as it would be given.
+func (c canaryFlag) String() string {
+	if c.version == "" {
+		return ""
+	}
+	return release.CanaryText(&schemas.Canary{ModelVersion: c.version, Share: float64(c.share) / release.ShareScale})
+}
+
+// UnmarshalText is how the flag is read.
+func (c *canaryFlag) UnmarshalText(b []byte) error {
+	text := string(b)
+	version, share, ok := strings.Cut(text, "=")
+	number, percent := strings.CutSuffix(share, "%")
+	wrong := fmt.Errorf("%q: expected VERSION=SHARE with a share of 0.01%% … 100%% in steps of 0.01%%, as v8=10%%", text)
+	if !ok || version == "" || len(number) == 0 || len(number) > 12 || strings.Trim(number, "0123456789.") != "" {
+		return wrong
+	}
+	r, ok := new(big.Rat).SetString(number)
+	if !ok {
+		return wrong
+	}
+	r.Mul(r, big.NewRat(release.ShareScale, 1))
+	if percent {
+		r.Mul(r, big.NewRat(1, 100))
+	}
+	if !r.IsInt() || r.Sign() <= 0 || r.Cmp(big.NewRat(release.ShareScale, 1)) > 0 {
+		return wrong
+	}
+	c.version, c.share = version, r.Num().Uint64()
+	return nil
+}
+
+// Run writes the route.
+func (c *modelRouteCmd) Run(p *process) error {
+	by, err := c.by()
+	if err != nil {
+		return err
+	}
+	change, err := c.change()
+	if err != nil {
+		return err
+	}
+	w, err := c.begin(p, c.kafkaFlags)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	bounded, cancel := withinModelTime(p)
+	defer cancel()
+	if err := checkControlTopics(bounded, c.kafkaFlags); err != nil {
+		return err
+	}
+	r, err := release.Route(bounded.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RouteRequest{
+		Change: change, Expect: c.Expect, By: by, At: schemas.At(time.Now()), Why: c.Why, Engine: c.Engine,
+		Before: func(changes []release.Difference) error { return printChanges(p, c.JSON, changes) },
+	})
+	if err != nil {
+		return err
+	}
+	return printLine(p, c.JSON, lineOfWritten(r), w)
+}
+
+// change is what the flags name.
+func (c *modelRouteCmd) change() (release.Change, error) {
+	out := release.Change{
+		Champion: c.Champion, Canary: c.Canary.version, CanaryShare: c.Canary.share, NoCanary: c.NoCanary,
+		Shadow: c.Shadow, NoShadow: c.NoShadow,
+	}
+	if c.Policy == "" {
+		return out, nil
+	}
+	var err error
+	out.Policy, err = c.text()
+	return out, err
+}
+
+type modelRollbackCmd struct {
+	kafkaFlags
+	signFlags
+	waitFlags
+	Engine string `help:"Engine that the replicas run: ${enum}." enum:"auto,native,onnx" default:"auto"`
+	JSON   bool   `help:"Print JSON." name:"json"`
+}
+
+// Help is the second half of `model rollback --help`.
+func (modelRollbackCmd) Help() string {
+	return `Takes the champion back: writes a new route to the champion and the policy of the last revision with another champion than the current one. One whose model or policy is refused is passed over, and said. Rolling back twice is therefore back where it began; to go further, name the version: model route --champion.
+
+A canary or a shadow that runs ends with it. It is no way to undo one: its champion is healthy, and would be taken back. That is model route --no-canary --expect REVISION, which model judge prints.
+
+Examples:
+  creditstream model rollback --expect 3 --why "complaints"
+  creditstream model route --no-canary --expect 3 --why "the canary is worse"`
+}
+
+// Run writes the route back.
+func (c *modelRollbackCmd) Run(p *process) error {
+	by, err := c.by()
+	if err != nil {
+		return err
+	}
+	w, err := c.begin(p, c.kafkaFlags)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	bounded, cancel := withinModelTime(p)
+	defer cancel()
+	if err := checkControlTopics(bounded, c.kafkaFlags); err != nil {
+		return err
+	}
+	back, err := release.Rollback(bounded.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RollbackRequest{
+		Expect: c.Expect, By: by, At: schemas.At(time.Now()), Why: c.Why, Engine: c.Engine,
+		Before: func(back *release.RolledBack, changes []release.Difference) error {
+			return c.announce(p, back, changes)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	line := lineOfWritten(back.Written)
+	line.RolledBack = &rolledBack{To: back.To.Number, PassedOver: append([]release.PassedOver{}, back.Passed...), Canary: back.From.Route.Canary, Shadow: back.From.Route.Shadow}
+	return printLine(p, c.JSON, line, w)
+}
+
+// announce says what a rollback is about to do.
+func (c *modelRollbackCmd) announce(p *process, back *release.RolledBack, changes []release.Difference) error {
+	if !c.JSON {
+		for _, one := range back.Passed {
+			fmt.Fprintf(p.stdout, "passed over revision %d: %s\n", one.Revision, one.Reason)
+		}
+		fmt.Fprintf(p.stdout, "back to the champion and the policy of revision %d\n", back.To.Number)
+	}
+	return printChanges(p, c.JSON, changes)
+}
+
+// rolledBack is what a rollback says beside the route that it wrote.
+type rolledBack struct {
+	To         int64                `json:"to"` // revision whose champion and policy serve again
+	PassedOver []release.PassedOver `json:"passed_over"`
+	Canary     *schemas.Canary      `json:"canary"` // that ran, and no longer does
+	Shadow     *string              `json:"shadow"`
+}
+
+// routeLine is a revision as commands print it.
+type routeLine struct {
+	Revision      int64             `json:"revision"`
+	At            schemas.Timestamp `json:"at"`
+	By            string            `json:"by"`
+	Why           string            `json:"why"`
+	Champion      string            `json:"champion"`
+	Canary        *schemas.Canary   `json:"canary"`
+	Shadow        *string           `json:"shadow"`
+	PolicyVersion string            `json:"policy_version"`    // "" where the policy is not valid
+	Policy        string            `json:"policy"`            // its text
+	Existed       bool              `json:"existed,omitempty"` // it was in force already; nothing was written
+	// What it changes of the route before; only of one that a command has written.
+	Changes    []release.Difference `json:"changes,omitempty"`
+	RolledBack *rolledBack          `json:"rolled_back,omitempty"`
+	Wait       *waited              `json:"wait,omitempty"` // with --wait: what the replicas make of it
+
+	revision release.Revision
+}
+
+func lineOf(r release.Revision) routeLine {
+	line := routeLine{
+		revision: r, Revision: r.Number, At: r.Route.At, By: r.Route.By, Why: r.Route.Why,
+		Champion: r.Route.Champion, Canary: r.Route.Canary, Shadow: r.Route.Shadow, Policy: r.Route.Policy,
+	}
+	if policy, err := schemas.ParsePolicy(r.Route.Policy); err == nil {
+		line.PolicyVersion = policy.Version
+	}
+	return line
+}
+
+func lineOfWritten(w *release.Written) routeLine {
+	line := lineOf(w.Revision)
+	line.Existed, line.Changes = w.Existed, w.Changes
+	return line
+}
+
+// canary is the canary as it is typed, - for none.
+func (l *routeLine) canary() string { return cmp.Or(release.CanaryText(l.Canary), "-") }
+
+func (l *routeLine) shadow() string {
+	if l.Shadow == nil {
+		return "-"
+	}
+	return *l.Shadow
+}
+
+// printChanges says what a route is about to change; a program reads it in the JSON
+// that follows, which stays one document.
+func printChanges(p *process, asJSON bool, changes []release.Difference) error {
+	if asJSON {
+		return nil
+	}
+	for _, one := range changes {
+		if _, err := fmt.Fprintln(p.stdout, one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printLine prints a route that was written and, where that was asked for, what the
+// replicas make of it.
+func printLine(p *process, asJSON bool, line routeLine, w *routeWait) error {
+	if !asJSON {
+		there := ""
+		if line.Existed {
+			there = fmt.Sprintf(" is there already (by %s at %s: %s)", line.By, line.At, line.Why)
+		}
+		if _, err := fmt.Fprintf(p.stdout, "route revision %d%s: champion %s, canary %s, shadow %s, policy %s\n",
+			line.Revision, there, line.Champion, line.canary(), line.shadow(), line.PolicyVersion); err != nil || w == nil {
+			return err
+		}
+		return w.until(p, line.revision).print(p)
+	}
+	if w == nil {
+		return printJSON(p.stdout, line)
+	}
+	line.Wait = w.until(p, line.revision)
+	if err := printJSON(p.stdout, line); err != nil {
+		return err
+	}
+	return line.Wait.exit()
+}

@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/creditstream/creditstream/producer"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type produceCmd struct {
+	kafkaFlags
+	listenFlags
+	instanceFlags
+
+	File       string `help:"Replay the rows of a CSV file: the UCI file's column names, or the contract's." type:"path" placeholder:"CSV" xor:"source" group:"Who applies"`
+	Population bool   `help:"Draw applicants from a synthetic population (the default without --file)." xor:"source" group:"Who applies"`
+	Loop       bool   `help:"With --file: begin again at its end; ids of pass n end in .n." group:"Who applies"`
+	IDPrefix   string `help:"Begins every application_id." default:"A-" name:"id-prefix" placeholder:"TEXT" group:"Who applies"`
+
+	Count uint64  `help:"Applications to emit; 0: no end (with --file: every row once)." default:"0" placeholder:"N" group:"How many, how fast"`
+	Rate  float64 `help:"Applications per second; 0: as fast as possible." default:"1000" placeholder:"N" group:"How many, how fast"`
+	Seed  *uint64 `help:"Makes a population repeatable; it is part of the ids (default: another one each time)." placeholder:"N" group:"How many, how fast"`
+	Start uint64  `help:"Number of the first application, to go on where a run with this seed or file stopped." default:"0" placeholder:"N" group:"How many, how fast"`
+
+	Scenario      string  `help:"What happens: steady, recession, new-segment or broken-feed." default:"steady" placeholder:"NAME" group:"What happens"`
+	ScenarioAfter uint64  `help:"Applications before the scenario begins." default:"5000" placeholder:"N" group:"What happens"`
+	ScenarioRamp  uint64  `help:"Applications until it is at full strength (0: at once); how long each fault of a broken feed lasts." default:"5000" placeholder:"N" group:"What happens"`
+	Malformed     float64 `help:"Malformed records to mix in, as a share of the applications." default:"0" placeholder:"SHARE" group:"What happens"`
+
+	OutcomesAfter time.Duration `help:"Tell whether an applicant defaulted this long after applying (30s, 24h); 0: never." default:"0s" placeholder:"DURATION" group:"Outcomes"`
+	OutcomesFor   string        `help:"Whose outcomes are told: those of approved applications, or of all." enum:"approved,all" default:"approved" placeholder:"approved|all" group:"Outcomes"`
+
+	JSON bool `help:"Print the summary as one JSON object." name:"json"`
+}
+
+// Help is the second half of `produce --help`.
+func (produceCmd) Help() string {
+	return `Emits applications to <prefix>.applications, by default those of a synthetic population modelled on the UCI credit card clients, at 1,000 a second until it is stopped. The model that fits them is demo ("creditstream model release demo"): the shipped graph, with a reference of this population, whose members default as often as that graph expects. Against the shipped model's reference, the UCI data, drift is seen from the first minutes.
+
+Ids: a population's are the prefix, a tag of the seed and the application's number (A-4t7h2c-000000123), so another run emits other applications unless it is given the same --seed; to go on with one, add --start with the number the summary names. A file's are the prefix and its ID column exactly as the file has it (A-123), or its application_id column without the prefix; a row without an id, or with nothing but empty fields, ends the run, naming line and column.
+
+Scenarios begin after --scenario-after applications:
+  steady       nothing changes
+  recession    payment delays rise, payments fall, and applicants default more often
+  new-segment  up to six in ten are 18 to 25, with low limits and hardly any history
+  broken-feed  pay_0 is null, then limit_bal constant, then age out of range, then pay_amt1 a hundred times too large; then as long a clean feed, and again; malformed records throughout the faults
+
+Examples:
+  creditstream produce --count 10000
+  creditstream produce --file UCI_Credit_Card.csv --loop --rate 500
+  creditstream produce --count 1000 --rate 0 --malformed 0.05 --json
+  creditstream produce --scenario recession --seed 7 --outcomes-after 1m`
+}
+
+// Run emits applications until the count, the end of the file or a signal.
+func (c *produceCmd) Run(p *process) error {
+	switch {
+	case c.IDPrefix == "":
+		return usagef("--id-prefix: must not be empty")
+	case c.OutcomesFor == producer.OutcomesForAll && c.OutcomesAfter == 0:
+		return usagef("--outcomes-for all tells none: set --outcomes-after too")
+	}
+	if c.Scenario != "" {
+		if err := checkValue("--scenario", c.Scenario, producer.Scenarios()); err != nil {
+			return err
+		}
+	}
+	config := c.producerConfig(p)
+	if c.File == "" && c.OutcomesAfter > 0 {
+		m, err := shippedModel()
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		config.Truth = demoTruth(m)
+	}
+	if err := config.Check(); err != nil {
+		return usage(err)
+	}
+	instance, err := c.instance()
+	if err != nil {
+		return err
+	}
+	reg := prometheus.NewRegistry()
+	config.Registerer = reg
+	codec, err := c.codec(p, reg, c.Prefix, schemas.EventApplication, schemas.EventOutcome)
+	if err != nil {
+		return err
+	}
+	config.Codec = codec
+	prod, err := producer.New(config)
+	if err != nil {
+		return err
+	}
+	components := withCodec(codec, prod)
+	state := &readiness{components, newStopping()}
+	at, err := listenOn(c.Listen)
+	if err != nil {
+		return err
+	}
+	if at != nil {
+		defer func() { _ = at.Close() }() // the server has closed it, unless it never ran
+	}
+	reporter, err := newReporter(p, c.kafkaFlags, reg, reportOn(produceReport(), instance, state.stopping, components...))
+	if err != nil {
+		return err
+	}
+	if c.File == "" && c.Seed == nil {
+		p.log.Info("drawing a new population", "seed", config.Seed)
+	}
+	show, stop := context.WithCancel(context.Background())
+	var shown sync.WaitGroup
+	shown.Go(func() { prod.ShowProgress(show, p.stderr, onTerminal(p.stderr), c.Count) })
+	err = reporting(reporter, func() error {
+		if c.Listen == "" && codec == nil {
+			return prod.Run(p.ctx)
+		}
+		return serveComponents(p, at, reg, state, 0)
+	})
+	stop()
+	shown.Wait()
+
+	s := prod.Summary()
+	s.Interrupted = p.ctx.Err() != nil
+	if c.JSON {
+		return errors.Join(err, json.NewEncoder(p.stdout).Encode(s))
+	}
+	if err == nil || s.Produced > 0 {
+		fmt.Fprintln(p.stdout, s)
+		if s.Interrupted && s.Unacknowledged == 0 {
+			fmt.Fprintf(p.stdout, "go on with: %s\n", s.GoOn())
+		}
+	}
+	return err
+}
+
+func (c *produceCmd) producerConfig(p *process) producer.Config {
+	seed := rand.Uint64N(1_000_000_000)
+	if c.Seed != nil {
+		seed = *c.Seed
+	}
+	return producer.Config{
+		Kafka: c.config(p, "produce"), Topics: schemas.NewTopics(c.Prefix), Log: p.log,
+		File: c.File, Loop: c.Loop, Seed: seed,
+		Start: c.Start, Count: c.Count, Rate: c.Rate, IDPrefix: c.IDPrefix,
+		Scenario: c.Scenario, ScenarioAfter: c.ScenarioAfter, ScenarioRamp: max(c.ScenarioRamp, 1),
+		Malformed: c.Malformed, OutcomesAfter: c.OutcomesAfter, OutcomesFor: c.OutcomesFor,
+	}
+}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"slices"
+
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type runCmd struct {
+	Components []string `arg:"" help:"What to run: score, view, api, drift." placeholder:"COMPONENT"`
+
+	kafkaFlags
+	redisFlags
+	listenFlags
+	modelFlags
+	memberFlags
+	scoreFlags
+	viewFlags
+	apiFlags
+	driftFlags
+
+	ViewGroup  string `help:"Consumer group of the view (default PREFIX.view, or view as long as only that has commits)." placeholder:"NAME"`
+	DriftGroup string `help:"Consumer group of drift (default PREFIX.drift, or drift as long as only that has commits)." placeholder:"NAME"`
+	DriftFrom  string `help:"Where a group of drift without commits begins (default: a day ago)." placeholder:"start|end|TIME"`
+}
+
+// Help is the second half of `run --help`.
+func (runCmd) Help() string {
+	return `Runs several components in one process, with the flags they have alone; only the groups of the view and of drift have names of their own. They share one set of models, one /metrics and one readiness: the process is ready when all of them are, and the first that fails ends it.
+
+Examples:
+  creditstream run score view api drift --model shipped
+  creditstream run score view --listen :9000 --sessions 1`
+}
+
+// runnable is a component that can run beside others.
+type runnable struct {
+	name   string
+	writes []schemas.Event
+	add    func(*services) error
+}
+
+// runnables are those there are.
+func (c *runCmd) runnables() []runnable {
+	return []runnable{
+		{scoreName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.addScorer(s, c.modelFlags, c.memberFlags) }},
+		{viewName, nil, func(s *services) error { return c.addView(s, c.redisFlags, c.ViewGroup) }},
+		{apiName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.addAPI(s, c.redisFlags, c.modelFlags) }},
+		{driftName, nil, func(s *services) error {
+			return c.addDrift(s, c.redisFlags, c.modelFlags, c.memberFlags, c.DriftGroup, c.DriftFrom)
+		}},
+	}
+}
+
+// chosen are the components that were asked for, in the order they were.
+func (c *runCmd) chosen() (chosen []runnable, writes []schemas.Event, err error) {
+	var names []string
+	for _, one := range c.runnables() {
+		names = append(names, one.name)
+	}
+	for i, name := range c.Components {
+		at := slices.Index(names, name)
+		switch {
+		case at < 0:
+			return nil, nil, checkValue("run", name, names)
+		case slices.Contains(c.Components[:i], name):
+			return nil, nil, usagef("run %s: named twice", name)
+		}
+		one := c.runnables()[at]
+		chosen = append(chosen, one)
+		for _, e := range one.writes {
+			if !slices.Contains(writes, e) {
+				writes = append(writes, e)
+			}
+		}
+	}
+	return chosen, writes, nil
+}
+
+// Run runs them until a signal.
+func (c *runCmd) Run(p *process) error {
+	chosen, writes, err := c.chosen()
+	if err != nil {
+		return err
+	}
+	s, err := newServices(p, c.kafkaFlags, c.instanceFlags, writes...)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	for _, one := range chosen {
+		if err := one.add(s); err != nil {
+			return err
+		}
+	}
+	return s.serve(c.Listen)
+}

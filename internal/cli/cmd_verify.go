@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/creditstream/creditstream/consumer/verify"
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+type verifyCmd struct {
+	kafkaFlags
+
+	Group string `help:"Consumer group of the scorers judged (default PREFIX.scorer, or scorer as long as only that has commits)." placeholder:"NAME"`
+	From  string `help:"Judge applications appended from here on: start or an RFC 3339 time. For a group that began with score --from." default:"start" placeholder:"start|TIME"`
+	Model string `help:"Bundle that served where a prediction names no route: shipped, the one inside the binary, or a file." default:"shipped" placeholder:"shipped|FILE" group:"Model"`
+	JSON  bool   `help:"Print one JSON object." name:"json"`
+
+	AllowUnjudgeable bool `help:"Pass although some offsets cannot be judged any more: retention has removed the applications or the answers to them, or they are in a batch that cannot be read."`
+}
+
+// exitNotJudged is verify's exit code where nothing failed and not all could be judged.
+const exitNotJudged = 3
+
+// Help is the second half of `verify --help`.
+func (verifyCmd) Help() string {
+	return `Judges a run from its topics, also while it goes on: every application below the group's committed offsets must have been answered exactly once, by a prediction or a dead letter that says what was applied for; and every prediction is computed again with the model, route and policy it names.
+
+Exit codes: 0 every application was answered exactly once. 1 something was lost, duplicated or altered; the first five of each are named. 2 usage. 3 not judged: nothing failed, but records lie behind a transaction that has been open for ten seconds, or retention has removed what the group has committed, or a batch of the log cannot be read (--allow-unjudgeable accepts that; --from leaves out what was appended before).
+
+It reads both topics once, and once more where something is wrong.`
+}
+
+// Run judges and prints.
+func (c *verifyCmd) Run(p *process) error {
+	var from time.Time
+	if c.From != "start" {
+		var err error
+		if from, err = time.Parse(time.RFC3339Nano, c.From); err != nil {
+			return usagef("--from %q: expected start or an RFC 3339 time", c.From)
+		}
+	}
+	unrouted, err := modelFlags{Model: c.Model}.bundle()
+	if err != nil {
+		return err
+	}
+	codec, err := c.shortCodec(p)
+	if err != nil {
+		return err
+	}
+	topics := schemas.NewTopics(c.Prefix)
+	config := verify.Config{Kafka: c.config(p, "verify"), Topics: topics, Codec: codec, From: from}
+	var report *verify.Report
+	config.Group, err = groupInUse(p.ctx, config.Kafka, schemas.GroupScorer, c.Group, topics.Applications)
+	if err == nil {
+		report, err = recomputed(p.ctx, config, unrouted)
+	}
+	if err != nil {
+		return c.config(p, "verify").AlsoMissing(p.ctx, err,
+			kafka.Reads(topics.Applications, topics.Predictions, topics.DLQ, topics.Models, topics.Routes))
+	}
+	if c.JSON {
+		err = json.NewEncoder(p.stdout).Encode(report)
+	} else {
+		err = report.Print(p.stdout, c.AllowUnjudgeable)
+	}
+	switch {
+	case err != nil:
+		return err
+	case report.Failed():
+		return exitCode(1)
+	case report.NotJudged(c.AllowUnjudgeable) != "":
+		return exitCode(exitNotJudged)
+	}
+	return nil
+}
+
+// recomputed is verify.Run, which computes every decision again.
+func recomputed(ctx context.Context, c verify.Config, unrouted []byte) (*verify.Report, error) {
+	again, err := newRecomputer(ctx, c.Kafka, c.Topics, unrouted)
+	if err != nil {
+		return nil, err
+	}
+	c.Recompute = again.recompute
+	return verify.Run(ctx, c)
+}

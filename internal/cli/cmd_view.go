@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/internal/redisconn"
+)
+
+type viewCmd struct {
+	kafkaFlags
+	redisFlags
+	listenFlags
+	instanceFlags
+	viewFlags
+
+	Group            string `help:"Consumer group (default PREFIX.view, or view as long as only that has commits)." placeholder:"NAME"`
+	Rebuild          bool   `help:"Write the whole view anew from the log, remove what the log no longer holds, and end. Other replicas and readers go on meanwhile; interrupted, the next run goes on."`
+	TakeOver         bool   `help:"With --rebuild: replace the view that Redis holds under this prefix of another Kafka cluster's log. For a cluster that is no more."`
+	RemoveUnprefixed bool   `help:"Remove the keys without a prefix that earlier releases made from this log, and end. Only once their last view has ended: it would write them again."`
+	SkipAvro         bool   `help:"With --rebuild and without --schema-registry: leave out values in Avro instead of ending at the first. For topics on which something foreign was written."`
+	JSON             bool   `help:"With --rebuild or --remove-unprefixed: print the summary as one JSON object." name:"json"`
+}
+
+// Help is the second half of `view --help`.
+func (viewCmd) Help() string {
+	return `Writes PREFIX:prediction:ID, the prediction's JSON, and PREFIX:decided:ID, a small hash of what outcomes need, for every prediction, and only forward: a later one is never replaced by an earlier. How far it has come is kept in Redis beside the data, so a Redis that was emptied is noticed and filled again from the log; the component is unready meanwhile. While Redis is away it waits.
+
+Redis belongs to one log under one prefix: a view of another Kafka cluster under the same prefix is refused. A topic that was deleted and made again is noticed, and what was kept of the old one is replaced.
+
+Several replicas share the partitions. Redis must not evict keys: set maxmemory-policy noeviction.`
+}
+
+// Validate refuses what does not go together.
+func (c *viewCmd) Validate() error {
+	switch {
+	case c.TakeOver && !c.Rebuild:
+		return errors.New("--take-over goes with --rebuild")
+	case c.RemoveUnprefixed && c.Rebuild:
+		return errors.New("--remove-unprefixed and --rebuild are both set: set one of them")
+	}
+	return nil
+}
+
+// Run follows the predictions until a signal, or rebuilds the view once.
+func (c *viewCmd) Run(p *process) error {
+	s, err := newServices(p, c.kafkaFlags, c.instanceFlags)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if c.RemoveUnprefixed {
+		return c.removeUnprefixed(p, s)
+	}
+	if !c.Rebuild {
+		if err := c.addView(s, c.redisFlags, c.Group); err != nil {
+			return err
+		}
+		return s.serve(c.Listen)
+	}
+	config := c.viewConfig(s, c.redisFlags, c.Group)
+	config.SkipAvro, config.TakeOver = c.SkipAvro, c.TakeOver
+	done, err := view.Rebuild(p.ctx, config, p.stderr)
+	if err != nil {
+		if p.ctx.Err() != nil {
+			return fmt.Errorf("interrupted; run it again to go on with rebuild %d", done.Generation)
+		}
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(p.stdout).Encode(done)
+	}
+	fmt.Fprintf(p.stdout, "rebuild %d: %d predictions read, %d written, %d keys removed that the log no longer holds\n", done.Generation, done.Read, done.Written, done.Removed)
+	return nil
+}
+
+func (c *viewCmd) removeUnprefixed(p *process, s *services) error {
+	removed, err := view.RemoveUnprefixed(p.ctx, c.viewConfig(s, c.redisFlags, c.Group))
+	if err != nil {
+		return redisconn.Explain(err)
+	}
+	if c.JSON {
+		return json.NewEncoder(p.stdout).Encode(map[string]int64{"removed_keys": removed})
+	}
+	fmt.Fprintf(p.stdout, "%d keys without a prefix removed; others like them are of another log, or were not written by a view\n", removed)
+	return nil
+}

@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/internal/local"
+)
+
+// documented is a command of a code block in the documentation.
+type documented struct {
+	at    string // file: the line as it stands there
+	words []string
+}
+
+var (
+	fence = regexp.MustCompile("(?ms)^```[a-z]*\n(.*?)^```")
+	// A command begins a line, maybe behind a prompt, or what follows && or a quote.
+	begins = regexp.MustCompile(`(?:^\s*(?:\$ )?|&& |')(?:bin/)?creditstream ([a-z].*)$`)
+)
+
+// repository is the whole of it, from the folder that tests run in.
+var repository = os.DirFS("../..")
+
+// documentedCommands are all of them, in the order of the pages.
+func documentedCommands(t *testing.T) (all []documented) {
+	t.Helper()
+	var pages []string
+	for _, pattern := range []string{"README.md", "docs/*.md", "examples/*.md"} {
+		found, err := fs.Glob(repository, pattern)
+		require.NoError(t, err)
+		pages = append(pages, found...)
+	}
+	for _, page := range pages {
+		text, err := fs.ReadFile(repository, page)
+		require.NoError(t, err)
+		for _, block := range fence.FindAllSubmatch(text, -1) {
+			joined := strings.ReplaceAll(string(block[1]), "\\\n", " ")
+			for line := range strings.Lines(joined) {
+				if m := begins.FindStringSubmatch(strings.TrimRight(line, "\n")); m != nil && !strings.HasPrefix(m[1], "demo: ") {
+					all = append(all, documented{page + ": " + strings.TrimSpace(line), shellWords(m[1])})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// shellWords are the words of a command up to what is not its own: a comment, a pipe,
+// a redirection, another command, the end of the quote that it stands in.
+func shellWords(text string) (words []string) {
+	var word strings.Builder
+	open := false // a word has begun
+	quote := rune(0)
+	end := func() {
+		if open {
+			words = append(words, word.String())
+		}
+		word.Reset()
+		open = false
+	}
+	for _, r := range text {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote != 0:
+			word.WriteRune(r)
+		case r == '"':
+			quote, open = r, true
+		case strings.ContainsRune("|>;&'", r), r == '#' && !open:
+			end()
+			return words
+		case r == ' ' || r == '\t':
+			end()
+		default:
+			word.WriteRune(r)
+			open = true
+		}
+	}
+	end()
+	return words
+}
+
+// placeholders stand for what a reader puts in their place.
+var placeholders = strings.NewReplacer("HOST:PORT", "127.0.0.1:1", "REVISION", "0", "PARTITION/OFFSET", "3/918")
+
+// Every command that the documentation shows is one: its flags exist, and none that it
+// needs is left out.
+func TestDocs_CommandsAreWhatTheBinaryTakes(t *testing.T) {
+	all := documentedCommands(t)
+	require.Greater(t, len(all), 40, "the blocks are found")
+	for _, c := range all {
+		requireParses(t, c.at, c.words)
+	}
+}
+
+func requireParses(t *testing.T, at string, words []string) {
+	t.Helper()
+	args := make([]string, len(words))
+	for i, w := range words {
+		args[i] = placeholders.Replace(w)
+	}
+	parser, err := newParser(&grammar{}, newSettings(), io.Discard, io.Discard, func(int) {})
+	require.NoError(t, err)
+	_, err = parser.Parse(args)
+	require.NoError(t, err, at)
+}
+
+// Likewise every command that --help gives as an example.
+func TestDocs_ExamplesOfHelpAreWhatTheBinaryTakes(t *testing.T) {
+	parser, err := newParser(&grammar{}, newSettings(), io.Discard, io.Discard, func(int) {})
+	require.NoError(t, err)
+	found := 0
+	require.NoError(t, kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
+		if n, ok := node.(*kong.Node); ok {
+			for line := range strings.Lines(n.Detail) {
+				if m := begins.FindStringSubmatch(strings.TrimRight(line, "\n")); m != nil {
+					found++
+					requireParses(t, line, shellWords(m[1]))
+				}
+			}
+		}
+		return next(nil)
+	}))
+	require.Greater(t, found, 10, "the examples are found")
+}
+
+// What a command of the documentation may end with, beside 0, on an empty deployment.
+var mayFail = map[string]string{
+	"explain":       "no such decision",
+	"dlq replay":    "no such letter, or nobody who agrees",
+	"model judge":   "the route has no candidate",
+	"model compare": "no such version, no such file",
+	"verify":        "no group has committed",
+	"drift current": "no decision yet",
+	"drift status":  "no status yet",
+	"drift report":  "nothing to report on",
+}
+
+// The blocks that need no more than a cluster run as they stand, one page after the
+// other: services, and what waits for something, are other tests' affair.
+func TestDocs_BlocksRunAsTheyStand(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	defer broker.Close()
+	redis, err := local.StartRedis()
+	require.NoError(t, err)
+	defer redis.Close()
+	t.Setenv("CREDITSTREAM_BROKERS", broker.Addr())
+	t.Setenv("CREDITSTREAM_REDIS", redis.Addr())
+	commands := documentedCommands(t)
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.MkdirAll("data/raw", 0o700))
+	require.NoError(t, os.MkdirAll("data/processed", 0o700))
+	services := []string{"score", "view", "api", "drift", "run", "demo", "tail", "probe"}
+	// The walk makes the deployment that every other page looks at.
+	walk := slices.DeleteFunc(slices.Clone(commands), func(c documented) bool { return !strings.HasPrefix(c.at, "docs/getting-started.md") })
+	others := slices.DeleteFunc(commands, func(c documented) bool { return strings.HasPrefix(c.at, "docs/getting-started.md") })
+	ran := 0
+	for _, c := range append(walk, others...) {
+		name, _, _ := strings.Cut(strings.Join(c.words, " ")+" ", " -")
+		placeholder := slices.ContainsFunc(c.words, func(w string) bool {
+			return strings.Trim(w, "ABCDEFGHIJKLMNOPQRSTUVWXYZ=0123456789%:/-") == "" && strings.ContainsAny(w, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") && !strings.HasPrefix(w, "A-")
+		})
+		if placeholder || slices.Contains(services, strings.TrimSpace(name)) || slices.Contains(c.words, "--wait") {
+			continue
+		}
+		args := c.words
+		if args[0] == "produce" {
+			args = append(slices.Clone(args), "--count", "200", "--rate", "0")
+		}
+		if strings.HasPrefix(strings.Join(args, " "), "dlq replay") && !slices.Contains(args, "--dry-run") {
+			args = append(slices.Clone(args), "--yes") // nobody sits at the terminal
+		}
+		var out, errs bytes.Buffer
+		code := Run(t.Context(), args, strings.NewReader(""), &out, &errs)
+		ran++
+		require.NotEqual(t, exitUsage, code, "%s\n%s", c.at, errs.String())
+		require.NotContains(t, errs.String(), "goroutine ", c.at)
+		expected := false
+		for begins := range mayFail {
+			expected = expected || strings.HasPrefix(strings.Join(c.words, " "), begins)
+		}
+		if !expected && !strings.Contains(c.at, "jq") && !slices.Contains(c.words, "strict.yaml") {
+			require.Zero(t, code, "%s\n%s", c.at, errs.String())
+		}
+	}
+	require.Greater(t, ran, 15)
+}

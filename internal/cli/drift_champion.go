@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"sync"
+
+	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/model/release"
+)
+
+// driftChampion is the champion of what serves, as an evaluator needs it; nil while
+// nothing serves. The digest of a reference is worked out once.
+func driftChampion(live func() *release.LiveSet) func() *evaluate.Champion {
+	var (
+		mu   sync.Mutex // guards what follows
+		of   *release.LiveSet
+		last *evaluate.Champion
+	)
+	return func() *evaluate.Champion {
+		mu.Lock()
+		defer mu.Unlock()
+		set := live()
+		if set == of {
+			return last
+		}
+		m := set.Champion
+		next := &evaluate.Champion{ModelVersion: m.Version, Reference: m.Reference, Policy: set.Policy}
+		if last != nil && of.Champion == m {
+			next.Digest = last.Digest
+		} else {
+			next.Digest = m.Reference.Digest()
+		}
+		of, last = set, next
+		return next
+	}
+}

@@ -1,0 +1,31 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/creditstream/creditstream/consumer/deadletters"
+)
+
+// stretchFlags say by when they were decided which predictions are meant.
+type stretchFlags struct {
+	From string `help:"Only what was decided at this time or later: start or an RFC 3339 time." placeholder:"start|TIME"`
+	To   string `help:"Only what was decided before this RFC 3339 time." placeholder:"TIME"`
+}
+
+// stretch is the two times, zero where there is no bound.
+func (f stretchFlags) stretch() (from, to time.Time, err error) {
+	if f.From != "" {
+		if from, err = deadletters.ParseFrom(f.From); err != nil {
+			return from, to, usage(err)
+		}
+	}
+	if f.To != "" {
+		if to, err = deadletters.ParseTime("to", f.To); err != nil {
+			return from, to, usage(err)
+		}
+	}
+	if !to.IsZero() && !from.Before(to) {
+		return from, to, usagef("--from %s --to %s: expected a time before --to", f.From, f.To)
+	}
+	return from, to, nil
+}

@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/internal/lifecycle"
+	"github.com/creditstream/creditstream/internal/loopback"
+	"github.com/creditstream/creditstream/internal/telemetry"
+)
+
+// worker is a component that works until it is told to stop, and then drains until
+// the test lets it go.
+type worker struct {
+	draining, release chan struct{}
+}
+
+func (worker) Name() string { return "scorer" }
+func (worker) Ready() error { return nil }
+
+func (w worker) Run(ctx context.Context) error {
+	<-ctx.Done()
+	close(w.draining)
+	<-w.release
+	return nil
+}
+
+// Whoever asks a process that drains hears that it does.
+func TestServeComponents_TelemetryIsUnreadyWhileTheyDrain(t *testing.T) {
+	at, _, err := loopback.Free(1)
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	w := worker{make(chan struct{}), make(chan struct{})}
+	state := &readiness{[]lifecycle.Component{w}, newStopping()}
+	l, err := listenOn(at)
+	require.NoError(t, err)
+	ended := make(chan error)
+	go func() {
+		ended <- serveComponents(&process{ctx: ctx, log: slog.New(slog.DiscardHandler)}, l, telemetry.NewRegistry(), state, time.Hour)
+	}()
+	ask := func(path string) (int, string) {
+		r, err := http.Get("http://" + at + path)
+		if err != nil {
+			return 0, err.Error()
+		}
+		defer func() { _ = r.Body.Close() }()
+		text, err := io.ReadAll(r.Body)
+		require.NoError(t, err)
+		return r.StatusCode, string(text)
+	}
+	require.Eventually(t, func() bool { status, _ := ask("/readyz"); return status == http.StatusOK }, time.Minute, time.Millisecond)
+	stop() // by no signal: nothing is delayed
+	<-w.draining
+	status, text := ask("/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.True(t, strings.HasPrefix(text, "stopping"), text)
+	status, _ = ask("/healthz")
+	require.Equal(t, http.StatusOK, status)
+	status, _ = ask("/metrics")
+	require.Equal(t, http.StatusOK, status)
+	close(w.release)
+	require.NoError(t, <-ended)
+	status, _ = ask("/healthz")
+	require.Zero(t, status)
+}

@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// topicsCheck looks, once, at the settings of the topics that a process uses: some
+// lose models and routes, and nobody notices before a replica is started again.
+// It is a lifecycle.Component.
+type topicsCheck struct {
+	kafka  kafka.Config
+	topics []schemas.Topic
+	log    *slog.Logger
+	looked atomic.Bool
+}
+
+// newTopicsCheck checks those topics of the catalogue that are named.
+func newTopicsCheck(c kafka.Config, prefix string, log *slog.Logger, names []string) *topicsCheck {
+	check := &topicsCheck{kafka: c, log: log}
+	replicas := schemas.NewTopics(prefix).Replicas // of which nothing is lost that is not said again
+	for _, t := range schemas.Catalogue(prefix) {
+		if slices.Contains(names, t.Name) && t.Name != replicas {
+			check.topics = append(check.topics, t)
+		}
+	}
+	return check
+}
+
+// checkControlTopics refuses to write models or routes to topics that lose them.
+func checkControlTopics(p *process, k kafkaFlags) error {
+	topics := schemas.NewTopics(k.Prefix)
+	check := newTopicsCheck(k.config(p, "topics"), k.Prefix, p.log, []string{topics.Models, topics.Routes})
+	err := check.look(p.ctx)
+	var lost *stateLossError
+	if errors.As(err, &lost) {
+		return err
+	}
+	return nil // what else is wrong the command says itself
+}
+
+// checkInterval is between attempts to look, while no broker answers.
+const checkInterval = time.Second
+
+// Name is part of lifecycle.Component.
+func (*topicsCheck) Name() string { return "topics" }
+
+// Ready is part of lifecycle.Component.
+func (c *topicsCheck) Ready() error {
+	if c.looked.Load() {
+		return nil
+	}
+	return errors.New("the settings of the topics have not been looked at yet")
+}
+
+// Run is part of lifecycle.Component. Its error is that of settings which lose
+// state.
+func (c *topicsCheck) Run(ctx context.Context) error {
+	for !c.looked.Load() {
+		err := c.look(ctx)
+		var lost *stateLossError
+		if errors.As(err, &lost) {
+			return err
+		}
+		// Another component says what keeps it from the cluster.
+		c.log.Debug("cannot look at the settings of the topics", "error", err)
+		if err == nil {
+			c.looked.Store(true)
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(checkInterval):
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// stateLossError names the settings by which models or routes are lost.
+type stateLossError struct{ flaws []error }
+
+func (e *stateLossError) Error() string {
+	return fmt.Sprintf("%s; put it right with creditstream topics apply --update, and look whether anything is lost already: creditstream model history", errors.Join(e.flaws...))
+}
+
+// look reads the settings, and warns of those that are dangerous.
+func (c *topicsCheck) look(ctx context.Context) error {
+	client, err := kgo.NewClient(c.kafka.Quiet().Options()...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	names := make([]string, len(c.topics))
+	for i, t := range c.topics {
+		names[i] = t.Name
+	}
+	asked, cancel := context.WithTimeout(ctx, 10*checkInterval)
+	defer cancel()
+	settings, err := kafka.Settings(asked, kadm.NewClient(client), names...)
+	if err != nil {
+		return err
+	}
+	var lost []error
+	var unread []string
+	for _, t := range c.topics {
+		have, ok := settings[t.Name]
+		if !ok {
+			unread = append(unread, t.Name)
+			continue
+		}
+		for _, f := range t.Flaws(have) {
+			if f.Loses {
+				lost = append(lost, errors.New(f.String()))
+				continue
+			}
+			c.log.Warn("a topic's setting is not as the catalogue says", "topic", f.Topic, "setting", f.Setting, "have", f.Have, "want", f.Want, "means", f.Means)
+		}
+	}
+	if len(lost) > 0 {
+		return &stateLossError{lost}
+	}
+	if len(unread) > 0 {
+		c.log.Warn("the settings of topics were not checked: it takes DESCRIBE_CONFIGS on them", "topics", unread)
+	}
+	return nil
+}
