@@ -6,7 +6,7 @@ package compare
 import (
 	"fmt"
 
-	"github.com/creditstream/creditstream/audit/statistic"
+	"github.com/creditstream/creditstream/drift/statistic"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -202,10 +202,10 @@ func (c *Comparer) Result() (*Comparison, error) {
 			}
 		}
 	}
-	out.FlipShare = statistic.Share(out.Flips, c.n)
+	out.FlipShare = statistic.Wilson(out.Flips, c.n)
 	for k, v := range [2]*Version{&out.A, &out.B} {
 		m := [2]*model.Model{c.a, c.b}[k]
-		*v = Version{m.Version, m.Digest, m.Engine, c.means[k].Interval().Value, statistic.Share(approved[k], c.n)}
+		*v = Version{m.Version, m.Digest, m.Engine, c.means[k].Interval().Value, statistic.Wilson(approved[k], c.n)}
 	}
 	if areas, ok := statistic.DeLong(c.labels, c.labelScores[0], c.labelScores[1]); ok {
 		out.AUC = &AUC{areas.Area(0), areas.Area(1), areas.Gain(0, 1)}

@@ -5,7 +5,7 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/creditstream/creditstream/audit/statistic"
+	"github.com/creditstream/creditstream/drift/statistic"
 )
 
 // shownGroups is how many reason groups of a turn are shown to people.

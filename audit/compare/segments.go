@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/creditstream/creditstream/audit/statistic"
+	"github.com/creditstream/creditstream/drift/statistic"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -70,7 +70,7 @@ func (s *segments) result(n, flips int64) []Segment {
 	overall := float64(flips) / float64(n)
 	for i := range s.counts {
 		for bin, c := range s.counts[i] {
-			share := statistic.Share(c.flips, c.n)
+			share := statistic.Wilson(c.flips, c.n)
 			if c.n < leastSegment || share.Lower <= overall {
 				continue
 			}

@@ -5,8 +5,7 @@ import (
 	"math"
 	"strings"
 
-	"github.com/creditstream/creditstream/audit/statistic"
-	binned "github.com/creditstream/creditstream/drift/statistic"
+	"github.com/creditstream/creditstream/drift/statistic"
 )
 
 // Canary judges the canary against the champion: two arms that different applicants
@@ -16,7 +15,7 @@ func (t *Tally) Canary(version string, l Limits) *Judgement {
 	j := &Judgement{Role: "canary", ModelVersion: version, N: b.n, ChampionN: a.n, Unreadable: t.unreadable}
 	j.Checks = []Check{
 		errorCheck(a, b, l),
-		approvalCheck(statistic.ShareGain(a.approved, a.n, b.approved, b.n), binned.Share(a.approved, a.n), binned.Share(b.approved, b.n), l),
+		approvalCheck(statistic.Newcombe(a.approved, a.n, b.approved, b.n), statistic.Share(a.approved, a.n), statistic.Share(b.approved, b.n), l),
 		psiCheck(&a.scores, &b.scores, true, l),
 		latencyCheck(a, b, l),
 		armsAUC(a, b, l),
@@ -36,8 +35,8 @@ func (t *Tally) Shadow(version string, l Limits) *Judgement {
 	s := &t.shadow
 	j := &Judgement{Role: "shadow", ModelVersion: version, N: s.n, ChampionN: s.n}
 	j.Checks = []Check{
-		upTo("flips", statistic.Share(s.flips, s.n), l.MaxFlips, fmt.Sprintf("%d of %d would be decided otherwise", s.flips, s.n)),
-		approvalCheck(s.change.Interval(), binned.Share(s.approved[0], s.n), binned.Share(s.approved[1], s.n), l),
+		upTo("flips", statistic.Wilson(s.flips, s.n), l.MaxFlips, fmt.Sprintf("%d of %d would be decided otherwise", s.flips, s.n)),
+		approvalCheck(s.change.Interval(), statistic.Share(s.approved[0], s.n), statistic.Share(s.approved[1], s.n), l),
 		psiCheck(&s.champion, &s.shadow, false, l),
 		pairsAUC(s, l),
 	}
@@ -112,12 +111,12 @@ const errorsName = "errors"
 // errorCheck holds the difference of the shares below the limit. As long as there
 // are few decisions, none with an error says little: how many would do is told.
 func errorCheck(a, b *arm, l Limits) Check {
-	i := statistic.ShareGain(a.errors, a.n+a.errors, b.errors, b.n+b.errors)
+	i := statistic.Newcombe(a.errors, a.n+a.errors, b.errors, b.n+b.errors)
 	c := upTo(errorsName, i, l.MaxErrors, fmt.Sprintf("%d of the candidate's %d applications could not be scored, %d of the champion's %d", b.errors, b.n+b.errors, a.errors, a.n+a.errors))
 	if c.Result == Unclear && a.errors+b.errors == 0 && l.MaxErrors > 0 {
 		c.Says += fmt.Sprintf("; without an error %d decisions keep the limit", errorFree(l.MaxErrors))
 	}
-	ra, rb := binned.Share(a.errors, a.n+a.errors), binned.Share(b.errors, b.n+b.errors)
+	ra, rb := statistic.Share(a.errors, a.n+a.errors), statistic.Share(b.errors, b.n+b.errors)
 	c.Champion, c.Subject = &ra, &rb
 	return c
 }
@@ -125,7 +124,7 @@ func errorCheck(a, b *arm, l Limits) Check {
 // errorFree is how many decisions without an error show that errors are rarer than
 // the limit: the upper end of Wilson's interval is z²/(n + z²) then.
 func errorFree(limit float64) int64 {
-	const z2 = binned.Normal95 * binned.Normal95
+	const z2 = statistic.Normal95 * statistic.Normal95
 	return int64(math.Ceil(z2 * (1 - min(1, limit)) / limit))
 }
 
@@ -184,7 +183,7 @@ func latencyCheck(a, b *arm, l Limits) Check {
 
 // quantile is a quantile of the latency and its 95 % interval.
 func (a *arm) quantile(q float64) (at, low, high float64) {
-	spread := binned.Normal95 * math.Sqrt(q*(1-q)/float64(a.n))
+	spread := statistic.Normal95 * math.Sqrt(q*(1-q)/float64(a.n))
 	value := func(q float64) float64 {
 		v, err := a.latency.GetValueAtQuantile(min(1, max(0, q)))
 		if err != nil { // nothing was decided: see skip

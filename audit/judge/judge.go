@@ -5,7 +5,7 @@ package judge
 import (
 	"github.com/DataDog/sketches-go/ddsketch"
 
-	"github.com/creditstream/creditstream/audit/statistic"
+	"github.com/creditstream/creditstream/drift/statistic"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )

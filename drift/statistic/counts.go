@@ -1,6 +1,9 @@
-// Package statistic has the figures that drift and performance are told in, as
-// pure functions of counts in bins. SciPy and NumPy say the same of the same bins
-// (testdata, written by python -m credit_retrain drift-fixtures).
+// Package statistic has the figures that decisions are judged by, as pure functions:
+// of counts in bins, how far two distributions are apart, how well a score ranks, and
+// how likely chance is; of single scores and labels, areas under ROC curves and their
+// difference, shares, means and shifts, each with an interval that says how certain it
+// is. SciPy, scikit-learn and NumPy compute the same of the same bins (testdata, written
+// by python -m credit_retrain drift-fixtures).
 package statistic
 
 import "math"

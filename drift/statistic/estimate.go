@@ -1,16 +1,6 @@
-// Package statistic says how sure a figure is: areas under ROC curves and their
-// difference, shares and their difference, means; and how far two distributions of
-// scores are apart.
 package statistic
 
-import (
-	"math"
-
-	binned "github.com/creditstream/creditstream/drift/statistic"
-)
-
-// z95 bounds 95 % of a normal distribution, two-sided.
-const z95 = binned.Normal95
+import "math"
 
 // Interval is a figure and its 95 % interval.
 type Interval struct {
@@ -21,19 +11,19 @@ type Interval struct {
 
 // around is the interval of a figure with a normal error.
 func around(value, standardError float64) Interval {
-	return Interval{value, value - z95*standardError, value + z95*standardError}
+	return Interval{value, value - Normal95*standardError, value + Normal95*standardError}
 }
 
-// Share is k of n, with Wilson's score interval (E. B. Wilson, JASA 22, 1927). Of
-// nothing nothing is known: 0, between 0 and 1.
-func Share(k, n int64) Interval {
+// Wilson is the share k of n with Wilson's score interval (E. B. Wilson, JASA 22,
+// 1927). Of nothing nothing is known: 0, between 0 and 1.
+func Wilson(k, n int64) Interval {
 	if n == 0 {
 		return Interval{0, 0, 1}
 	}
-	const z2 = z95 * z95
+	const z2 = Normal95 * Normal95
 	p, m := float64(k)/float64(n), float64(n)
 	centre := (p + z2/(2*m)) / (1 + z2/m)
-	half := z95 / (1 + z2/m) * math.Sqrt(p*(1-p)/m+z2/(4*m*m))
+	half := Normal95 / (1 + z2/m) * math.Sqrt(p*(1-p)/m+z2/(4*m*m))
 	i := Interval{p, max(0, centre-half), min(1, centre+half)}
 	// Exact at the ends, where rounding would put the figure outside.
 	if k == 0 {
@@ -45,10 +35,10 @@ func Share(k, n int64) Interval {
 	return i
 }
 
-// ShareGain is by how much the share k2 of n2 is above k1 of n1, with Newcombe's
+// Newcombe is by how much the share k2 of n2 is above k1 of n1, with Newcombe's
 // hybrid score interval (R. G. Newcombe, Statistics in Medicine 17, 1998, method 10).
-func ShareGain(k1, n1, k2, n2 int64) Interval {
-	a, b := Share(k1, n1), Share(k2, n2)
+func Newcombe(k1, n1, k2, n2 int64) Interval {
+	a, b := Wilson(k1, n1), Wilson(k2, n2)
 	gain := b.Value - a.Value
 	return Interval{
 		Value: gain,

@@ -148,7 +148,7 @@ func TestTheIntervalOfADifferenceHoldsTheTruth(t *testing.T) {
 func TestSharesHaveTheIntervalsOfTheLiterature(t *testing.T) {
 	f := func(k, n int64, lower, upper float64) {
 		t.Helper()
-		i := Share(k, n)
+		i := Wilson(k, n)
 		require.InDelta(t, lower, i.Lower, 5e-5)
 		require.InDelta(t, upper, i.Upper, 5e-5)
 	}
@@ -162,7 +162,7 @@ func TestSharesHaveTheIntervalsOfTheLiterature(t *testing.T) {
 	// Newcombe, Statistics in Medicine 17 (1998) 873–890, table II, method 10.
 	g := func(k1, n1, k2, n2 int64, lower, upper float64) {
 		t.Helper()
-		i := ShareGain(k2, n2, k1, n1)
+		i := Newcombe(k2, n2, k1, n1)
 		require.InDelta(t, lower, i.Lower, 5e-5)
 		require.InDelta(t, upper, i.Upper, 5e-5)
 	}
@@ -180,7 +180,7 @@ func TestAMeanIsThatOfItsValues(t *testing.T) {
 	}
 	i := m.Interval()
 	require.InDelta(t, 5, i.Value, 1e-12)
-	require.InDelta(t, z95*math.Sqrt(32.0/7/8), i.Upper-i.Value, 1e-12)
+	require.InDelta(t, Normal95*math.Sqrt(32.0/7/8), i.Upper-i.Value, 1e-12)
 	require.InDelta(t, i.Value-i.Lower, i.Upper-i.Value, 1e-12)
 }
 

@@ -6,8 +6,6 @@ import (
 	"sort"
 
 	"gonum.org/v1/gonum/mathext"
-
-	binned "github.com/creditstream/creditstream/drift/statistic"
 )
 
 // Scores is a distribution of scores, each of which it keeps: 4 bytes a score.
@@ -86,7 +84,7 @@ func (s *Scores) Shift(other *Scores) Shift {
 		base, current = append(base, int64(to-i)), append(current, int64(toOther-j))
 		i, j = to, toOther
 	}
-	return Shift{psi(base, current), noise(len(base), len(a), len(b))}
+	return Shift{rawPSI(base, current), noise95(len(base), len(a), len(b))}
 }
 
 // upTo is how many of the ordered values are at most the edge.
@@ -94,13 +92,13 @@ func upTo(ordered []float32, edge float32) int {
 	return sort.Search(len(ordered), func(i int) bool { return ordered[i] > edge })
 }
 
-// psi is the index of shares as they are. Only where a bin has none of the current
+// rawPSI is the index of shares as they are. Only where a bin has none of the current
 // scores, and the index were infinite, half a score is added to every bin.
-func psi(base, current []int64) (index float64) {
+func rawPSI(base, current []int64) (index float64) {
 	if slices.Contains(current, 0) {
-		return binned.PSI(base, current)
+		return PSI(base, current)
 	}
-	n, m := float64(binned.Sum(base)), float64(binned.Sum(current))
+	n, m := float64(Sum(base)), float64(Sum(current))
 	for i := range base {
 		p, q := float64(base[i])/n, float64(current[i])/m
 		index += (q - p) * math.Log(q/p)
@@ -108,10 +106,10 @@ func psi(base, current []int64) (index float64) {
 	return index
 }
 
-// noise: without a shift a PSI of B bins is about (1/n + 1/m) χ² with B − 1 degrees of
+// noise95: without a shift a PSI of B bins is about (1/n + 1/m) χ² with B − 1 degrees of
 // freedom (B. Yurdakul, J. Naranjo, "Statistical properties of the population
 // stability index", Journal of Risk Model Validation 14, 2020).
-func noise(bins, n, m int) float64 {
+func noise95(bins, n, m int) float64 {
 	if bins < 2 {
 		return 0
 	}
