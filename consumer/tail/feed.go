@@ -149,13 +149,11 @@ func (f *Feed) follow(ctx context.Context) (read bool, err error) {
 	var p schemas.Prediction
 	looked := f.config.Now()
 	for {
-		poll, cancel := context.WithTimeout(ctx, f.config.lookInterval)
-		fetches := r.client.PollFetches(poll)
-		cancel()
+		fetches, broken, err := r.poll(ctx, min(quiet, f.config.lookInterval))
 		if ctx.Err() != nil {
 			return read, nil
 		}
-		if err := failure(fetches); err != nil {
+		if err != nil {
 			return read, err
 		}
 		now := f.config.Now()
@@ -167,11 +165,22 @@ func (f *Feed) follow(ctx context.Context) (read bool, err error) {
 		}
 		for i := fetches.RecordIter(); !i.Done(); {
 			record := i.Next()
+			r.next[record.Partition] = record.Offset + 1
 			// What is no prediction is for the view to report.
 			if !record.Attrs.IsControl() && f.config.Codec.DecodePrediction(ctx, record.Value, &p) == nil {
 				f.add(&p, now)
 				read = true
 			}
+		}
+		err = r.passOver(ctx, broken, func(u *kafka.UnreadableError) error {
+			f.config.Log.Warn("left out: a batch cannot be read", "topic", u.Topic, "partition", u.Partition, "offset", u.From, "next", u.To, "error", u.Err)
+			return nil
+		})
+		if ctx.Err() != nil {
+			return read, nil
+		}
+		if err != nil {
+			return read, err
 		}
 	}
 }

@@ -5,13 +5,11 @@ package tail
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/consumer/recent"
@@ -57,7 +55,8 @@ type Config struct {
 // partition's order, until each says no more, ctx ends or, without Follow, the
 // log does. The last ones come first, the oldest of them at their head, whatever
 // their partitions. The value is the prediction's JSON, as it stood on the wire where it
-// did; both are good until each returns. What is no prediction is left out and counted.
+// did; both are good until each returns. What is no prediction, or in a batch that
+// cannot be read, is left out and counted.
 func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value []byte) (more bool, err error)) (leftOut recent.LeftOut, err error) {
 	r, err := open(ctx, c.Kafka, c.Topics.Predictions, c.From)
 	if err != nil {
@@ -98,11 +97,11 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 		}
 	}
 	for c.Follow || r.unread() {
-		fetches := r.client.PollFetches(ctx)
+		fetches, broken, err := r.poll(ctx, quiet)
 		if ctx.Err() != nil {
 			return leftOut, nil
 		}
-		if err := failure(fetches); err != nil {
+		if err != nil {
 			return leftOut, err
 		}
 		for i := fetches.RecordIter(); !i.Done(); {
@@ -132,26 +131,22 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 				return leftOut, err
 			}
 		}
-	}
-	return leftOut, nil
-}
-
-// reader is a client that reads every partition from a known offset on.
-type reader struct {
-	topic  string
-	client *kgo.Client
-	next   map[int32]int64
-	ends   map[int32]int64 // of what was committed at the beginning
-	open   []kafka.Open    // what lay behind open transactions then
-}
-
-func (r *reader) unread() bool {
-	for p, end := range r.ends {
-		if r.next[p] < end {
-			return true
+		err = r.passOver(ctx, broken, func(u *kafka.UnreadableError) error {
+			if end := r.ends[u.Partition]; !c.Follow && u.From >= end {
+				return nil
+			} else if !c.Follow {
+				u.To = min(u.To, end)
+			}
+			return leftOut.Unreadable.PassOver(u)
+		})
+		if ctx.Err() != nil {
+			return leftOut, nil
+		}
+		if err != nil {
+			return leftOut, err
 		}
 	}
-	return false
+	return leftOut, nil
 }
 
 func open(ctx context.Context, config kafka.Config, topic string, from From) (*reader, error) {
@@ -207,27 +202,5 @@ func (r *reader) locate(ctx context.Context, config kafka.Config, topic string, 
 		return fmt.Errorf("looking where to begin in %s: %w", topic, err)
 	}
 	begins.Each(func(o kadm.ListedOffset) { r.next[o.Partition] = o.Offset })
-	return nil
-}
-
-// grown is an error when the topic has partitions that are not read.
-func (r *reader) grown(ctx context.Context) error {
-	topics, err := kadm.NewClient(r.client).ListTopics(ctx, r.topic)
-	if err != nil {
-		return fmt.Errorf("looking for partitions of %s: %w", r.topic, err)
-	}
-	if n := len(topics[r.topic].Partitions); n > len(r.next) {
-		return fmt.Errorf("%s has %d partitions now, %d are read", r.topic, n, len(r.next))
-	}
-	return nil
-}
-
-// failure is the first error that reading on does not mend.
-func failure(fetches kgo.Fetches) error {
-	for _, e := range fetches.Errors() {
-		if !kerr.IsRetriable(e.Err) && !errors.Is(e.Err, context.DeadlineExceeded) {
-			return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
-		}
-	}
 	return nil
 }

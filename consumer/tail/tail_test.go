@@ -24,16 +24,20 @@ const patience = time.Minute
 // world is an embedded broker with the predictions topic.
 type world struct {
 	t      *testing.T
+	broker *local.Kafka
 	kafka  kafka.Config
 	topics schemas.Topics
 	client *kgo.Client
 }
 
-func newWorld(t *testing.T) *world {
-	broker, err := local.StartKafka("", kfake.SleepOutOfOrder())
+func newWorld(t *testing.T) *world { return newWorldIn(t, "") }
+
+// newWorldIn is one whose broker keeps its logs in a folder; empty: in memory.
+func newWorldIn(t *testing.T, dir string) *world {
+	broker, err := local.StartKafka(dir, kfake.SleepOutOfOrder())
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
-	w := &world{t: t, kafka: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}, topics: schemas.NewTopics("t")}
+	w := &world{t: t, broker: broker, kafka: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}, topics: schemas.NewTopics("t")}
 	w.client, err = kgo.NewClient(append(w.kafka.Options(), kgo.TransactionalID("t"))...)
 	require.NoError(t, err)
 	t.Cleanup(w.client.Close)

@@ -35,8 +35,11 @@ type world struct {
 	client *kgo.Client // writes panes in transactions, as the aggregator does
 }
 
-func newWorld(t *testing.T) *world {
-	broker, err := local.StartKafka("", kfake.SleepOutOfOrder())
+func newWorld(t *testing.T) *world { return newWorldIn(t, "") }
+
+// newWorldIn is one whose broker keeps its logs in a folder; empty: in memory.
+func newWorldIn(t *testing.T, dir string) *world {
+	broker, err := local.StartKafka(dir, kfake.SleepOutOfOrder())
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	w := &world{t: t, broker: broker, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}}

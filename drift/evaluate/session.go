@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -27,6 +28,44 @@ type session struct {
 	mu     sync.Mutex // guards what follows: the group's callbacks set it
 	tenure *tenure    // nil: another evaluator works
 	lost   bool       // the panes were owned, and are not any more
+
+	stalls kafka.Stalls
+	looked time.Time // for stalls
+	stuck  *kafka.UnreadableError
+}
+
+// stallTicks is how many ticks lie between two looks at a log of which nothing comes.
+const stallTicks = 5
+
+// What a look may take: the panes wait for it.
+const stallTimeout = 5 * time.Second
+
+// look finds out whether the client waits in silence for panes that cannot be read.
+func (s *session) look(ctx context.Context, t *tenure) error {
+	e, now := s.parent, time.Now()
+	if s.stuck != nil && t.next > s.stuck.From {
+		e.config.Log.Info("the panes can be read again", "topic", s.stuck.Topic, "offset", t.next)
+		s.stuck = nil
+	}
+	if now.Sub(s.looked) >= stallTicks*e.config.Tick {
+		s.looked = now
+		look, cancel := context.WithTimeout(ctx, stallTimeout)
+		defer cancel()
+		stalled, err := s.stalls.Look(look, s.group.Client(), e.config.Topics.DriftPanes, map[int32]int64{0: t.next})
+		switch {
+		case err != nil: // what reads says what is wrong
+		case len(stalled) == 0:
+			s.stuck = nil
+		case s.stuck == nil:
+			s.stuck = stalled[0]
+			e.config.Log.Error("panes cannot be read: nothing is evaluated until they can", "topic", s.stuck.Topic,
+				"partition", s.stuck.Partition, "offset", s.stuck.From, "error", s.stuck.Err)
+		}
+	}
+	if s.stuck == nil {
+		return nil
+	}
+	return s.stuck
 }
 
 // open joins the group. ctx bounds every request of the client.
@@ -183,10 +222,18 @@ func (s *session) tick(ctx context.Context, t *tenure) error {
 		}
 		return nil
 	case t.rebuilding():
+		if err := s.look(ctx, t); err != nil {
+			e.note(err)
+			return nil
+		}
 		e.note(fmt.Errorf("reading the panes of its windows again, %d left", t.judge.next-t.next))
 		return nil
 	}
 	e.serve(t)
+	if err := s.look(ctx, t); err != nil {
+		e.note(err)
+		return nil
+	}
 	if err := e.quiet(ctx, t, s.adm); err != nil {
 		return fmt.Errorf("looking for the end of the panes: %w", err)
 	}

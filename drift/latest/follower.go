@@ -20,6 +20,9 @@ var ErrNone = errors.New("no drift status yet: is `creditstream drift` running?"
 
 var errReading = errors.New("the drift status has not been read yet")
 
+// How long nothing may come before it is looked up why.
+const quiet = 5 * time.Second
+
 // Pauses after a failure.
 const firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
 
@@ -29,6 +32,7 @@ type Follower struct {
 	kafka  kafka.Config
 	topics schemas.Topics
 	log    *slog.Logger
+	quiet  time.Duration
 
 	mu     sync.Mutex // guards what follows
 	newest *Record
@@ -37,7 +41,7 @@ type Follower struct {
 
 // NewFollower returns a Follower that is not running yet.
 func NewFollower(c kafka.Config, topics schemas.Topics, log *slog.Logger) *Follower {
-	return &Follower{kafka: c, topics: topics, log: log, err: errReading}
+	return &Follower{kafka: c, topics: topics, log: log, quiet: quiet, err: errReading}
 }
 
 // Newest is the newest status. Without one the error is ErrNone, or says why it
@@ -101,28 +105,47 @@ func (f *Follower) follow(ctx context.Context) (read bool, err error) {
 	client, err := kgo.NewClient(append(f.kafka.Options(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{f.topics.DriftStatus: {partition: kgo.NewOffset().At(next)}}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // where they are not seen the end is never reached
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 	)...)
 	if err != nil {
 		return true, err
 	}
 	defer client.Close()
+	var stalls kafka.Stalls
 	for {
-		fetches := client.PollFetches(ctx)
+		poll, cancel := context.WithTimeout(ctx, f.quiet)
+		fetches := client.PollFetches(poll)
+		cancel()
 		if ctx.Err() != nil {
 			return true, nil
 		}
 		for _, e := range fetches.Errors() {
-			if !kerr.IsRetriable(e.Err) {
+			if !kerr.IsRetriable(e.Err) && !errors.Is(e.Err, context.DeadlineExceeded) {
 				return true, fmt.Errorf("reading %s: %w", f.topics.DriftStatus, e.Err)
 			}
 		}
-		var last *kgo.Record
-		fetches.EachRecord(func(r *kgo.Record) { last = r })
+		var last, status *kgo.Record
+		fetches.EachRecord(func(r *kgo.Record) {
+			if last = r; !r.Attrs.IsControl() {
+				status = r
+			}
+		})
 		if last == nil {
+			stalled, err := stalls.Look(ctx, client, f.topics.DriftStatus, map[int32]int64{partition: next})
+			if len(stalled) > 0 { // Read passes over it
+				return true, stalled[0]
+			}
+			if err != nil && !kerr.IsRetriable(err) {
+				return true, err
+			}
 			continue
 		}
-		if one, err := decode(last.Value); err == nil { // what is no status is passed over
+		next = last.Offset + 1
+		if status == nil {
+			continue
+		}
+		if one, err := decode(status.Value); err == nil { // what is no status is passed over
 			f.set(one, nil)
 		}
 	}

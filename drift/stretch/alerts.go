@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -35,7 +36,8 @@ func (e *episode) overAt() schemas.Timestamp {
 // readAlerts finds the alerts that fired at some time of the stretch, and says why
 // there may have been others; empty: these are all.
 func (r *reading) readAlerts(ctx context.Context) (told []drift.AlertStatus, unknown string) {
-	episodes, gaps, err := r.episodes(ctx)
+	var unread kafka.Unread
+	episodes, gaps, err := r.episodes(ctx, &unread)
 	if err != nil {
 		return nil, r.Kafka.Explain(err).Error()
 	}
@@ -54,12 +56,18 @@ func (r *reading) readAlerts(ctx context.Context) (told []drift.AlertStatus, unk
 	slices.SortStableFunc(told, func(a, b drift.AlertStatus) int {
 		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(a.Alert.Alert, b.Alert.Alert), cmp.Compare(a.Since, b.Since))
 	})
-	return told, r.untold(gaps)
+	var why []string
+	for _, w := range []string{r.untold(gaps), unread.String()} {
+		if w != "" {
+			why = append(why, w)
+		}
+	}
+	return told, strings.Join(why, "; ")
 }
 
 // episodes are those of the whole topic of alerts, and when no evaluator wrote a
 // status at the time of the stretch.
-func (r *reading) episodes(ctx context.Context) (all []*episode, gaps []gap, err error) {
+func (r *reading) episodes(ctx context.Context, unread *kafka.Unread) (all []*episode, gaps []gap, err error) {
 	client, err := r.Kafka.Connect(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -75,7 +83,7 @@ func (r *reading) episodes(ctx context.Context) (all []*episode, gaps []gap, err
 		return nil, nil, err
 	}
 	open := map[string]*episode{}
-	err = r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: spans}, kafka.Sink{Each: func(record *kgo.Record) error {
+	err = r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: spans}, kafka.Sink{Unreadable: unread.PassOver, Each: func(record *kgo.Record) error {
 		a := &schemas.Alert{}
 		if schemas.DecodeAlert(record.Value, a) != nil {
 			return nil //nolint:nilerr // the evaluator wrote no such thing

@@ -372,3 +372,26 @@ func TestUnreadableBatch_IsNamedBesideTheStretch(t *testing.T) {
 	require.EqualValues(t, 60, counted.Unreadable.Offsets)
 	require.Equal(t, "60 offsets that cannot be read are left out, in the batches at "+topics.Predictions+"/1@300", counted.Unreadable.String())
 }
+
+// A damaged batch of alerts takes the others of the stretch along no more.
+func TestUnreadableBatch_LeavesTheOtherAlertsOfTheStretch(t *testing.T) {
+	for name, header := range map[string]bool{"records": false, "length": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			w := newWorldIn(t, dir)
+			_, err := kafka.CreateTopics(t.Context(), kadm.NewClient(w.client), []kafka.TopicSpec{
+				{Name: topics.DriftAlerts, Partitions: 1, Replication: 1}, {Name: topics.DriftStatus, Partitions: 1, Replication: 1},
+			})
+			require.NoError(t, err)
+			w.watch(1, 10)
+			w.alert("drift/age", schemas.AlertFiring, 100)
+			w.alert("drift/age", schemas.AlertResolved, 200)
+			w.alert("drift/sex", schemas.AlertFiring, 300)
+			require.NoError(t, kafkatest.Flip(dir, topics.DriftAlerts, 0, 1, header))
+			status, _ := w.evaluate(0, 600, Auto)
+			require.Len(t, status.Alerts, 2)
+			require.Equal(t, "1 offsets that cannot be read are left out, in the batches at "+topics.DriftAlerts+"/0@1", status.AlertsUnknown)
+		})
+	}
+}

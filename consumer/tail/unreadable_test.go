@@ -1,0 +1,112 @@
+package tail
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/creditstream/creditstream/internal/kafkatest"
+	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/schemas"
+)
+
+// write appends predictions to partition 0, in one batch.
+func (w *world) write(from, to int) {
+	plain, err := kgo.NewClient(append(w.kafka.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	require.NoError(w.t, err)
+	defer plain.Close()
+	var records []*kgo.Record
+	for i := from; i < to; i++ {
+		records = append(records, &kgo.Record{Topic: w.topics.Predictions, Value: schemas.AppendPrediction(nil, prediction(i))})
+	}
+	require.NoError(w.t, plain.ProduceSync(w.t.Context(), records...).FirstErr())
+}
+
+// A damaged batch is left out and named, whether the client complains of it or waits for
+// it in silence.
+func TestUnreadableBatch_IsLeftOutByTail(t *testing.T) {
+	for name, header := range map[string]bool{"records": false, "length": true} {
+		for how, follow := range map[string]bool{"to the end": false, "following": true} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				w := newWorldIn(t, dir)
+				w.write(0, 3)
+				w.write(3, 6)
+				w.write(6, 9)
+				require.NoError(t, kafkatest.Flip(dir, w.topics.Predictions, 0, 4, header))
+				var ids []string
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				leftOut, err := Read(ctx, Config{Kafka: w.kafka, Topics: w.topics, From: From{Start: true}, Follow: follow}, func(p *schemas.Prediction, _ []byte) (bool, error) {
+					ids = append(ids, p.ApplicationID)
+					return !follow || len(ids) < 6, nil
+				})
+				require.NoError(t, err)
+				require.Equal(t, []string{"A-0000", "A-0001", "A-0002", "A-0006", "A-0007", "A-0008"}, ids)
+				require.Zero(t, leftOut.Records)
+				require.EqualValues(t, 3, leftOut.Unreadable.Offsets)
+				require.Equal(t, []string{w.topics.Predictions + "/0@3"}, leftOut.Unreadable.At)
+			})
+		}
+	}
+}
+
+func TestUnreadableBatch_DoesNotSilenceTheFeed(t *testing.T) {
+	for name, header := range map[string]bool{"records": false, "length": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			w := newWorldIn(t, dir)
+			r, err := open(t.Context(), w.kafka, w.topics.Predictions, From{})
+			require.NoError(t, err)
+			r.client.Close()
+			feed := NewFeed(FeedConfig{Kafka: w.kafka, Topics: w.topics, Log: slog.New(slog.DiscardHandler)})
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			// What comes is damaged before the feed asks for it.
+			var held atomic.Bool
+			held.Store(true)
+			w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+				w.broker.Cluster().KeepControl()
+				if held.Load() {
+					return local.Refusal(request, kerr.NotLeaderForPartition.Code), nil, true
+				}
+				return nil, nil, false
+			})
+			go func() { done <- feed.Run(ctx) }()
+			require.Eventually(t, func() bool { return feed.Ready() == nil }, patience, time.Millisecond)
+			w.write(0, 3)
+			w.write(3, 6)
+			require.NoError(t, kafkatest.Flip(dir, w.topics.Predictions, 0, 1, header))
+			held.Store(false)
+			require.Eventually(t, func() bool { return feed.Snapshot().Decisions == 3 }, patience, time.Millisecond)
+			cancel()
+			require.NoError(t, <-done)
+		})
+	}
+}
+
+// A broker that fails and does not say why is asked again.
+func TestRead_WaitsForAFailingBroker(t *testing.T) {
+	w := newWorld(t)
+	w.write(0, 3)
+	var left atomic.Int64
+	left.Store(4)
+	w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		if left.Add(-1) < 0 {
+			return nil, nil, false
+		}
+		return local.Refusal(request, kerr.UnknownServerError.Code), nil, true
+	})
+	require.Len(t, w.ids(Config{From: From{Start: true}}, 0), 3)
+	require.LessOrEqual(t, left.Load(), int64(0))
+}

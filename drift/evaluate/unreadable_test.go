@@ -1,0 +1,36 @@
+package evaluate
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/creditstream/creditstream/internal/kafkatest"
+)
+
+// Panes that cannot be read make the evaluator unready, named with their offset, whether
+// the client complains of them or waits for them in silence.
+func TestUnreadableBatch_IsNamedByTheEvaluator(t *testing.T) {
+	for name, header := range map[string]bool{"records": false, "length": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			w := newWorldIn(t, dir)
+			city := newCity(shippedChampion(t), 1)
+			w.write(city.pane(100))
+			w.write(city.pane(100))
+			w.transaction(kgo.TryCommit, city.pane(100))
+			require.NoError(t, kafkatest.Flip(dir, w.topics.DriftPanes, 0, 2, header))
+			e := w.evaluator()
+			stop := run(e)
+			require.Eventually(t, func() bool {
+				err := e.Ready()
+				return err != nil && strings.Contains(err.Error(), w.topics.DriftPanes+"/0") && (!header || strings.Contains(err.Error(), "offset 2"))
+			}, time.Minute, time.Millisecond)
+			require.NoError(t, stop())
+		})
+	}
+}
