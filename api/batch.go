@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -81,7 +81,7 @@ func decidable(items []schemas.BatchItem) bool {
 
 // appendBatch appends what is said about every application: what was recorded before,
 // or what was decided now, or why neither.
-func (j *job) appendBatch(set *release.LiveSet, before []earlier) {
+func (j *job) appendBatch(set *model.LiveSet, before []earlier) {
 	j.answer = append(j.answer, `{"predictions":[`...)
 	for i, k := 0, 0; i < len(j.items); i++ {
 		if i > 0 {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 )
 
 // modelDocument is what GET /model answers: what serves, and how well it did.
@@ -57,7 +56,7 @@ func newOtherModel(m *model.Model) *otherModel {
 	return &otherModel{ModelVersion: m.Version, Digest: m.Digest, Engine: m.Engine}
 }
 
-func newModelDocument(set *release.LiveSet) *modelDocument {
+func newModelDocument(set *model.LiveSet) *modelDocument {
 	m, p := set.Champion, set.Policy
 	d := &modelDocument{
 		ModelVersion: m.Version, Digest: m.Digest, Engine: m.Engine,
@@ -71,7 +70,7 @@ func newModelDocument(set *release.LiveSet) *modelDocument {
 		RouteRevision: set.Revision, Canary: newOtherModel(set.Canary), Shadow: newOtherModel(set.Shadow),
 	}
 	if d.Canary != nil {
-		share := float64(set.CanaryShare) / release.ShareScale
+		share := float64(set.CanaryShare) / model.ShareScale
 		d.Canary.Share = &share
 	}
 	return d

@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer"
 )
@@ -164,7 +163,7 @@ func (s *Server) complete(a *schemas.Application, hasAppliedAt bool, c *claim, i
 
 // decide decides the job's applications under one live set and publishes the
 // decisions. j.errs says which could not be recorded.
-func (s *Server) decide(ctx context.Context, set *release.LiveSet, j *job) *problem {
+func (s *Server) decide(ctx context.Context, set *model.LiveSet, j *job) *problem {
 	n := len(j.apps)
 	if cap(j.predictions) < n {
 		j.predictions = append(j.predictions[:cap(j.predictions)], make([]schemas.Prediction, n-cap(j.predictions))...)
@@ -193,7 +192,7 @@ func (s *Server) decide(ctx context.Context, set *release.LiveSet, j *job) *prob
 
 // served is the model of this live set that made a prediction; nil where that serves
 // no more.
-func served(set *release.LiveSet, p *schemas.Prediction) *model.Model {
+func served(set *model.LiveSet, p *schemas.Prediction) *model.Model {
 	for _, m := range []*model.Model{set.Champion, set.Canary, set.Shadow} {
 		if m != nil && m.Version == p.ModelVersion {
 			return m
@@ -204,7 +203,7 @@ func served(set *release.LiveSet, p *schemas.Prediction) *model.Model {
 
 // reasonText is what a prediction's reasons mean: as its model says or, where that
 // serves no more, the champion.
-func reasonText(set *release.LiveSet, p *schemas.Prediction) func(code string) string {
+func reasonText(set *model.LiveSet, p *schemas.Prediction) func(code string) string {
 	if m := served(set, p); m != nil {
 		return m.ReasonText
 	}
@@ -213,7 +212,7 @@ func reasonText(set *release.LiveSet, p *schemas.Prediction) func(code string) s
 
 // appendAnswer appends what POST /predict says about one application. The details of
 // a model that serves no more are left out.
-func appendAnswer(dst []byte, set *release.LiveSet, p *schemas.Prediction, detail bool) ([]byte, *problem) {
+func appendAnswer(dst []byte, set *model.LiveSet, p *schemas.Prediction, detail bool) ([]byte, *problem) {
 	dst = schemas.AppendAnswer(dst, p, reasonText(set, p))
 	m := served(set, p)
 	if !detail || m == nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -134,7 +134,7 @@ func TestBodyOfUnknownLengthIsBounded(t *testing.T) {
 }
 
 func TestNoModelServes(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.Live = func() *release.LiveSet { return nil } })
+	w := newWorld(t, func(c *Config) { c.Live = func() *model.LiveSet { return nil } })
 	for _, rec := range []*httptest.ResponseRecorder{
 		w.post("/predict", request(example)), w.post("/predict/batch", `{"applications":[`+request(example)+`]}`), w.get("/model"),
 	} {
@@ -287,7 +287,7 @@ func TestModelIsDescribed(t *testing.T) {
 	require.NoError(t, err)
 	both := *set
 	both.Canary, both.CanaryShare, both.Shadow, both.Revision = set.Champion, 1000, set.Champion, 4
-	w := newWorld(t, func(c *Config) { c.Live = func() *release.LiveSet { return &both } })
+	w := newWorld(t, func(c *Config) { c.Live = func() *model.LiveSet { return &both } })
 	var d modelDocument
 	rec := w.get("/model")
 	require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &d))

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -40,7 +39,7 @@ func TestRetries_DecideOnlyWhatWasNotRecorded(t *testing.T) {
 	set, err := shippedSet()
 	require.NoError(t, err)
 	live := set
-	w := newWorld(t, func(c *Config) { c.Live = func() *release.LiveSet { return live } })
+	w := newWorld(t, func(c *Config) { c.Live = func() *model.LiveSet { return live } })
 	w.log.fail = func(i int, _ *schemas.Prediction) error {
 		if i == 1 || i == 3 {
 			return errors.New("no leader")
@@ -54,7 +53,7 @@ func TestRetries_DecideOnlyWhatWasNotRecorded(t *testing.T) {
 	// By the time of the retry another policy serves: everybody is declined.
 	w.log.fail = nil
 	w.now = w.now.Add(5 * time.Minute)
-	live, err = release.Fixed(shipped.Bundle, model.EngineNative, strings.NewReplacer("approve_below: 0.20", "approve_below: 0.001", "decline_from: 0.45", "decline_from: 0.002").Replace(schemas.DefaultPolicyText))
+	live, err = model.Fixed(shipped.Bundle, model.EngineNative, strings.NewReplacer("approve_below: 0.20", "approve_below: 0.001", "decline_from: 0.45", "decline_from: 0.002").Replace(schemas.DefaultPolicyText))
 	require.NoError(t, err)
 	require.NotEqual(t, set.Policy.Version, live.Policy.Version)
 	second := w.post("/predict/batch", fiveApplications(), "Idempotency-Key", "k")
@@ -108,7 +107,7 @@ func TestRetries_NothingDecidedNothingKept(t *testing.T) {
 	w.answer(w.post("/predict", request(example), "Idempotency-Key", "k"))
 }
 
-func mustSet(t *testing.T) *release.LiveSet {
+func mustSet(t *testing.T) *model.LiveSet {
 	set, err := shippedSet()
 	require.NoError(t, err)
 	return set
@@ -175,14 +174,14 @@ func TestRetries_AnUnrecordedDecisionKeepsItsKey(t *testing.T) {
 func TestRetries_TellDetailsAgain(t *testing.T) {
 	set := mustSet(t)
 	live := set
-	w := newWorld(t, func(c *Config) { c.Live = func() *release.LiveSet { return live } })
+	w := newWorld(t, func(c *Config) { c.Live = func() *model.LiveSet { return live } })
 	first := w.post("/predict?detail=contributions", request(example), "Idempotency-Key", "k")
 	require.NotEmpty(t, w.answer(first).Contributions)
 	require.Equal(t, first.Body.String(), w.post("/predict?detail=contributions", request(example), "Idempotency-Key", "k").Body.String())
 	// The model has gone: what it decided is told, its inner workings are not.
 	champion := *set.Champion
 	champion.Version = "another"
-	live = &release.LiveSet{Champion: &champion, Policy: set.Policy, Revision: 1}
+	live = &model.LiveSet{Champion: &champion, Policy: set.Policy, Revision: 1}
 	again := w.answer(w.post("/predict?detail=contributions", request(example), "Idempotency-Key", "k"))
 	want := w.answer(first)
 	want.Base, want.Contributions = 0, nil

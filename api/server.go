@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/creditstream/creditstream/drift/report"
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -72,8 +72,8 @@ func (l Limits) perCaller() int {
 // Config is what a Server needs.
 type Config struct {
 	Listener    net.Listener
-	TLS         *tls.Config             // nil: plain HTTP
-	Live        func() *release.LiveSet // nil result: nothing serves yet
+	TLS         *tls.Config           // nil: plain HTTP
+	Live        func() *model.LiveSet // nil result: nothing serves yet
 	Publisher   Publisher
 	Recorded    Recorded
 	Lookup      Lookup

@@ -22,7 +22,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -186,8 +185,8 @@ func (m *memoryKeys) kept(scopeAndKey string) *heldKey {
 	return m.held[scopeAndKey]
 }
 
-var shippedSet = sync.OnceValues(func() (*release.LiveSet, error) {
-	return release.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+var shippedSet = sync.OnceValues(func() (*model.LiveSet, error) {
+	return model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
 })
 
 // world is a server without Kafka and Redis, at a time of the test's choosing.
@@ -210,7 +209,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 		now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), logged: &bytes.Buffer{},
 	}
 	c := Config{
-		Live: func() *release.LiveSet { return set }, Publisher: w.log, Recorded: w.log, Lookup: w.lookup, Idempotency: w.keys,
+		Live: func() *model.LiveSet { return set }, Publisher: w.log, Recorded: w.log, Lookup: w.lookup, Idempotency: w.keys,
 		Drift: &fakeDrift{}, Replicas: &fakeReplicas{},
 		Limits:  Limits{InFlight: 100, Publish: 5 * time.Second},
 		Metrics: http.NotFoundHandler(), Ready: func() error { return nil }, Pending: func() error { return nil },

@@ -6,7 +6,6 @@ import (
 	"errors"
 
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -25,7 +24,7 @@ func New() *Scorer { return &Scorer{} }
 // Decide writes a prediction for every application into out, which has the same
 // length and whose slices are reused. All are decided under one live set, in one
 // channel, at one instant.
-func (s *Scorer) Decide(set *release.LiveSet, channel string, at schemas.Timestamp, apps []schemas.Application, out []schemas.Prediction) error {
+func (s *Scorer) Decide(set *model.LiveSet, channel string, at schemas.Timestamp, apps []schemas.Application, out []schemas.Prediction) error {
 	if len(apps) != len(out) {
 		return errors.New("scorer: as many predictions as applications are needed")
 	}
@@ -81,7 +80,7 @@ func (s *Scorer) Decide(set *release.LiveSet, channel string, at schemas.Timesta
 
 // split orders the applications in s.at, the champion's before the canary's, and
 // returns how many are the champion's.
-func (s *Scorer) split(set *release.LiveSet, apps []schemas.Application) (champions int) {
+func (s *Scorer) split(set *model.LiveSet, apps []schemas.Application) (champions int) {
 	end, split := len(apps), set.Split()
 	for i := range apps {
 		if split.IsCanary(apps[i].ApplicationID) {

@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -18,10 +17,10 @@ func open(t testing.TB) *model.Model {
 	return m
 }
 
-func liveSet(t testing.TB) *release.LiveSet {
+func liveSet(t testing.TB) *model.LiveSet {
 	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
 	require.NoError(t, err)
-	return &release.LiveSet{Champion: open(t), Policy: policy, Revision: 7}
+	return &model.LiveSet{Champion: open(t), Policy: policy, Revision: 7}
 }
 
 // applications differ from one another, some of them with missing features.
@@ -41,7 +40,7 @@ func applications(n int) []schemas.Application {
 	return apps
 }
 
-func decide(t *testing.T, set *release.LiveSet, apps []schemas.Application) []schemas.Prediction {
+func decide(t *testing.T, set *model.LiveSet, apps []schemas.Application) []schemas.Prediction {
 	out := make([]schemas.Prediction, len(apps))
 	require.NoError(t, New().Decide(set, schemas.ChannelStream, 42, apps, out))
 	return out
@@ -127,7 +126,7 @@ func TestCanaryTakesItsShare(t *testing.T) {
 	set.CanaryShare = 0
 	none, _ := count()
 	require.Zero(t, none)
-	set.CanaryShare = release.ShareScale
+	set.CanaryShare = model.ShareScale
 	all, _ := count()
 	require.Equal(t, len(apps), all)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer"
 )
@@ -18,10 +17,10 @@ import (
 type Subject struct {
 	Source   schemas.Source
 	Recorded schemas.Prediction
-	Set      *release.LiveSet // its model, policy and revision
-	Route    *schemas.Route   // nil where none served
-	Shadow   *model.Model     // nil where none ran, or where it cannot be had
-	NoShadow string           // why it cannot be had
+	Set      *model.LiveSet // its model, policy and revision
+	Route    *schemas.Route // nil where none served
+	Shadow   *model.Model   // nil where none ran, or where it cannot be had
+	NoShadow string         // why it cannot be had
 }
 
 // Explanation is a decision taken apart.
@@ -148,8 +147,8 @@ func (s *Subject) route() Route {
 	r.Champion, r.By, r.Why = s.Route.Champion, s.Route.By, s.Route.Why
 	if c := s.Route.Canary; c != nil {
 		r.Canary, r.Share = c.ModelVersion, c.Share
-		split := release.Split{Canary: c.ModelVersion}
-		r.Bucket = float64(split.Bucket(s.Recorded.ApplicationID)) / release.ShareScale
+		split := model.Split{Canary: c.ModelVersion}
+		r.Bucket = float64(split.Bucket(s.Recorded.ApplicationID)) / model.ShareScale
 	}
 	return r
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer"
@@ -35,13 +34,13 @@ func applicant(late int32, missing ...int) (f schemas.Features) {
 
 // subject is a recorded decision on an applicant, with a shadow.
 func subject(t *testing.T, f schemas.Features) *Subject {
-	set, err := release.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
 	require.NoError(t, err)
 	return decided(t, *set, f)
 }
 
 // decided is a recorded decision of a set that is its own shadow.
-func decided(t *testing.T, set release.LiveSet, f schemas.Features) *Subject {
+func decided(t *testing.T, set model.LiveSet, f schemas.Features) *Subject {
 	serving := set
 	serving.Shadow = set.Champion
 	serving.Revision = 3
@@ -56,7 +55,7 @@ func decided(t *testing.T, set release.LiveSet, f schemas.Features) *Subject {
 }
 
 func TestADecisionComesOutTheSameAndAddsUp(t *testing.T) {
-	set, err := release.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
 	require.NoError(t, err)
 	for late := int32(-2); late < 9; late++ {
 		for _, missing := range [][]int{nil, {0, 5}, {0, 5, 11, 17}} {
@@ -113,7 +112,7 @@ func TestADecisionComesOutTheSameAndAddsUp(t *testing.T) {
 }
 
 func TestEveryFieldThatDiffersIsNamed(t *testing.T) {
-	set, err := release.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
 	require.NoError(t, err)
 	f := func(field, result string, change func(p *schemas.Prediction)) {
 		t.Helper()
@@ -173,8 +172,8 @@ func TestTheRouteSaysWhyTheCanaryDecided(t *testing.T) {
 	s := subject(t, applicant(3))
 	e, err := Explain(s)
 	require.NoError(t, err)
-	split := release.Split{Canary: "v2"}
-	require.Equal(t, Route{Revision: 3, Role: schemas.RouteChampion, Champion: "v1", By: "ann", Why: "try", Canary: "v2", Share: 0.1, Bucket: float64(split.Bucket("A-1")) / release.ShareScale}, e.Route)
+	split := model.Split{Canary: "v2"}
+	require.Equal(t, Route{Revision: 3, Role: schemas.RouteChampion, Champion: "v1", By: "ann", Why: "try", Canary: "v2", Share: 0.1, Bucket: float64(split.Bucket("A-1")) / model.ShareScale}, e.Route)
 	s.Route = nil
 	s.Recorded.RouteRevision, s.Set.Revision = -1, -1
 	e, err = Explain(s)

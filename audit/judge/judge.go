@@ -6,7 +6,7 @@ import (
 	"github.com/DataDog/sketches-go/ddsketch"
 
 	"github.com/creditstream/creditstream/drift/statistic"
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -19,7 +19,7 @@ const latencyAccuracy = 0.01
 
 // Tally counts what a route's models decided.
 type Tally struct {
-	split            release.Split
+	split            model.Split
 	unreadable       int64 // applications without a readable id that could not be scored
 	champion, canary arm
 	shadow           pairs
@@ -48,7 +48,7 @@ type pairs struct {
 }
 
 // NewTally counts from nothing. split says which arm an application falls to.
-func NewTally(split release.Split) (*Tally, error) {
+func NewTally(split model.Split) (*Tally, error) {
 	t := &Tally{split: split}
 	for _, a := range []*arm{&t.champion, &t.canary} {
 		var err error

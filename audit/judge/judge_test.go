@@ -10,17 +10,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer"
 )
 
 // half is the split of the made-up route.
-var half = release.Split{Canary: "v2", Share: release.ShareScale / 2}
+var half = model.Split{Canary: "v2", Share: model.ShareScale / 2}
 
 // idOf is an application_id that falls to one of the two arms.
-func idOf(split release.Split, canary bool) string {
+func idOf(split model.Split, canary bool) string {
 	for i := 0; ; i++ {
 		if id := fmt.Sprintf("A-%d", i); split.IsCanary(id) == canary {
 			return id
@@ -283,7 +282,7 @@ func TestErrors_CountForTheArmThatTheScorerTakes(t *testing.T) {
 	canary.Version = "v2"
 	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
 	require.NoError(t, err)
-	var ids [release.ShareScale]string // one of each bucket
+	var ids [model.ShareScale]string // one of each bucket
 	for i, found := 0, 0; found < len(ids); i++ {
 		id := fmt.Sprintf("A-%d", i)
 		if b := half.Bucket(id); ids[b] == "" {
@@ -292,17 +291,17 @@ func TestErrors_CountForTheArmThatTheScorerTakes(t *testing.T) {
 		}
 	}
 	decide := scorer.New()
-	for share := 1; share <= release.ShareScale; share++ {
+	for share := 1; share <= model.ShareScale; share++ {
 		written := schemas.AppendRoute(nil, &schemas.Route{
-			Champion: m.Version, Canary: &schemas.Canary{ModelVersion: "v2", Share: float64(share) / release.ShareScale}, Policy: schemas.DefaultPolicyText,
+			Champion: m.Version, Canary: &schemas.Canary{ModelVersion: "v2", Share: float64(share) / model.ShareScale}, Policy: schemas.DefaultPolicyText,
 		})
 		var route schemas.Route
 		require.NoError(t, schemas.DecodeRoute(written, &route))
-		split, err := release.SplitOf(&route)
+		split, err := model.SplitOf(&route)
 		require.NoError(t, err)
-		set := &release.LiveSet{Champion: m, Canary: &canary, CanaryShare: split.Share, Policy: policy}
+		set := &model.LiveSet{Champion: m, Canary: &canary, CanaryShare: split.Share, Policy: policy}
 		apps := []schemas.Application{{ApplicationID: ids[share-1]}}
-		if share < release.ShareScale {
+		if share < model.ShareScale {
 			apps = append(apps, schemas.Application{ApplicationID: ids[share]})
 		}
 		predictions := make([]schemas.Prediction, len(apps))

@@ -22,7 +22,6 @@ import (
 
 	"github.com/creditstream/creditstream/api"
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -48,13 +47,13 @@ func run(ctx context.Context, listen string, bare bool) error {
 	if bare {
 		return serveBare(ctx, l)
 	}
-	live, err := release.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	live, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
 	if err != nil {
 		return err
 	}
 	reg := prometheus.NewRegistry()
 	server, err := api.New(api.Config{
-		Listener: l, Live: func() *release.LiveSet { return live }, Publisher: nowhere{}, LocalOnly: true,
+		Listener: l, Live: func() *model.LiveSet { return live }, Publisher: nowhere{}, LocalOnly: true,
 		Limits:  api.Limits{InFlight: 1024, Publish: 5 * time.Second},
 		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), Registerer: reg,
 		Ready: func() error { return nil }, Pending: func() error { return nil },

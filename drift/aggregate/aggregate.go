@@ -18,7 +18,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
@@ -54,7 +54,7 @@ type Config struct {
 	LateAfter  time.Duration               // from when an outcome was observed until the log took it; 0: DefaultLateAfter
 	Claim      func(context.Context) error // waits until no other process works as this instance; nil: nobody asks
 	Codec      *wire.Codec                 // nil: JSON only
-	Live       func() *release.LiveSet     // nil result: nothing serves yet; once it is not nil it stays so
+	Live       func() *model.LiveSet       // nil result: nothing serves yet; once it is not nil it stays so
 	Decisions  Decisions                   // what outcomes are joined with
 	Log        *slog.Logger
 	Registerer prometheus.Registerer

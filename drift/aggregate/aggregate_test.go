@@ -28,7 +28,6 @@ import (
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -46,7 +45,7 @@ type world struct {
 	config    Config
 	client    *kgo.Client
 	random    *rand.Rand
-	live      atomic.Pointer[release.LiveSet]
+	live      atomic.Pointer[model.LiveSet]
 	decisions *decisions
 	emitted   []*schemas.Prediction
 	malformed int
@@ -81,7 +80,7 @@ func newWorldIn(t *testing.T, dir string) *world {
 	return w
 }
 
-func (w *world) serve(champion *model.Model) { w.live.Store(&release.LiveSet{Champion: champion}) }
+func (w *world) serve(champion *model.Model) { w.live.Store(&model.LiveSet{Champion: champion}) }
 
 // epoch is when the first decision is made: ten seconds before a minute ends.
 var epoch = time.Date(2026, 11, 23, 10, 0, 50, 0, time.UTC)

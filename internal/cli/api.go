@@ -18,7 +18,7 @@ import (
 	"github.com/creditstream/creditstream/internal/idempotency"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -102,7 +102,7 @@ type apiParts struct {
 	codec *wire.Codec
 	// listener is where it answers; nil: where the flags say.
 	listener net.Listener
-	live     func() *release.LiveSet
+	live     func() *model.LiveSet
 	latency  *replica.Latencies // of decisions; nil: nobody asks
 	reg      *prometheus.Registry
 	process  *readiness // of all that the process runs

@@ -23,7 +23,6 @@ import (
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -416,7 +415,7 @@ func TestJudge_CountsErrorsByThePayload(t *testing.T) {
 	l := newLender(t)
 	first, small := versionOf(t, shipped.Bundle), versionOf(t, mustRead(t, smallBundle))
 	l.must("model", "route", "--champion", first, "--canary", small+"=7%", "--why", "try")
-	split := release.Split{Canary: small, Share: 700}
+	split := model.Split{Canary: small, Share: 700}
 	client, err := kgo.NewClient(kgo.SeedBrokers(l.broker))
 	require.NoError(t, err)
 	defer client.Close()

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/internal/lifecycle"
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -29,7 +29,7 @@ func demoEvaluator() evaluatorFlags {
 
 // judges judge the demo's decisions and tell alerts on standard error and, where
 // one is named, an Alertmanager.
-func (c *demoCmd) judges(p *process, d *demo, live func() *release.LiveSet) ([]lifecycle.Component, error) {
+func (c *demoCmd) judges(p *process, d *demo, live func() *model.LiveSet) ([]lifecycle.Component, error) {
 	flags := demoEvaluator()
 	quiet := *p
 	quiet.log = newLogger(p.stderr, max(p.logLevel, slog.LevelError), p.logFormat) // it warns of alerts, which are told in a line of their own

@@ -4,15 +4,15 @@ import (
 	"sync"
 
 	"github.com/creditstream/creditstream/drift/evaluate"
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 )
 
 // driftChampion is the champion of what serves, as an evaluator needs it; nil while
 // nothing serves. The digest of a reference is worked out once.
-func driftChampion(live func() *release.LiveSet) func() *evaluate.Champion {
+func driftChampion(live func() *model.LiveSet) func() *evaluate.Champion {
 	var (
 		mu   sync.Mutex // guards what follows
-		of   *release.LiveSet
+		of   *model.LiveSet
 		last *evaluate.Champion
 	)
 	return func() *evaluate.Champion {

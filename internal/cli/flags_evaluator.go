@@ -8,7 +8,7 @@ import (
 	"github.com/creditstream/creditstream/drift/evaluate"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -38,7 +38,7 @@ func (f fairnessFlags) checkFairness() error {
 type evaluatorParts struct {
 	kafka    kafka.Config
 	prefix   string
-	live     func() *release.LiveSet
+	live     func() *model.LiveSet
 	webhook  *webhookFlags
 	notifier evaluate.Notifier // told beside the webhook; nil: none
 	reg      prometheus.Registerer

@@ -10,6 +10,7 @@ import (
 	"github.com/creditstream/creditstream/audit/judge"
 	"github.com/creditstream/creditstream/consumer/dataset"
 	"github.com/creditstream/creditstream/consumer/deadletters"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -148,7 +149,7 @@ func (c *modelJudgeCmd) judge(p *process, route *release.Revision) (*judged, err
 		config.From = config.From.Add(-routerSkew)
 	}
 	config.Keep = func(prediction *schemas.Prediction) bool { return prediction.RouteRevision == route.Number }
-	split, err := release.SplitOf(&route.Route)
+	split, err := model.SplitOf(&route.Route)
 	if err != nil {
 		return nil, fmt.Errorf("route revision %d: %w", route.Number, err)
 	}

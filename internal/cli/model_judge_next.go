@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/creditstream/creditstream/audit/judge"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 )
 
@@ -21,7 +22,7 @@ type nextStep struct {
 }
 
 // firstShare is the share with which a shadow that was promoted begins to decide.
-const firstShare = release.ShareScale / 10
+const firstShare = model.ShareScale / 10
 
 // withNext adds what carries a judgement out: a route that changes this and nothing
 // else. To undo a candidate is no rollback: the champion is healthy.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -43,7 +44,7 @@ Examples:
 // canaryFlag is a version and its share, "v8=10%" or "v8=0.1".
 type canaryFlag struct {
 	version string
-	share   uint64 // of release.ShareScale
+	share   uint64 // of model.ShareScale
 }
 
 // String is the flag as it would be given.
@@ -51,7 +52,7 @@ func (c canaryFlag) String() string {
 	if c.version == "" {
 		return ""
 	}
-	return release.CanaryText(&schemas.Canary{ModelVersion: c.version, Share: float64(c.share) / release.ShareScale})
+	return release.CanaryText(&schemas.Canary{ModelVersion: c.version, Share: float64(c.share) / model.ShareScale})
 }
 
 // UnmarshalText is how the flag is read.
@@ -67,11 +68,11 @@ func (c *canaryFlag) UnmarshalText(b []byte) error {
 	if !ok {
 		return wrong
 	}
-	r.Mul(r, big.NewRat(release.ShareScale, 1))
+	r.Mul(r, big.NewRat(model.ShareScale, 1))
 	if percent {
 		r.Mul(r, big.NewRat(1, 100))
 	}
-	if !r.IsInt() || r.Sign() <= 0 || r.Cmp(big.NewRat(release.ShareScale, 1)) > 0 {
+	if !r.IsInt() || r.Sign() <= 0 || r.Cmp(big.NewRat(model.ShareScale, 1)) > 0 {
 		return wrong
 	}
 	c.version, c.share = version, r.Num().Uint64()

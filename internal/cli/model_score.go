@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer"
@@ -38,7 +38,7 @@ func (c *modelScoreCmd) Run(p *process) (err error) {
 	if err != nil {
 		return err
 	}
-	set, err := release.Fixed(bundle, c.Engine, policy)
+	set, err := model.Fixed(bundle, c.Engine, policy)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Bundle, err)
 	}
@@ -64,7 +64,7 @@ func (c *modelScoreCmd) Run(p *process) (err error) {
 	return nil
 }
 
-func scoreRows(p *process, set *release.LiveSet, rows *producer.Rows, w *csv.Writer) (n int, err error) {
+func scoreRows(p *process, set *model.LiveSet, rows *producer.Rows, w *csv.Writer) (n int, err error) {
 	if err := w.Write([]string{"id", "default_probability", "default_prediction", "decision", "points", "reasons"}); err != nil {
 		return 0, err
 	}

@@ -22,7 +22,7 @@ type recomputer struct {
 	archive  *release.Archive
 	newest   int64 // revision that was looked for in the topics, -1 without one
 
-	sets   map[served]*release.LiveSet
+	sets   map[served]*model.LiveSet
 	lacks  map[served]*verify.UnreproducibleError // what cannot be had here
 	scorer *scorer.Scorer
 	app    [1]schemas.Application
@@ -56,7 +56,7 @@ func (r *recomputer) load() error {
 	if err != nil {
 		return fmt.Errorf("the bundle that served without a route: %w", err)
 	}
-	r.sets, r.lacks = map[served]*release.LiveSet{}, map[served]*verify.UnreproducibleError{}
+	r.sets, r.lacks = map[served]*model.LiveSet{}, map[served]*verify.UnreproducibleError{}
 	if c := history.Current(); c != nil {
 		r.newest = max(r.newest, c.Number)
 	}

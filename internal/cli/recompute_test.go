@@ -17,7 +17,7 @@ import (
 )
 
 func TestAPredictionIsComputedAgainFromWhatItCarries(t *testing.T) {
-	set, err := release.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
 	require.NoError(t, err)
 	app := schemas.Application{ApplicationID: "A-1", AppliedAt: 5}
 	for k, rule := range schemas.FeatureRules {
@@ -68,7 +68,7 @@ func TestAPredictionIsComputedAgainFromWhatItCarries(t *testing.T) {
 // Two engines differ by less than the tolerance; a cut-off between them flips the
 // decision, and the record is right all the same.
 func TestRecompute_AppliesThePolicyToTheRecordedProbability(t *testing.T) {
-	set, err := release.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
 	require.NoError(t, err)
 	app := schemas.Application{ApplicationID: "A-1", AppliedAt: 5}
 	for k, rule := range schemas.FeatureRules {
@@ -83,7 +83,7 @@ func TestRecompute_AppliesThePolicyToTheRecordedProbability(t *testing.T) {
 	require.NoError(t, err)
 	manifest, _, err := model.ReadManifest(shipped.Bundle)
 	require.NoError(t, err)
-	r := &recomputer{newest: 7, scorer: scorer.New(), sets: map[served]*release.LiveSet{
+	r := &recomputer{newest: 7, scorer: scorer.New(), sets: map[served]*model.LiveSet{
 		{manifest.Version, 7, policy.Version, model.EngineNative}: {Champion: set.Champion, Policy: policy, Revision: 7},
 	}}
 	for probability, decision := range map[float32]string{here: schemas.Approve, there: schemas.Refer} {
@@ -101,7 +101,7 @@ func TestRecompute_AppliesThePolicyToTheRecordedProbability(t *testing.T) {
 }
 
 func TestRecompute_SaysWhatIsMissing(t *testing.T) {
-	set, err := release.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
 	require.NoError(t, err)
 	r := &recomputer{unrouted: [][]byte{shipped.Bundle}, newest: -1, scorer: scorer.New(), read: func() (*release.History, error) { return &release.History{}, nil }}
 	require.NoError(t, r.load())

@@ -15,7 +15,7 @@ type Archive struct {
 	history *History
 	openers map[string]*opener // by engine
 	extra   map[string][]byte  // bundles that served without a route, by version
-	sets    map[archived]*LiveSet
+	sets    map[archived]*model.LiveSet
 }
 
 type archived struct {
@@ -28,7 +28,7 @@ type archived struct {
 // NewArchive looks up in a history. unrouted are bundles that may have served
 // without a route: the shipped one, a file.
 func NewArchive(h *History, unrouted ...[]byte) (*Archive, error) {
-	a := &Archive{history: h, openers: map[string]*opener{}, extra: map[string][]byte{}, sets: map[archived]*LiveSet{}}
+	a := &Archive{history: h, openers: map[string]*opener{}, extra: map[string][]byte{}, sets: map[archived]*model.LiveSet{}}
 	for _, bundle := range unrouted {
 		m, _, err := model.ReadManifest(bundle)
 		if err != nil {
@@ -69,7 +69,7 @@ func (a *Archive) opener(engine string) *opener {
 // Set is the live set that decided under a route revision with one of its models,
 // which is its champion here, canary or not, on the engine named. A revision of -1 is that of the
 // contract's policy and of no route.
-func (a *Archive) Set(modelVersion string, revision int64, policyVersion, engine string) (*LiveSet, error) {
+func (a *Archive) Set(modelVersion string, revision int64, policyVersion, engine string) (*model.LiveSet, error) {
 	key := archived{modelVersion, revision, policyVersion, engine}
 	if s, ok := a.sets[key]; ok {
 		return s, nil
@@ -96,7 +96,7 @@ func (a *Archive) Set(modelVersion string, revision int64, policyVersion, engine
 	if err != nil {
 		return nil, err
 	}
-	s := &LiveSet{Champion: m, Policy: policy, Revision: revision}
+	s := &model.LiveSet{Champion: m, Policy: policy, Revision: revision}
 	a.sets[key] = s
 	return s, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -14,7 +15,7 @@ import (
 type Change struct {
 	Champion    string // "": stays
 	Canary      string // "": stays
-	CanaryShare uint64 // of ShareScale, at least 1; 0 without a Canary
+	CanaryShare uint64 // of model.ShareScale, at least 1; 0 without a Canary
 	NoCanary    bool   // the canary ends
 	Shadow      string // "": stays
 	NoShadow    bool   // the shadow ends
@@ -50,7 +51,7 @@ func (c Change) apply(now *schemas.Route) (schemas.Route, error) {
 		if c.Canary == next.Champion {
 			return next, fmt.Errorf("canary %s is the champion itself", c.Canary)
 		}
-		next.Canary = &schemas.Canary{ModelVersion: c.Canary, Share: float64(c.CanaryShare) / ShareScale}
+		next.Canary = &schemas.Canary{ModelVersion: c.Canary, Share: float64(c.CanaryShare) / model.ShareScale}
 	}
 	if c.Shadow != "" {
 		if c.Shadow == next.Champion {
@@ -71,8 +72,8 @@ func (c Change) check() error {
 		return fmt.Errorf("canary %s and no canary: expected one of them", c.Canary)
 	case c.Shadow != "" && c.NoShadow:
 		return fmt.Errorf("shadow %s and no shadow: expected one of them", c.Shadow)
-	case c.Canary != "" && (c.CanaryShare < 1 || c.CanaryShare > ShareScale):
-		return fmt.Errorf("canary share %d/%d: expected 1 … %d", c.CanaryShare, ShareScale, ShareScale)
+	case c.Canary != "" && (c.CanaryShare < 1 || c.CanaryShare > model.ShareScale):
+		return fmt.Errorf("canary share %d/%d: expected 1 … %d", c.CanaryShare, model.ShareScale, model.ShareScale)
 	case c.Shadow != "" && c.Shadow == c.Canary:
 		return fmt.Errorf("shadow %s is the canary itself: expected another version, or none", c.Shadow)
 	}

@@ -73,7 +73,7 @@ func TestChange_RefusesContradictions(t *testing.T) {
 		{Canary: "n", CanaryShare: 1, NoCanary: true},
 		{Shadow: "n", NoShadow: true},
 		{Canary: "n"},
-		{Canary: "n", CanaryShare: ShareScale + 1},
+		{Canary: "n", CanaryShare: model.ShareScale + 1},
 		{Canary: "n", CanaryShare: 1, Shadow: "n"},
 		{Canary: "a", CanaryShare: 1},
 		{Shadow: "a"},

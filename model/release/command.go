@@ -28,7 +28,7 @@ func (r *Revision) RouteCommand(c Change, why string) string {
 		words = append(words, "--champion", word(c.Champion))
 	}
 	if c.Canary != "" {
-		words = append(words, "--canary", fmt.Sprintf("%s=%s%%", word(c.Canary), percent(float64(c.CanaryShare)/ShareScale)))
+		words = append(words, "--canary", fmt.Sprintf("%s=%s%%", word(c.Canary), percent(float64(c.CanaryShare)/model.ShareScale)))
 	}
 	if c.NoCanary {
 		words = append(words, "--no-canary")
@@ -56,7 +56,7 @@ func (r *Revision) signed(words []string, why string) string {
 
 // percent is a share in percent, to the step that shares have.
 func percent(share float64) string {
-	return strconv.FormatFloat(float64(int64(share*ShareScale+0.5))*100/ShareScale, 'f', -1, 64)
+	return strconv.FormatFloat(float64(int64(share*model.ShareScale+0.5))*100/model.ShareScale, 'f', -1, 64)
 }
 
 // word is a version as a shell takes it: a route that was written past the command

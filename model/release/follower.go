@@ -1,3 +1,6 @@
+// Package release carries models and routes over their topics: it writes
+// bundles and routes, and follows both into the live set that every replica
+// serves.
 package release
 
 import (
@@ -6,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -44,8 +47,8 @@ type Config struct {
 type Follower struct {
 	config   Config
 	metrics  *metrics
-	fallback *LiveSet // nil: none
-	live     atomic.Pointer[LiveSet]
+	fallback *model.LiveSet // nil: none
+	live     atomic.Pointer[model.LiveSet]
 	changed  chan struct{} // something was read that may change what serves
 	open     []*kafka.OpenWatch
 	interval time.Duration // between one look for open transactions and the next
@@ -75,7 +78,7 @@ func NewFollower(c Config) (*Follower, error) {
 	}
 	if c.Fallback != nil {
 		var err error
-		if f.fallback, err = Fixed(c.Fallback, c.Engine, schemas.DefaultPolicyText); err != nil {
+		if f.fallback, err = model.Fixed(c.Fallback, c.Engine, schemas.DefaultPolicyText); err != nil {
 			return nil, err
 		}
 	}
@@ -83,7 +86,7 @@ func NewFollower(c Config) (*Follower, error) {
 }
 
 // Live is what serves now; nil while nothing does.
-func (f *Follower) Live() *LiveSet { return f.live.Load() }
+func (f *Follower) Live() *model.LiveSet { return f.live.Load() }
 
 // Name is part of lifecycle.Component.
 func (*Follower) Name() string { return "models" }
@@ -379,12 +382,12 @@ func (f *Follower) settle(o *opener) {
 }
 
 // serve makes a set the live one.
-func (f *Follower) serve(set *LiveSet) {
+func (f *Follower) serve(set *model.LiveSet) {
 	f.live.Store(set)
 	f.metrics.serving(set)
 	log := f.config.Log.With("champion", set.Champion.Version, "policy", set.Policy.Version)
 	if set.Canary != nil {
-		log = log.With("canary", set.Canary.Version, "share", float64(set.CanaryShare)/ShareScale)
+		log = log.With("canary", set.Canary.Version, "share", float64(set.CanaryShare)/model.ShareScale)
 	}
 	if set.Shadow != nil {
 		log = log.With("shadow", set.Shadow.Version, "shadow_engine", set.Shadow.Engine)
@@ -431,16 +434,4 @@ func (f *Follower) notePending(pending error) {
 		return
 	}
 	f.config.Log.Warn("nothing serves yet", "reason", pending)
-}
-
-// Versions are the model versions of a set, each once.
-func (s *LiveSet) Versions() []string {
-	versions := map[string]bool{s.Champion.Version: true}
-	if s.Canary != nil {
-		versions[s.Canary.Version] = true
-	}
-	if s.Shadow != nil {
-		versions[s.Shadow.Version] = true
-	}
-	return slices.Sorted(maps.Keys(versions))
 }

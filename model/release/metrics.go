@@ -3,6 +3,8 @@ package release
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/creditstream/creditstream/model"
 )
 
 type metrics struct {
@@ -29,7 +31,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) serving(set *LiveSet) {
+func (m *metrics) serving(set *model.LiveSet) {
 	m.revision.Set(float64(set.Revision))
 	m.model.Reset()
 	m.model.WithLabelValues(set.Champion.Version, "champion").Set(1)

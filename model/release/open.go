@@ -127,19 +127,21 @@ func (o *opener) deciding(version, role string) (*model.Model, error) {
 }
 
 // set opens everything a route names.
-func (o *opener) set(r Revision) (*LiveSet, error) {
+func (o *opener) set(r Revision) (*model.LiveSet, error) {
 	policy, err := schemas.ParsePolicy(r.Route.Policy)
 	if err != nil {
 		return nil, &refusedError{reason: err}
 	}
-	s := &LiveSet{Policy: policy, Revision: r.Number}
+	s := &model.LiveSet{Policy: policy, Revision: r.Number}
 	if s.Champion, err = o.deciding(r.Route.Champion, "champion"); err != nil {
 		return nil, err
 	}
 	if c := r.Route.Canary; c != nil {
-		if s.CanaryShare, err = shareSteps(c.Share); err != nil {
+		split, err := model.SplitOf(&r.Route)
+		if err != nil {
 			return nil, &refusedError{reason: err}
 		}
+		s.CanaryShare = split.Share
 		if s.Canary, err = o.deciding(c.ModelVersion, "canary"); err != nil {
 			return nil, err
 		}

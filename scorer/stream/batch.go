@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 	"github.com/creditstream/creditstream/scorer"
@@ -108,7 +108,7 @@ func (b *batch) learn(ctx context.Context, ahead *kgo.FetchesRecordIter) error {
 }
 
 // decide fills the predictions of what was decoded.
-func (b *batch) decide(live *release.LiveSet, now time.Time) error {
+func (b *batch) decide(live *model.LiveSet, now time.Time) error {
 	n := len(b.sources)
 	return b.scorer.Decide(live, schemas.ChannelStream, schemas.At(now), b.apps[:n], b.predictions[:n])
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 )
 
 type metrics struct {
@@ -58,7 +58,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 
 // serving notes which models the last batch was decided with. The new version is
 // there before the old one goes: no scrape finds none.
-func (m *metrics) serving(live *release.LiveSet) {
+func (m *metrics) serving(live *model.LiveSet) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.revision.Set(float64(live.Revision))

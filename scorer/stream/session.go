@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/member"
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -233,7 +233,7 @@ func sourceOf(r *kgo.Record) schemas.Source {
 }
 
 // count notes a committed transaction.
-func (s *session) count(live *release.LiveSet, took time.Duration) {
+func (s *session) count(live *model.LiveSet, took time.Duration) {
 	m, now, n := s.parent.metrics, s.parent.config.Now(), float64(s.polled())
 	m.records.Add(n)
 	m.batch.Observe(n)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
-	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
@@ -52,7 +52,7 @@ type Config struct {
 	From       member.From                 // the zero value refuses to guess once predictions from the stream exist
 	Claim      func(context.Context) error // waits until no other process works as this instance; nil: nobody asks
 	Codec      *wire.Codec                 // nil: JSON only
-	Live       func() *release.LiveSet     // nil result: nothing serves yet; once it is not nil it stays so
+	Live       func() *model.LiveSet       // nil result: nothing serves yet; once it is not nil it stays so
 	Log        *slog.Logger
 	Latencies  Latencies // from applied_at to the commit; nil: nobody asks
 	Registerer prometheus.Registerer

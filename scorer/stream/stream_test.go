@@ -25,7 +25,6 @@ import (
 	"github.com/creditstream/creditstream/internal/loopback"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -42,7 +41,7 @@ type world struct {
 	config  kafka.Config
 	topics  schemas.Topics
 	client  *kgo.Client
-	live    *release.LiveSet
+	live    *model.LiveSet
 	codec   *wire.Codec // of the scorers, and to read what they wrote
 	reads   []string    // the topics that outputs looks into
 }
@@ -86,7 +85,7 @@ func newBareWorldIn(t *testing.T, dir string, options ...kfake.Opt) *world {
 	w.client, err = kgo.NewClient(append(w.config.Options(), kgo.ProducerBatchMaxBytes(maxLetterBytes), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	require.NoError(t, err)
 	t.Cleanup(w.client.Close)
-	w.live, err = release.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	w.live, err = model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
 	require.NoError(t, err)
 	return w
 }
@@ -119,7 +118,7 @@ func (w *world) applications(first, last int) (records []*kgo.Record) {
 func (w *world) scorer(instance string, change ...func(*Config)) *Scorer {
 	c := Config{
 		Kafka: w.config, Topics: w.topics, Codec: w.codec, Group: member.Names{Group: "g"}, Instance: instance, Sessions: 2, Protocol: member.ProtocolClassic,
-		Live: func() *release.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+		Live: func() *model.LiveSet { return w.live }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}
 	for _, f := range change {
 		f(&c)
@@ -470,7 +469,7 @@ func TestStaticMembershipTakesTheClassicProtocol(t *testing.T) {
 func TestNoModelNoMember(t *testing.T) {
 	w := newWorld(t)
 	w.apply(0, 40)
-	var live atomic.Pointer[release.LiveSet]
+	var live atomic.Pointer[model.LiveSet]
 	s := w.scorer("one", func(c *Config) { c.Live = live.Load })
 	stop := run(s)
 	require.Eventually(t, func() bool {
@@ -489,7 +488,7 @@ func TestNoModelNoMember(t *testing.T) {
 func TestKafkaMayComeLater(t *testing.T) {
 	at, port, err := loopback.Free(1)
 	require.NoError(t, err)
-	var live atomic.Pointer[release.LiveSet]
+	var live atomic.Pointer[model.LiveSet]
 	early := &world{t: t, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{at}, Prefix: "t"}}
 	s := early.scorer("one", func(c *Config) { c.Live = live.Load })
 	stop := run(s)

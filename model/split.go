@@ -1,4 +1,4 @@
-package release
+package model
 
 import (
 	"fmt"

@@ -1,22 +1,20 @@
-// Package release carries models and routes over their topics: it writes
-// bundles and routes, and follows both into the live set that every replica
-// serves.
-package release
+package model
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
-	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 // LiveSet is what serves at one moment: immutable, one snapshot per transaction
 // or request.
 type LiveSet struct {
-	Champion    *model.Model
-	Canary      *model.Model // nil without one
-	CanaryShare uint64       // of ShareScale
-	Shadow      *model.Model // nil without one
+	Champion    *Model
+	Canary      *Model // nil without one
+	CanaryShare uint64 // of ShareScale
+	Shadow      *Model // nil without one
 	Policy      *schemas.Policy
 	Revision    int64 // offset of the route record, -1 where none serves
 }
@@ -31,7 +29,7 @@ func (s *LiveSet) Split() Split {
 
 // Fixed is a live set without a route: one bundle as champion under one policy.
 func Fixed(bundle []byte, engine, policy string) (*LiveSet, error) {
-	m, err := model.Parse(bundle, engine)
+	m, err := Parse(bundle, engine)
 	if err != nil {
 		return nil, err
 	}
@@ -41,4 +39,16 @@ func Fixed(bundle []byte, engine, policy string) (*LiveSet, error) {
 		return nil, err
 	}
 	return &LiveSet{Champion: m, Policy: p, Revision: -1}, nil
+}
+
+// Versions are the model versions of a set, each once.
+func (s *LiveSet) Versions() []string {
+	versions := map[string]bool{s.Champion.Version: true}
+	if s.Canary != nil {
+		versions[s.Canary.Version] = true
+	}
+	if s.Shadow != nil {
+		versions[s.Shadow.Version] = true
+	}
+	return slices.Sorted(maps.Keys(versions))
 }
