@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -31,6 +32,8 @@ func (s *Server) prediction(w http.ResponseWriter, r *http.Request, _ string) *p
 	defer cancel()
 	value, ok, err := s.config.Lookup.Prediction(ctx, id)
 	switch {
+	case errors.Is(err, ErrOtherLog):
+		return newProblem(http.StatusServiceUnavailable, "lookup", "Predictions cannot be looked up", "Redis holds those of another Kafka cluster's deployment.")
 	case err != nil:
 		return newProblem(http.StatusServiceUnavailable, "lookup", "Predictions cannot be looked up now", "").after(1)
 	case !ok:

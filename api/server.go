@@ -40,6 +40,10 @@ type Recorded interface {
 	Predictions(ctx context.Context, at []Position) (predictions []schemas.Prediction, found []bool, err error)
 }
 
+// ErrOtherLog is what a Lookup fails with where what there is to be found was decided by
+// another deployment.
+var ErrOtherLog = errors.New("the view is of another log")
+
 // Lookup finds what has been decided.
 type Lookup interface {
 	// Prediction is the JSON of an application's last prediction, and whether

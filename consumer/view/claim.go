@@ -92,6 +92,7 @@ func (s *Store) Claim(ctx context.Context, claims []Claim) ([]Claimed, error) {
 // decisions are what is kept of the claims' applications.
 func (s *Store) decisions(ctx context.Context, claims []Claim, of []int) (map[string][]kept, error) {
 	pipe := s.client.Pipeline()
+	whose := s.askWhose(ctx, pipe)
 	asked := make(map[string]*redis.StringCmd, len(of))
 	for _, i := range of {
 		if id := claims[i].ID; asked[id] == nil {
@@ -99,6 +100,9 @@ func (s *Store) decisions(ctx context.Context, claims []Claim, of []int) (map[st
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command says what became of it
+	if err := s.checkOwn(whose); err != nil {
+		return nil, err
+	}
 	decided := make(map[string][]kept, len(asked))
 	for id, cmd := range asked {
 		stored, err := cmd.Result()

@@ -144,7 +144,13 @@ func (s *Store) Decided(ctx context.Context, id string) (d Decided, found bool, 
 // Decisions is what is kept of an application's decisions, the last first, at most
 // labels.Kept.
 func (s *Store) Decisions(ctx context.Context, id string) ([]Decided, error) {
-	stored, err := s.client.Get(ctx, s.keys.decided(id)).Result()
+	pipe := s.client.Pipeline()
+	whose, asked := s.askWhose(ctx, pipe), pipe.Get(ctx, s.keys.decided(id))
+	_, _ = pipe.Exec(ctx) // each command says what became of it
+	if err := s.checkOwn(whose); err != nil {
+		return nil, err
+	}
+	stored, err := asked.Result()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
 	}

@@ -154,6 +154,46 @@ func TestDeployments_RefuseTheViewOfAnotherCluster(t *testing.T) {
 	there.same()
 }
 
+// Whoever reads the view, or claims decisions in it, takes no other cluster's for its own.
+func TestDeployments_ReadNothingOfAnotherClustersView(t *testing.T) {
+	here := newWorld(t)
+	here.emit(0, 40, 1)
+	v, _ := here.start()
+	here.same()
+	here.ready(v)
+	var cluster string
+	known := false
+	s := NewStore(here.rdb, "t").Of(func() (string, bool) { return cluster, known })
+	claim := []Claim{{id(3), "outcomes/0/1", labels.Outcome{Observed: math.MaxInt64, Appended: math.MaxInt64}}}
+	all := func() (errs []error) {
+		_, found, err := s.Prediction(t.Context(), id(3))
+		require.Equal(t, err == nil, found)
+		_, two := s.Claim(t.Context(), claim)
+		_, _, three := s.Decided(t.Context(), id(3))
+		return []error{err, two, three, s.Own(t.Context())}
+	}
+	for _, err := range all() {
+		require.ErrorIs(t, err, errUnknownCluster)
+	}
+	cluster, known = "another", true
+	for _, err := range all() {
+		var other *OtherLogError
+		require.ErrorAs(t, err, &other)
+		require.Equal(t, "another", other.Ours)
+	}
+	got, err := NewStore(here.rdb, "t").Claim(t.Context(), []Claim{{claim[0].ID, "outcomes/0/2", claim[0].Of}})
+	require.NoError(t, err)
+	require.True(t, got[0].First, "nothing had claimed it")
+	l, err := logOf(t.Context(), kadm.NewClient(here.client), here.config.Topics.Predictions)
+	require.NoError(t, err)
+	for _, ours := range []string{l.cluster, ""} { // one that does not say who it is
+		cluster = ours
+		require.Equal(t, make([]error, 4), all())
+	}
+	require.NoError(t, here.rdb.FlushAll(t.Context()).Err())
+	require.NoError(t, s.Own(t.Context()), "it is nobody's yet")
+}
+
 // What earlier releases wrote, in their layout.
 func TestUnprefixed_OnlyKeysOfThisLogAreRemoved(t *testing.T) {
 	w := newWorld(t)

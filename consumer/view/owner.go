@@ -2,12 +2,15 @@ package view
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // theLog is what a view is made of: one topic of one cluster. A topic that was deleted
@@ -70,9 +73,70 @@ func requireOwn(ctx context.Context, c Config, s *Store, o *outage, cluster stri
 		return err
 	}
 	if held != "" && held != cluster && !c.TakeOver {
-		return member.Permanent(nil, "Redis holds the view of another log under prefix %q: %s of Kafka cluster %s; this is cluster %s. "+
-			"Give one of the two another --prefix, or another Redis; if that cluster is no more, run view --rebuild --take-over",
-			c.Kafka.Prefix, c.Topics.Predictions, held, cluster)
+		return member.Permanent(&OtherLogError{c.Kafka.Prefix, held, cluster}, "following predictions")
+	}
+	return nil
+}
+
+// OtherLogError says that Redis holds the view of another cluster's log.
+type OtherLogError struct {
+	Prefix       string // of both deployments
+	Theirs, Ours string // ids of Kafka clusters
+}
+
+func (e *OtherLogError) Error() string {
+	return fmt.Sprintf("Redis holds the view of another log under prefix %q: %s of Kafka cluster %s; this is cluster %s. "+
+		"Give one of the two another --prefix, or another Redis; if that cluster is no more, run view --rebuild --take-over",
+		e.Prefix, schemas.NewTopics(e.Prefix).Predictions, e.Theirs, e.Ours)
+}
+
+// errUnknownCluster is for as long as no broker has been reached.
+var errUnknownCluster = errors.New("looking whose the view in Redis is: no Kafka broker has said yet which cluster this is")
+
+// Of is the Store for whoever reads the view of one Kafka cluster's log, and must not
+// take another's for it: reading and claiming then fail with an *OtherLogError. A view
+// that nobody has begun is nobody's. A cluster "" does not say who it is.
+func (s *Store) Of(cluster func() (id string, known bool)) *Store {
+	own := *s
+	own.whose = cluster
+	return &own
+}
+
+// Own is nil where the view is that of the Store's cluster, or nobody's yet.
+func (s *Store) Own(ctx context.Context) error {
+	pipe := s.client.Pipeline()
+	whose := s.askWhose(ctx, pipe)
+	_, _ = pipe.Exec(ctx) // the command says what became of it
+	return s.checkOwn(whose)
+}
+
+// askWhose asks whose the view is together with what is read of it; nil where that does
+// not matter.
+func (s *Store) askWhose(ctx context.Context, pipe redis.Pipeliner) *redis.StringCmd {
+	if s.whose == nil {
+		return nil
+	}
+	return pipe.Get(ctx, s.keys.cluster)
+}
+
+// checkOwn judges the answer to askWhose.
+func (s *Store) checkOwn(asked *redis.StringCmd) error {
+	if asked == nil {
+		return nil
+	}
+	theirs, err := asked.Result()
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking whose the view in Redis is: %w", err)
+	}
+	ours, known := s.whose()
+	switch {
+	case !known:
+		return errUnknownCluster
+	case ours != "" && ours != theirs:
+		return &OtherLogError{s.prefix, theirs, ours}
 	}
 	return nil
 }

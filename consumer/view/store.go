@@ -14,14 +14,16 @@ import (
 // Store owns every key of the view of one deployment.
 type Store struct {
 	client redis.UniversalClient
+	prefix string
 	keys   keys
-	chunk  int // ids one script handles
+	chunk  int                              // ids one script handles
+	whose  func() (cluster string, ok bool) // whose view it must be; nil: whosever it is
 }
 
 // NewStore returns the Store of the deployment named prefix, on a Redis server or
 // cluster.
 func NewStore(client redis.UniversalClient, prefix string) *Store {
-	s := &Store{client: client, keys: keysOf(prefix), chunk: 128}
+	s := &Store{client: client, prefix: prefix, keys: keysOf(prefix), chunk: 128}
 	if _, ok := client.(*redis.ClusterClient); ok {
 		s.chunk = 1 // two ids may lie in two slots
 	}
@@ -30,7 +32,13 @@ func NewStore(client redis.UniversalClient, prefix string) *Store {
 
 // Prediction is an application's last prediction as it stands on the wire.
 func (s *Store) Prediction(ctx context.Context, id string) (value []byte, found bool, err error) {
-	stored, err := s.client.Get(ctx, s.keys.prediction(id)).Bytes()
+	pipe := s.client.Pipeline()
+	whose, asked := s.askWhose(ctx, pipe), pipe.Get(ctx, s.keys.prediction(id))
+	_, _ = pipe.Exec(ctx) // each command says what became of it
+	if err := s.checkOwn(whose); err != nil {
+		return nil, false, err
+	}
+	stored, err := asked.Bytes()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return nil, false, nil

@@ -158,12 +158,14 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	all = append(all, status)
 	replicas := replica.NewFollower(parts.kafka.config(p, "replicas"), schemas.NewTopics(parts.kafka.Prefix), p.log)
 	all = append(all, replicas)
-	watch := &redisWatch{client: client, log: p.log}
+	cluster := kafka.NewCluster(parts.kafka.config(p, "cluster"))
+	own := view.NewStore(client, parts.kafka.Prefix).Of(cluster.ID)
+	watch := &redisWatch{client: client, view: own, log: p.log}
 	limits := api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, PerCaller: f.MaxPerCaller, Publish: f.PublishTimeout}
 	back := lookup.Config{Kafka: parts.kafka.config(p, "retries"), Topics: schemas.NewTopics(parts.kafka.Prefix), Codec: parts.codec}
 	server, err := api.New(api.Config{
-		Listener: listener, TLS: encrypted, Live: parts.live, Publisher: predictionPublisher{writer, parts.codec}, Lookup: view.NewStore(client, parts.kafka.Prefix),
-		Idempotency: retriedKeys{store: idempotency.NewStore(client, parts.kafka.Prefix, limits.Lease(), api.NoteKept)}, Recorded: newRecordedPredictions(back), Feed: feed, Drift: driftFeed{status}, Demo: parts.demo, Replicas: replicas, Latencies: parts.latency, Keys: keys, Proxies: proxies, Limits: limits,
+		Listener: listener, TLS: encrypted, Live: parts.live, Publisher: predictionPublisher{writer, parts.codec}, Lookup: viewLookup{own},
+		Idempotency: retriedKeys{idempotency.NewStore(client, parts.kafka.Prefix, limits.Lease(), api.NoteKept), cluster.ID}, Recorded: newRecordedPredictions(back), Feed: feed, Drift: driftFeed{status}, Demo: parts.demo, Replicas: replicas, Latencies: parts.latency, Keys: keys, Proxies: proxies, Limits: limits,
 		// Without keys, being on this machine is what lets a caller in (check).
 		LocalOnly: keys == nil && !f.NoAuth,
 		Metrics:   promhttp.HandlerFor(parts.reg, promhttp.HandlerOpts{}), Ready: parts.process.ready, Pending: parts.process.pending, Stopping: parts.process.begun,
@@ -178,7 +180,7 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 		stop()
 		return nil, nil, err
 	}
-	return append(all, writer, watch, server), stop, nil
+	return append(all, cluster, writer, watch, server), stop, nil
 }
 
 // Help is the second half of `api --help`.

@@ -41,17 +41,21 @@ type apiWorld struct {
 	stderr *capture.Output
 }
 
-func startAPI(t *testing.T, flags ...string) *apiWorld { return startAPIOn(t, nil, flags...) }
+func startAPI(t *testing.T, flags ...string) *apiWorld { return startAPIOn(t, nil, nil, flags...) }
 
-func startAPIOn(t *testing.T, brokers []kfake.Opt, flags ...string) *apiWorld {
+// startAPIOn starts it on a broker of its own with these options, and on a Redis; nil: one of
+// its own.
+func startAPIOn(t *testing.T, brokers []kfake.Opt, redis *local.Redis, flags ...string) *apiWorld {
 	w := &apiWorld{t: t, stderr: &capture.Output{}}
 	var err error
 	w.broker, err = local.StartKafka("", brokers...)
 	require.NoError(t, err)
 	t.Cleanup(w.broker.Close)
-	w.redis, err = local.StartRedis()
-	require.NoError(t, err)
-	t.Cleanup(w.redis.Close)
+	if w.redis = redis; redis == nil {
+		w.redis, err = local.StartRedis()
+		require.NoError(t, err)
+		t.Cleanup(w.redis.Close)
+	}
 	w.client, err = kgo.NewClient(append(kafka.Config{Brokers: []string{w.broker.Addr()}}.Options(), kgo.ConsumeTopics("t.predictions"))...)
 	require.NoError(t, err)
 	t.Cleanup(w.client.Close)
@@ -193,6 +197,59 @@ func TestAPIWithRedis(t *testing.T) {
 	require.Equal(t, 200, status)
 	w.redis.Server().SetError("")
 	require.Eventually(t, func() bool { _, body, _ := w.get("/readyz"); return body == "ready\n" }, time.Minute, 10*time.Millisecond)
+}
+
+// Two Kafka clusters, each with a deployment of the same prefix, and one Redis between
+// them.
+func TestAPI_SharesNothingWithAnotherClustersDeployment(t *testing.T) {
+	here := startAPI(t)
+	there := startAPIOn(t, []kfake.Opt{kfake.ClusterID("another")}, here.redis)
+	body := strings.Replace(applicationBody("x"), `"application_id":"x",`, "", 1)
+	for _, w := range []*apiWorld{here, there} {
+		for n := range 2 {
+			status, answer, header := w.do(http.MethodPost, "/predict", body, "Idempotency-Key", "k")
+			require.Equal(t, 200, status, answer)
+			require.Equal(t, n == 1, header.Get("Idempotency-Replayed") == "true", "a key is known where it was used")
+		}
+		require.Len(t, w.predictions(1), 1, "decided on its own log")
+	}
+	status, answer, _ := there.do(http.MethodPost, "/predict", applicationBody("other"), "Idempotency-Key", "k")
+	require.Equal(t, http.StatusUnprocessableEntity, status, answer)
+
+	// The view is one's, and the other says so.
+	cluster := clusterOf(t, here.broker)
+	require.NoError(t, here.redis.Server().Set("t:{view}:cluster", cluster))
+	require.NoError(t, here.redis.Server().Set("t:prediction:A-1", `{"application_id":"A-1","view":{"partition":0,"offset":7,"log":1,"decided_us":1,"generation":0}}`))
+	status, answer, _ = here.get("/predictions/A-1")
+	require.Equal(t, http.StatusOK, status, answer)
+	status, answer, _ = there.get("/predictions/A-1")
+	require.Equal(t, http.StatusServiceUnavailable, status, answer)
+	require.Contains(t, answer, "another Kafka cluster's deployment")
+	require.NotContains(t, answer, cluster, "whose it is is no client's business")
+	require.Eventually(t, func() bool {
+		status, answer, _ = there.get("/readyz")
+		return status == http.StatusOK && strings.Contains(answer, "redis: no look-ups: Redis holds the view of another log under prefix \"t\": t.predictions of Kafka cluster "+cluster+"; this is cluster another.")
+	}, time.Minute, 10*time.Millisecond)
+	require.Contains(t, there.stderr.String(), "look-ups are refused: Redis holds the view of another log")
+	status, answer, _ = here.get("/readyz")
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "ready\n", answer)
+
+	// Taken over, it is the other's.
+	require.NoError(t, here.redis.Server().Set("t:{view}:cluster", "another"))
+	require.Eventually(t, func() bool { _, answer, _ := there.get("/readyz"); return answer == "ready\n" }, time.Minute, 10*time.Millisecond)
+	status, _, _ = there.get("/predictions/A-1")
+	require.Equal(t, http.StatusOK, status)
+	status, _, _ = here.get("/predictions/A-1")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+}
+
+// clusterOf is the id of a broker's cluster.
+func clusterOf(t *testing.T, broker *local.Kafka) string {
+	id, err := kafka.Config{Brokers: []string{broker.Addr()}}.ClusterID(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, id)
+	return id
 }
 
 func TestAPIShowsMetrics(t *testing.T) {

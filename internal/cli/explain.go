@@ -139,7 +139,13 @@ func (c *explainCmd) at(p *process, look lookup.Config) (*lookup.Found, error) {
 func (c *explainCmd) inView(p *process, look lookup.Config) *lookup.Found {
 	client := c.client()
 	defer client.Close() //nolint:errcheck // nothing is left to be written
-	decided, known, err := view.NewStore(client, c.Prefix).Decided(p.ctx, c.ID)
+	cluster, err := look.Kafka.ClusterID(p.ctx)
+	if err != nil {
+		p.log.Warn("it is not known which cluster this is, the log is searched", "error", err)
+		return nil
+	}
+	own := view.NewStore(client, c.Prefix).Of(func() (string, bool) { return cluster, true })
+	decided, known, err := own.Decided(p.ctx, c.ID)
 	switch {
 	case err != nil:
 		p.log.Warn("the view cannot be asked, the log is searched", "error", redisconn.Explain(err))

@@ -5,6 +5,7 @@ import (
 
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -41,11 +42,12 @@ func (f *driftFlags) addDrift(s *services, r redisFlags, m modelFlags, as member
 	}
 	client := r.client()
 	s.free(func() { _ = client.Close() }) // nothing is left to be written
+	cluster := kafka.NewCluster(s.kafka.config(s.p, "drift-cluster"))
 	claim, take := s.claim(driftName)
 	counts, err := aggregate.New(aggregate.Config{
 		Kafka: s.kafka.config(s.p, "drift-"+s.instance), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Log: s.p.log,
 		Group: groupNames(s.kafka.Prefix, schemas.GroupDrift, group), Instance: s.instance, Sessions: as.Sessions, Protocol: as.GroupProtocol, Static: as.Static, From: from, Claim: take,
-		Bucket: f.Bucket, LateAfter: f.LateAfter, Live: models.Live, Decisions: decided{view.NewStore(client, s.kafka.Prefix)}, Registerer: s.reg,
+		Bucket: f.Bucket, LateAfter: f.LateAfter, Live: models.Live, Decisions: decided{view.NewStore(client, s.kafka.Prefix).Of(cluster.ID)}, Registerer: s.reg,
 	})
 	if err != nil {
 		return err
@@ -58,7 +60,7 @@ func (f *driftFlags) addDrift(s *services, r redisFlags, m modelFlags, as member
 	}
 	report := driftReport()
 	report.Claim = claim
-	s.add(report, false, append(judges, counts)...)
+	s.add(report, false, append(judges, cluster, counts)...)
 	s.p.log.Info("counting and judging decisions and outcomes", "instance", s.instance, "bucket", f.Bucket)
 	return nil
 }

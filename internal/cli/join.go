@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/creditstream/creditstream/consumer/labels"
 	"github.com/creditstream/creditstream/consumer/view"
@@ -12,7 +13,7 @@ import (
 
 // decided is what outcomes are joined with: what the view keeps in Redis.
 type decided struct {
-	store *view.Store
+	store *view.Store // of the cluster whose outcomes they are
 }
 
 // Claim is part of aggregate.Decisions.
@@ -53,8 +54,12 @@ func (d decided) Passed(ctx context.Context, log aggregate.Log, ends map[int32]i
 	return passed, refusal(err)
 }
 
-// refusal makes a no of Redis an error that is not tried again.
+// refusal makes a no of Redis, and a view of another cluster's log, an error that is not
+// tried again.
 func refusal(err error) error {
+	if _, other := errors.AsType[*view.OtherLogError](err); other {
+		return refusedError{err}
+	}
 	if redisconn.Refused(err) {
 		return refusedError{redisconn.Explain(err)}
 	}

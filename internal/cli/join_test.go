@@ -48,6 +48,14 @@ func TestOutcomesAreJoinedThroughTheView(t *testing.T) {
 	require.False(t, passed)
 
 	var permanent interface{ Permanent() bool }
+	require.NoError(t, client.Set(t.Context(), "t:{view}:cluster", "theirs", 0).Err())
+	_, err = decided{store.Of(func() (string, bool) { return "", false })}.Claim(t.Context(), []aggregate.Claim{{ApplicationID: "A-1"}})
+	require.Error(t, err)
+	require.NotErrorAs(t, err, &permanent, "it is known as soon as a broker is reached")
+	_, err = decided{store.Of(func() (string, bool) { return "ours", true })}.Claim(t.Context(), []aggregate.Claim{{ApplicationID: "A-1"}})
+	require.ErrorAs(t, err, &permanent, "it never is this deployment's by itself")
+	require.ErrorContains(t, err, "t.predictions of Kafka cluster theirs; this is cluster ours")
+	permanent = nil
 	server.Server().SetError("LOADING Redis is loading the dataset in memory")
 	_, err = d.Claim(t.Context(), []aggregate.Claim{{ApplicationID: "A-1"}})
 	require.Error(t, err)

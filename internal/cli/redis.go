@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/internal/redisconn"
 )
 
@@ -20,6 +21,7 @@ const redisInterval = 2 * time.Second
 // always ready, for components that do without.
 type redisWatch struct {
 	client redis.UniversalClient
+	view   *view.Store // that is to be this deployment's
 	log    *slog.Logger
 	state  atomic.Pointer[error] // why it is away, nil when it is not; no pointer before the first look
 }
@@ -37,6 +39,8 @@ func (w *redisWatch) Pending() error {
 	switch {
 	case p == nil:
 		return errors.New("not reached yet")
+	case isOther(*p):
+		return fmt.Errorf("no look-ups: %w", *p)
 	case *p != nil:
 		return fmt.Errorf("away, no look-ups and no idempotency keys meanwhile: %w", *p)
 	}
@@ -50,6 +54,11 @@ func (w *redisWatch) Run(ctx context.Context) error {
 	for {
 		asked, cancel := context.WithTimeout(ctx, redisInterval)
 		err := w.client.Ping(asked).Err()
+		if err == nil {
+			if own := w.view.Own(asked); isOther(own) {
+				err = own
+			}
+		}
 		cancel()
 		if ctx.Err() != nil {
 			return nil
@@ -63,12 +72,22 @@ func (w *redisWatch) Run(ctx context.Context) error {
 	}
 }
 
+// isOther says whether Redis is there and holds the view of another cluster's log.
+func isOther(err error) bool {
+	_, other := errors.AsType[*view.OtherLogError](err)
+	return other
+}
+
 func (w *redisWatch) note(err error) {
 	if err != nil {
 		err = redisconn.Explain(err)
 	}
 	before := w.state.Swap(&err)
 	switch {
+	case isOther(err):
+		if before == nil || !isOther(*before) {
+			w.log.Warn("look-ups are refused: Redis holds the view of another log", "error", err)
+		}
 	case err != nil && (before == nil || *before == nil):
 		w.log.Warn("Redis is away: no look-ups, no idempotency keys", "error", err)
 	case err == nil && before != nil && *before != nil:

@@ -2,31 +2,75 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/creditstream/creditstream/api"
 	"github.com/creditstream/creditstream/consumer/lookup"
+	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/internal/idempotency"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// retriedKeys are the API's idempotency keys in Redis.
-type retriedKeys struct{ store *idempotency.Store }
+// retriedKeys are the API's idempotency keys in Redis. A key means a request to one
+// cluster's deployment: where another of the same prefix shares the Redis, it has never
+// been asked for.
+type retriedKeys struct {
+	store   *idempotency.Store
+	cluster func() (id string, known bool)
+}
+
+var errWhichCluster = errors.New("no Kafka broker has said yet which cluster this is")
+
+// key is how the store knows one.
+func (k retriedKeys) key(key api.IdempotencyKey) (idempotency.Key, error) {
+	cluster, known := k.cluster()
+	if !known {
+		return idempotency.Key{}, errWhichCluster
+	}
+	key.Scope = cluster + "\x00" + key.Scope
+	return idempotency.Key(key), nil
+}
 
 // Claim is part of api.Idempotency.
 func (k retriedKeys) Claim(ctx context.Context, key api.IdempotencyKey, digest, note []byte, size int) (api.Claimed, error) {
-	c, err := k.store.Claim(ctx, idempotency.Key(key), digest, note, size)
+	own, err := k.key(key)
+	if err != nil {
+		return api.Claimed{}, err
+	}
+	c, err := k.store.Claim(ctx, own, digest, note, size)
 	return api.Claimed(c), err
 }
 
 // Keep is part of api.Idempotency.
 func (k retriedKeys) Keep(ctx context.Context, key api.IdempotencyKey, token string, digest, note []byte, whole bool) error {
-	return k.store.Keep(ctx, idempotency.Key(key), token, digest, note, whole)
+	own, err := k.key(key)
+	if err != nil {
+		return err
+	}
+	return k.store.Keep(ctx, own, token, digest, note, whole)
 }
 
 // Release is part of api.Idempotency.
 func (k retriedKeys) Release(ctx context.Context, key api.IdempotencyKey, token string, forget bool) error {
-	return k.store.Release(ctx, idempotency.Key(key), token, forget)
+	own, err := k.key(key)
+	if err != nil {
+		return err
+	}
+	return k.store.Release(ctx, own, token, forget)
+}
+
+// viewLookup is the API's way to the view.
+type viewLookup struct{ store *view.Store }
+
+// Prediction is part of api.Lookup.
+func (l viewLookup) Prediction(ctx context.Context, id string) (value []byte, found bool, err error) {
+	value, found, err = l.store.Prediction(ctx, id)
+	if _, other := errors.AsType[*view.OtherLogError](err); other {
+		return nil, false, fmt.Errorf("%w: %w", api.ErrOtherLog, err)
+	}
+	return value, found, err
 }
 
 // maxReads is how many requests may read back at once what was recorded: each has

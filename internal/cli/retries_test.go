@@ -49,7 +49,7 @@ func failingPartition(t *testing.T, cluster *kfake.Cluster, topic string, partit
 // One of three partitions takes nothing at a batch's first attempt. Its retry, by
 // way of Redis and the log, answers what was recorded as it was and decides the rest.
 func TestRetriedBatch_IsRecordedOnce(t *testing.T) {
-	w := startAPIOn(t, []kfake.Opt{kfake.NumBrokers(2)})
+	w := startAPIOn(t, []kfake.Opt{kfake.NumBrokers(2)}, nil)
 	mended := failingPartition(t, w.broker.Cluster(), "t.predictions", 1)
 	const n = 60
 	var items []string
