@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,10 +28,19 @@ func asked(t *testing.T, method, url, body string) (status int, closes bool) {
 	return answer.StatusCode, answer.Close
 }
 
+// heedHangup has child processes told of SIGHUP even where the tests run under nohup,
+// which a child would inherit and the binary respects.
+func heedHangup(t *testing.T) {
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(heard) })
+}
+
 // A balancer hears that the process is about to stop before it takes no more
 // connections; until then everybody is answered. The delay is far longer than this
 // test: only a second signal ends it.
 func TestShutdown_IsUnreadyBeforeItCloses(t *testing.T) {
+	heedHangup(t)
 	s := embedded(t)
 	run(t, "topics", "apply", "--brokers", s.kafka, "--replication", "1", "--partitions", "1")
 	for _, first := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
