@@ -1,3 +1,6 @@
+// Package replica is what is made of the reports that every component writes once a
+// second: who is live, what it does and serves, and how fast. It is the same for one
+// process and for twenty.
 package replica
 
 import (
@@ -10,6 +13,9 @@ import (
 
 	"github.com/creditstream/creditstream/schemas"
 )
+
+// LiveFor is how long after its last report a replica counts as live.
+const LiveFor = 10 * time.Second
 
 // forgotten is how long one that ended without a word is remembered.
 const forgotten = 24 * time.Hour
@@ -93,8 +99,8 @@ func (b *Board) stopped(r Record) error {
 	return nil
 }
 
-// processes are those on the board under a name, by when they were started.
-func (b *Board) processes(name string) map[schemas.Timestamp]State {
+// Processes are those on the board under a name, by when they were started.
+func (b *Board) Processes(name string) map[schemas.Timestamp]State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return maps.Clone(b.states[name])

@@ -106,7 +106,7 @@ func TestASummaryAddsUp(t *testing.T) {
 	b := NewBoard()
 	l := NewLatencies()
 	l.Observe(20*time.Millisecond, 50)
-	recent, total := l.turn()
+	recent, total := l.Turn()
 	one := process{"score", "one", noon}
 	b.takes(t, one.said(noon.Add(time.Minute), func(r *schemas.Replica) {
 		r.Recent = schemas.ReplicaStretch{Seconds: 8, Records: 50, Latency: recent}
@@ -122,8 +122,8 @@ func TestASummaryAddsUp(t *testing.T) {
 	require.Equal(t, 6.3, s.PerSecond)
 	require.Equal(t, int64(500), s.Records)
 	require.Equal(t, int64(7), *s.Lag)
-	require.InEpsilon(t, 20, *s.P50, 1.01*latencyAccuracy)
-	require.InEpsilon(t, 20, *s.P99, 1.01*latencyAccuracy)
+	require.InEpsilon(t, 20, *s.P50, 1.01*LatencyAccuracy)
+	require.InEpsilon(t, 20, *s.P99, 1.01*LatencyAccuracy)
 	require.Equal(t, "v1", s.Models.Champion)
 	require.NotNil(t, s.Models.Refused, "an empty array, no null")
 	require.Nil(t, all[1].Lag)

@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	// latencyAccuracy is the relative error of a quantile. Sketches are merged only
+	// LatencyAccuracy is the relative error of a quantile. Sketches are merged only
 	// with those of the same accuracy.
-	latencyAccuracy = 0.01
+	LatencyAccuracy = 0.01
 	// latencyBins bounds a sketch: they span a factor of 10^8, from microseconds to
 	// minutes. What is faster than that is counted in the lowest.
 	latencyBins = 1024
-	// recentTurns is how many reports the recent figures reach back: at one a second,
+	// RecentTurns is how many reports the recent figures reach back: at one a second,
 	// ten seconds.
-	recentTurns = 10
+	RecentTurns = 10
 )
 
 // sketch holds latencies in seconds.
 type sketch = ddsketch.DDSketch
 
 func latencyMapping() *mapping.LogarithmicMapping {
-	m, err := mapping.NewLogarithmicMapping(latencyAccuracy)
+	m, err := mapping.NewLogarithmicMapping(LatencyAccuracy)
 	if err != nil { // only an accuracy outside 0 … 1 is refused
 		panic(err)
 	}
@@ -44,7 +44,7 @@ func newSketch() *sketch {
 type Latencies struct {
 	mu     sync.Mutex           // guards what follows
 	latest *sketch              // since the last turn
-	turns  [recentTurns]*sketch // the last ones; nil: there was none yet
+	turns  [RecentTurns]*sketch // the last ones; nil: there was none yet
 	turned int                  // how many there were
 	total  *sketch              // of all turns
 }
@@ -63,12 +63,12 @@ func (l *Latencies) Observe(took time.Duration, n int) {
 	_ = l.latest.AddWithCount(max(0, took.Seconds()), float64(n)) // only a value that is not a number of seconds is refused
 }
 
-// turn ends a turn and returns the recent ones and all of them, encoded; nil where
+// Turn ends a turn and returns the recent ones and all of them, encoded; nil where
 // nothing was timed.
-func (l *Latencies) turn() (recent, total []byte) {
+func (l *Latencies) Turn() (recent, total []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.turns[l.turned%recentTurns] = l.latest
+	l.turns[l.turned%RecentTurns] = l.latest
 	l.turned++
 	merge(l.total, l.latest)
 	l.latest = newSketch()

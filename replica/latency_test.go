@@ -23,30 +23,30 @@ func shown(t *testing.T, b []byte) (median time.Duration, count float64) {
 
 func about(t *testing.T, want, have time.Duration) {
 	t.Helper()
-	require.InEpsilon(t, want.Seconds(), have.Seconds(), 1.01*latencyAccuracy)
+	require.InEpsilon(t, want.Seconds(), have.Seconds(), 1.01*LatencyAccuracy)
 }
 
 func TestLatenciesOfLateAndInAll(t *testing.T) {
 	l := NewLatencies()
-	recent, total := l.turn()
+	recent, total := l.Turn()
 	require.Nil(t, recent, "nothing was timed")
 	require.Nil(t, total)
 	l.Observe(10*time.Millisecond, 99)
 	l.Observe(time.Second, 1)
-	recent, total = l.turn()
+	recent, total = l.Turn()
 	require.Equal(t, recent, total)
 	s, err := decodeSketch(total)
 	require.NoError(t, err)
 	at := quantiles(s, 0.5, 1)
 	about(t, 10*time.Millisecond, at[0])
 	about(t, time.Second, at[1])
-	for range recentTurns - 1 { // it stays among the last ten
-		recent, _ = l.turn()
+	for range RecentTurns - 1 { // it stays among the last ten
+		recent, _ = l.Turn()
 	}
 	_, n := shown(t, recent)
 	require.Equal(t, 100.0, n)
 	l.Observe(3*time.Millisecond, 1)
-	recent, total = l.turn() // and then leaves them
+	recent, total = l.Turn() // and then leaves them
 	median, n := shown(t, recent)
 	require.Equal(t, 1.0, n)
 	about(t, 3*time.Millisecond, median)
@@ -60,7 +60,7 @@ func TestLatenciesTakeWhatClocksMakeOfThem(t *testing.T) {
 	l.Observe(time.Nanosecond, 1)
 	l.Observe(math.MaxInt64, 1) // applied in the year 1
 	l.Observe(time.Second, 0)
-	recent, _ := l.turn()
+	recent, _ := l.Turn()
 	s, err := decodeSketch(recent)
 	require.NoError(t, err)
 	require.Equal(t, 4.0, s.GetCount())
@@ -76,7 +76,7 @@ func TestASketchIsBounded(t *testing.T) {
 	for took := time.Microsecond; took < 24*time.Hour; took += took/200 + 1 {
 		l.Observe(took, 1_000_003)
 	}
-	_, total := l.turn()
+	_, total := l.Turn()
 	require.Less(t, len(total), 10<<10)
 }
 
@@ -84,8 +84,8 @@ func TestSketchesOfReplicasAreMerged(t *testing.T) {
 	fast, slow := NewLatencies(), NewLatencies()
 	fast.Observe(time.Millisecond, 900)
 	slow.Observe(time.Second, 100)
-	_, a := fast.turn()
-	_, b := slow.turn()
+	_, a := fast.Turn()
+	_, b := slow.Turn()
 	all, err := decodeSketch(a)
 	require.NoError(t, err)
 	more, err := decodeSketch(b)
@@ -123,7 +123,7 @@ func TestASketchOfAnotherKindIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "together")
 	l := NewLatencies()
 	l.Observe(time.Second, 7)
-	_, total := l.turn()
+	_, total := l.Turn()
 	_, err = decodeSketch(total[:len(total)-1])
 	require.Error(t, err, "cut short")
 }
@@ -134,7 +134,7 @@ func FuzzDecodeSketch(f *testing.F) {
 	for took := time.Microsecond; took < time.Hour; took *= 2 {
 		l.Observe(took, 5)
 	}
-	_, total := l.turn()
+	_, total := l.Turn()
 	f.Add(total)
 	f.Add([]byte{})
 	f.Add([]byte{0xff, 0x01, 0x02})

@@ -20,6 +20,7 @@ import (
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/replica"
+	"github.com/creditstream/creditstream/replica/reports"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
@@ -156,7 +157,7 @@ func (f *apiFlags) components(p *process, parts apiParts) (all []lifecycle.Compo
 	}
 	status := latest.NewFollower(parts.kafka.config(p, "drift-status"), schemas.NewTopics(parts.kafka.Prefix), p.log)
 	all = append(all, status)
-	replicas := replica.NewFollower(parts.kafka.config(p, "replicas"), schemas.NewTopics(parts.kafka.Prefix), p.log)
+	replicas := reports.NewFollower(parts.kafka.config(p, "replicas"), schemas.NewTopics(parts.kafka.Prefix), p.log)
 	all = append(all, replicas)
 	cluster := kafka.NewCluster(parts.kafka.config(p, "cluster"))
 	own := view.NewStore(client, parts.kafka.Prefix).Of(cluster.ID)

@@ -7,6 +7,7 @@ import (
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/replica"
+	"github.com/creditstream/creditstream/replica/reports"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer/stream"
 )
@@ -21,33 +22,33 @@ const (
 	driftName   = "drift"
 )
 
-func scoreReport(latency *replica.Latencies) replica.Component {
-	return replica.Component{Name: scoreName, Latency: latency, Measures: replica.Measures{
+func scoreReport(latency *replica.Latencies) reports.Component {
+	return reports.Component{Name: scoreName, Latency: latency, Measures: reports.Measures{
 		Records: "creditstream_scorer_records_total", Decisions: "creditstream_scorer_decisions_total",
 		DeadLetters: "creditstream_scorer_dead_letters_total", Errors: "creditstream_scorer_aborts_total", Lag: "creditstream_scorer_lag",
 	}}
 }
 
-func apiReport(latency *replica.Latencies) replica.Component {
-	return replica.Component{Name: apiName, Latency: latency, Measures: replica.Measures{
+func apiReport(latency *replica.Latencies) reports.Component {
+	return reports.Component{Name: apiName, Latency: latency, Measures: reports.Measures{
 		Records: "creditstream_api_decisions_total", Decisions: "creditstream_api_decisions_total", Errors: "creditstream_api_unrecorded_total",
 	}}
 }
 
-func viewReport(latency *replica.Latencies) replica.Component {
-	return replica.Component{Name: viewName, Latency: latency, Measures: replica.Measures{
+func viewReport(latency *replica.Latencies) reports.Component {
+	return reports.Component{Name: viewName, Latency: latency, Measures: reports.Measures{
 		Records: "creditstream_view_written_total", Errors: "creditstream_view_redis_errors_total", Lag: "creditstream_view_lag",
 	}}
 }
 
-func driftReport() replica.Component {
-	return replica.Component{Name: driftName, Measures: replica.Measures{
+func driftReport() reports.Component {
+	return reports.Component{Name: driftName, Measures: reports.Measures{
 		Records: "creditstream_drift_decisions_total", Errors: "creditstream_drift_aborts_total", Lag: "creditstream_drift_lag",
 	}}
 }
 
-func produceReport() replica.Component {
-	return replica.Component{Name: produceName, Measures: replica.Measures{Records: "creditstream_producer_applications_total"}}
+func produceReport() reports.Component {
+	return reports.Component{Name: produceName, Measures: reports.Measures{Records: "creditstream_producer_applications_total"}}
 }
 
 // scoreFlags say which applications the scorer takes.

@@ -26,6 +26,7 @@ import (
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/replica"
+	"github.com/creditstream/creditstream/replica/reports"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 	"github.com/creditstream/creditstream/scorer/stream"
@@ -65,7 +66,7 @@ type demo struct {
 	address    string // of the page
 	components []lifecycle.Component
 	process    *readiness          // of all of them
-	reports    []replica.Component // what is said of them on the replicas topic
+	reports    []reports.Component // what is said of them on the replicas topic
 	watch      *watch
 	child      *scorerProcess // nil in one process
 	began      time.Time      // the program
@@ -271,7 +272,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 
 // report says what a component of these parts is doing; models is nil where it serves
 // none.
-func (d *demo) report(r replica.Component, models *release.Follower, parts ...lifecycle.Component) {
+func (d *demo) report(r reports.Component, models *release.Follower, parts ...lifecycle.Component) {
 	if models != nil {
 		r = serving(r, models)
 	}

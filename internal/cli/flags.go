@@ -11,7 +11,7 @@ import (
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
-	"github.com/creditstream/creditstream/replica"
+	"github.com/creditstream/creditstream/replica/reports"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -46,7 +46,7 @@ func (f modelFlags) follower(p *process, k kafkaFlags, reg prometheus.Registerer
 // knownRoute is the highest route revision that a replica has reported, and which
 // did. Who may not read what they report knows of none.
 func knownRoute(ctx context.Context, p *process, k kafkaFlags) (int64, string, error) {
-	log, err := replica.OpenLog(ctx, k.config(p, "models"), schemas.NewTopics(k.Prefix))
+	log, err := reports.OpenLog(ctx, k.config(p, "models"), schemas.NewTopics(k.Prefix))
 	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
 	_, denied := errors.AsType[*kafka.AccessError](err)
 	switch {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
-	"github.com/creditstream/creditstream/replica"
+	"github.com/creditstream/creditstream/replica/reports"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -95,7 +95,7 @@ func printProblems(w io.Writer, h *release.History, topics ...string) error {
 func loadedBy(p *process, k kafkaFlags) (map[string][]string, error) {
 	p, cancel := withinModelTime(p)
 	defer cancel()
-	log, err := replica.OpenLog(p.ctx, k.config(p, "replicas"), schemas.NewTopics(k.Prefix))
+	log, err := reports.OpenLog(p.ctx, k.config(p, "replicas"), schemas.NewTopics(k.Prefix))
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/replica"
+	"github.com/creditstream/creditstream/replica/reports"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -60,7 +61,7 @@ func (f waitFlags) begin(p *process, k kafkaFlags) (*routeWait, error) {
 	if f.Wait == 0 {
 		return nil, nil
 	}
-	log, err := replica.OpenLog(p.ctx, k.config(p, "wait"), schemas.NewTopics(k.Prefix))
+	log, err := reports.OpenLog(p.ctx, k.config(p, "wait"), schemas.NewTopics(k.Prefix))
 	if err != nil {
 		return nil, fmt.Errorf("--wait: %w", err)
 	}
@@ -73,7 +74,7 @@ func (f waitFlags) begin(p *process, k kafkaFlags) (*routeWait, error) {
 
 // routeWait waits for a route to be served.
 type routeWait struct {
-	log    *replica.Log
+	log    *reports.Log
 	within time.Duration
 }
 

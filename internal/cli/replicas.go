@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/replica"
+	"github.com/creditstream/creditstream/replica/reports"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -42,7 +43,7 @@ const watchInterval = time.Second
 
 // Run reads the topic to its end, and on with --watch.
 func (c *replicasCmd) Run(p *process) error {
-	log, err := replica.OpenLog(p.ctx, c.config(p, "replicas"), schemas.NewTopics(c.Prefix))
+	log, err := reports.OpenLog(p.ctx, c.config(p, "replicas"), schemas.NewTopics(c.Prefix))
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (c *replicasCmd) forget(p *process, states []replica.State) error {
 			return fmt.Errorf("no replica %s is listed; creditstream replicas shows those that are", name)
 		}
 	}
-	if err := replica.Forget(p.ctx, c.config(p, "replicas"), schemas.NewTopics(c.Prefix), c.Forget...); err != nil {
+	if err := reports.Forget(p.ctx, c.config(p, "replicas"), schemas.NewTopics(c.Prefix), c.Forget...); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stderr, "forgot %s\n", strings.Join(c.Forget, ", "))

@@ -15,7 +15,7 @@ import (
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/internal/telemetry"
 	"github.com/creditstream/creditstream/model/release"
-	"github.com/creditstream/creditstream/replica"
+	"github.com/creditstream/creditstream/replica/reports"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
@@ -50,7 +50,7 @@ type services struct {
 
 	models  *release.Follower // nil until a component serves models
 	all     []lifecycle.Component
-	reports []replica.Component
+	reports []reports.Component
 	frees   []func() // what close does, last first
 }
 
@@ -92,7 +92,7 @@ func (s *services) follower(f modelFlags) (*release.Follower, error) {
 
 // add adds a component made of parts. It is ready when they and what they share
 // are.
-func (s *services) add(r replica.Component, serves bool, parts ...lifecycle.Component) {
+func (s *services) add(r reports.Component, serves bool, parts ...lifecycle.Component) {
 	needs := withCodec(s.codec)
 	if serves {
 		needs, r = append(needs, s.models), serving(r, s.models)
@@ -102,7 +102,7 @@ func (s *services) add(r replica.Component, serves bool, parts ...lifecycle.Comp
 }
 
 // reportOn completes what is reported of a component that is made of parts.
-func reportOn(r replica.Component, instance string, stop *stopping, parts ...lifecycle.Component) replica.Component {
+func reportOn(r reports.Component, instance string, stop *stopping, parts ...lifecycle.Component) reports.Component {
 	whole := readiness{parts, stop}
 	r.Instance, r.Ready, r.Pending = instance, whole.ready, whole.pending
 	return r
@@ -110,14 +110,14 @@ func reportOn(r replica.Component, instance string, stop *stopping, parts ...lif
 
 // claim is the claim to a component's name, nil where nobody else can have it, and
 // how it is taken.
-func (s *services) claim(component string) (c *replica.Claim, take func(context.Context) error) {
+func (s *services) claim(component string) (c *reports.Claim, take func(context.Context) error) {
 	if s.alone {
 		return nil, nil
 	}
-	c = replica.NewClaim(s.kafka.config(s.p, component+"-"+s.instance), schemas.NewTopics(s.kafka.Prefix), component, s.instance, s.p.log)
+	c = reports.NewClaim(s.kafka.config(s.p, component+"-"+s.instance), schemas.NewTopics(s.kafka.Prefix), component, s.instance, s.p.log)
 	return c, func(ctx context.Context) error {
 		err := c.Take(ctx)
-		if _, taken := errors.AsType[*replica.TakenError](err); taken {
+		if _, taken := errors.AsType[*reports.TakenError](err); taken {
 			return member.Permanent(err, "instance %q", s.instance)
 		}
 		return err
@@ -160,22 +160,22 @@ func (s *services) checksTopics() *topicsCheck {
 }
 
 // serving is what is reported of a component that serves what models do.
-func serving(r replica.Component, models *release.Follower) replica.Component {
+func serving(r reports.Component, models *release.Follower) reports.Component {
 	r.Models = func() *schemas.ReplicaModels { return servedModels(models) }
 	return r
 }
 
 // newReporter reports on the components of this process.
-func newReporter(p *process, k kafkaFlags, reg *prometheus.Registry, components ...replica.Component) (*replica.Reporter, error) {
+func newReporter(p *process, k kafkaFlags, reg *prometheus.Registry, components ...reports.Component) (*reports.Reporter, error) {
 	host, _ := os.Hostname() // one that has no name says so
-	return replica.NewReporter(replica.Config{
+	return reports.NewReporter(reports.Config{
 		Kafka: k.config(p, "replica"), Topics: schemas.NewTopics(k.Prefix), Host: host, Version: version(), Started: p.began,
 		Gatherer: reg, Registerer: reg, Log: p.log,
 	}, components...)
 }
 
 // reporting reports while something runs, and how it ended.
-func reporting(r *replica.Reporter, run func() error) error {
+func reporting(r *reports.Reporter, run func() error) error {
 	ctx, stop := context.WithCancel(context.Background())
 	var told sync.WaitGroup
 	told.Go(func() { r.Run(ctx) })

@@ -1,4 +1,4 @@
-package replica
+package reports
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -21,9 +22,9 @@ type Follower struct {
 	topics schemas.Topics
 	log    *slog.Logger
 
-	mu    sync.Mutex // guards what follows
-	board *Board     // nil until the topic was read
-	why   error      // why it is not read
+	mu    sync.Mutex     // guards what follows
+	board *replica.Board // nil until the topic was read
+	why   error          // why it is not read
 }
 
 // NewFollower has read nothing yet.
@@ -46,7 +47,7 @@ func (f *Follower) Pending() error {
 
 // Replicas are the live replicas and those that ended without a word. The error
 // says why that is not known.
-func (f *Follower) Replicas() ([]Summary, error) {
+func (f *Follower) Replicas() ([]replica.Summary, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.why != nil {

@@ -1,4 +1,4 @@
-package replica
+package reports
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -78,7 +79,7 @@ func (w *world) report(started time.Time, components ...Component) *running {
 }
 
 // read is what a reader finds now.
-func (w *world) read() []Summary {
+func (w *world) read() []replica.Summary {
 	l, err := OpenLog(w.t.Context(), w.config, w.topics)
 	require.NoError(w.t, err)
 	defer l.Close()
@@ -97,7 +98,7 @@ func fine() error { return nil }
 func TestAReplicaSaysWhatItDoes(t *testing.T) {
 	w := newWorld(t)
 	w.createTopic()
-	latency := NewLatencies()
+	latency := replica.NewLatencies()
 	var mu sync.Mutex
 	var missing error
 	set := func(err error) { mu.Lock(); defer mu.Unlock(); missing = err }
@@ -140,7 +141,7 @@ func TestAReplicaSaysWhatItDoes(t *testing.T) {
 	require.Zero(t, s.Errors)
 	require.Equal(t, int64(8), *s.Lag)
 	require.Positive(t, s.PerSecond)
-	require.InEpsilon(t, 5, *s.P50, 1.01*latencyAccuracy)
+	require.InEpsilon(t, 5, *s.P50, 1.01*replica.LatencyAccuracy)
 	require.Equal(t, "a bundle", s.Pending)
 	require.Equal(t, int64(3), s.Models.RouteRevision)
 	require.Positive(t, testutil.ToFloat64(r.reporter.sent))
@@ -227,11 +228,17 @@ func TestAFollowerKnowsThemAll(t *testing.T) {
 	w.eventually(func() bool { all, err = f.Replicas(); return err == nil && len(all) == 0 }, "it went")
 }
 
+// report is a report of a scorer that was started a minute before.
+func report(instance string, at time.Time) replica.Record {
+	r := schemas.Replica{Component: "score", Instance: instance, Started: schemas.At(at.Add(-time.Minute)), At: schemas.At(at), Ready: true}
+	return replica.Record{Key: schemas.ReplicaKey(r.Component, instance), Value: schemas.AppendReplica(nil, &r), Seen: at}
+}
+
 // What is no replica's record is counted and told, and nothing else is lost by it.
 func TestWhatSaysNothingIsIgnored(t *testing.T) {
 	w := newWorld(t)
 	w.createTopic()
-	good := process{"score", "one", noon}.said(time.Now(), nil)
+	good := report("one", time.Now())
 	for _, r := range []*kgo.Record{{Key: []byte("x"), Value: []byte("y")}, {Key: []byte(good.Key), Value: good.Value}, {Key: nil, Value: nil}} {
 		r.Topic = w.topics.Replicas
 		require.NoError(t, w.client.ProduceSync(t.Context(), r).FirstErr())
@@ -249,7 +256,7 @@ func TestWhatSaysNothingIsIgnored(t *testing.T) {
 func TestAnEndThatIsGoneIsNotWaitedFor(t *testing.T) {
 	w := newWorld(t)
 	w.createTopic()
-	r := process{"score", "one", noon}.said(time.Now(), nil)
+	r := report("one", time.Now())
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Replicas, Key: []byte(r.Key), Value: r.Value}).FirstErr())
 	l, err := OpenLog(t.Context(), w.config, w.topics)
 	require.NoError(t, err)

@@ -1,6 +1,6 @@
-// Package replica is what every running component says of itself on a topic, once
-// a second, and what is made of that: the same in one process and in twenty.
-package replica
+// Package reports carries the reports of replicas over their topic: it writes those of
+// this process once a second, follows everyone's onto a replica.Board, and claims a name.
+package reports
 
 import (
 	"context"
@@ -17,14 +17,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 const (
 	// interval is between two reports.
 	interval = time.Second
-	// LiveFor is how long after its last report a replica counts as live.
-	LiveFor = 10 * time.Second
 	// deliveryTime is how long a report may be on its way: the next one says more.
 	deliveryTime = time.Second
 	// stopTime is what the last words may take.
@@ -45,7 +44,7 @@ type Component struct {
 	Pending  func() error                  // what it waits for all the same; may be nil
 	Models   func() *schemas.ReplicaModels // may be nil: it serves none
 	Measures Measures
-	Latency  *Latencies // may be nil: nothing is timed
+	Latency  *replica.Latencies // may be nil: nothing is timed
 	// Claim is that to the name, may be nil: nothing is reported until it is held, as
 	// the name may be another process's.
 	Claim *Claim
@@ -81,7 +80,7 @@ type Reporter struct {
 type reported struct {
 	Component
 	told  bool
-	marks []mark // oldest first, at most recentTurns of them
+	marks []mark // oldest first, at most replica.RecentTurns of them
 }
 
 // mark is how much was done at a time.
@@ -204,12 +203,12 @@ func (c *reported) said(config Config, measured samples, now time.Time) schemas.
 	}
 	c.Measures.count(measured, &p)
 	if c.Latency != nil {
-		p.Recent.Latency, p.Total.Latency = c.Latency.turn()
+		p.Recent.Latency, p.Total.Latency = c.Latency.Turn()
 	}
 	first := c.marks[0]
 	p.Recent.Seconds, p.Recent.Records = max(0, now.Sub(first.at).Seconds()), max(0, p.Total.Records-first.records)
 	p.Total.Seconds = max(0, now.Sub(config.Started).Seconds())
-	if c.marks = append(c.marks, mark{now, p.Total.Records}); len(c.marks) > recentTurns {
+	if c.marks = append(c.marks, mark{now, p.Total.Records}); len(c.marks) > replica.RecentTurns {
 		c.marks = c.marks[1:]
 	}
 	return p

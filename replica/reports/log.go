@@ -1,4 +1,4 @@
-package replica
+package reports
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -24,7 +25,7 @@ const (
 
 // Log reads the replicas topic onto a board, from its start to its end and on.
 type Log struct {
-	Board   *Board
+	Board   *replica.Board
 	Ignored int   // records that say nothing
 	Problem error // the last of them
 
@@ -51,7 +52,7 @@ func openLog(ctx context.Context, c kafka.Config, topics schemas.Topics, since t
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{Board: NewBoard(), client: client, left: map[int32]int64{}}
+	l := &Log{Board: replica.NewBoard(), client: client, left: map[int32]int64{}}
 	if err := l.findEnds(ctx, topics.Replicas, since); err != nil {
 		client.Close()
 		return nil, c.Explain(err)
@@ -132,7 +133,7 @@ func (l *Log) poll(ctx context.Context) (n int, err error) {
 	now := time.Now()
 	fetches.EachRecord(func(rec *kgo.Record) {
 		n++
-		r := Record{Key: string(rec.Key), Value: rec.Value, Seen: rec.Timestamp}
+		r := replica.Record{Key: string(rec.Key), Value: rec.Value, Seen: rec.Timestamp}
 		if caughtUp {
 			// It was appended just now, whatever the clocks say.
 			r.Seen = now

@@ -1,4 +1,4 @@
-package replica
+package reports
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -45,7 +46,7 @@ func (c *Claim) Held() bool { return c.held.Load() }
 
 // TakenError says that another process reports under the name.
 type TakenError struct {
-	Holder State
+	Holder replica.State
 }
 
 func (e *TakenError) Error() string {
@@ -83,7 +84,7 @@ func (c *Claim) wait(ctx context.Context) error {
 	if err := l.ReadToEnd(ctx); err != nil {
 		return err
 	}
-	before := l.Board.processes(c.name)
+	before := l.Board.Processes(c.name)
 	if len(before) == 0 {
 		return nil
 	}
@@ -94,7 +95,7 @@ func (c *Claim) wait(ctx context.Context) error {
 		if err := l.Follow(ctx, left); err != nil {
 			return err
 		}
-		now := l.Board.processes(c.name)
+		now := l.Board.Processes(c.name)
 		if len(now) == 0 {
 			return nil // it has stopped by itself
 		}
@@ -108,6 +109,6 @@ func (c *Claim) wait(ctx context.Context) error {
 }
 
 // newest is the process that was started last.
-func newest(of map[schemas.Timestamp]State) State {
+func newest(of map[schemas.Timestamp]replica.State) replica.State {
 	return of[slices.Max(slices.Collect(maps.Keys(of)))]
 }
