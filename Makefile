@@ -8,7 +8,7 @@ DVC_VENV := .venv-dvc
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-onnx test-race test-life test-upgrade test-kafka chaos-short verify-10m test-browser test-alertmanager test-proxies test-examples check-deploy bench bench-stream bench-http bench-drift bench-all bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release drift-check ship check-train clean
+.PHONY: help demo build build-onnx test test-app test-onnx test-race test-life test-upgrade test-kafka chaos-short verify-10m test-browser test-alertmanager test-proxies test-examples check-deploy bench bench-stream bench-http bench-drift bench-all bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release drift-check ship check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -22,14 +22,23 @@ build: ## Build the binary into bin/creditstream (pure Go)
 build-onnx: ## Build it with ONNX Runtime as a second engine (needs a C compiler)
 	CGO_ENABLED=1 $(GO) build -o bin/creditstream .
 
-test: ## Run the Go tests
-	$(GO) test -timeout 20m ./...
+# Tests wait more than they compute: more of them at once than there are processors.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+AT_ONCE := -p $(shell echo $$((2 * $(CORES)))) -parallel $(shell echo $$((4 * $(CORES))))
+
+test: ## Run the Go tests, of the black-box ones those that are quick
+	$(GO) test -short $(AT_ONCE) -timeout 15m ./...
+
+# The Go examples and a model's life have targets of their own.
+test-app: build ## Run all black-box tests on the embedded broker: the binary as processes, killed, stopped, restarted
+	CREDITSTREAM_BINARY=$(CURDIR)/bin/creditstream $(GO) test -count=1 $(AT_ONCE) -timeout 20m -skip 'Example|TestAModelsLife$$' ./apptest
 
 test-onnx: ## Hold both engines to each other (fetches the ONNX Runtime library; needs a C compiler)
 	@lib=$$(deploy/dev/onnxruntime.sh) && CREDITSTREAM_ONNXRUNTIME=$$lib CGO_ENABLED=1 $(GO) test -count=1 -v -run 'Engine' ./model/...
 
-test-race: ## Run the Go tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+# Black-box tests run processes that were built without the detector.
+test-race: ## Run the Go tests of the packages under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race $(AT_ONCE) -timeout 30m $$($(GO) list ./... | grep -v /apptest)
 
 # The bundle that make train wrote, dist/VERSION/VERSION.bundle.
 TRAINED ?=
@@ -128,7 +137,8 @@ $(BENCH_VENV)/.installed: bench/python/requirements.txt
 FUZZTIME ?= 50000x
 FUZZTIME_BUNDLES ?= 200x
 fuzz: ## Fuzz every parser with FUZZTIME (50000x: inputs, or 1m) each, bundles and pages with FUZZTIME_BUNDLES
-	@set -e; for pkg in $$($(GO) list ./...); do \
+	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  pkg=$$($(GO) list $$dir); \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    n=$(FUZZTIME); case $$pkg in */model|*/drift/report) n=$(FUZZTIME_BUNDLES);; esac; \
 	    echo "== $$pkg $$target $$n"; $(GO) test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $$n -fuzzminimizetime 10x; \

@@ -60,6 +60,8 @@ func (l *listening) heard() (token, summary string) {
 // Processes that know nothing of each other but the topics: what the population
 // does is counted, judged, told to an Alertmanager, and shown by the API.
 func TestDriftIsSeenToldAndShown(t *testing.T) {
+	long(t)
+	t.Parallel()
 	s := embedded(t)
 	on := []string{"--brokers", s.kafka}
 	run(t, append([]string{"topics", "apply", "--partitions", "3", "--replication", "1"}, on...)...)

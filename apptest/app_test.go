@@ -50,6 +50,15 @@ func withBinary(run func() int) (int, error) {
 	return run(), nil
 }
 
+// long marks a test that make test leaves to make test-app: a scenario that takes
+// long, of a kind that a quick one shows too.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a long scenario: make test-app plays it")
+	}
+}
+
 // servers are the Kafka and Redis of a test.
 type servers struct {
 	kafka string // bootstrap addresses

@@ -26,6 +26,8 @@ func ends(t *testing.T, args ...string) (code int, a *app) {
 // One route with a canary and a shadow: its decisions can be taken apart, and it is
 // judged by what it decided.
 func TestDecisionsAreExplainedAndCandidatesJudged(t *testing.T) {
+	long(t)
+	t.Parallel()
 	s := embedded(t)
 	common := []string{"--brokers", s.kafka, "--prefix", "a"}
 	with := func(args ...string) []string { return append(args, common...) }

@@ -11,6 +11,7 @@ import (
 // A second scorer under an instance that works is refused by name, as often as it is
 // started, and the first goes on; once that was killed, the next takes its place.
 func TestASecondScorerOfAnInstanceIsRefused(t *testing.T) {
+	long(t)
 	t.Parallel()
 	g := newStage(t, embedded(t))
 	first := g.scorer("same").ready()

@@ -76,5 +76,7 @@ func lettersOf(t *testing.T, args ...string) (all []listed) {
 }
 
 func TestDeadLettersAreReplayedOnce(t *testing.T) {
+	long(t)
+	t.Parallel()
 	replayedOnce(t, embedded(t))
 }

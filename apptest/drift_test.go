@@ -317,12 +317,16 @@ func tell(t *testing.T, client *kgo.Client, prefix, id string) {
 }
 
 func TestDecisionsAreCountedOnceOnTheEmbeddedBroker(t *testing.T) {
+	long(t)
+	t.Parallel()
 	countedOnce(t, embedded(t), 10_000, 4, "--seed", "7", "--rate", "2500")
 }
 
 // A Redis that is emptied while outcomes are joined makes none of them unmatched:
 // they wait until the view has filled it again.
 func TestOutcomesWaitForAnEmptiedRedis(t *testing.T) {
+	long(t)
+	t.Parallel()
 	const n = 5_000
 	s := embedded(t)
 	c := newCounting(t, s)

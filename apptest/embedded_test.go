@@ -20,6 +20,7 @@ func embedded(t *testing.T) servers {
 }
 
 func TestExactlyOnceOnTheEmbeddedBroker(t *testing.T) {
+	t.Parallel()
 	scenario{
 		applications: 20_000,
 		source:       []string{"--population", "--seed", "7", "--rate", "5000"},

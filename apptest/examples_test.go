@@ -166,11 +166,15 @@ func onePartition(t *testing.T, emitters ...client) {
 }
 
 func TestOneIDIsInOnePartitionWhoeverWritesIt(t *testing.T) {
+	long(t)
+	t.Parallel()
 	onePartition(t, goExample(t, "emit"))
 }
 
 // What the test above tells apart: a client that was not told to use murmur2.
 func TestAnotherHashIsAnotherPartition(t *testing.T) {
+	long(t)
+	t.Parallel()
 	s := embedded(t)
 	run(t, "topics", "apply", "--brokers", s.kafka, "--prefix", "x")
 	goExample(t, "emit").run(t, bytes.NewReader(applicationLines(t, ids("", 200))), "--brokers", s.kafka, "--topic", "x.applications")
@@ -274,10 +278,14 @@ func lastOffsets(t *testing.T, s servers, topic string, records int) map[int32]i
 }
 
 func TestWhatTheGoExampleEmitsTheGoExampleReads(t *testing.T) {
+	long(t)
+	t.Parallel()
 	emittedIsRead(t, []client{goExample(t, "emit")}, []reader{goReader(t)})
 }
 
 func TestTheGoExamplesSayWhatIsWrong(t *testing.T) {
+	long(t)
+	t.Parallel()
 	s := embedded(t)
 	f := func(c client, in, want string, args ...string) {
 		t.Helper()
@@ -304,6 +312,8 @@ func TestTheGoExamplesSayWhatIsWrong(t *testing.T) {
 
 // Lines before a wrong one are emitted, and a signal ends a wait for more.
 func TestTheGoEmitterFinishesWhatItBegan(t *testing.T) {
+	long(t)
+	t.Parallel()
 	s := embedded(t)
 	run(t, "topics", "apply", "--brokers", s.kafka, "--prefix", "x")
 	emit := goExample(t, "emit")
@@ -327,6 +337,8 @@ func TestTheGoEmitterFinishesWhatItBegan(t *testing.T) {
 
 // A process that dies while it writes a line leaves half of it.
 func TestTheGoReaderCutsOffHalfALine(t *testing.T) {
+	long(t)
+	t.Parallel()
 	s := embedded(t)
 	common := []string{"--brokers", s.kafka, "--prefix", "x"}
 	run(t, append([]string{"topics", "apply"}, common...)...)
@@ -346,6 +358,8 @@ func TestTheGoReaderCutsOffHalfALine(t *testing.T) {
 // docs/decisions/0001: kafka-go says read committed and hands out what was
 // aborted. Should this fail one day, the decision can be taken again.
 func TestKafkaGoHandsOutAbortedRecords(t *testing.T) {
+	long(t)
+	t.Parallel()
 	s := embedded(t)
 	run(t, "topics", "apply", "--brokers", s.kafka, "--prefix", "x")
 	const topic, partition = "x.predictions", 3

@@ -92,14 +92,19 @@ func (g *stage) owned() (partitions []int) {
 }
 
 func TestAScorerThatIsToldToStopHandsOver(t *testing.T) {
+	long(t)
+	t.Parallel()
 	newStage(t, embedded(t)).handsOver()
 }
 
 func TestAScorerThatIsKilledIsTakenOver(t *testing.T) {
-	t.Parallel() // it waits for a timeout most of the time
+	long(t)
+	t.Parallel()
 	newStage(t, embedded(t)).isTakenOver()
 }
 
 func TestAScorerThatIsToldToStopHandsOverByTheConsumerProtocol(t *testing.T) {
+	long(t)
+	t.Parallel()
 	newStage(t, embedded(t), "--group-protocol", "consumer").handsOver()
 }

@@ -112,5 +112,7 @@ func saysWhy(listen, reason string) bool {
 }
 
 func TestAModelsLife(t *testing.T) {
+	long(t)
+	t.Parallel()
 	newStage(t, embedded(t)).lives(1000)
 }

@@ -105,5 +105,6 @@ func readsInLittleMemory(t *testing.T, s servers) {
 }
 
 func TestMemory_IsBoundedWhateverIsOnTheTopics(t *testing.T) {
+	long(t)
 	readsInLittleMemory(t, embedded(t))
 }

@@ -30,6 +30,8 @@ func hang(t *testing.T, s servers, topic string) (end func(commit kgo.Transactio
 }
 
 func TestVerify_EndsWithACodeOfItsOwnWhereNotAllIsJudged(t *testing.T) {
+	long(t)
+	t.Parallel()
 	s := embedded(t)
 	with := func(args ...string) []string { return append(args, "--brokers", s.kafka, "--prefix", "o") }
 	run(t, with("topics", "apply")...)
@@ -88,6 +90,8 @@ func TestVerify_EndsWithACodeOfItsOwnWhereNotAllIsJudged(t *testing.T) {
 }
 
 func TestAnOpenTransaction_IsSeenFromEverywhere(t *testing.T) {
+	long(t)
+	t.Parallel()
 	seenFromEverywhere(newStage(t, embedded(t)))
 }
 

@@ -56,14 +56,16 @@ func (g *stage) stoppedInside() {
 }
 
 func TestAScorerStoppedInsideATransactionIsOvertaken(t *testing.T) {
-	t.Parallel() // it waits for timeouts most of the time
+	long(t)
+	t.Parallel()
 	newStage(t, embedded(t)).stoppedInside()
 }
 
 // A view that comes back from a long pause with old predictions in hand leaves
 // the newer ones where another has put them.
 func TestAPausedViewDoesNotPutOldPredictionsBack(t *testing.T) {
-	t.Parallel() // as above
+	long(t)
+	t.Parallel()
 	g := newStage(t, embedded(t))
 	scorer := g.scorer("one").ready()
 	emit := func(rate string) *app {
@@ -96,6 +98,8 @@ func TestAPausedViewDoesNotPutOldPredictionsBack(t *testing.T) {
 
 // Decisions of the API do not make the first scorer ask where to begin.
 func TestTheAPIMayAnswerBeforeTheFirstScorer(t *testing.T) {
+	long(t)
+	t.Parallel()
 	g := newStage(t, embedded(t))
 	listen := freeAddress(t)
 	service(t, "api", g.with("api", "--model", "shipped", "--redis", g.servers.redis, "--api-listen", listen, "--no-feed")...).ready()

@@ -15,6 +15,7 @@ import (
 // The kernel sends SIGPIPE for every connection whose other end has gone away while
 // something was written to it: any client could end a service by it.
 func TestAConnectionThatBreaksEndsNothing(t *testing.T) {
+	t.Parallel()
 	g := newStage(t, embedded(t))
 	scorer := g.scorer("one").ready()
 	require.NoError(t, scorer.cmd.Process.Signal(syscall.SIGPIPE))
@@ -26,6 +27,7 @@ func TestAConnectionThatBreaksEndsNothing(t *testing.T) {
 // A reader of the output that goes away, as in tail | head, ends the program, with
 // whatever else it runs: it says 1, where a signal would have cut it off.
 func TestAnOutputThatNobodyReadsEndsTheProgram(t *testing.T) {
+	t.Parallel()
 	ends := func(t *testing.T, cmd *exec.Cmd, of *io.Writer) {
 		r, w, err := os.Pipe()
 		require.NoError(t, err)

@@ -22,6 +22,8 @@ import (
 // A bundle that cannot serve is refused where it is released, and by every replica
 // where it came another way: the old one decides until a route is good again.
 func TestABundleThatCannotServeServesNowhere(t *testing.T) {
+	long(t)
+	t.Parallel()
 	g := newStage(t, embedded(t))
 	scorer := g.routed("one")
 	api, listen := g.answering()
@@ -92,6 +94,8 @@ func TestABundleThatCannotServeServesNowhere(t *testing.T) {
 // Other bytes under a version that exists are refused where they are released, and
 // passed over where they came another way: also by a replica that starts later.
 func TestAVersionKeepsItsFirstBytes(t *testing.T) {
+	long(t)
+	t.Parallel()
 	const first, other = 0.5, -0.5
 	g := newStage(t, embedded(t))
 	old := g.release(shippedBundle)
@@ -173,6 +177,8 @@ func (g *stage) oneRoutes() {
 }
 
 func TestOfTwoRoutersAtOnceOneRoutes(t *testing.T) {
+	long(t)
+	t.Parallel()
 	newStage(t, embedded(t)).oneRoutes()
 }
 
@@ -180,6 +186,8 @@ func TestOfTwoRoutersAtOnceOneRoutes(t *testing.T) {
 // decides when it is back; one that is written while it comes back, from some
 // application on.
 func TestAReleaseWhileAScorerRestarts(t *testing.T) {
+	long(t)
+	t.Parallel()
 	g := newStage(t, embedded(t))
 	g.score = []string{"--static"} // a killed member's partitions need not wait for its session to expire
 	versions := []string{g.release(shippedBundle), g.release(bundleFile(t, leaning(t, "candidate", 0.5)))}
@@ -225,6 +233,8 @@ func TestAReleaseWhileAScorerRestarts(t *testing.T) {
 // What a replica has at hand does not serve before it knows whether a route says
 // otherwise.
 func TestAReplicaThatHasNotCaughtUpServesNothing(t *testing.T) {
+	long(t)
+	t.Parallel()
 	broker, err := local.StartKafka("", kfake.SleepOutOfOrder())
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)

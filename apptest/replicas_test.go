@@ -43,6 +43,8 @@ func (g *stage) replicas() []shown {
 // Both replicas hold a corrupted bundle that the one who routes to it has never seen:
 // they refuse it, say so, and the old one goes on deciding.
 func TestARefusedBundleIsReportedByEveryReplicaWhileTheOldOneServes(t *testing.T) {
+	long(t)
+	t.Parallel()
 	g := newStage(t, embedded(t))
 	var first struct{ Version string }
 	run(t, g.with("model", "release", "shipped", "--first", "--json")...).answer(&first)
@@ -94,6 +96,7 @@ func TestARefusedBundleIsReportedByEveryReplicaWhileTheOldOneServes(t *testing.T
 }
 
 func TestSeveralComponentsRunInOneProcess(t *testing.T) {
+	t.Parallel()
 	g := newStage(t, embedded(t))
 	at := freeAddress(t)
 	all := service(t, "all", g.with("run", "score", "view", "api", "drift", "--model", "shipped", "--shutdown-delay", "0s", "--group", g.prefix, "--view-group", g.prefix+"-view", "--drift-group", g.prefix+"-drift",
@@ -125,6 +128,7 @@ func TestSeveralComponentsRunInOneProcess(t *testing.T) {
 
 // The scorer is another process than the rest of a demo: the topic tells of both.
 func TestADemoSaysWhatEachOfItsPartsDoes(t *testing.T) {
+	t.Parallel()
 	d, home := demo(t, t.TempDir(), "127.0.0.1:0")
 	working := map[string]bool{}
 	until(t, time.Minute, "all its parts work", func() bool {

@@ -98,6 +98,8 @@ func (j *judged) holds(what string, condition func() bool) {
 // population has returned. "Soon" is counted in decisions: a slow machine makes
 // fewer of them.
 func TestAScenarioFiresAlertsThatNameWhatMoved(t *testing.T) {
+	long(t)
+	t.Parallel()
 	d, home := demo(t, t.TempDir(), "127.0.0.1:0", "--in-process", "--rate", "400")
 	j := &judged{t: t, home: home, since: map[string]int{}}
 	follow(t, servers{kafka: pageOf(d, kafkaAt)}, "credit.drift.status", j.see)

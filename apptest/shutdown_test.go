@@ -40,6 +40,7 @@ func heedHangup(t *testing.T) {
 // connections; until then everybody is answered. The delay is far longer than this
 // test: only a second signal ends it.
 func TestShutdown_IsUnreadyBeforeItCloses(t *testing.T) {
+	t.Parallel()
 	heedHangup(t)
 	s := embedded(t)
 	run(t, "topics", "apply", "--brokers", s.kafka, "--replication", "1", "--partitions", "1")
@@ -80,6 +81,7 @@ func TestShutdown_IsUnreadyBeforeItCloses(t *testing.T) {
 // What was started to outlive a terminal does so: of two signals in a row the second
 // is the first that counts.
 func TestShutdown_NohupOutlivesTheTerminal(t *testing.T) {
+	t.Parallel()
 	s := embedded(t)
 	run(t, "topics", "apply", "--brokers", s.kafka, "--replication", "1", "--partitions", "1")
 	listen := freeAddress(t)

@@ -66,7 +66,8 @@ func slowly(t *testing.T, server string, late time.Duration) string {
 // Where Redis takes long for every answer the view goes on, only slower: it neither
 // gives up nor begins again, and the scorer does not notice.
 func TestRedisThatIsSlow(t *testing.T) {
-	t.Parallel() // it waits most of the time
+	long(t)
+	t.Parallel()
 	g := newStage(t, embedded(t))
 	slow := service(t, "view", g.with("view", "--redis", slowly(t, g.servers.redis, 700*time.Millisecond))...)
 	one := g.scorer("one").ready()

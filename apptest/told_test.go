@@ -217,5 +217,7 @@ func toldOnce(t *testing.T, s servers, settled bool) {
 }
 
 func TestAlertsAreToldOnceOnTheEmbeddedBroker(t *testing.T) {
+	long(t)
+	t.Parallel()
 	toldOnce(t, embedded(t), true)
 }

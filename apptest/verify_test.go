@@ -10,6 +10,8 @@ import (
 
 // A judge that finds nothing must be able to find something.
 func TestVerifyFindsASecondAnswer(t *testing.T) {
+	long(t)
+	t.Parallel()
 	s := embedded(t)
 	common := []string{"--brokers", s.kafka, "--prefix", "v"}
 	with := func(args ...string) []string { return append(args, common...) }

@@ -53,4 +53,8 @@ func walked(t *testing.T, s servers) {
 	}
 }
 
-func TestTheDocumentedWalkIsQuiet(t *testing.T) { walked(t, embedded(t)) }
+func TestTheDocumentedWalkIsQuiet(t *testing.T) {
+	long(t)
+	t.Parallel()
+	walked(t, embedded(t))
+}
