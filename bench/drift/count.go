@@ -13,7 +13,7 @@ import (
 
 	"github.com/creditstream/creditstream/bench/measure"
 	"github.com/creditstream/creditstream/drift"
-	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/drift/evaluate"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
@@ -43,11 +43,11 @@ func count(dataset string, rows int) (counted, error) {
 			DefaultProbability: p.probabilities[i], Decision: [...]string{schemas.Approve, schemas.Refer, schemas.Decline}[p.bins[i][streams-1]],
 		}
 	}
-	bins := aggregate.NewBins(p.model.Reference)
+	bins := counting.NewBins(p.model.Reference)
 	champion := &evaluate.Champion{ModelVersion: p.model.Version, Digest: bins.Reference, Reference: p.model.Reference, Policy: p.policy}
 	runtime.GC()
 	began, used := time.Now(), measure.CPU(os.Getpid())
-	counter := aggregate.NewCounter(bins)
+	counter := counting.NewCounter(bins)
 	for i, at := 0, 0; i < rows; i++ {
 		counter.Add(&predictions[at])
 		if at++; at == len(predictions) {

@@ -1,6 +1,6 @@
-// Package aggregate counts decisions and their outcomes into panes, each exactly
-// once: panes and offsets are in one transaction, so that no state is kept but the
-// log.
+// Package aggregate is the exactly-once loop around drift/counting: it reads decisions
+// and outcomes, and puts panes and offsets into one transaction, so that no state is
+// kept but the log.
 package aggregate
 
 import (

@@ -10,9 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
-	"github.com/creditstream/creditstream/schemas"
 )
 
 // Decisions knows what was decided about applications, as far as it has read the
@@ -22,7 +22,7 @@ type Decisions interface {
 	// Claim joins outcomes with decisions; of one decision only the first outcome
 	// that claims it, and that one as often as it does. A claim that was made while a
 	// later decision was not known yet is given back by the outcome's next.
-	Claim(ctx context.Context, claims []Claim) ([]Claimed, error)
+	Claim(ctx context.Context, claims []counting.Claim) ([]counting.Claimed, error)
 	// Passed says whether all of a log of predictions below the partitions' ends is
 	// known.
 	Passed(ctx context.Context, log Log, ends map[int32]int64) (bool, error)
@@ -31,35 +31,6 @@ type Decisions interface {
 // Log tells the logs of one name apart: a topic that was deleted and made again is
 // another.
 type Log [16]byte
-
-// Claim is an outcome that looks for its decision: the last on its application that
-// was made at or before Observed and appended before the outcome was.
-type Claim struct {
-	ApplicationID string
-	Outcome       string // which one: log/partition/offset
-	Observed      schemas.Timestamp
-	Appended      time.Time // when the log took the outcome
-}
-
-// ClaimState is what became of a claim.
-type ClaimState int
-
-// States of a claim.
-const (
-	Unknown  ClaimState = iota // nothing had been decided about the application when the outcome was appended
-	Matched                    // the first outcome of its decision
-	Repeated                   // another outcome was first
-	Before                     // observed before every decision on the application
-	TooOld                     // of a decision that is not kept any more: later ones are
-)
-
-// Claimed is the answer to a claim, and when it matched what was decided.
-type Claimed struct {
-	State        ClaimState
-	Probability  float64
-	ModelVersion string
-	Declined     bool // no loan was granted by this decision
-}
 
 const (
 	// Between one look at whether the decisions have caught up and the next.
@@ -76,7 +47,7 @@ type joiner struct {
 // join answers claims once everything is known that the log of predictions holds by
 // now: an outcome is of the last decision before it, which an earlier one must not
 // stand for.
-func (j *joiner) join(ctx context.Context, claims []Claim) ([]Claimed, error) {
+func (j *joiner) join(ctx context.Context, claims []counting.Claim) ([]counting.Claimed, error) {
 	if len(claims) == 0 {
 		return nil, nil
 	}
@@ -114,7 +85,7 @@ func (j *joiner) join(ctx context.Context, claims []Claim) ([]Claimed, error) {
 	}
 }
 
-func (j *joiner) claim(ctx context.Context, claims []Claim) (answers []Claimed, err error) {
+func (j *joiner) claim(ctx context.Context, claims []counting.Claim) (answers []counting.Claimed, err error) {
 	err = j.patiently(ctx, func(ctx context.Context) (_ bool, err error) {
 		answers, err = j.parent.config.Decisions.Claim(ctx, claims)
 		return err == nil, err

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -20,26 +21,24 @@ const (
 // polls nothing, and the partitions wait with it.
 type outcomes struct {
 	session
-	panes *panes
+	panes *counting.Panes
 
 	known  []known
 	broken []*kgo.Record
-	claims []Claim
+	claims []counting.Claim
 }
 
 // known is an outcome on its way through the join.
 type known struct {
-	record    *kgo.Record
-	defaulted bool
-	late      bool // told long after it was observed
-	differs   bool // the record's key is not the application_id
+	record  *kgo.Record
+	outcome counting.Outcome
 }
 
 func newOutcomes(a *Aggregator, id string) *outcomes {
 	topic := a.config.Topics.Outcomes
 	return &outcomes{
 		session: newSession(a, id, schemas.EventOutcome, topic, a.outcomes, kgo.FetchMaxPartitionBytes(outcomesBuffer)),
-		panes:   newPanes(topic, a.config.Bucket),
+		panes:   counting.NewPanes(topic, a.config.Bucket),
 	}
 }
 
@@ -47,7 +46,7 @@ func (s *outcomes) run(ctx context.Context) error { return s.member.Run(ctx, s.t
 
 // turn joins what comes until a commit is due, and commits.
 func (s *outcomes) turn(ctx context.Context, sess *kgo.GroupTransactSession) (committed bool, err error) {
-	s.panes.reset()
+	s.panes.Reset()
 	s.known, s.broken, s.claims = s.known[:0], s.broken[:0], s.claims[:0]
 	records, err := s.gather(ctx, sess, func(r *kgo.Record) (enough bool, err error) {
 		return len(s.known) >= maxOutcomes, s.take(ctx, r)
@@ -62,7 +61,7 @@ func (s *outcomes) turn(ctx context.Context, sess *kgo.GroupTransactSession) (co
 	if err != nil || records == 0 {
 		return false, err
 	}
-	return s.commit(ctx, sess, records, s.panes.all())
+	return s.commit(ctx, sess, records, s.panes.All())
 }
 
 // take reads one record.
@@ -75,11 +74,11 @@ func (s *outcomes) take(ctx context.Context, r *kgo.Record) error {
 		}
 		return err
 	}
-	s.known = append(s.known, known{
-		record: r, defaulted: o.Defaulted == 1, late: r.Timestamp.Sub(o.ObservedAt.Time()) > s.parent.config.LateAfter,
-		differs: string(r.Key) != o.ApplicationID,
-	})
-	s.claims = append(s.claims, Claim{ApplicationID: o.ApplicationID, Observed: o.ObservedAt, Appended: r.Timestamp})
+	s.known = append(s.known, known{r, counting.Outcome{
+		Defaulted: o.Defaulted == 1, Late: r.Timestamp.Sub(o.ObservedAt.Time()) > s.parent.config.LateAfter,
+		KeyDiffers: string(r.Key) != o.ApplicationID,
+	}})
+	s.claims = append(s.claims, counting.Claim{ApplicationID: o.ApplicationID, Observed: o.ObservedAt, Appended: r.Timestamp})
 	return nil
 }
 
@@ -102,14 +101,11 @@ func (s *outcomes) join(ctx context.Context, client *kgo.Client) error {
 		return err
 	}
 	for i, k := range s.known {
-		c := &s.panes.at(k.record, schemas.At(k.record.Timestamp), nil).outcomes
-		c.add(answers[i], k.defaulted, k.late)
-		if k.differs {
-			c.apart.KeyDiffers++
-		}
+		k.outcome.Claimed = answers[i]
+		s.panes.Outcome(k.record.Partition, k.record.Offset, schemas.At(k.record.Timestamp), k.outcome)
 	}
 	for _, r := range s.broken {
-		s.panes.at(r, schemas.At(r.Timestamp), nil).malformed++
+		s.panes.Malformed(r.Partition, r.Offset, schemas.At(r.Timestamp), nil)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -25,26 +26,26 @@ import (
 // decisions is what is known of decisions, in memory.
 type decisions struct {
 	mu      sync.Mutex // guards what follows
-	known   map[string]Claimed
+	known   map[string]counting.Claimed
 	claims  map[string]string // by application
 	passed  map[int32]int64
 	down    error
-	refused int                   // claims that are still to fail
-	states  map[string]ClaimState // of applications whose outcomes match nothing
+	refused int                            // claims that are still to fail
+	states  map[string]counting.ClaimState // of applications whose outcomes match nothing
 }
 
 func newDecisions() *decisions {
-	return &decisions{known: map[string]Claimed{}, claims: map[string]string{}, passed: map[int32]int64{}}
+	return &decisions{known: map[string]counting.Claimed{}, claims: map[string]string{}, passed: map[int32]int64{}}
 }
 
 // Claim is part of Decisions.
-func (d *decisions) Claim(_ context.Context, claims []Claim) ([]Claimed, error) {
+func (d *decisions) Claim(_ context.Context, claims []counting.Claim) ([]counting.Claimed, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.down != nil {
 		return nil, d.down
 	}
-	answers := make([]Claimed, len(claims))
+	answers := make([]counting.Claimed, len(claims))
 	for i, c := range claims {
 		if d.refused > 0 && i == len(claims)/2 { // in the middle of it
 			d.refused--
@@ -61,8 +62,8 @@ func (d *decisions) Claim(_ context.Context, claims []Claim) ([]Claimed, error) 
 		if d.claims[c.ApplicationID] == "" {
 			d.claims[c.ApplicationID] = c.Outcome
 		}
-		if known.State = Matched; d.claims[c.ApplicationID] != c.Outcome {
-			known.State = Repeated
+		if known.State = counting.Matched; d.claims[c.ApplicationID] != c.Outcome {
+			known.State = counting.Repeated
 		}
 		answers[i] = known
 	}
@@ -94,7 +95,7 @@ func (w *world) catchUp(from int) {
 	require.NoError(w.t, err)
 	w.decisions.with(func(d *decisions) {
 		for _, p := range w.emitted[from:] {
-			d.known[p.ApplicationID] = Claimed{Probability: float64(p.DefaultProbability), ModelVersion: p.ModelVersion, Declined: p.Decision == schemas.Decline}
+			d.known[p.ApplicationID] = counting.Claimed{Probability: float64(p.DefaultProbability), ModelVersion: p.ModelVersion, Declined: p.Decision == schemas.Decline}
 		}
 		ends.Each(func(o kadm.ListedOffset) { d.passed[o.Partition] = o.Offset })
 	})
@@ -126,8 +127,11 @@ func to(n int) (all []int) {
 func (w *world) joined(matched, unmatched, duplicate int) {
 	w.t.Helper()
 	var total drift.Pane
-	var c outcomeCounter
-	c.reset()
+	var c counting.OutcomeCounter
+	type loanKey struct {
+		version string
+		score   int32
+	}
 	loans := map[loanKey]drift.OutcomeCounts{}
 	for _, p := range w.panes(w.config.Topics.Outcomes, w.outcomes) {
 		total.Read += p.Read
@@ -151,13 +155,16 @@ func (w *world) joined(matched, unmatched, duplicate int) {
 			_, err := fmt.Sscanf(id, "A-%d", &i)
 			require.NoError(w.t, err)
 			known := d.known[id]
-			known.State = Matched
-			c.add(known, i%2 == 1, false)
+			known.State = counting.Matched
+			c.Add(counting.Outcome{Claimed: known, Defaulted: i%2 == 1})
 		}
 	})
-	require.Equal(w.t, c.declined, total.Declined)
-	require.Len(w.t, loans, len(c.loans))
-	for key, want := range c.loans {
+	var expected drift.Pane
+	c.Fill(&expected)
+	require.Equal(w.t, expected.Declined, total.Declined)
+	require.Len(w.t, loans, len(expected.Outcomes))
+	for _, want := range expected.Outcomes {
+		key := loanKey{want.ModelVersion, want.Score}
 		require.Equal(w.t, want.Loans, loans[key].Loans)
 		require.Equal(w.t, want.Defaulted, loans[key].Defaulted)
 		require.InDelta(w.t, want.Squares, loans[key].Squares, 1e-9)
@@ -318,7 +325,9 @@ func TestOutcomes_JoinByTheirApplicationID(t *testing.T) {
 	w := newWorld(t)
 	w.emit(10)
 	w.catchUp(0)
-	w.decisions.with(func(d *decisions) { d.states = map[string]ClaimState{"A-000007": Before, "A-000008": TooOld} })
+	w.decisions.with(func(d *decisions) {
+		d.states = map[string]counting.ClaimState{"A-000007": counting.Before, "A-000008": counting.TooOld}
+	})
 	records := make([]*kgo.Record, 0, 6)
 	for i, key := range []string{"A-000002", "", `"A-000003"`, "A-000004", "A-000007", "A-000008"} {
 		o := schemas.Outcome{ApplicationID: []string{"A-000001", "A-000002", "A-000003", "A-000004", "A-000007", "A-000008"}[i], Defaulted: uint8(1), ObservedAt: schemas.At(epoch)}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -22,9 +23,9 @@ const (
 // predictions is a session that counts decisions.
 type predictions struct {
 	session
-	panes    *panes
+	panes    *counting.Panes
 	champion *model.Model // whose reference's bins are counted over
-	bins     *Bins
+	bins     *counting.Bins
 
 	prediction schemas.Prediction
 }
@@ -32,7 +33,7 @@ type predictions struct {
 func newPredictions(a *Aggregator, id string) *predictions {
 	topic := a.config.Topics.Predictions
 	return &predictions{
-		session: newSession(a, id, schemas.EventPrediction, topic, a.predictions, kgo.FetchMaxPartitionBytes(fetchBytes)), panes: newPanes(topic, a.config.Bucket),
+		session: newSession(a, id, schemas.EventPrediction, topic, a.predictions, kgo.FetchMaxPartitionBytes(fetchBytes)), panes: counting.NewPanes(topic, a.config.Bucket),
 	}
 }
 
@@ -40,11 +41,11 @@ func (s *predictions) run(ctx context.Context) error { return s.member.Run(ctx, 
 
 // turn counts what comes until a commit is due, and commits.
 func (s *predictions) turn(ctx context.Context, sess *kgo.GroupTransactSession) (committed bool, err error) {
-	s.panes.reset()
+	s.panes.Reset()
 	n := 0
 	records, err := s.gather(ctx, sess, func(r *kgo.Record) (enough bool, err error) {
 		n++
-		return n >= maxDecisions || s.panes.full(), s.add(ctx, r)
+		return n >= maxDecisions || s.panes.Full(), s.add(ctx, r)
 	})
 	if ctx.Err() != nil {
 		// What was counted is not committed: the next owner counts it again.
@@ -53,7 +54,7 @@ func (s *predictions) turn(ctx context.Context, sess *kgo.GroupTransactSession) 
 	if err != nil || records == 0 {
 		return false, err
 	}
-	return s.commit(ctx, sess, records, s.panes.all())
+	return s.commit(ctx, sess, records, s.panes.All())
 }
 
 // add counts one record. It waits while its schema cannot be had; the error is
@@ -62,7 +63,7 @@ func (s *predictions) add(ctx context.Context, r *kgo.Record) error {
 	// The champion may change between one record and the next.
 	if live := s.parent.config.Live(); live.Champion != s.champion {
 		s.champion = live.Champion
-		if b := NewBins(live.Champion.Reference); s.bins == nil || b.Reference != s.bins.Reference {
+		if b := counting.NewBins(live.Champion.Reference); s.bins == nil || b.Reference != s.bins.Reference {
 			s.bins = b
 		}
 	}
@@ -70,10 +71,10 @@ func (s *predictions) add(ctx context.Context, r *kgo.Record) error {
 	if err := s.parent.config.Codec.DecodeDecision(ctx, r.Value, p); err != nil {
 		left, err := s.malformed(r, err)
 		if left {
-			s.panes.at(r, schemas.At(r.Timestamp), s.bins).malformed++
+			s.panes.Malformed(r.Partition, r.Offset, schemas.At(r.Timestamp), s.bins)
 		}
 		return err
 	}
-	s.panes.at(r, p.DecidedAt, s.bins).decisions.Add(p)
+	s.panes.Decision(r.Partition, r.Offset, s.bins, p)
 	return nil
 }

@@ -1,4 +1,6 @@
-package aggregate
+// Package counting counts decisions, and outcomes that were joined with theirs, into
+// panes. It knows no clock and no Kafka: drift/aggregate is the loop around it.
+package counting
 
 import (
 	"math"

@@ -1,4 +1,4 @@
-package aggregate
+package counting
 
 import (
 	"github.com/creditstream/creditstream/drift"

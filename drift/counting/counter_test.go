@@ -1,4 +1,4 @@
-package aggregate
+package counting
 
 import (
 	"encoding/json"
@@ -6,76 +6,16 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/counting/countingtest"
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 )
-
-func shippedReference(t testing.TB) *model.Reference {
-	_, r, err := model.ReadManifest(shipped.Bundle)
-	require.NoError(t, err)
-	return r
-}
-
-// anyReference has the shipped one's features and other bins.
-func anyReference(t testing.TB, r *rand.Rand) *model.Reference {
-	ref := shippedReference(t)
-	for i := range ref.Features {
-		f, rule := &ref.Features[i], &schemas.FeatureRules[i]
-		f.Edges = nil
-		for range r.IntN(300) {
-			// Some outside the contract's range, some between whole numbers.
-			f.Edges = append(f.Edges, math.Round(4*(float64(rule.Min)-5+r.Float64()*(float64(rule.Max-rule.Min)+10)))/4)
-		}
-		slices.Sort(f.Edges)
-		f.Edges = slices.Compact(f.Edges)
-		f.Counts = make([]int64, len(f.Edges)+1)
-	}
-	return ref
-}
-
-// anyFeatures are within the contract, beyond it, at the edges of bins, or missing.
-func anyFeatures(r *rand.Rand, ref *model.Reference) (f schemas.Features) {
-	for i := range f {
-		rule, edges := &schemas.FeatureRules[i], ref.Features[i].Edges
-		switch n := r.IntN(12); {
-		case n == 0:
-			f[i] = schemas.Missing
-		case n == 1:
-			f[i] = int32(r.Uint32())
-		case n == 2 && len(edges) > 0:
-			f[i] = int32(edges[r.IntN(len(edges))]) + r.Int32N(3) - 1
-		case n == 3:
-			f[i] = []int32{rule.Min, rule.Max, rule.Min - 1, rule.Max + 1}[r.IntN(4)]
-		default:
-			f[i] = rule.Min + r.Int32N(rule.Max-rule.Min+1)
-		}
-	}
-	return f
-}
-
-func anyDecision(r *rand.Rand, ref *model.Reference) *schemas.Prediction {
-	pick := func(words ...string) string { return words[r.IntN(len(words))] }
-	p := &schemas.Prediction{
-		DefaultProbability: r.Float32(), DefaultPrediction: uint8(r.IntN(2)), Decision: pick(schemas.Approve, schemas.Refer, schemas.Decline),
-		ModelVersion: pick("v1", "v2"), Route: pick(schemas.RouteChampion, schemas.RouteCanary), Channel: pick(schemas.ChannelStream, schemas.ChannelAPI),
-		Features: anyFeatures(r, ref),
-	}
-	if r.IntN(10) == 0 {
-		p.DefaultProbability = float32(r.IntN(2))
-	}
-	if r.IntN(3) == 0 {
-		p.Shadow = &schemas.Shadow{ModelVersion: pick("s1", "s2"), DefaultProbability: r.Float32(), Decision: pick(schemas.Approve, schemas.Decline)}
-	}
-	return p
-}
 
 // Every value is counted in the bin that the reference says, whatever the bins.
 func TestCountersCountOverTheReferencesBins(t *testing.T) {
@@ -83,10 +23,10 @@ func TestCountersCountOverTheReferencesBins(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for range 20 {
-		ref := anyReference(t, r)
+		ref := countingtest.AnyReference(t, r)
 		counter, want := NewCounter(NewBins(ref)), model.NewReferenceCounter(ref)
 		for range 2000 {
-			p := anyDecision(r, ref)
+			p := countingtest.AnyDecision(r, ref)
 			counter.Add(p)
 			want.Add(&p.Features, 0)
 		}
@@ -159,13 +99,13 @@ func TestCountersCountByGroupAndByVersion(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
-	ref := shippedReference(t)
+	ref := countingtest.ShippedReference(t)
 	counter := NewCounter(NewBins(ref))
 	for range 3 { // used again, it has forgotten everything
 		counter.Reset(counter.bins)
 		var all []*schemas.Prediction
 		for range 3000 {
-			p := anyDecision(r, ref)
+			p := countingtest.AnyDecision(r, ref)
 			all = append(all, p)
 			counter.Add(p)
 		}
@@ -186,23 +126,22 @@ func TestCountersCountByGroupAndByVersion(t *testing.T) {
 
 func TestAnEmptyCounterFillsNothing(t *testing.T) {
 	var pane drift.Pane
-	NewCounter(NewBins(shippedReference(t))).Fill(&pane)
+	NewCounter(NewBins(countingtest.ShippedReference(t))).Fill(&pane)
 	assert.Equal(t, drift.Pane{}, pane)
 }
 
 func TestOutcomesAreCountedByVersionAndScore(t *testing.T) {
-	var c outcomeCounter
-	c.reset()
-	c.add(Claimed{State: Matched, Probability: 0.25, ModelVersion: "v1"}, true, true)
-	c.add(Claimed{State: Matched, Probability: 0.25, ModelVersion: "v1"}, false, false)
-	c.add(Claimed{State: Matched, Probability: 0, ModelVersion: "v1"}, true, false) // certain, and wrong
-	c.add(Claimed{State: Matched, Probability: 0.9, ModelVersion: "v2"}, true, false)
-	c.add(Claimed{State: Repeated, Probability: 0.9, ModelVersion: "v2"}, true, true)
-	c.add(Claimed{State: Matched, Probability: 0.25, ModelVersion: "v1", Declined: true}, true, true) // no loan
-	c.add(Claimed{State: Repeated, Probability: 0.25, ModelVersion: "v1", Declined: true}, true, false)
-	c.add(Claimed{State: Unknown}, true, true)
+	var c OutcomeCounter
+	c.Add(Outcome{Claimed: Claimed{State: Matched, Probability: 0.25, ModelVersion: "v1"}, Defaulted: true, Late: true})
+	c.Add(Outcome{Claimed: Claimed{State: Matched, Probability: 0.25, ModelVersion: "v1"}})
+	c.Add(Outcome{Claimed: Claimed{State: Matched, Probability: 0, ModelVersion: "v1"}, Defaulted: true}) // certain, and wrong
+	c.Add(Outcome{Claimed: Claimed{State: Matched, Probability: 0.9, ModelVersion: "v2"}, Defaulted: true})
+	c.Add(Outcome{Claimed: Claimed{State: Repeated, Probability: 0.9, ModelVersion: "v2"}, Defaulted: true, Late: true})
+	c.Add(Outcome{Claimed: Claimed{State: Matched, Probability: 0.25, ModelVersion: "v1", Declined: true}, Defaulted: true, Late: true}) // no loan
+	c.Add(Outcome{Claimed: Claimed{State: Repeated, Probability: 0.25, ModelVersion: "v1", Declined: true}, Defaulted: true})
+	c.Add(Outcome{Claimed: Claimed{State: Unknown}, Defaulted: true, Late: true})
 	var p drift.Pane
-	c.fill(&p)
+	c.Fill(&p)
 	require.Equal(t, []int64{8, 5, 1, 2, 2, 1}, []int64{p.Read, p.Matched, p.NoMatch, p.Repeated, p.Late, p.Declined})
 	require.Len(t, p.Outcomes, 3)
 	require.Equal(t, drift.OutcomeCounts{ModelVersion: "v1", Score: drift.FirstScore, Loans: 1, Defaulted: 1, Squares: 1, LogLoss: -math.Log(certain)}, p.Outcomes[0])
@@ -232,13 +171,12 @@ func TestScoresOfLoansAreScikitLearns(t *testing.T) {
 	require.NoError(t, json.Unmarshal(text, &recorded))
 	l := recorded.Loans
 	require.NotEmpty(t, l.Probabilities)
-	var c outcomeCounter
-	c.reset()
+	var c OutcomeCounter
 	for i, p := range l.Probabilities {
-		c.add(Claimed{State: Matched, Probability: p, ModelVersion: "v"}, l.Defaulted[i] == 1, false)
+		c.Add(Outcome{Claimed: Claimed{State: Matched, Probability: p, ModelVersion: "v"}, Defaulted: l.Defaulted[i] == 1})
 	}
 	var p drift.Pane
-	c.fill(&p)
+	c.Fill(&p)
 	var squares, loss float64
 	for i := range p.Outcomes {
 		squares += p.Outcomes[i].Squares
@@ -250,7 +188,7 @@ func TestScoresOfLoansAreScikitLearns(t *testing.T) {
 }
 
 func FuzzBins(f *testing.F) {
-	ref := shippedReference(f)
+	ref := countingtest.ShippedReference(f)
 	f.Add(uint8(0), int32(200_000), 1.5, 20.0)
 	f.Add(uint8(4), int32(math.MinInt32), -1e12, 1e12)
 	f.Fuzz(func(t *testing.T, feature uint8, v int32, low, high float64) {

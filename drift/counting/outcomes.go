@@ -1,4 +1,4 @@
-package aggregate
+package counting
 
 import (
 	"cmp"
@@ -8,8 +8,9 @@ import (
 	"github.com/creditstream/creditstream/drift"
 )
 
-// outcomeCounter counts what became of loans.
-type outcomeCounter struct {
+// OutcomeCounter counts what became of loans. Its zero value has counted nothing; it
+// serves one goroutine at a time.
+type OutcomeCounter struct {
 	matched, unmatched, duplicate, late, declined int64
 	apart                                         drift.OutcomesApart
 	loans                                         map[loanKey]*drift.OutcomeCounts
@@ -20,13 +21,23 @@ type loanKey struct {
 	score   int32
 }
 
-func (c *outcomeCounter) reset() { *c = outcomeCounter{loans: map[loanKey]*drift.OutcomeCounts{}} }
-
 // certain keeps the logarithm of a probability of 0 or 1 finite.
 const certain = 1e-15
 
-func (c *outcomeCounter) add(joined Claimed, defaulted, late bool) {
-	switch joined.State {
+// Outcome is one that was joined with its decision, or found none.
+type Outcome struct {
+	Claimed
+	Defaulted  bool
+	Late       bool // told long after it was observed
+	KeyDiffers bool // the record's key is not the application_id
+}
+
+// Add counts an outcome.
+func (c *OutcomeCounter) Add(o Outcome) {
+	if o.KeyDiffers {
+		c.apart.KeyDiffers++
+	}
+	switch o.State {
 	case Unknown:
 		c.unmatched++
 		return
@@ -43,24 +54,27 @@ func (c *outcomeCounter) add(joined Claimed, defaulted, late bool) {
 		return
 	}
 	c.matched++
-	if late {
+	if o.Late {
 		c.late++
 	}
-	if joined.Declined { // no loan that was granted, which is what figures are of
+	if o.Declined { // no loan that was granted, which is what figures are of
 		c.declined++
 		return
 	}
-	p := joined.Probability
-	key := loanKey{joined.ModelVersion, drift.ScoreBin(p)}
+	p := o.Probability
+	key := loanKey{o.ModelVersion, drift.ScoreBin(p)}
 	l := c.loans[key]
 	if l == nil {
+		if c.loans == nil {
+			c.loans = map[loanKey]*drift.OutcomeCounts{}
+		}
 		l = &drift.OutcomeCounts{ModelVersion: key.version, Score: key.score}
 		c.loans[key] = l
 	}
 	l.Loans++
 	l.Probabilities += p
 	happened, outcome := 1-p, 0.0
-	if defaulted {
+	if o.Defaulted {
 		l.Defaulted++
 		happened, outcome = p, 1
 	}
@@ -68,7 +82,8 @@ func (c *outcomeCounter) add(joined Claimed, defaulted, late bool) {
 	l.LogLoss -= math.Log(max(certain, min(1-certain, happened)))
 }
 
-func (c *outcomeCounter) fill(p *drift.Pane) {
+// Fill writes what was counted into a pane, which gets memory of its own.
+func (c *OutcomeCounter) Fill(p *drift.Pane) {
 	p.Read, p.Matched, p.NoMatch, p.Repeated = c.matched+c.unmatched+c.duplicate, c.matched, c.unmatched, c.duplicate
 	p.Late, p.Declined, p.OutcomesApart = c.late, c.declined, c.apart
 	for _, l := range c.loans {

@@ -1,11 +1,9 @@
-package aggregate
+package counting
 
 import (
 	"cmp"
 	"slices"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/schemas"
@@ -15,9 +13,9 @@ import (
 // committed before it fills the memory.
 const maxPanes = 1_000
 
-// panes are those that are open: what was counted since the last commit. Their
-// memory is used again by the next.
-type panes struct {
+// Panes are those that are open: what was counted since Reset. Their memory is used
+// again by the next. They serve one goroutine at a time.
+type Panes struct {
 	topic string
 	width time.Duration // of a bucket
 	open  map[paneKey]*pane
@@ -37,33 +35,51 @@ type pane struct {
 	from, to  int64
 	malformed int64
 	decisions *Counter
-	outcomes  outcomeCounter
+	outcomes  OutcomeCounter
 }
 
-func newPanes(topic string, width time.Duration) *panes {
-	return &panes{topic: topic, width: width, open: map[paneKey]*pane{}}
+// NewPanes returns none of a topic: predictions or outcomes. width is of a bucket, in
+// whole seconds.
+func NewPanes(topic string, width time.Duration) *Panes {
+	return &Panes{topic: topic, width: width, open: map[paneKey]*pane{}}
+}
+
+// Decision counts a decision over bins. It was read there.
+func (s *Panes) Decision(partition int32, offset int64, b *Bins, p *schemas.Prediction) {
+	s.at(partition, offset, p.DecidedAt, b).decisions.Add(p)
+}
+
+// Outcome counts an outcome. It was read there and appended then.
+func (s *Panes) Outcome(partition int32, offset int64, appended schemas.Timestamp, o Outcome) {
+	s.at(partition, offset, appended, nil).outcomes.Add(o)
+}
+
+// Malformed counts a record that is no decision, beside those over bins, or no outcome;
+// then bins are nil.
+func (s *Panes) Malformed(partition int32, offset int64, appended schemas.Timestamp, b *Bins) {
+	s.at(partition, offset, appended, b).malformed++
 }
 
 // at is the pane of a record whose moment lies in the pane's bucket.
-func (s *panes) at(r *kgo.Record, moment schemas.Timestamp, b *Bins) *pane {
+func (s *Panes) at(partition int32, offset int64, moment schemas.Timestamp, b *Bins) *pane {
 	width := s.width.Microseconds()
 	behind := int64(moment) % width
 	if behind < 0 { // before the epoch
 		behind += width
 	}
-	key := paneKey{r.Partition, int64(moment) - behind, b}
+	key := paneKey{partition, int64(moment) - behind, b}
 	p := s.last
 	if p == nil || p.key != key {
 		if p = s.open[key]; p == nil {
-			p = s.begin(key, r.Offset)
+			p = s.begin(key, offset)
 		}
 		s.last = p
 	}
-	p.from, p.to = min(p.from, r.Offset), max(p.to, r.Offset+1)
+	p.from, p.to = min(p.from, offset), max(p.to, offset+1)
 	return p
 }
 
-func (s *panes) begin(key paneKey, from int64) *pane {
+func (s *Panes) begin(key paneKey, from int64) *pane {
 	var p *pane
 	if n := len(s.free); n > 0 {
 		p, s.free = s.free[n-1], s.free[:n-1]
@@ -73,7 +89,7 @@ func (s *panes) begin(key paneKey, from int64) *pane {
 	p.key, p.from, p.to, p.malformed = key, from, from, 0
 	switch {
 	case key.bins == nil:
-		p.outcomes.reset()
+		p.outcomes = OutcomeCounter{}
 	case p.decisions == nil:
 		p.decisions = NewCounter(key.bins)
 	default:
@@ -83,10 +99,11 @@ func (s *panes) begin(key paneKey, from int64) *pane {
 	return p
 }
 
-func (s *panes) full() bool { return len(s.open) >= maxPanes }
+// Full says that as many are open as may be.
+func (s *Panes) Full() bool { return len(s.open) >= maxPanes }
 
-// reset forgets what is open: it was committed, or will be counted again.
-func (s *panes) reset() {
+// Reset forgets what is open: it was committed, or will be counted again.
+func (s *Panes) Reset() {
 	for key, p := range s.open {
 		delete(s.open, key)
 		s.free = append(s.free, p)
@@ -94,9 +111,9 @@ func (s *panes) reset() {
 	s.last = nil
 }
 
-// all are the open panes, the oldest bucket first: whoever folds a backlog sees
+// All are the open panes, the oldest bucket first: whoever folds a backlog sees
 // time go by in all partitions at once.
-func (s *panes) all() []*drift.Pane {
+func (s *Panes) All() []*drift.Pane {
 	open := make([]*pane, 0, len(s.open))
 	for _, p := range s.open {
 		open = append(open, p)
@@ -111,7 +128,7 @@ func (s *panes) all() []*drift.Pane {
 			Bucket: schemas.Timestamp(p.key.bucket), Width: int64(s.width / time.Second), Malformed: p.malformed,
 		}
 		if p.key.bins == nil {
-			p.outcomes.fill(filled)
+			p.outcomes.Fill(filled)
 		} else {
 			p.decisions.Fill(filled)
 		}

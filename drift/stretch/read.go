@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/drift"
-	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -58,7 +58,7 @@ func (r *reading) readPanes(ctx context.Context) error {
 
 // count counts the decisions of the stretch in these offsets of predictions.
 func (r *reading) count(ctx context.Context, rest map[int32][]kafka.Span) error {
-	counter := aggregate.NewCounter(aggregate.NewBins(r.Champion.Reference))
+	counter := counting.NewCounter(counting.NewBins(r.Champion.Reference))
 	from, to := schemas.At(r.counted.From), schemas.At(r.counted.To)
 	var (
 		p           schemas.Prediction

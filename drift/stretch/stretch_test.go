@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/drift"
-	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/drift/evaluate"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
@@ -104,11 +104,11 @@ func (w *world) decide(n int) {
 // count writes the panes, of a minute each, of a partition's offsets, as the
 // aggregator does, and says how many.
 func (w *world) count(partition int32, from, to int, change ...func(*drift.Pane)) (panes int64) {
-	counter := aggregate.NewCounter(aggregate.NewBins(w.champion.Reference))
+	counter := counting.NewCounter(counting.NewBins(w.champion.Reference))
 	const perBucket = 60
 	for at := from; at < to; {
 		end := min(to, (at/perBucket+1)*perBucket)
-		counter.Reset(aggregate.NewBins(w.champion.Reference))
+		counter.Reset(counting.NewBins(w.champion.Reference))
 		for i := at; i < end; i++ {
 			counter.Add(&w.records[partition][i])
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/drift"
-	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/drift/evaluate"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/producer"
@@ -41,9 +41,9 @@ func steadyPanes(t *testing.T, m *model.Model, c *evaluate.Champion, seed uint64
 	t.Helper()
 	population, err := producer.ShippedPopulation()
 	require.NoError(t, err)
-	bins := aggregate.NewBins(c.Reference)
+	bins := counting.NewBins(c.Reference)
 	return func(yield func(*drift.Pane) bool) {
-		counter := aggregate.NewCounter(bins)
+		counter := counting.NewCounter(bins)
 		row, result := make([]float32, model.NumInputs), make([]model.Result, 1)
 		pane := &drift.Pane{Bucket: 1_790_000_000_000_000, Width: 1}
 		truth, fate, loans := demoTruth(m), rand.New(rand.NewPCG(seed, 1)), map[int32]*drift.OutcomeCounts{}

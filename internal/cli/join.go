@@ -7,6 +7,7 @@ import (
 	"github.com/creditstream/creditstream/consumer/labels"
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/internal/redisconn"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -17,7 +18,7 @@ type decided struct {
 }
 
 // Claim is part of aggregate.Decisions.
-func (d decided) Claim(ctx context.Context, claims []aggregate.Claim) ([]aggregate.Claimed, error) {
+func (d decided) Claim(ctx context.Context, claims []counting.Claim) ([]counting.Claimed, error) {
 	asked := make([]view.Claim, len(claims))
 	for i, c := range claims {
 		asked[i] = view.Claim{
@@ -29,19 +30,19 @@ func (d decided) Claim(ctx context.Context, claims []aggregate.Claim) ([]aggrega
 	if err != nil {
 		return nil, refusal(err)
 	}
-	answers := make([]aggregate.Claimed, len(found))
+	answers := make([]counting.Claimed, len(found))
 	for i, f := range found {
-		answers[i] = aggregate.Claimed{Probability: float64(f.Probability), ModelVersion: f.ModelVersion, Declined: f.Decision == schemas.Decline}
+		answers[i] = counting.Claimed{Probability: float64(f.Probability), ModelVersion: f.ModelVersion, Declined: f.Decision == schemas.Decline}
 		switch f.Found {
 		case labels.Undecided:
-			answers[i].State = aggregate.Unknown
+			answers[i].State = counting.Unknown
 		case labels.Before:
-			answers[i].State = aggregate.Before
+			answers[i].State = counting.Before
 		case labels.TooOld:
-			answers[i].State = aggregate.TooOld
+			answers[i].State = counting.TooOld
 		case labels.Matched:
-			if answers[i].State = aggregate.Repeated; f.First {
-				answers[i].State = aggregate.Matched
+			if answers[i].State = counting.Repeated; f.First {
+				answers[i].State = counting.Matched
 			}
 		}
 	}

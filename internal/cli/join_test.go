@@ -8,6 +8,7 @@ import (
 
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/redisconn"
 	"github.com/creditstream/creditstream/schemas"
@@ -32,14 +33,14 @@ func TestOutcomesAreJoinedThroughTheView(t *testing.T) {
 	}})
 	require.NoError(t, err)
 	d := decided{store}
-	ask := func() []aggregate.Claimed {
-		answers, err := d.Claim(t.Context(), []aggregate.Claim{{ApplicationID: "A-1", Appended: later, Outcome: "a/0/7"}, {ApplicationID: "A-1", Appended: later, Outcome: "a/0/9"}, {ApplicationID: "A-2", Appended: later, Outcome: "a/0/8"}, {ApplicationID: "A-3", Appended: later, Outcome: "a/0/10"}, {ApplicationID: "A-4", Appended: later, Outcome: "a/0/11"}})
+	ask := func() []counting.Claimed {
+		answers, err := d.Claim(t.Context(), []counting.Claim{{ApplicationID: "A-1", Appended: later, Outcome: "a/0/7"}, {ApplicationID: "A-1", Appended: later, Outcome: "a/0/9"}, {ApplicationID: "A-2", Appended: later, Outcome: "a/0/8"}, {ApplicationID: "A-3", Appended: later, Outcome: "a/0/10"}, {ApplicationID: "A-4", Appended: later, Outcome: "a/0/11"}})
 		require.NoError(t, err)
 		return answers
 	}
-	want := []aggregate.Claimed{
-		{State: aggregate.Matched, Probability: 0.25, ModelVersion: "v1"}, {State: aggregate.Repeated, Probability: 0.25, ModelVersion: "v1"}, {State: aggregate.Unknown},
-		{State: aggregate.Matched, Probability: 0.75, ModelVersion: "v1", Declined: true}, {State: aggregate.Matched, Probability: 0.5, ModelVersion: "v1"},
+	want := []counting.Claimed{
+		{State: counting.Matched, Probability: 0.25, ModelVersion: "v1"}, {State: counting.Repeated, Probability: 0.25, ModelVersion: "v1"}, {State: counting.Unknown},
+		{State: counting.Matched, Probability: 0.75, ModelVersion: "v1", Declined: true}, {State: counting.Matched, Probability: 0.5, ModelVersion: "v1"},
 	}
 	require.Equal(t, want, ask())
 	require.Equal(t, want, ask(), "read again")
@@ -57,7 +58,7 @@ func TestOutcomesAreJoinedThroughTheView(t *testing.T) {
 	require.ErrorContains(t, err, "t.predictions of Kafka cluster theirs; this is cluster ours")
 	permanent = nil
 	server.Server().SetError("LOADING Redis is loading the dataset in memory")
-	_, err = d.Claim(t.Context(), []aggregate.Claim{{ApplicationID: "A-1"}})
+	_, err = d.Claim(t.Context(), []counting.Claim{{ApplicationID: "A-1"}})
 	require.Error(t, err)
 	require.NotErrorAs(t, err, &permanent, "it comes back")
 	server.Server().SetError("NOPERM this user has no permissions to run the 'eval' command")

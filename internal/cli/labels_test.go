@@ -14,7 +14,7 @@ import (
 	"github.com/creditstream/creditstream/consumer/dataset"
 	"github.com/creditstream/creditstream/consumer/recent"
 	"github.com/creditstream/creditstream/consumer/view"
-	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
@@ -185,8 +185,8 @@ func throughRedis(t *testing.T, random *rand.Rand, rdb *redis.Client, all []told
 		write(i + ahead)
 		written = max(0, written-random.IntN(5))
 		write(i + ahead)
-		claim := []aggregate.Claim{{ApplicationID: o.id, Outcome: fmt.Sprintf("x/%d/%d", o.partition, o.offset), Observed: o.at, Appended: o.appended}}
-		var answers []aggregate.Claimed
+		claim := []counting.Claim{{ApplicationID: o.id, Outcome: fmt.Sprintf("x/%d/%d", o.partition, o.offset), Observed: o.at, Appended: o.appended}}
+		var answers []counting.Claimed
 		for range 1 + random.IntN(2) { // read again
 			var err error
 			answers, err = d.Claim(t.Context(), claim)
@@ -194,21 +194,21 @@ func throughRedis(t *testing.T, random *rand.Rand, rdb *redis.Client, all []told
 		}
 		c.read++
 		switch answers[0].State {
-		case aggregate.Matched:
+		case counting.Matched:
 			c.matched++
 			var at place
 			_, err := fmt.Sscanf(answers[0].ModelVersion, "%d/%d", &at.partition, &at.offset)
 			require.NoError(t, err)
 			c.labels[at] = o.defaulted
-		case aggregate.Repeated:
+		case counting.Repeated:
 			c.duplicate++
-		case aggregate.TooOld:
+		case counting.TooOld:
 			c.unmatched++
 			c.tooOld++
-		case aggregate.Before:
+		case counting.Before:
 			c.unmatched++
 			c.before++
-		case aggregate.Unknown:
+		case counting.Unknown:
 			c.unmatched++
 		}
 	}
