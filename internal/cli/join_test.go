@@ -50,10 +50,10 @@ func TestOutcomesAreJoinedThroughTheView(t *testing.T) {
 
 	var permanent interface{ Permanent() bool }
 	require.NoError(t, client.Set(t.Context(), "t:{view}:cluster", "theirs", 0).Err())
-	_, err = decided{store.Of(func() (string, bool) { return "", false })}.Claim(t.Context(), []aggregate.Claim{{ApplicationID: "A-1"}})
+	_, err = decided{store.Of(func() (string, bool) { return "", false })}.Claim(t.Context(), []counting.Claim{{ApplicationID: "A-1"}})
 	require.Error(t, err)
 	require.NotErrorAs(t, err, &permanent, "it is known as soon as a broker is reached")
-	_, err = decided{store.Of(func() (string, bool) { return "ours", true })}.Claim(t.Context(), []aggregate.Claim{{ApplicationID: "A-1"}})
+	_, err = decided{store.Of(func() (string, bool) { return "ours", true })}.Claim(t.Context(), []counting.Claim{{ApplicationID: "A-1"}})
 	require.ErrorAs(t, err, &permanent, "it never is this deployment's by itself")
 	require.ErrorContains(t, err, "t.predictions of Kafka cluster theirs; this is cluster ours")
 	permanent = nil
