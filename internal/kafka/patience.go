@@ -21,7 +21,10 @@ func IsFailing(err error) bool { return errors.Is(err, kerr.UnknownServerError) 
 
 // Patience is that of a reader which ends: with brokers that fail without a reason.
 // The zero value is ready to use.
-type Patience struct{ since time.Time }
+type Patience struct {
+	since time.Time
+	now   func() time.Time // nil: time.Now
+}
 
 // Wait pauses before the next attempt. The error is err itself where it is none that
 // passes, or has not passed for long.
@@ -29,10 +32,14 @@ func (p *Patience) Wait(ctx context.Context, err error) error {
 	if !IsFailing(err) {
 		return err
 	}
-	if p.since.IsZero() {
-		p.since = time.Now()
+	now := time.Now
+	if p.now != nil {
+		now = p.now
 	}
-	if time.Since(p.since) >= failingPatience {
+	if p.since.IsZero() {
+		p.since = now()
+	}
+	if now().Sub(p.since) >= failingPatience {
 		return err
 	}
 	select {

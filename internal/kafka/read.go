@@ -42,6 +42,10 @@ func (c Config) ReadCommitted(ctx context.Context, spans Spans, out Sink) error 
 }
 
 func (c Config) readCommitted(ctx context.Context, spans Spans, out Sink, options ...kgo.Opt) error {
+	return c.newReading(spans, out, options...).run(ctx)
+}
+
+func (c Config) newReading(spans Spans, out Sink, options ...kgo.Opt) *reading {
 	r := &reading{config: c, out: out, parts: map[string]map[int32]*partitionReader{}, options: options}
 	for topic, partitions := range spans {
 		for partition, s := range partitions {
@@ -50,6 +54,11 @@ func (c Config) readCommitted(ctx context.Context, spans Spans, out Sink, option
 			}
 		}
 	}
+	return r
+}
+
+// run reads all of it.
+func (r *reading) run(ctx context.Context) error {
 	if r.left == 0 {
 		return nil
 	}
