@@ -67,6 +67,7 @@ func (r *reading) run(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
+	defer r.close()
 	r.admin = kadm.NewClient(client)
 	for r.left > 0 {
 		n, err := r.poll(ctx, client)
@@ -93,7 +94,22 @@ type reading struct {
 	parts   map[string]map[int32]*partitionReader // those not yet read to their end
 	left    int                                   // how many
 	options []kgo.Opt
+	aside   *kgo.Client // for questions that must not wait behind what the reading one asks; nil: there were none
 	Patience
+}
+
+// asking is the client for questions.
+func (r *reading) asking() (client *kgo.Client, err error) {
+	if r.aside == nil {
+		r.aside, err = kgo.NewClient(r.config.Options()...)
+	}
+	return r.aside, err
+}
+
+func (r *reading) close() {
+	if r.aside != nil {
+		r.aside.Close()
+	}
 }
 
 func (r *reading) add(topic string, partition int32, p *partitionReader) {
@@ -154,10 +170,17 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 			return 0, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 		}
 	}
+	misplaced, err := r.findMisplaced(ctx, fetches)
+	if err != nil {
+		return 0, err
+	}
 	for iter := fetches.RecordIter(); !iter.Done(); {
 		record := iter.Next()
 		p := r.parts[record.Topic][record.Partition]
 		if p == nil || record.Offset < p.next {
+			continue
+		}
+		if u := misplaced[p]; u != nil && record.Offset >= u.From {
 			continue
 		}
 		gap := false
@@ -175,6 +198,13 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 			r.done(client, record.Topic, record.Partition)
 		}
 	}
+	for p, u := range misplaced { // what came of it is fetched again, from behind it on
+		if p.next < p.to || len(p.records) > 0 {
+			if err := r.passOver(client, u, p); err != nil {
+				return 0, err
+			}
+		}
+	}
 	for _, e := range broken {
 		if p := r.parts[e.Topic][e.Partition]; p != nil {
 			if err := r.pass(ctx, client, e.Topic, e.Partition, p); err != nil {
@@ -190,15 +220,62 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 	return n + fetches.NumRecords() + len(broken), nil
 }
 
+// findMisplaced looks, where offsets are left out of what came of a partition, for a batch
+// that claims the offsets of others: see Disorder. None of its records may be taken.
+func (r *reading) findMisplaced(ctx context.Context, fetches kgo.Fetches) (map[*partitionReader]*UnreadableError, error) {
+	var found map[*partitionReader]*UnreadableError
+	var failed error
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		p, records := r.parts[f.Topic][f.Partition], f.Records
+		if p == nil || failed != nil {
+			return
+		}
+		for len(records) > 0 && records[0].Offset < p.next {
+			records = records[1:]
+		}
+		if len(records) == 0 {
+			return
+		}
+		last := records[len(records)-1].Offset
+		if last-p.next+1 == int64(len(records)) || last <= p.ordered {
+			return
+		}
+		client, err := r.asking()
+		if failed = err; err != nil {
+			return
+		}
+		u, ordered, err := Disorder(ctx, client, f.Topic, f.Partition, p.next, min(last, p.to))
+		if failed = err; err != nil {
+			return
+		}
+		if p.ordered = ordered; u != nil {
+			if found == nil {
+				found = map[*partitionReader]*UnreadableError{}
+			}
+			found[p] = u
+		}
+	})
+	return found, failed
+}
+
 // pass goes on behind a batch that cannot be read.
 func (r *reading) pass(ctx context.Context, client *kgo.Client, topic string, partition int32, p *partitionReader) error {
-	u, err := Unreadable(ctx, client, topic, partition, p.next)
+	asking, err := r.asking()
+	if err != nil {
+		return err
+	}
+	u, err := Unreadable(ctx, asking, topic, partition, p.next)
 	if err != nil {
 		return r.Wait(ctx, err)
 	}
 	if u == nil {
 		return nil
 	}
+	return r.passOver(client, u, p)
+}
+
+func (r *reading) passOver(client *kgo.Client, u *UnreadableError, p *partitionReader) error {
+	topic, partition := u.Topic, u.Partition
 	u.To = min(u.To, p.to)
 	if u.From < p.to {
 		if r.out.Unreadable == nil {
@@ -269,6 +346,7 @@ func (r *reading) readBehind(ctx context.Context, client *kgo.Client, topic stri
 		return err
 	}
 	defer uncommitted.Close()
+	defer behind.close()
 	for n := 1; n > 0 && behind.left > 0; {
 		if n, err = behind.poll(ctx, uncommitted); err != nil {
 			return err
@@ -285,6 +363,7 @@ func (r *reading) readBehind(ctx context.Context, client *kgo.Client, topic stri
 // partitionReader is a partition that is being read.
 type partitionReader struct {
 	next, to int64 // offsets
+	ordered  int64 // offsets up to here are those of their batches
 	broken   bool  // a batch could not be read: it may have held markers
 	out      Sink
 	undecided

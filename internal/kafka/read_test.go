@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 
@@ -113,6 +114,61 @@ func TestReadCommitted_GoesOnBehindWhatCannotBeRead(t *testing.T) {
 			u, ok := errors.AsType[*kafka.UnreadableError](err)
 			require.True(t, ok, err)
 			require.Equal(t, int64(3), u.From)
+		})
+	}
+}
+
+// The checksum of a batch leaves its first offset out. One that has changed makes records
+// those of other offsets, or takes those of the next batch along.
+func TestReadCommitted_NoticesABatchThatClaimsOtherOffsets(t *testing.T) {
+	for _, bit := range []int{0, 1, 2, 3, 4, 5, 40, 63} { // of offset 21, 0b10101, of ten
+		t.Run(fmt.Sprint(bit), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			broker, err := local.StartKafka(dir)
+			require.NoError(t, err)
+			t.Cleanup(broker.Close)
+			config := kafka.Config{Brokers: []string{broker.Addr()}, ClientID: "test"}
+			client, err := kgo.NewClient(append(config.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+			require.NoError(t, err)
+			t.Cleanup(client.Close)
+			_, err = kafka.CreateTopics(t.Context(), kadm.NewClient(client), []kafka.TopicSpec{{Name: topic, Partitions: 1, Replication: 1}})
+			require.NoError(t, err)
+			written := 0
+			write := func(n int) {
+				var batch []*kgo.Record
+				for range n {
+					batch = append(batch, &kgo.Record{Topic: topic, Value: []byte{byte(written)}})
+					written++
+				}
+				require.NoError(t, client.ProduceSync(t.Context(), batch...).FirstErr())
+			}
+			for _, n := range []int{20, 1, 10, 12, 5} {
+				write(n)
+			}
+			read := func() (got []int64, broken []kafka.Span) {
+				require.NoError(t, config.ReadCommitted(t.Context(), kafka.Spans{topic: {0: {To: 48}}}, kafka.Sink{
+					Each: func(r *kgo.Record) error {
+						require.EqualValues(t, r.Offset, r.Value[0], "the record of its offset")
+						got = append(got, r.Offset)
+						return nil
+					},
+					Unreadable: func(u *kafka.UnreadableError) error {
+						broken = append(broken, kafka.Span{From: u.From, To: u.To})
+						return nil
+					},
+				}))
+				return got, broken
+			}
+			require.NoError(t, kafkatest.Move(dir, topic, 0, 25, bit))
+			got, broken := read()
+			require.Equal(t, []kafka.Span{{From: 21, To: 31}}, broken)
+			require.Len(t, got, 38)
+			u, err := kafka.Unreadable(t.Context(), client, topic, 0, 21)
+			require.NoError(t, err)
+			require.NotNil(t, u)
+			require.EqualValues(t, 21, u.From)
+			require.EqualValues(t, 31, u.To)
 		})
 	}
 }

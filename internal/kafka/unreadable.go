@@ -112,6 +112,18 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 		}
 		v.Next, v.Unreadable = from, &UnreadableError{topic, partition, from, to, read.Err}
 	}
+	u, _, err := Disorder(ctx, client, topic, partition, at, max(at, min(v.Next, answer.HighWatermark)-1))
+	if err != nil {
+		return View{}, err
+	}
+	if u != nil && (v.Unreadable == nil || u.From <= v.Unreadable.From) {
+		v.Next, v.Unreadable, v.Records = u.From, u, 0
+		for _, r := range read.Records {
+			if r.Offset < u.From {
+				v.Records++
+			}
+		}
+	}
 	return v, nil
 }
 
@@ -158,9 +170,15 @@ func readableAgain(ctx context.Context, client *kgo.Client, u *UnreadableError, 
 		v, err := Look(ctx, client, u.Topic, u.Partition, at)
 		return err == nil && (v.Records > 0 || v.Next > at), err
 	}
-	low, high := u.From, end // not readable; readable, or the end
+	return search(u.From, end, readable)
+}
+
+// search is the first offset behind low for which is holds, by a dozen questions; end
+// where there is none.
+func search(low, end int64, is func(at int64) (bool, error)) (int64, error) {
+	high := end
 	for step := int64(1); low+step < end; step *= 2 {
-		ok, err := readable(low + step)
+		ok, err := is(low + step)
 		if err != nil {
 			return 0, err
 		}
@@ -172,7 +190,7 @@ func readableAgain(ctx context.Context, client *kgo.Client, u *UnreadableError, 
 	}
 	for high-low > 1 {
 		middle := low + (high-low)/2
-		ok, err := readable(middle)
+		ok, err := is(middle)
 		if err != nil {
 			return 0, err
 		}

@@ -17,6 +17,22 @@ var ErrNoBatch = errors.New("no such batch")
 // dir, as a disk may: the last of its records, or where header is true one of its
 // length. It knows the logs of Apache Kafka and of the embedded broker.
 func Flip(dir, topic string, partition int32, offset int64, header bool) error {
+	return change(dir, topic, partition, offset, func(length int64) (at int64, mask byte) {
+		if header {
+			return 8, 0x40
+		}
+		return length - 1, 0x40
+	})
+}
+
+// Move flips one bit of the first offset of the batch that holds an offset, which its
+// checksum does not cover; bit 0 is the lowest.
+func Move(dir, topic string, partition int32, offset int64, bit int) error {
+	return change(dir, topic, partition, offset, func(int64) (int64, byte) { return int64(7 - bit/8), 1 << (bit % 8) })
+}
+
+// change flips bits of a byte of the batch that holds an offset.
+func change(dir, topic string, partition int32, offset int64, which func(length int64) (at int64, mask byte)) error {
 	var files []string
 	for _, pattern := range []string{"*/%s-%d/*.log", "%s-%d/*.log", "partitions/%s-%d/*.dat"} {
 		found, err := filepath.Glob(filepath.Join(dir, fmt.Sprintf(pattern, topic, partition)))
@@ -39,11 +55,8 @@ func Flip(dir, topic string, partition int32, offset int64, header bool) error {
 				break
 			}
 			if base <= offset && offset <= last {
-				flipped := at + length - 1
-				if header {
-					flipped = at + 8
-				}
-				return flip(name, flipped, content[flipped]^0x40)
+				n, mask := which(length)
+				return flip(name, at+n, content[at+n]^mask)
 			}
 			at += length
 		}

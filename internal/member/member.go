@@ -93,6 +93,7 @@ type Member struct {
 	brought  int                       // by the last poll, markers included
 	// Batches that are to be answered without being unpacked; the turn's own.
 	oversized map[int32]Oversized
+	order     order
 }
 
 // New returns a Member that is not running yet.
@@ -106,7 +107,9 @@ func New(c Config) *Member {
 	if c.Flush == 0 {
 		c.Flush = FlushTimeout
 	}
-	return &Member{config: c, throttle: kafka.NewThrottle(nil), polled: fetched{to: map[int32]int64{}}}
+	m := &Member{config: c, throttle: kafka.NewThrottle(nil), polled: fetched{to: map[int32]int64{}}}
+	m.order.begin()
+	return m
 }
 
 // Client is the client at work, nil while there is none.
@@ -257,6 +260,8 @@ func (m *Member) work(ctx context.Context, turn Turn) (worked bool, err error) {
 	}
 	m.polled.reset()
 	m.oversized = map[int32]Oversized{}
+	m.order.begin()
+	defer m.order.end()
 	for ctx.Err() == nil {
 		committed, err := turn(ctx, sess)
 		if err != nil {
@@ -286,6 +291,7 @@ func (m *Member) take(ctx context.Context, client *kgo.Client) error {
 // there is nothing by which a broker would say so. An error is one that only a new
 // client gets over, or none.
 func (m *Member) Poll(ctx context.Context, sess *kgo.GroupTransactSession, limit int) (kgo.Fetches, error) {
+	m.setBack(sess.Client())
 	m.config.Reach.retry(ctx, sess.Client())
 	m.config.Reach.lookForStalls(ctx, sess.Client())
 	poll, cancel := context.WithTimeout(ctx, m.config.Idle)
@@ -340,6 +346,7 @@ func isAnothers(t kadm.DescribedTransaction, id int64, epoch int16) bool {
 // Polled takes the markers of transactions out of what a poll brought. The error is
 // what the errors of the poll ask for: nil, the client goes on.
 func (m *Member) Polled(ctx context.Context, client *kgo.Client, fetches kgo.Fetches) error {
+	m.takeOut(ctx, client, fetches)
 	m.config.Reach.read(fetches)
 	m.brought = fetches.NumRecords()
 	m.polled.take(fetches)
@@ -421,7 +428,12 @@ func (m *Member) commit(ctx context.Context, sess *kgo.GroupTransactSession, now
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.EndTimeout)
 	defer cancel()
 	began, imposed := now(), m.throttle.Imposed()
-	committed, cause, err = transact(end, sess, m.config.Flush, produce, also)
+	committed, cause, err = transact(m.notBeyond(end), sess, m.config.Flush, produce, also)
+	if committed {
+		m.setBack(sess.Client())
+	} else {
+		m.order.abort()
+	}
 	slow, _ := errors.AsType[*slowError](cause)
 	if slow != nil {
 		slow.throttle = max(m.throttle.Imposed()-imposed, time.Until(m.throttle.Until()))

@@ -43,7 +43,11 @@ func (r *Reach) stop(ctx context.Context, client *kgo.Client, partition int32, c
 	known := r.unreadable[partition]
 	r.mu.Unlock()
 	if known == nil {
-		known = &unreadable{err: r.name(ctx, client, partition, cause)}
+		u, named := errors.AsType[*kafka.UnreadableError](cause)
+		if !named {
+			u = r.name(ctx, client, partition, cause)
+		}
+		known = &unreadable{err: u}
 		r.config.Log.Error("partition stopped: a batch cannot be read; the others go on", "topic", topic, "partition", partition,
 			"offset", known.err.From, "next", known.err.To, "error", known.err.Err)
 	}

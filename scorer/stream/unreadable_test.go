@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,41 @@ func TestUnreadableBatch_StopsItsPartitionUntilItIsSkipped(t *testing.T) {
 				require.NotContains(t, bySource, schemas.Source{Topic: w.topics.Applications, Partition: 3, Offset: skipped})
 			}
 			becomesReady(t, two)
+			require.Eventually(t, func() bool { return s.reach.Stopped() == "" && two.reach.Stopped() == "" }, time.Minute, time.Millisecond)
+			require.NoError(t, stop())
+			require.NoError(t, stopTwo())
+		})
+	}
+}
+
+// What a batch's checksum leaves out changes: its first offset. Its records are not
+// answered as those of other offsets, and none is passed over in silence.
+func TestUnreadableBatch_ThatClaimsOtherOffsetsStopsItsPartition(t *testing.T) {
+	for _, bit := range []int{0, 1, 2, 3, 40, 63} { // of offset 5, 0b101
+		t.Run(strconv.Itoa(bit), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			w := newWorldIn(t, dir)
+			w.apply(0, 20)
+			w.apply(20, 40) // offsets 5 … 9 of each partition
+			w.apply(40, 60)
+			require.NoError(t, kafkatest.Move(dir, w.topics.Applications, 3, 6, bit))
+			s := w.scorer("one")
+			s.reach, s.idle, s.lagInterval = s.newReach(time.Millisecond), 10*time.Millisecond, 5*time.Millisecond
+			stop := run(s)
+			w.outputs(50)
+			require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.unreadable.WithLabelValues("3")) == 5 }, time.Minute, time.Millisecond)
+			require.Contains(t, s.reach.Stopped(), "applications/3 cannot be read at offset 5")
+			w.apply(60, 80)
+			bySource, _ := w.outputs(65)
+			require.Len(t, bySource, 65, "the others go on")
+			two := w.scorer("two", func(config *Config) { config.Skips = []member.Skip{{Partition: 3, Offset: 5, Last: -1}} })
+			stopTwo := run(two)
+			bySource, _ = w.outputs(75)
+			require.Len(t, bySource, 75)
+			for skipped := int64(5); skipped < 10; skipped++ {
+				require.NotContains(t, bySource, schemas.Source{Topic: w.topics.Applications, Partition: 3, Offset: skipped})
+			}
 			require.Eventually(t, func() bool { return s.reach.Stopped() == "" && two.reach.Stopped() == "" }, time.Minute, time.Millisecond)
 			require.NoError(t, stop())
 			require.NoError(t, stopTwo())
