@@ -60,6 +60,9 @@ type session struct {
 	looked time.Time // for stalls
 }
 
+// gathered is how many bytes end the wait of a fetch that gathers.
+const gathered = 1 << 20
+
 func openSession(ctx context.Context, v *View) (*session, error) {
 	c := v.config
 	if err := v.settle(ctx); err != nil {
@@ -69,13 +72,18 @@ func openSession(ctx context.Context, v *View) (*session, error) {
 		view: v, awaited: map[int32]bool{}, positions: map[int32]*position{}, tries: map[int32]int{}, told: map[int32]bool{},
 		stable: map[int32]int64{}, broken: map[int32]error{}, stalls: map[int32]*stall{},
 	}
+	// A partition that could not be read is in the next fetch, not in the one under way.
+	wait, least := max(c.retry, 100*time.Millisecond), int32(1)
+	if c.Gather > 0 {
+		wait, least = c.Gather, gathered
+	}
 	opened := make(chan struct{}) // partitions may be assigned before the client is returned
 	client, err := kgo.NewClient(append(c.Kafka.Options(),
 		kgo.ConsumerGroup(v.group),
 		kgo.ConsumeTopics(c.Topics.Predictions),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		// A partition that could not be read is in the next fetch, not in the one under way.
-		kgo.FetchMaxWait(max(c.retry, 100*time.Millisecond)),
+		kgo.FetchMaxWait(wait),
+		kgo.FetchMinBytes(least),
 		// Commit markers move the position past them: the lag goes down to 0.
 		kgo.KeepControlRecords(),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),

@@ -37,16 +37,19 @@ type Latencies interface {
 
 // Config is what the view needs.
 type Config struct {
-	Kafka      kafka.Config
-	Topics     schemas.Topics
-	Codec      *wire.Codec // nil: JSON only
-	Redis      redis.UniversalClient
-	Group      member.Names
-	Lifetimes  Lifetimes
-	TakeOver   bool // a rebuild replaces the view of another cluster's log
-	Log        *slog.Logger
-	SkipAvro   bool      // Rebuild leaves out values in Avro where Codec has no registry; otherwise they end it
-	Latencies  Latencies // from decided_at until it can be read; nil: nobody asks
+	Kafka     kafka.Config
+	Topics    schemas.Topics
+	Codec     *wire.Codec // nil: JSON only
+	Redis     redis.UniversalClient
+	Group     member.Names
+	Lifetimes Lifetimes
+	TakeOver  bool // a rebuild replaces the view of another cluster's log
+	Log       *slog.Logger
+	SkipAvro  bool      // Rebuild leaves out values in Avro where Codec has no registry; otherwise they end it
+	Latencies Latencies // from decided_at until it can be read; nil: nobody asks
+	// Gather is how long a fetch waits for more to come, so that one round trip to Redis
+	// writes more; 0: it does not.
+	Gather     time.Duration
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
@@ -213,6 +215,31 @@ func TestTheViewShowsTheLastPredictionOfEveryApplication(t *testing.T) {
 	require.NoError(t, group.Error())
 	require.Len(t, group.Lag[w.config.Topics.Predictions], partitions)
 	require.Zero(t, group.Lag.Total())
+}
+
+// A view that gathers asks Kafka to wait for more, and shows what came when no more does.
+func TestAViewThatGathersWaitsForMore(t *testing.T) {
+	for _, gather := range []time.Duration{0, 300 * time.Millisecond} {
+		w := newWorld(t)
+		w.config.Gather = gather
+		least := map[int32]bool{}
+		var mu sync.Mutex
+		w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			w.broker.Cluster().KeepControl()
+			mu.Lock()
+			defer mu.Unlock()
+			least[request.(*kmsg.FetchRequest).MinBytes] = true
+			return nil, nil, false
+		})
+		v, stop := w.start()
+		w.ready(v)
+		w.emit(0, 3, 1)
+		w.same()
+		stop()
+		mu.Lock()
+		require.Equal(t, gather > 0, least[gathered])
+		mu.Unlock()
+	}
 }
 
 func TestRecordsThatAreNoPredictionStopNothing(t *testing.T) {

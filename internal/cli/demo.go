@@ -45,8 +45,9 @@ const (
 	// How many keys the demo's Redis holds before the oldest go early: two a
 	// decision, about 3 KB together.
 	demoKeys = 20_000
-	// Garbage a demo may hold, in percent of what it uses: memory before speed.
-	demoGarbage = 50
+	// Garbage a demo may hold, in percent of what it uses: as much again, so that it
+	// stays below 150 MB.
+	demoGarbage = 100
 	// From how many bytes in all a demo collects garbage before it has as much: what it
 	// uses is below half of it, and a burst need not leave more behind.
 	demoMemory = 120 << 20
@@ -138,6 +139,10 @@ func demoViewGroup(began time.Time) string {
 	return schemas.GroupName(demoPrefix, schemas.GroupView) + "-" + began.UTC().Format("20060102T150405.000")
 }
 
+// demoGather is how long the view gathers what it writes: each round trip costs the
+// embedded Redis about as much as a hundred keys do.
+const demoGather = 200 * time.Millisecond
+
 // port is a service's usual port, so that commands need not be told; 0, a free
 // one, where that is taken or nobody has the time to look.
 func (c *demoCmd) port(usual int) int {
@@ -209,6 +214,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	v, err := view.New(view.Config{
 		Kafka: d.kafka.config(p, "view"), Topics: d.topics, Codec: d.codec, Redis: viewClient, Group: member.Names{Group: demoViewGroup(p.began)},
 		Lifetimes: view.Lifetimes{Prediction: demoTTL, Decided: demoTTL}, Log: p.log, Latencies: latency, Registerer: reg,
+		Gather: demoGather,
 	})
 	if err != nil {
 		return err
