@@ -83,7 +83,7 @@ func TestSlowBodies_MakeRoomForTheirCallersNextRequest(t *testing.T) {
 		}
 		require.Equal(t, "429 too-many-open", predicts(t, p, shopKey), "they may be about to come in")
 		require.Equal(t, "200", predicts(t, p, bankKey), "another caller")
-		time.Sleep(slowBody)
+		time.Sleep(slowBody) // of the bubble
 		require.Equal(t, "200", predicts(t, p, shopKey))
 		require.Equal(t, "408 slow", answeredOn(t, slow[0]), "the oldest gave way")
 		_ = slow[1].SetReadDeadline(time.Now().Add(time.Second))

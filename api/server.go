@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -166,6 +167,35 @@ func (*Server) Name() string { return "api" }
 // their own.
 func (*Server) Ready() error { return nil }
 
+const (
+	// announceInterval is between looks whether the API can decide, before it first can.
+	announceInterval = 20 * time.Millisecond
+	// announceTime is how long the log says nothing: a process that is to be refused ends
+	// within it.
+	announceTime = 2 * time.Second
+)
+
+// announce says where the API answers, once it can decide. Before that the process may
+// still be refused, and whoever reads that it answers would be misled.
+func (s *Server) announce(ctx context.Context, address string) {
+	tick, late := time.NewTicker(announceInterval), time.After(announceTime)
+	defer tick.Stop()
+	for {
+		missing := s.config.Ready()
+		if missing == nil {
+			s.config.Log.Info("the API answers", "address", address)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-late:
+			s.config.Log.Info("the API listens, and cannot decide yet", "address", address, "missing", strings.ReplaceAll(missing.Error(), "\n", "; "))
+		case <-tick.C:
+		}
+	}
+}
+
 // Run answers on the listener until ctx ends, then takes no more and finishes
 // what it has begun.
 func (s *Server) Run(ctx context.Context) error {
@@ -181,7 +211,9 @@ func (s *Server) Run(ctx context.Context) error {
 		scheme, serve = "https", func(l net.Listener) error { return server.ServeTLS(l, "", "") }
 	}
 	go func() { done <- serve(s.config.Listener) }()
-	s.config.Log.Info("the API answers", "address", scheme+"://"+s.config.Listener.Addr().String())
+	announced, stop := context.WithCancel(ctx)
+	defer stop()
+	go s.announce(announced, scheme+"://"+s.config.Listener.Addr().String())
 	select {
 	case err := <-done:
 		return err

@@ -3,7 +3,9 @@ package api
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/internal/capture"
 )
 
 // pipes is a listener on memory, so that a bubble's clock rules its deadlines.
@@ -157,4 +161,33 @@ func TestListenerThatFailsEndsTheServer(t *testing.T) {
 	defer stop()
 	require.NoError(t, p.Close())
 	require.ErrorIs(t, <-stopped, net.ErrClosed)
+}
+
+// The log says that the API answers once it can decide: before that the process may be
+// about to be refused.
+func TestServer_SaysThatItAnswersOnceItCanDecide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said, why := &capture.Output{}, make(chan error, 1)
+		missing := errors.New("log: no broker\nmodels: no route")
+		_, _, stop, stopped := running(t, func(c *Config) {
+			c.Log = slog.New(slog.NewTextHandler(said, nil))
+			c.Ready = func() error {
+				select {
+				case missing = <-why:
+				default:
+				}
+				return missing
+			}
+		})
+		time.Sleep(announceTime - time.Millisecond) // of the bubble
+		require.Empty(t, said.String())
+		time.Sleep(time.Hour)
+		require.Equal(t, 1, strings.Count(said.String(), "the API listens, and cannot decide yet"))
+		require.Contains(t, said.String(), `missing="log: no broker; models: no route"`)
+		why <- nil
+		time.Sleep(time.Second)
+		require.Equal(t, 1, strings.Count(said.String(), `msg="the API answers" address=http://`))
+		stop()
+		require.NoError(t, <-stopped)
+	})
 }

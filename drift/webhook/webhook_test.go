@@ -123,7 +123,7 @@ func TestAnAlertIsToldAgainWhileItFiresAndForAWhileWhenItIsOver(t *testing.T) {
 		require.Equal(t, "docs/runbook.md#drift", first.Annotations["runbook"])
 		require.Equal(t, "v1, v2", first.Annotations["model_versions"])
 
-		time.Sleep(3*resend + time.Second)
+		time.Sleep(3*resend + time.Second) // of the bubble, here and below
 		synctest.Wait()
 		heard = m.take()
 		require.Len(t, heard, 3)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -181,11 +182,14 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return 0
 }
 
+// dialling ends what the client says of a connection that was being made.
+var dialling = regexp.MustCompile(`unable to dial: dial \S+ \S+ $`)
+
 // interrupted is an error of a command that a signal ended: what it was at, and
 // nothing about brokers that were not given the time to answer.
 func interrupted(err error) error {
 	at := strings.TrimSuffix(err.Error(), context.Canceled.Error())
-	at = strings.TrimSuffix(at, "operation was canceled")
+	at = dialling.ReplaceAllString(strings.TrimSuffix(at, "operation was canceled"), "")
 	if at = strings.TrimRight(at, ": "); at == "" {
 		return errors.New("interrupted")
 	}

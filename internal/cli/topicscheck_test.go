@@ -79,4 +79,17 @@ func TestTopicsCheck_RefusesSettingsThatLoseStateAndWarnsOfOthers(t *testing.T) 
 	code, _, errs = onCommandLine(t, "score", "--brokers", broker.Addr(), "--prefix", "t", "--model", "shipped", "--instance", "one")
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "topic t.routes: retention.ms")
+
+	// And nothing else: that the others were stopped for it is not their failure, and
+	// nobody was ever answered.
+	for _, args := range [][]string{
+		{"score", "--instance", "one"}, {"drift"}, {"api", "--api-listen", "127.0.0.1:0", "--redis", "127.0.0.1:1"},
+	} {
+		code, _, errs = onCommandLine(t, append(args, "--brokers", broker.Addr(), "--prefix", "t", "--model", "shipped")...)
+		require.Equal(t, 1, code, args)
+		require.Contains(t, errs, "topic t.routes: retention.ms", args)
+		for _, odd := range []string{"cannot start yet", "context canceled", "the API answers"} {
+			require.NotContains(t, errs, odd, args)
+		}
+	}
 }

@@ -91,7 +91,8 @@ func (c Config) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, erro
 	}
 	ping, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	if err := client.Ping(ping); err != nil {
+	_, err = untilCancelled(ping, func() (struct{}, error) { return struct{}{}, client.Ping(ping) })
+	if err != nil {
 		client.Close()
 		return nil, c.explainConnect(ping, err)
 	}

@@ -256,7 +256,7 @@ func lookOneByOne(ctx context.Context, adm *kadm.Client, names []string) (kadm.T
 
 // lookFor looks topics up and names those that are not there.
 func lookFor(ctx context.Context, adm *kadm.Client, names []string) (have kadm.TopicDetails, missing []string, err error) {
-	have, err = adm.ListTopics(ctx, names...)
+	have, err = untilCancelled(ctx, func() (kadm.TopicDetails, error) { return adm.ListTopics(ctx, names...) })
 	if errors.Is(err, kerr.TopicAuthorizationFailed) {
 		have, err = lookOneByOne(ctx, adm, names)
 	}

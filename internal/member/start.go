@@ -68,6 +68,9 @@ func Patiently(ctx context.Context, log *slog.Logger, try func(context.Context) 
 		if why := fatal(err); why != nil {
 			return why
 		}
+		if ctx.Err() != nil { // it was stopped, which is nobody's failure
+			return nil
+		}
 		note(err)
 		log.Warn("cannot start yet", "error", err, "in", pause)
 		Sleep(ctx, pause)

@@ -200,9 +200,12 @@ func (r *Reach) findEnd(ctx context.Context, client *kgo.Client, u *unreadable) 
 	if u.err.To >= 0 {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, endTimeout)
+	asked, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
-	found, err := kafka.Unreadable(ctx, client, u.err.Topic, u.err.Partition, u.err.From)
+	found, err := kafka.Unreadable(asked, client, u.err.Topic, u.err.Partition, u.err.From)
+	if ctx.Err() != nil {
+		return false
+	}
 	if err != nil {
 		r.config.Log.Warn("cannot find out where a batch ends that cannot be read; trying again", "topic", u.err.Topic,
 			"partition", u.err.Partition, "offset", u.err.From, "error", err)
