@@ -139,3 +139,33 @@ func seenFromEverywhere(g *stage) {
 	require.True(t, one.measures(`creditstream_open_transaction_seconds\{component="score",partition="0",topic="[^"]*"\} 0`))
 	one.terminate()
 }
+
+// What routes and models hold behind a transaction that hangs nobody can see: the commands
+// say so, and none writes on top of it. Nor do those that look at other topics keep silent.
+func TestCommands_SayWhatLiesBehindAnOpenTransaction(t *testing.T) {
+	s := embedded(t)
+	with := func(args ...string) []string { return append(args, "--brokers", s.kafka, "--prefix", "o") }
+	run(t, with("topics", "apply")...)
+	asked := func(args ...string) (code int, text string) {
+		a := start(t, strings.Join(args, " "), with(args...)...)
+		<-a.ended
+		return a.cmd.ProcessState.ExitCode(), string(a.stderr.bytes())
+	}
+	for _, topic := range []string{"models", "routes", "predictions", "replicas", "drift.status"} {
+		hang(t, s, "o."+topic)
+	}
+	says := func(topic string, want int, args ...string) {
+		t.Helper()
+		code, text := asked(args...)
+		require.Equal(t, want, code, text)
+		require.Regexp(t, `behind an open transaction.*o\.`+regexp.QuoteMeta(topic), text)
+	}
+	says("routes", 0, "model", "history")
+	says("models", 0, "model", "list")
+	says("routes", 1, "model", "route", "--champion", "v1", "--why", "try")
+	says("routes", 1, "model", "rollback", "--expect", "0", "--why", "try")
+	says("predictions", 0, "drift", "current")
+	says("predictions", 0, "tail", "--from", "start")
+	says("replicas", 0, "replicas")
+	says("drift.status", 1, "drift", "status")
+}

@@ -50,6 +50,8 @@ type Apart struct {
 	LeftOut
 	PredictionKeyDiffers int64 // of the decisions: the record's key is not the application_id, which is what counts
 	OutcomeKeyDiffers    int64 // likewise, of the outcomes of these applications
+
+	Open []kafka.Open // transactions that hang: what lies behind them was not read
 }
 
 // Read is the last N decisions, oldest first, fewer where there are no more, each
@@ -68,10 +70,11 @@ func Read(ctx context.Context, c Config) (decisions []Decision, apart Apart, err
 	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(c.Topics.Predictions, c.Topics.Outcomes)); err != nil {
 		return nil, apart, c.Kafka.Explain(err)
 	}
-	ends, err := kafka.Listed(adm.ListCommittedOffsets(ctx, c.Topics.Predictions))
+	ends, open, err := c.Kafka.Settled(ctx, adm, kafka.OpenPatience, c.Topics.Predictions, c.Topics.Outcomes)
 	if err != nil {
 		return nil, apart, err
 	}
+	apart.Open = open
 	search := Search[Decision]{
 		Kafka: c.Kafka, Topic: c.Topics.Predictions, Codec: c.Codec, N: c.N, Ends: map[int32]int64{},
 		Take: func(r *kgo.Record, p *schemas.Prediction) (Decision, bool) {
@@ -83,7 +86,7 @@ func Read(ctx context.Context, c Config) (decisions []Decision, apart Apart, err
 		},
 	}
 	for partition, end := range ends[c.Topics.Predictions] {
-		search.Ends[partition] = end.Offset
+		search.Ends[partition] = end.Stable
 	}
 	found, leftOut, err := search.Run(ctx, adm)
 	if err != nil {

@@ -33,3 +33,27 @@ func TestRead_TellsOfATransactionThatHangsAndOfNoOther(t *testing.T) {
 	require.Len(t, open, 1)
 	require.EqualValues(t, 1, open[0].Records)
 }
+
+// The marker of an aborted transaction lies behind one that hangs: the log is read to
+// its end all the same.
+func TestRead_EndsWhereAbortedRecordsLieBeforeATransactionThatHangs(t *testing.T) {
+	w := newWorld(t)
+	put := func(client *kgo.Client, at time.Time) {
+		p := prediction(7)
+		record := &kgo.Record{Topic: w.topics.Predictions, Key: []byte("k"), Timestamp: at, Value: schemas.AppendPrediction(nil, p)}
+		require.NoError(t, client.ProduceSync(t.Context(), record).FirstErr())
+	}
+	hangs, err := kgo.NewClient(append(w.kafka.Options(), kgo.TransactionalID("hangs"), kgo.TransactionTimeout(5*time.Minute))...)
+	require.NoError(t, err)
+	t.Cleanup(hangs.Close)
+	require.NoError(t, w.client.BeginTransaction())
+	put(w.client, time.Now())
+	require.NoError(t, hangs.BeginTransaction())
+	put(hangs, time.Now().Add(-time.Minute))
+	require.NoError(t, w.client.EndTransaction(t.Context(), kgo.TryAbort))
+
+	var open []kafka.Open
+	require.Empty(t, w.ids(Config{From: From{Start: true}, Open: func(all []kafka.Open) { open = all }}, 0))
+	require.Len(t, open, 1)
+	require.EqualValues(t, 1, open[0].Offset)
+}

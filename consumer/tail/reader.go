@@ -28,15 +28,6 @@ type reader struct {
 	patience kafka.Patience
 }
 
-func (r *reader) unread() bool {
-	for p, end := range r.ends {
-		if r.next[p] < end {
-			return true
-		}
-	}
-	return false
-}
-
 // poll waits for what comes, at most for as long as given. broken are the partitions
 // that cannot be read on behind that: see passOver. The error is one that reading on
 // does not mend.

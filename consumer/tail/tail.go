@@ -5,6 +5,7 @@ package tail
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -58,7 +59,7 @@ type Config struct {
 // did; both are good until each returns. What is no prediction, or in a batch that
 // cannot be read, is left out and counted.
 func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value []byte) (more bool, err error)) (leftOut recent.LeftOut, err error) {
-	r, err := open(ctx, c.Kafka, c.Topics.Predictions, c.From)
+	r, err := open(ctx, c.Kafka, c.Topics.Predictions, c.From, c.Follow)
 	if err != nil {
 		return leftOut, err
 	}
@@ -96,63 +97,90 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 			}
 		}
 	}
-	for c.Follow || r.unread() {
-		fetches, broken, err := r.poll(ctx, quiet)
-		if ctx.Err() != nil {
-			return leftOut, nil
+	show := func(record *kgo.Record) (more bool, err error) {
+		if err := c.Codec.DecodePrediction(ctx, record.Value, &p); err != nil {
+			if !wire.IsBroken(err) {
+				return false, fmt.Errorf("reading %s/%d/%d: %w", record.Topic, record.Partition, record.Offset, err)
+			}
+			leftOut.Records++
+			return true, nil
 		}
+		if !c.Filter.Match(&p) {
+			return true, nil
+		}
+		value := wire.PredictionJSON(buffer[:0], record.Value, &p)
+		if schemas.IsAvro(record.Value) {
+			buffer = value
+		}
+		return each(&p, value)
+	}
+	if c.Follow {
+		err = r.follow(ctx, &leftOut, show)
+	} else {
+		err = r.readToEnd(ctx, c.Kafka, &leftOut, show)
+	}
+	if ctx.Err() != nil {
+		return leftOut, nil // told to stop is not a failure
+	}
+	return leftOut, err
+}
+
+// follow hands on what comes until show says no more.
+func (r *reader) follow(ctx context.Context, leftOut *recent.LeftOut, show func(*kgo.Record) (more bool, err error)) error {
+	for {
+		fetches, broken, err := r.poll(ctx, quiet)
 		if err != nil {
-			return leftOut, err
+			return err
 		}
 		for i := fetches.RecordIter(); !i.Done(); {
 			record := i.Next()
 			r.next[record.Partition] = record.Offset + 1
-			if record.Attrs.IsControl() || !c.Follow && record.Offset >= r.ends[record.Partition] {
+			if record.Attrs.IsControl() {
 				continue
 			}
-			if err := c.Codec.DecodePrediction(ctx, record.Value, &p); err != nil {
-				switch {
-				case ctx.Err() != nil:
-					return leftOut, nil
-				case !wire.IsBroken(err):
-					return leftOut, fmt.Errorf("reading %s/%d/%d: %w", record.Topic, record.Partition, record.Offset, err)
-				}
-				leftOut.Records++
-				continue
-			}
-			if !c.Filter.Match(&p) {
-				continue
-			}
-			value := wire.PredictionJSON(buffer[:0], record.Value, &p)
-			if schemas.IsAvro(record.Value) {
-				buffer = value
-			}
-			if more, err := each(&p, value); err != nil || !more {
-				return leftOut, err
+			if more, err := show(record); err != nil || !more {
+				return err
 			}
 		}
-		err = r.passOver(ctx, broken, func(u *kafka.UnreadableError) error {
-			if end := r.ends[u.Partition]; !c.Follow && u.From >= end {
-				return nil
-			} else if !c.Follow {
-				u.To = min(u.To, end)
-			}
-			return leftOut.Unreadable.PassOver(u)
-		})
-		if ctx.Err() != nil {
-			return leftOut, nil
-		}
-		if err != nil {
-			return leftOut, err
+		if err := r.passOver(ctx, broken, leftOut.Unreadable.PassOver); err != nil {
+			return err
 		}
 	}
-	return leftOut, nil
 }
 
-func open(ctx context.Context, config kafka.Config, topic string, from From) (*reader, error) {
+// errEnough ends the reading before the end of the log.
+var errEnough = errors.New("no more is wanted")
+
+// readToEnd hands on what the log held at the beginning until show says no more. It
+// does not wait for markers behind a transaction that hangs, see kafka.ReadCommitted.
+func (r *reader) readToEnd(ctx context.Context, config kafka.Config, leftOut *recent.LeftOut, show func(*kgo.Record) (more bool, err error)) error {
+	spans := map[int32]kafka.Span{}
+	for partition, end := range r.ends {
+		spans[partition] = kafka.Span{From: r.next[partition], To: end}
+	}
+	err := config.ReadCommitted(ctx, kafka.Spans{r.topic: spans}, kafka.Sink{Unreadable: leftOut.Unreadable.PassOver, Each: func(record *kgo.Record) error {
+		more, err := show(record)
+		if err == nil && !more {
+			err = errEnough
+		}
+		return err
+	}})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// open finds where to begin. Its client reads from there on where it is to follow.
+func open(ctx context.Context, config kafka.Config, topic string, from From, follow bool) (*reader, error) {
 	r := &reader{topic: topic, next: map[int32]int64{}, ends: map[int32]int64{}}
 	if err := r.locate(ctx, config, topic, from); err != nil {
 		return nil, err
+	}
+	if !follow {
+		client, err := kgo.NewClient(config.Options()...)
+		r.client = client
+		return r, err
 	}
 	at := map[int32]kgo.Offset{}
 	for p, next := range r.next {
@@ -161,7 +189,7 @@ func open(ctx context.Context, config kafka.Config, topic string, from From) (*r
 	client, err := kgo.NewClient(append(config.Options(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: at}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), // a log that ends with a commit marker is read to its end
+		kgo.KeepControlRecords(), // they are part of how far was read
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	r.client = client
 	return r, err

@@ -65,7 +65,7 @@ func TestUnreadableBatch_DoesNotSilenceTheFeed(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			w := newWorldIn(t, dir)
-			r, err := open(t.Context(), w.kafka, w.topics.Predictions, From{})
+			r, err := open(t.Context(), w.kafka, w.topics.Predictions, From{}, true)
 			require.NoError(t, err)
 			r.client.Close()
 			feed := NewFeed(FeedConfig{Kafka: w.kafka, Topics: w.topics, Log: slog.New(slog.DiscardHandler)})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
@@ -71,6 +72,8 @@ type Evaluator struct {
 	config  Config
 	limits  limits
 	metrics *metrics
+	waits   *kafka.OpenWatch // transactions left open on the panes
+	looks   time.Duration    // between one look for them and the next
 
 	mu  sync.Mutex // guards why
 	why error      // why it is not ready
@@ -98,10 +101,14 @@ func New(c Config) (*Evaluator, error) {
 	if c.Fairness == 0 {
 		c.Fairness = DefaultFairness
 	}
-	return &Evaluator{
-		config: c, limits: limits{blockTime: c.BlockTime, minFiring: c.MinFiring, quiet: c.Quiet, fair: c.Fairness},
+	e := &Evaluator{
+		config: c, looks: kafka.WatchInterval, limits: limits{blockTime: c.BlockTime, minFiring: c.MinFiring, quiet: c.Quiet, fair: c.Fairness},
 		metrics: newMetrics(c.Registerer), why: errors.New("starting"),
-	}, nil
+	}
+	e.waits = kafka.NewOpenWatch(kafka.OpenWatchConfig{
+		Component: e.Name(), Topic: c.Topics.DriftPanes, Log: c.Log, Registerer: c.Registerer, Since: c.Kafka.Since,
+	})
+	return e, nil
 }
 
 // Name is part of lifecycle.Component.
@@ -114,6 +121,10 @@ func (e *Evaluator) Ready() error {
 	return e.why
 }
 
+// Pending says which panes wait behind transactions that were left open: they are not
+// judged until those end, and whatever moves meanwhile is no alert.
+func (e *Evaluator) Pending() error { return e.waits.Pending() }
+
 func (e *Evaluator) note(why error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -122,6 +133,13 @@ func (e *Evaluator) note(why error) {
 
 // Run evaluates until ctx ends.
 func (e *Evaluator) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return e.config.Kafka.WatchOpen(ctx, e.looks, e.waits) })
+	group.Go(func() error { return e.evaluate(ctx) })
+	return group.Wait()
+}
+
+func (e *Evaluator) evaluate(ctx context.Context) error {
 	log, pause := e.config.Log, firstPause
 	for ctx.Err() == nil {
 		worked, err := e.attempt(ctx)

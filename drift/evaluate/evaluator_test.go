@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -472,4 +473,33 @@ func TestAMissingTopicEndsIt(t *testing.T) {
 	t.Cleanup(broker.Close)
 	w := &world{t: t, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t"}}
 	require.ErrorContains(t, w.evaluator().Run(t.Context()), "creditstream topics apply")
+}
+
+// Panes behind a transaction that was left open are not judged: whoever evaluates says so.
+func TestEvaluator_SaysThatPanesWaitBehindAnOpenTransaction(t *testing.T) {
+	w := newWorld(t)
+	e := w.evaluator()
+	e.looks = 5 * time.Millisecond
+	stop := run(e)
+	require.Eventually(t, func() bool { return w.newest() != nil }, time.Minute, 5*time.Millisecond)
+	hangs, err := kgo.NewClient(append(w.config.Options(), kgo.TransactionalID("hangs"), kgo.TransactionTimeout(5*time.Minute))...)
+	require.NoError(t, err)
+	t.Cleanup(hangs.Close)
+	require.NoError(t, hangs.BeginTransaction())
+	held := &kgo.Record{Topic: w.topics.DriftPanes, Value: []byte("x"), Timestamp: time.Now().Add(-time.Minute)}
+	require.NoError(t, hangs.ProduceSync(t.Context(), held).FirstErr())
+	pane := newCity(shippedChampion(t), 1).pane(7)
+	w.write(pane) // and the end of its transaction
+	says := "3 records behind an open transaction on " + w.topics.DriftPanes + "/0 since "
+	require.Eventually(t, func() bool {
+		pending := e.Pending()
+		return pending != nil && strings.Contains(pending.Error(), says)
+	}, time.Minute, time.Millisecond)
+	require.Zero(t, w.newest().Decisions)
+	require.Eventually(t, func() bool { return e.Ready() == nil }, time.Minute, time.Millisecond)
+
+	require.NoError(t, hangs.EndTransaction(context.WithoutCancel(t.Context()), kgo.TryAbort))
+	w.evaluated(7)
+	require.Eventually(t, func() bool { return e.Pending() == nil }, time.Minute, time.Millisecond)
+	require.NoError(t, stop())
 }

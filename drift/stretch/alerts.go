@@ -37,7 +37,7 @@ func (e *episode) overAt() schemas.Timestamp {
 // there may have been others; empty: these are all.
 func (r *reading) readAlerts(ctx context.Context) (told []drift.AlertStatus, unknown string) {
 	var unread kafka.Unread
-	episodes, gaps, err := r.episodes(ctx, &unread)
+	episodes, gaps, hidden, err := r.episodes(ctx, &unread)
 	if err != nil {
 		return nil, r.Kafka.Explain(err).Error()
 	}
@@ -57,6 +57,9 @@ func (r *reading) readAlerts(ctx context.Context) (told []drift.AlertStatus, unk
 		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(a.Alert.Alert, b.Alert.Alert), cmp.Compare(a.Since, b.Since))
 	})
 	var why []string
+	if len(hidden) > 0 {
+		why = append(why, hidden[0].String()+": alerts that lie there cannot be read until it ends")
+	}
 	for _, w := range []string{r.untold(gaps), unread.String()} {
 		if w != "" {
 			why = append(why, w)
@@ -65,22 +68,25 @@ func (r *reading) readAlerts(ctx context.Context) (told []drift.AlertStatus, unk
 	return told, strings.Join(why, "; ")
 }
 
-// episodes are those of the whole topic of alerts, and when no evaluator wrote a
-// status at the time of the stretch.
-func (r *reading) episodes(ctx context.Context, unread *kafka.Unread) (all []*episode, gaps []gap, err error) {
+// episodes are those of the whole topic of alerts, when no evaluator wrote a status at
+// the time of the stretch, and what cannot be read because a transaction hangs.
+func (r *reading) episodes(ctx context.Context, unread *kafka.Unread) (all []*episode, gaps []gap, hidden []kafka.Open, err error) {
 	client, err := r.Kafka.Connect(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer client.Close()
 	adm := kadm.NewClient(client)
 	topic := r.Topics.DriftAlerts
 	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(topic, r.Topics.DriftStatus)); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	if _, hidden, err = r.Kafka.Settled(ctx, adm, kafka.OpenPatience, topic, r.Topics.DriftStatus); err != nil {
+		return nil, nil, nil, err
 	}
 	spans, err := kafka.Appended(ctx, adm, topic, time.Time{}, time.Time{})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	open := map[string]*episode{}
 	err = r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: spans}, kafka.Sink{Unreadable: unread.PassOver, Each: func(record *kgo.Record) error {
@@ -99,8 +105,8 @@ func (r *reading) episodes(ctx context.Context, unread *kafka.Unread) (all []*ep
 		return nil
 	}})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	gaps, err = r.unwatched(ctx, adm)
-	return all, gaps, err
+	return all, gaps, hidden, err
 }

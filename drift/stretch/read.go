@@ -29,6 +29,9 @@ func (r *reading) locate(ctx context.Context) error {
 	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(r.Topics.Predictions, r.Topics.DriftPanes)); err != nil {
 		return r.Kafka.Explain(err)
 	}
+	if _, r.counted.Open, err = r.Kafka.Settled(ctx, adm, kafka.OpenPatience, r.Topics.Predictions, r.Topics.DriftPanes); err != nil {
+		return err
+	}
 	if r.predictions, err = kafka.Appended(ctx, adm, r.Topics.Predictions, r.From, r.To); err != nil {
 		return err
 	}

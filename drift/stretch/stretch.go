@@ -45,6 +45,8 @@ type Counted struct {
 
 	Unreadable      kafka.Unread `json:"unreadable"`       // predictions
 	UnreadablePanes kafka.Unread `json:"unreadable_panes"` // what they may have counted is missing
+
+	Open []kafka.Open `json:"open_transactions,omitempty"` // on predictions and panes: what lies behind them was not read
 }
 
 // Evaluate compares a stretch with the champion's reference. Its status has one

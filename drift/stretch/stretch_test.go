@@ -395,3 +395,26 @@ func TestUnreadableBatch_LeavesTheOtherAlertsOfTheStretch(t *testing.T) {
 		})
 	}
 }
+
+// What lies behind a transaction that hangs is no quiet stretch: it is named, and alerts
+// that may lie there are not called none.
+func TestStretch_NamesWhatLiesBehindAnOpenTransaction(t *testing.T) {
+	w := newWorld(t)
+	w.decide(600)
+	w.watch(0, 10)
+	s, counted := w.evaluate(0, 600, Predictions)
+	require.Empty(t, counted.Open)
+	require.Empty(t, s.AlertsUnknown)
+	for _, topic := range []string{topics.Predictions, topics.DriftAlerts} {
+		hangs, err := kgo.NewClient(append(w.kafka.Options(), kgo.TransactionalID(topic), kgo.TransactionTimeout(5*time.Minute))...)
+		require.NoError(t, err)
+		t.Cleanup(hangs.Close)
+		require.NoError(t, hangs.BeginTransaction())
+		held := &kgo.Record{Topic: topic, Value: []byte("x"), Timestamp: time.Now().Add(-time.Minute)}
+		require.NoError(t, hangs.ProduceSync(t.Context(), held).FirstErr())
+	}
+	s, counted = w.evaluate(0, 600, Predictions)
+	require.Len(t, counted.Open, 1)
+	require.Equal(t, topics.Predictions, counted.Open[0].Topic)
+	require.Contains(t, s.AlertsUnknown, "1 record behind an open transaction on "+topics.DriftAlerts+"/0")
+}

@@ -81,6 +81,14 @@ func warnOpen(p *process, open []kafka.Open) {
 	}
 }
 
+// warnHanging says which transactions hang on topics, where what was read of them is
+// not what was to be expected. Where that cannot be looked up it says nothing.
+func warnHanging(p *process, c kafka.Config, topics ...string) {
+	if open, err := c.HangingOn(p.ctx, topics...); err == nil {
+		warnOpen(p, open)
+	}
+}
+
 // agreed asks a question and reads the answer, no unless it is yes. A signal ends
 // the wait.
 func agreed(ctx context.Context, in io.Reader, out io.Writer, question string) (bool, error) {

@@ -42,6 +42,7 @@ func (c *driftCurrentCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	warnOpen(p, apart.Open)
 	known := 0
 	err = writeOut(p, c.Out, func(to io.Writer) error {
 		w, err := dataset.NewWriter(to)

@@ -68,6 +68,7 @@ func (c *driftReportCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	warnOpen(p, counted.Open)
 	if status.Decisions == 0 {
 		return fmt.Errorf("no decisions between %s and %s", stretchStart(counted.From), counted.To.UTC().Format(time.RFC3339))
 	}
@@ -134,6 +135,7 @@ func (c *driftReportCmd) champion(p *process, at time.Time) (*evaluate.Champion,
 	if err != nil {
 		return nil, err
 	}
+	warnOpen(p, history.Open())
 	version, text := c.Model, schemas.DefaultPolicyText
 	if r := routeAt(history, at); r != nil {
 		text = r.Route.Policy

@@ -31,8 +31,12 @@ Examples:
 
 // Run prints the newest status.
 func (c *driftStatusCmd) Run(p *process) error {
-	newest, _, err := latest.Read(p.ctx, c.config(p, "drift-status"), schemas.NewTopics(c.Prefix))
+	config, topics := c.config(p, "drift-status"), schemas.NewTopics(c.Prefix)
+	newest, _, err := latest.Read(p.ctx, config, topics)
 	now := time.Now()
+	if err == nil && (newest == nil || newest.Status.Stale(now)) {
+		warnHanging(p, config, topics.DriftStatus)
+	}
 	switch {
 	case err != nil:
 		return err

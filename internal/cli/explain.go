@@ -94,9 +94,7 @@ func (c *explainCmd) find(p *process, look lookup.Config) (*lookup.Found, error)
 		return nil, err
 	case len(all) == 0:
 		// It may have been decided where nobody can read it yet, nor its application.
-		if open, err := look.Kafka.HangingOn(p.ctx, look.Topics.Applications, look.Topics.Predictions); err == nil {
-			warnOpen(p, open)
-		}
+		warnHanging(p, look.Kafka, look.Topics.Applications, look.Topics.Predictions)
 		return nil, fmt.Errorf("%s holds no decision on %s: it was not decided, its records have expired, or the id is another (creditstream dlq list shows applications that could not be scored)", look.Topics.Predictions, c.ID)
 	case len(all) > 1:
 		return nil, several(c.ID, all)

@@ -191,6 +191,7 @@ func readHistory(p *process, k kafkaFlags) (*release.History, error) {
 	if err != nil {
 		return nil, err
 	}
+	warnOpen(p, h.Open())
 	for _, problem := range h.Problems() {
 		p.log.Debug("record ignored", "topic", problem.Topic, "offset", problem.Offset, "reason", problem.Reason)
 	}

@@ -54,6 +54,7 @@ func (c *replicasCmd) Run(p *process) error {
 	if log.Ignored > 0 {
 		p.log.Warn("records ignored", "records", log.Ignored, "last", log.Problem)
 	}
+	warnHanging(p, c.config(p, "replicas"), schemas.NewTopics(c.Prefix).Replicas)
 	if len(c.Forget) > 0 {
 		return c.forget(p, log.Board.States(time.Now()))
 	}

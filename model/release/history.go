@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -51,25 +52,62 @@ type History struct {
 	versions []Version // in the order they were released
 	routes   []Revision
 	problems []Problem
+	open     []kafka.Open // what lies behind them, and was not read
 }
 
-// ReadAll reads models and routes once, to the ends they have now.
+// ReadAll reads models and routes once, to the ends they have now. It waits for
+// transactions that are open there; what lies behind one that hangs is not read, and
+// Open says so.
 func ReadAll(ctx context.Context, c kafka.Config, topics schemas.Topics) (*History, error) {
-	r, err := openReader(c.Quiet(), topics)
+	quiet := c.Quiet()
+	client, err := kgo.NewClient(quiet.Options()...)
 	if err != nil {
 		return nil, err
 	}
-	defer r.close()
-	if err := r.findEnds(ctx); err != nil {
+	defer client.Close()
+	adm, names := kadm.NewClient(client), []string{topics.Models, topics.Routes}
+	err = answered(ctx, c.Brokers, func(ctx context.Context) error {
+		return kafka.RequireAccess(ctx, adm, kafka.Reads(names...))
+	})
+	if err != nil {
 		return nil, c.Explain(err)
 	}
-	h := &History{topics: topics, flags: c.Flags()}
-	for !r.caughtUp() {
-		if err := r.poll(ctx, func(rec *kgo.Record) { h.add(rec) }); err != nil {
-			return nil, fmt.Errorf("reading models and routes: %w", err)
+	ends, open, err := quiet.Settled(ctx, adm, kafka.OpenPatience, names...)
+	if err != nil {
+		return nil, c.Explain(err)
+	}
+	if err := requireOnePartition(topics.Routes, len(ends[topics.Routes])); err != nil {
+		return nil, err
+	}
+	h := &History{topics: topics, flags: c.Flags(), open: open}
+	spans := kafka.Spans{}
+	for topic, partitions := range ends {
+		spans[topic] = map[int32]kafka.Span{}
+		for partition, end := range partitions {
+			spans[topic][partition] = kafka.Span{From: end.Start, To: end.Stable}
 		}
 	}
+	err = quiet.ReadCommitted(ctx, spans, kafka.Sink{Each: func(rec *kgo.Record) error {
+		h.add(rec)
+		return nil
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("reading models and routes: %w", err)
+	}
 	return h, nil
+}
+
+// Open is what was not read because it lies behind transactions that hang.
+func (h *History) Open() []kafka.Open { return slices.Clone(h.open) }
+
+// whole is nil where all of a topic was read.
+func (h *History) whole(topic string) error {
+	for _, o := range h.open {
+		if o.Topic == topic {
+			return fmt.Errorf("%s: what is there cannot be read until it ends (docs/runbook.md, An open transaction)", o)
+		}
+	}
+	return nil
 }
 
 // add takes a record of either topic in. changed says whether it is one that

@@ -84,8 +84,8 @@ func (r *reader) lookUpEnds(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("looking up where %s end: %w", strings.Join(names, " and "), err)
 	}
-	if n := len(ends[r.topics.Routes]); n != 1 {
-		return fmt.Errorf("topic %s has %d partitions, expected 1: a revision is an offset", r.topics.Routes, n)
+	if err := requireOnePartition(r.topics.Routes, len(ends[r.topics.Routes])); err != nil {
+		return err
 	}
 	first, _ := starts.Lookup(r.topics.Routes, 0)
 	r.firstRoute = first.Offset
@@ -98,6 +98,13 @@ func (r *reader) lookUpEnds(ctx context.Context) error {
 			r.left[o.Topic][o.Partition] = o.Offset
 		}
 	})
+	return nil
+}
+
+func requireOnePartition(routes string, n int) error {
+	if n != 1 {
+		return fmt.Errorf("topic %s has %d partitions, expected 1: a revision is an offset", routes, n)
+	}
 	return nil
 }
 

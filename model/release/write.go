@@ -53,6 +53,10 @@ func Release(ctx context.Context, c kafka.Config, topics schemas.Topics, bundle 
 	if err != nil {
 		return nil, err
 	}
+	// Other bytes may be there under this version.
+	if err := h.whole(topics.Models); err != nil {
+		return nil, fmt.Errorf("model %s is not released: %w", m.Version, err)
+	}
 	out.Current, out.flags = h.Current(), c.Flags()
 	if have, ok := h.Version(m.Version); ok {
 		out.Existed, out.Ungated = true, have.Ungated
@@ -84,6 +88,9 @@ func Release(ctx context.Context, c kafka.Config, topics schemas.Topics, bundle 
 	}
 	have, ok := h.Version(m.Version)
 	if !ok {
+		if err := h.whole(topics.Models); err != nil {
+			return nil, fmt.Errorf("model %s is written, but replicas cannot read it yet: %w", m.Version, err)
+		}
 		return nil, fmt.Errorf("model %s is written, but %s does not hold it", m.Version, topics.Models)
 	}
 	if err := sameBytes(have, m); err != nil {
@@ -289,6 +296,10 @@ func (w *routeWriter) write(ctx context.Context, decide decision) (*Written, err
 	if err != nil {
 		return nil, err
 	}
+	// The current revision may be one that cannot be read, and so could nobody read this.
+	if err := h.whole(w.topics.Routes); err != nil {
+		return nil, fmt.Errorf("the route is not written: %w", err)
+	}
 	o := newOpener(w.engine, h.Bundle)
 	if err := h.expect(w.expect); err != nil {
 		if again := w.writtenAlready(h, o, decide); again != nil {
@@ -298,6 +309,9 @@ func (w *routeWriter) write(ctx context.Context, decide decision) (*Written, err
 	}
 	route, err := decide(h, o)
 	if err != nil {
+		if hidden := h.whole(w.topics.Models); hidden != nil {
+			err = fmt.Errorf("%w; %w", err, hidden)
+		}
 		return nil, err
 	}
 	out := &Written{Changes: h.changes(route)}
