@@ -4,19 +4,25 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 const (
-	// A transaction's letters and their bytes. A batch of records stays below the
+	// A transaction's letters and their bytes, at most. A batch of records stays below the
 	// 1 MiB that the applications take unless a single record is as large.
 	batchLetters = 500
 	batchBytes   = 512 << 10
+	// Those of the first one: what the link and the brokers' quotas allow is not known yet.
+	firstLetters = 16
+	// Bytes of a small transaction, for each of its letters.
+	letterBytes = batchBytes / batchLetters
 
 	// How many refusals a report names.
 	namedRefusals = 100
@@ -95,6 +101,8 @@ type replay struct {
 	bytes int // of the batch
 
 	batchLetters int
+	size         *member.Size
+	now          func() time.Time
 }
 
 // Replay writes letters to the applications again. Its report holds also where it
@@ -104,7 +112,7 @@ func Replay(ctx context.Context, c ReplayConfig) (*Report, error) {
 }
 
 func newReplay(c ReplayConfig) *replay {
-	return &replay{ReplayConfig: c, report: &Report{DryRun: c.DryRun, Refusals: []Refusal{}}, batchLetters: batchLetters}
+	return &replay{ReplayConfig: c, report: &Report{DryRun: c.DryRun, Refusals: []Refusal{}}, batchLetters: batchLetters, now: time.Now}
 }
 
 func (r *replay) run(ctx context.Context) (*Report, error) {
@@ -116,6 +124,7 @@ func (r *replay) run(ctx context.Context) (*Report, error) {
 }
 
 func (r *replay) try(ctx context.Context) error {
+	r.size = member.NewSizeFrom(firstLetters, r.batchLetters)
 	client, err := r.Kafka.Connect(ctx)
 	if err != nil {
 		return err
@@ -219,14 +228,14 @@ func (r *replay) take(ctx context.Context, record *kgo.Record) error {
 		}
 		p.application = original(l.Cut.mend(record, source), r.Topics)
 	}
-	if len(r.batch) > 0 && r.bytes+p.bytes() > batchBytes {
+	if len(r.batch) > 0 && r.bytes+p.bytes() > min(batchBytes, letterBytes*r.size.Records()) {
 		if err := r.flush(ctx); err != nil {
 			return err
 		}
 	}
 	r.batch = append(r.batch, p)
 	r.bytes += p.bytes()
-	if len(r.batch) >= r.batchLetters {
+	if len(r.batch) >= r.size.Records() {
 		return r.flush(ctx)
 	}
 	return nil
@@ -267,7 +276,7 @@ func (l *Letter) kept() string {
 
 // flush writes what was gathered.
 func (r *replay) flush(ctx context.Context) error {
-	batch := r.batch
+	batch, bytes := r.batch, r.bytes
 	r.batch, r.bytes = nil, 0
 	if r.DryRun || len(batch) == 0 {
 		r.report.Replayed += int64(len(batch))
@@ -276,7 +285,21 @@ func (r *replay) flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return r.write(ctx, batch)
+	// A transaction that is open while a quota holds the client back may outlive its timeout.
+	if throttled := r.writer.throttled(); throttled > 0 && !member.Sleep(ctx, throttled) {
+		return ctx.Err()
+	}
+	full := len(batch) >= r.size.Records() || bytes*2 > letterBytes*r.size.Records()
+	began := r.now()
+	if err := r.write(ctx, batch); err != nil {
+		return err
+	}
+	records := len(batch)
+	if full {
+		records = max(records, r.size.Records())
+	}
+	r.size.Committed(records, r.now().Sub(began)+r.writer.throttled())
+	return nil
 }
 
 // write writes a batch in one transaction. Where a record cannot be written, ever

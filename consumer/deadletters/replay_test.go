@@ -179,6 +179,37 @@ func TestACrashBetweenTransactionsReplaysNoneTwice(t *testing.T) {
 	require.Len(t, w.replayedFrom(), 20)
 }
 
+// A transaction takes as many letters as Kafka has shown to take in time.
+func TestReplay_TakesAsManyLettersAsKafkaTakesInTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		took         time.Duration
+		transactions int32
+	}{
+		"quick": {10 * time.Millisecond, 3},          // 16, 32, 12
+		"slow":  {3 * time.Second, 4 + 60 - 16 - 14}, // 16, 8, 4, 2, and one each
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.letters(60)
+			r := w.replay()
+			now := time.Now()
+			r.now = func() time.Time { now = now.Add(c.took); return now }
+			var ends atomic.Int32
+			w.broker.Cluster().ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
+				w.broker.Cluster().KeepControl()
+				ends.Add(1)
+				return nil, nil, false
+			})
+			report, err := r.run(t.Context())
+			require.NoError(t, err)
+			require.EqualValues(t, 60, report.Replayed)
+			require.Equal(t, c.transactions, ends.Load())
+			require.Len(t, w.replayedFrom(), 60)
+		})
+	}
+}
+
 func TestOfTwoReplaysAtOnceOneIsStopped(t *testing.T) {
 	w := newWorld(t)
 	w.letters(20)

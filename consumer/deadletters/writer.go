@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -29,12 +30,14 @@ type writer struct {
 	client *kgo.Client
 	topics schemas.Topics
 	id     string // transactional
+
+	throttle *kafka.Throttle
 }
 
 // openWriter takes the transactional id. What is read of the dead letters from
 // then on is not changed by another replay unless this one is fenced.
 func openWriter(ctx context.Context, c Config) (*writer, error) {
-	w := &writer{topics: c.Topics, id: transactionalID(c)}
+	w := &writer{topics: c.Topics, id: transactionalID(c), throttle: kafka.NewThrottle(c.Kafka.Log)}
 	var err error
 	w.client, err = c.Kafka.Connect(ctx,
 		kgo.TransactionalID(w.id),
@@ -42,6 +45,7 @@ func openWriter(ctx context.Context, c Config) (*writer, error) {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchMaxBytes(maxRecord),
 		kgo.ProducerLinger(0),
+		kgo.WithHooks(w.throttle),
 		kgo.RecordPartitioner(placement{dlq: c.Topics.DLQ, byKey: kgo.StickyKeyPartitioner(nil), byLetter: kgo.ManualPartitioner()}),
 	)
 	if err != nil {
@@ -55,6 +59,9 @@ func openWriter(ctx context.Context, c Config) (*writer, error) {
 	}
 	return w, nil
 }
+
+// throttled is how long a quota keeps the client from producing.
+func (w *writer) throttled() time.Duration { return max(0, time.Until(w.throttle.Until())) }
 
 // placement puts an application into the partition of its key, as every producer
 // does, and a marker into that of its letter.

@@ -19,7 +19,10 @@ type Size struct {
 }
 
 // NewSize is that of a process that was just started.
-func NewSize(most int) *Size { return &Size{records: min(FirstSize, most), most: most} }
+func NewSize(most int) *Size { return NewSizeFrom(FirstSize, most) }
+
+// NewSizeFrom is one that begins with fewer records, or more.
+func NewSizeFrom(first, most int) *Size { return &Size{records: min(first, most), most: most} }
 
 // Records is how many records the next transaction may take, at least 1.
 func (s *Size) Records() int { return s.records }
