@@ -86,6 +86,11 @@ type Decided struct {
 // Total is how many there are.
 func (d Decided) Total() int64 { return d.Approve + d.Refer + d.Decline }
 
+// Plus adds counts up.
+func (d Decided) Plus(o Decided) Decided {
+	return Decided{Approve: d.Approve + o.Approve, Refer: d.Refer + o.Refer, Decline: d.Decline + o.Decline}
+}
+
 // VersionCounts are the decisions of one model version on one route and channel.
 type VersionCounts struct {
 	ModelVersion string `json:"model_version"`

@@ -12,6 +12,12 @@ const (
 	Act   = "act"   // an alert fires
 )
 
+// What is compared with the reference besides the features.
+const (
+	ScoreName     = "score"
+	DecisionsName = "decisions"
+)
+
 // Status is one evaluation: every statistic over every window and the state of
 // every alert (topic drift status; GET /drift; drift_status.json).
 type Status struct {
@@ -70,7 +76,7 @@ type ExpectedStatus struct {
 
 // FeatureStatus is one feature's distribution in a window against the reference.
 type FeatureStatus struct {
-	Feature string `json:"feature"` // "score" for the score
+	Feature string `json:"feature"` // ScoreName for the score
 	State   string `json:"state"`
 	// Evidence decides: -log10 of the probability that chance makes a difference as
 	// large, at one look; 0 of one whose PSI is below 0.02. Where an evaluator works it

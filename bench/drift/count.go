@@ -14,7 +14,7 @@ import (
 	"github.com/creditstream/creditstream/bench/measure"
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/counting"
-	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/model/shipped"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -44,7 +44,7 @@ func count(dataset string, rows int) (counted, error) {
 		}
 	}
 	bins := counting.NewBins(p.model.Reference)
-	champion := &evaluate.Champion{ModelVersion: p.model.Version, Digest: bins.Reference, Reference: p.model.Reference, Policy: p.policy}
+	champion := &drift.Champion{ModelVersion: p.model.Version, Digest: bins.Reference, Reference: p.model.Reference, Policy: p.policy}
 	runtime.GC()
 	began, used := time.Now(), measure.CPU(os.Getpid())
 	counter := counting.NewCounter(bins)
@@ -54,12 +54,12 @@ func count(dataset string, rows int) (counted, error) {
 			at = 0
 		}
 	}
-	pane, tally := &drift.Pane{}, evaluate.NewTally(champion.Reference)
+	pane, tally := &drift.Pane{}, judging.NewTally(champion.Reference)
 	counter.Fill(pane)
 	if !tally.Add(pane, champion) {
 		return counted{}, fmt.Errorf("the pane is not of the reference that it was counted over")
 	}
-	status := evaluate.Compare("all", tally, champion, evaluate.FourFifths)
+	status := judging.Compare("all", tally, champion, judging.FourFifths)
 	took, spent := time.Since(began), measure.CPU(os.Getpid())-used
 	if status.Decisions != int64(rows) {
 		return counted{}, fmt.Errorf("%d decisions were counted, expected %d", status.Decisions, rows)

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -126,7 +126,7 @@ func (p *population) sizes() (n [streams]int) {
 
 // reference is a champion whose reference are n rows drawn from the population,
 // with replacement: it errs as much as a training set of n rows does.
-func (p *population) reference(rng *rand.Rand, n int) *evaluate.Champion {
+func (p *population) reference(rng *rand.Rand, n int) *drift.Champion {
 	sizes, counts := p.sizes(), [streams][]int64{}
 	for k := range counts {
 		counts[k] = make([]int64, sizes[k])
@@ -143,7 +143,7 @@ func (p *population) reference(rng *rand.Rand, n int) *evaluate.Champion {
 		r.Features = append(r.Features, f)
 	}
 	r.Scores = model.Distribution{Edges: p.model.Reference.Scores.Edges, Counts: counts[schemas.NumFeatures]}
-	return &evaluate.Champion{ModelVersion: p.model.Version, Digest: "drawn", Reference: r, Policy: p.policy}
+	return &drift.Champion{ModelVersion: p.model.Version, Digest: "drawn", Reference: r, Policy: p.policy}
 }
 
 // sampler draws rows by weight.

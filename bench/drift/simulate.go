@@ -7,7 +7,8 @@ import (
 
 	"gonum.org/v1/gonum/stat/distuv"
 
-	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/drift/sequential"
 	"github.com/creditstream/creditstream/drift/statistic"
 )
@@ -16,7 +17,7 @@ import (
 const plainPSI = 0.1
 
 // starter begins a rule against a reference.
-type starter func(*evaluate.Champion) rule
+type starter func(*drift.Champion) rule
 
 // rule looks at one window after the other and says which streams have moved.
 type rule interface {
@@ -28,8 +29,8 @@ type deciding struct {
 	tests []sequential.Test
 }
 
-func newDeciding(c *evaluate.Champion) rule {
-	_, cells := evaluate.Cells(c)
+func newDeciding(c *drift.Champion) rule {
+	_, cells := judging.Cells(c)
 	d := &deciding{tests: make([]sequential.Test, len(cells))}
 	for i := range cells {
 		d.tests[i].Cells = cells[i]
@@ -49,7 +50,7 @@ type plain struct {
 	references [streams][]int64
 }
 
-func newPlain(c *evaluate.Champion) rule {
+func newPlain(c *drift.Champion) rule {
 	p := &plain{}
 	for k := range c.Reference.Features {
 		f := &c.Reference.Features[k]

@@ -25,7 +25,7 @@ import (
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/counting"
-	"github.com/creditstream/creditstream/drift/counting/countingtest"
+	"github.com/creditstream/creditstream/drift/drifttest"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/member"
@@ -64,7 +64,7 @@ func newWorldIn(t *testing.T, dir string) *world {
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	w := &world{t: t, broker: broker, random: rand.New(rand.NewPCG(seed, 1)), decisions: newDecisions()}
-	w.serve(&model.Model{Version: "v1", Reference: countingtest.ShippedReference(t)})
+	w.serve(&model.Model{Version: "v1", Reference: drifttest.ShippedReference(t)})
 	w.config = Config{
 		Kafka: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}, Topics: schemas.NewTopics("t"),
 		Group: member.Names{Group: "drift"}, Instance: "one", Sessions: 2, Protocol: member.ProtocolClassic, From: member.From{Start: true},
@@ -93,7 +93,7 @@ func (w *world) emit(n int) {
 	var records []*kgo.Record
 	for range n {
 		i := len(w.emitted)
-		p := countingtest.AnyDecision(w.random, w.live.Load().Champion.Reference)
+		p := drifttest.AnyDecision(w.random, w.live.Load().Champion.Reference)
 		for k, rule := range schemas.FeatureRules { // as the contract has it
 			if v := p.Features[k]; v != schemas.Missing {
 				p.Features[k] = max(rule.Min, min(rule.Max, v))
@@ -171,7 +171,7 @@ func (w *world) exact() []*drift.Pane {
 // reference.
 func recount(t *testing.T, width time.Duration, decisions []*schemas.Prediction, all []*drift.Pane) {
 	want := map[schemas.Timestamp]*counting.Counter{}
-	bins := counting.NewBins(countingtest.ShippedReference(t))
+	bins := counting.NewBins(drifttest.ShippedReference(t))
 	for _, p := range decisions {
 		bucket := schemas.At(p.DecidedAt.Time().Truncate(width))
 		if want[bucket] == nil {
@@ -305,11 +305,11 @@ func TestANewChampionBeginsNewPanes(t *testing.T) {
 	w.start("one")
 	w.exact()
 	old, first := w.live.Load().Champion.Reference, len(w.emitted)
-	w.serve(&model.Model{Version: "v1-again", Reference: countingtest.ShippedReference(t)}) // the same bins and counts
+	w.serve(&model.Model{Version: "v1-again", Reference: drifttest.ShippedReference(t)}) // the same bins and counts
 	w.emit(200)
 	w.exact()
 	second := len(w.emitted)
-	ref := countingtest.AnyReference(t, w.random)
+	ref := drifttest.AnyReference(t, w.random)
 	w.serve(&model.Model{Version: "v2", Reference: ref})
 	w.emit(400)
 	counts := map[string]int64{}

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/drift"
-	"github.com/creditstream/creditstream/drift/counting/countingtest"
+	"github.com/creditstream/creditstream/drift/drifttest"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -23,10 +23,10 @@ func TestCountersCountOverTheReferencesBins(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for range 20 {
-		ref := countingtest.AnyReference(t, r)
+		ref := drifttest.AnyReference(t, r)
 		counter, want := NewCounter(NewBins(ref)), model.NewReferenceCounter(ref)
 		for range 2000 {
-			p := countingtest.AnyDecision(r, ref)
+			p := drifttest.AnyDecision(r, ref)
 			counter.Add(p)
 			want.Add(&p.Features, 0)
 		}
@@ -99,13 +99,13 @@ func TestCountersCountByGroupAndByVersion(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
-	ref := countingtest.ShippedReference(t)
+	ref := drifttest.ShippedReference(t)
 	counter := NewCounter(NewBins(ref))
 	for range 3 { // used again, it has forgotten everything
 		counter.Reset(counter.bins)
 		var all []*schemas.Prediction
 		for range 3000 {
-			p := countingtest.AnyDecision(r, ref)
+			p := drifttest.AnyDecision(r, ref)
 			all = append(all, p)
 			counter.Add(p)
 		}
@@ -126,7 +126,7 @@ func TestCountersCountByGroupAndByVersion(t *testing.T) {
 
 func TestAnEmptyCounterFillsNothing(t *testing.T) {
 	var pane drift.Pane
-	NewCounter(NewBins(countingtest.ShippedReference(t))).Fill(&pane)
+	NewCounter(NewBins(drifttest.ShippedReference(t))).Fill(&pane)
 	assert.Equal(t, drift.Pane{}, pane)
 }
 
@@ -188,7 +188,7 @@ func TestScoresOfLoansAreScikitLearns(t *testing.T) {
 }
 
 func FuzzBins(f *testing.F) {
-	ref := countingtest.ShippedReference(f)
+	ref := drifttest.ShippedReference(f)
 	f.Add(uint8(0), int32(200_000), 1.5, 20.0)
 	f.Add(uint8(4), int32(math.MinInt32), -1e12, 1e12)
 	f.Fuzz(func(t *testing.T, feature uint8, v int32, low, high float64) {

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/creditstream/creditstream/drift/counting/countingtest"
+	"github.com/creditstream/creditstream/drift/drifttest"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -33,10 +33,10 @@ func likely(r *rand.Rand, ref *model.Reference) (f schemas.Features) {
 
 func timedDecisions(b *testing.B) (*Bins, []schemas.Prediction) {
 	b.Helper()
-	r, ref := rand.New(rand.NewPCG(1, 1)), countingtest.ShippedReference(b)
+	r, ref := rand.New(rand.NewPCG(1, 1)), drifttest.ShippedReference(b)
 	all := make([]schemas.Prediction, 1<<13)
 	for i := range all {
-		all[i] = *countingtest.AnyDecision(r, ref)
+		all[i] = *drifttest.AnyDecision(r, ref)
 		all[i].Features = likely(r, ref)
 		all[i].ModelVersion, all[i].Route, all[i].Channel, all[i].Shadow = "v1", schemas.RouteChampion, schemas.ChannelStream, nil
 	}

@@ -1,11 +1,10 @@
-package evaluate
+package drifttest
 
 import (
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,32 +14,34 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// shippedChampion is the shipped model as champion.
-func shippedChampion(t testing.TB) *Champion {
+// ShippedChampion is the shipped model as champion.
+func ShippedChampion(t testing.TB) *drift.Champion {
 	m, r, err := model.ReadManifest(shipped.Bundle)
 	require.NoError(t, err)
 	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
 	require.NoError(t, err)
-	return &Champion{ModelVersion: m.Version, Digest: "sha256:shipped", Reference: r, Policy: policy}
+	return &drift.Champion{ModelVersion: m.Version, Digest: "sha256:shipped", Reference: r, Policy: policy}
 }
 
-// city is a stream of decisions whose features are distributed as in a reference,
+// City is a stream of decisions whose features are distributed as in a reference,
 // each by itself, unless they have moved.
-type city struct {
+type City struct {
 	rng      *rand.Rand
-	champion *Champion
+	Champion *drift.Champion
 	features [][]float64 // running sums of weights
 	scores   []float64
 	moved    map[int][]float64
-	lower    float64 // approvals of women that are referred instead
-	at       schemas.Timestamp
+	Lower    float64           // approvals of women that are referred instead
+	At       schemas.Timestamp // of the next pane
 	offset   int64
 }
 
-const noon = schemas.Timestamp(1_790_000_000_000_000)
+// Noon is when a city begins.
+const Noon = schemas.Timestamp(1_790_000_000_000_000)
 
-func newCity(c *Champion, seed uint64) *city {
-	w := &city{rng: rand.New(rand.NewPCG(seed, 1)), champion: c, moved: map[int][]float64{}, at: noon}
+// NewCity is one that has not moved.
+func NewCity(c *drift.Champion, seed uint64) *City {
+	w := &City{rng: rand.New(rand.NewPCG(seed, 1)), Champion: c, moved: map[int][]float64{}, At: Noon}
 	for _, f := range c.Reference.Features {
 		w.features = append(w.features, sums(f.Counts, 0))
 	}
@@ -58,25 +59,32 @@ func sums(counts []int64, tilt float64) []float64 {
 	return out
 }
 
-// move tilts a feature's distribution from now on, 0: back.
-func (w *city) move(feature string, tilt float64) {
-	i := slices.IndexFunc(w.champion.Reference.Features, func(f model.FeatureReference) bool { return f.Name == feature })
+// Move tilts a feature's distribution from now on, 0: back.
+func (w *City) Move(feature string, tilt float64) {
+	i := slices.IndexFunc(w.Champion.Reference.Features, func(f model.FeatureReference) bool { return f.Name == feature })
 	if delete(w.moved, i); tilt != 0 {
-		w.moved[i] = sums(w.champion.Reference.Features[i].Counts, tilt)
+		w.moved[i] = sums(w.Champion.Reference.Features[i].Counts, tilt)
 	}
 }
 
-func (w *city) pick(sums []float64) int {
+// MoveScores tilts the scores' distribution from now on, 0: back.
+func (w *City) MoveScores(tilt float64) { w.scores = sums(w.Champion.Reference.Scores.Counts, tilt) }
+
+// MoveTo gives a feature another distribution from now on: running sums of the weights
+// of its bins.
+func (w *City) MoveTo(feature int, sums []float64) { w.moved[feature] = sums }
+
+func (w *City) pick(sums []float64) int {
 	i, _ := slices.BinarySearch(sums, w.rng.Float64()*sums[len(sums)-1])
 	return min(i, len(sums)-1)
 }
 
-// pane is n decisions within one second, a second after the one before.
-func (w *city) pane(n int) *drift.Pane {
-	c := w.champion
-	p := &drift.Pane{Topic: "predictions", From: w.offset, To: w.offset + int64(n), Bucket: w.at, Width: 1, Reference: c.Digest, Decisions: int64(n)}
+// Pane is n decisions within one second, a second after the one before.
+func (w *City) Pane(n int) *drift.Pane {
+	c := w.Champion
+	p := &drift.Pane{Topic: "predictions", From: w.offset, To: w.offset + int64(n), Bucket: w.At, Width: 1, Reference: c.Digest, Decisions: int64(n)}
 	w.offset += int64(n)
-	w.at += 1e6
+	w.At += 1e6
 	for i, f := range c.Reference.Features {
 		counts := drift.FeatureCounts{Bins: make([]int64, len(f.Counts))}
 		from := w.features[i]
@@ -99,28 +107,28 @@ func (w *city) pane(n int) *drift.Pane {
 		g := &groups[w.rng.IntN(2)]
 		one := drift.Decided{Decline: 1}
 		switch {
-		case probability < c.Policy.ApproveBelow && (g.Group != "2" || w.rng.Float64() >= w.lower):
+		case probability < c.Policy.ApproveBelow && (g.Group != "2" || w.rng.Float64() >= w.Lower):
 			one = drift.Decided{Approve: 1}
 		case probability < c.Policy.DeclineFrom:
 			one = drift.Decided{Refer: 1}
 		}
-		v.Decided, g.Decided = plus(v.Decided, one), plus(g.Decided, one)
+		v.Decided, g.Decided = v.Plus(one), g.Plus(one)
 	}
 	p.Versions, p.Groups = []drift.VersionCounts{v}, groups
 	return p
 }
 
-// loans are n outcomes of loans with these probabilities of default, where the
+// Loans are n outcomes of loans with these probabilities of default, where the
 // truth is as promised, or something else of the probability.
-func (w *city) loans(n int, truth func(p float64) float64) *drift.Pane {
-	p := &drift.Pane{Topic: "outcomes", Bucket: w.at, Width: 1, Read: int64(n), Matched: int64(n), Late: int64(n / 10)}
-	w.at += 1e6
+func (w *City) Loans(n int, truth func(p float64) float64) *drift.Pane {
+	p := &drift.Pane{Topic: "outcomes", Bucket: w.At, Width: 1, Read: int64(n), Matched: int64(n), Late: int64(n / 10)}
+	w.At += 1e6
 	bins := map[int32]*drift.OutcomeCounts{}
 	for range n {
 		probability := 1 / (1 + math.Exp(-(-2.2 + w.rng.NormFloat64())))
 		bin := drift.ScoreBin(probability)
 		if bins[bin] == nil {
-			bins[bin] = &drift.OutcomeCounts{ModelVersion: w.champion.ModelVersion, Score: bin}
+			bins[bin] = &drift.OutcomeCounts{ModelVersion: w.Champion.ModelVersion, Score: bin}
 		}
 		o := bins[bin]
 		o.Loans++
@@ -140,55 +148,26 @@ func (w *city) loans(n int, truth func(p float64) float64) *drift.Pane {
 	return p
 }
 
-// testLimits wait for nothing but decisions.
-var testLimits = limits{quiet: 5 * time.Minute, fair: FourFifths}
-
-// bench folds panes into a judge by hand.
-type bench struct {
-	t     *testing.T
-	city  *city
-	judge *judge
-	views []*view
-	told  []string // "state alert"
-	all   []schemas.Alert
-	n     int64
-}
-
-func newBench(t *testing.T, seed uint64) *bench {
-	c := shippedChampion(t)
-	b := &bench{t: t, city: newCity(c, seed), judge: newJudge(testLimits, c)}
-	windows, err := ParseWindows(DefaultWindows)
-	require.NoError(t, err)
-	for _, w := range windows {
-		b.views = append(b.views, newView(w, c))
-	}
-	return b
-}
-
-func (b *bench) fold(p *drift.Pane) {
-	now := b.city.at
-	if p.Decisions > 0 {
-		for _, v := range b.views {
-			v.add(p, b.n, now)
+// Story is a stretch of stream in which something happens of every kind.
+func Story(t *testing.T, seed uint64) []*drift.Pane {
+	c := NewCity(ShippedChampion(t), seed)
+	var panes []*drift.Pane
+	add := func(blocks int) {
+		for range 5 * blocks {
+			panes = append(panes, c.Pane(100))
 		}
+		panes = append(panes, c.Loans(600, func(p float64) float64 { return min(1, 1.8*p) }))
 	}
-	told, known := b.judge.fold(p, b.n, now, now)
-	require.True(b.t, known)
-	b.n++
-	b.hear(told)
+	add(4)
+	c.Move("pay_0", 3)
+	add(4)
+	c.Move("pay_0", 0)
+	c.Lower = 0.6
+	add(14)
+	c.Move("limit_bal", -3)
+	add(3)
+	c.Move("limit_bal", 0)
+	c.Lower = 0
+	add(18)
+	return panes
 }
-
-func (b *bench) hear(told []schemas.Alert) {
-	for _, a := range told {
-		b.told, b.all = append(b.told, a.State+" "+a.Alert), append(b.all, a)
-	}
-}
-
-// blocks folds n blocks of decisions in panes of a hundred.
-func (b *bench) blocks(n int) {
-	for range 5 * n {
-		b.fold(b.city.pane(100))
-	}
-}
-
-func (b *bench) status() *drift.Status { return b.judge.status(b.views, b.city.at) }

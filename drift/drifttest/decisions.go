@@ -1,5 +1,5 @@
-// Package countingtest has references and decisions to test counting with.
-package countingtest
+// Package drifttest has references, decisions and panes to test with.
+package drifttest
 
 import (
 	"math"

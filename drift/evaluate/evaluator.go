@@ -1,3 +1,6 @@
+// Package evaluate is the loop around drift/judging: one of any number of evaluators
+// reads panes, and puts status and alerts into one transaction with what it needs to go
+// on from there.
 package evaluate
 
 import (
@@ -11,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
@@ -30,13 +35,9 @@ func Group(prefix string) string { return prefix + "-drift-evaluator" }
 
 // Defaults of Config.
 const (
-	DefaultTick      = time.Second
-	DefaultBetween   = 5 * time.Second
-	DefaultEvery     = 10 * time.Second
-	DefaultQuiet     = 5 * time.Minute
-	DefaultBlockTime = 5 * time.Second
-	DefaultMinFiring = time.Minute
-	DefaultFairness  = FourFifths
+	DefaultTick    = time.Second
+	DefaultBetween = 5 * time.Second
+	DefaultEvery   = 10 * time.Second
 )
 
 // Notifier is told of alerts once they are in the log. When an evaluator takes over,
@@ -46,21 +47,17 @@ type Notifier interface {
 	Notify(alerts []schemas.Alert)
 }
 
-// Config is what an Evaluator needs. Durations that are 0, and Fairness, take their
-// default.
+// Config is what an Evaluator needs. What is 0 of Settings, and durations that are 0,
+// take their default.
 type Config struct {
 	Kafka      kafka.Config
 	Topics     schemas.Topics
-	Windows    []Window
-	Tick       time.Duration    // between looks at what has changed: how late an alert may be
-	Between    time.Duration    // between status records while decisions come in and no alert changes
-	Every      time.Duration    // between status records while nothing comes in
-	Quiet      time.Duration    // without a decision, after which that is an alert
-	BlockTime  time.Duration    // that a block of decisions takes at least
-	MinFiring  time.Duration    // that a drift alert lasts at least
-	Fairness   float64          // ratio of approval rates below which a group is told of
-	Champion   func() *Champion // nil result: nothing serves yet; once it is not nil it stays so
-	Notifier   Notifier         // nil: nobody is told
+	Settings   judging.Settings
+	Tick       time.Duration          // between looks at what has changed: how late an alert may be
+	Between    time.Duration          // between status records while decisions come in and no alert changes
+	Every      time.Duration          // between status records while nothing comes in
+	Champion   func() *drift.Champion // nil result: nothing serves yet; once it is not nil it stays so
+	Notifier   Notifier               // nil: nobody is told
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
@@ -70,7 +67,6 @@ type Config struct {
 // its session to end.
 type Evaluator struct {
 	config  Config
-	limits  limits
 	metrics *metrics
 	waits   *kafka.OpenWatch // transactions left open on the panes
 	looks   time.Duration    // between one look for them and the next
@@ -81,7 +77,7 @@ type Evaluator struct {
 
 // New returns an Evaluator that is not running yet.
 func New(c Config) (*Evaluator, error) {
-	if len(c.Windows) == 0 {
+	if len(c.Settings.Windows) == 0 {
 		return nil, errors.New("the evaluator needs at least one window")
 	}
 	if c.Now == nil {
@@ -91,20 +87,14 @@ func New(c Config) (*Evaluator, error) {
 		value    *time.Duration
 		standard time.Duration
 	}{
-		{&c.Tick, DefaultTick}, {&c.Between, DefaultBetween}, {&c.Every, DefaultEvery}, {&c.Quiet, DefaultQuiet},
-		{&c.BlockTime, DefaultBlockTime}, {&c.MinFiring, DefaultMinFiring},
+		{&c.Tick, DefaultTick}, {&c.Between, DefaultBetween}, {&c.Every, DefaultEvery},
 	} {
 		if *d.value == 0 {
 			*d.value = d.standard
 		}
 	}
-	if c.Fairness == 0 {
-		c.Fairness = DefaultFairness
-	}
-	e := &Evaluator{
-		config: c, looks: kafka.WatchInterval, limits: limits{blockTime: c.BlockTime, minFiring: c.MinFiring, quiet: c.Quiet, fair: c.Fairness},
-		metrics: newMetrics(c.Registerer), why: errors.New("starting"),
-	}
+	c.Settings = c.Settings.WithDefaults()
+	e := &Evaluator{config: c, looks: kafka.WatchInterval, metrics: newMetrics(c.Registerer), why: errors.New("starting")}
 	e.waits = kafka.NewOpenWatch(kafka.OpenWatchConfig{
 		Component: e.Name(), Topic: c.Topics.DriftPanes, Log: c.Log, Registerer: c.Registerer, Since: c.Kafka.Since,
 	})

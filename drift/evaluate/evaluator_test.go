@@ -22,6 +22,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/drifttest"
+	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
@@ -70,12 +72,13 @@ func (w *world) transaction(end kgo.TransactionEndTry, panes ...*drift.Pane) {
 }
 
 func (w *world) evaluator(change ...func(*Config)) *Evaluator {
-	champion := shippedChampion(w.t)
-	windows, err := ParseWindows(DefaultWindows)
+	champion := drifttest.ShippedChampion(w.t)
+	windows, err := judging.ParseWindows(judging.DefaultWindows)
 	require.NoError(w.t, err)
 	c := Config{
-		Kafka: w.config, Topics: w.topics, Windows: windows, Tick: 10 * time.Millisecond, Between: time.Nanosecond, BlockTime: time.Nanosecond, MinFiring: time.Nanosecond,
-		Champion: func() *Champion { return champion }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+		Kafka: w.config, Topics: w.topics, Tick: 10 * time.Millisecond, Between: time.Nanosecond,
+		Settings: judging.Settings{Windows: windows, BlockTime: time.Nanosecond, MinFiring: time.Nanosecond},
+		Champion: func() *drift.Champion { return champion }, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}
 	for _, f := range change {
 		f(&c)
@@ -141,16 +144,17 @@ func (w *world) evaluated(decisions int64) *drift.Status {
 
 // alone is what one evaluator that is never disturbed tells of panes.
 func alone(t *testing.T, panes []*drift.Pane) (told []string, decisions int64) {
-	b := newBench(t, 1)
-	for _, p := range panes {
-		b.fold(p)
+	settings := judging.Settings{BlockTime: time.Nanosecond, MinFiring: time.Nanosecond}
+	alerts, last := judging.Replay(settings, drifttest.ShippedChampion(t), slices.Values(panes))
+	for _, a := range alerts {
+		told = append(told, a.State+" "+a.Alert)
 	}
-	return b.told, b.judge.decisions
+	return told, last.Decisions
 }
 
 func TestStatusAndAlertsComeFromPanes(t *testing.T) {
 	w := newWorld(t)
-	panes := story(t, 30)
+	panes := drifttest.Story(t, 30)
 	whole, decisions := alone(t, panes)
 	require.NotEmpty(t, whole)
 	heard := &ear{}
@@ -164,7 +168,7 @@ func TestStatusAndAlertsComeFromPanes(t *testing.T) {
 	require.Equal(t, whole, w.told())
 	require.Equal(t, whole, heard.told())
 	require.Len(t, s.Windows, 4)
-	require.Equal(t, shippedChampion(t).Digest, s.Reference.Digest)
+	require.Equal(t, drifttest.ShippedChampion(t).Digest, s.Reference.Digest)
 	committed, err := kadm.NewClient(w.client).FetchOffsetsForTopics(t.Context(), Group(w.config.Prefix), w.topics.DriftPanes)
 	require.NoError(t, err)
 	require.Positive(t, committed[w.topics.DriftPanes][0].At)
@@ -174,9 +178,9 @@ func TestStatusAndAlertsComeFromPanes(t *testing.T) {
 // nothing twice.
 func TestWhatIsToldNowIsNotToldAgain(t *testing.T) {
 	alert := func(name, state string, ago time.Duration) drift.AlertStatus {
-		return drift.AlertStatus{Alert: schemas.Alert{Alert: name, State: state, Since: noon - micros(ago)}}
+		return drift.AlertStatus{Alert: schemas.Alert{Alert: name, State: state, Since: drifttest.Noon - schemas.Timestamp(ago.Microseconds())}}
 	}
-	status := &drift.Status{EvaluatedAt: noon, Alerts: []drift.AlertStatus{
+	status := &drift.Status{EvaluatedAt: drifttest.Noon, Alerts: []drift.AlertStatus{
 		alert("new", schemas.AlertFiring, 0), alert("before", schemas.AlertFiring, time.Hour),
 		alert("over", schemas.AlertResolved, 0), alert("lately", schemas.AlertResolved, 30*time.Second), alert("long ago", schemas.AlertResolved, 2*time.Minute),
 	}}
@@ -208,7 +212,7 @@ func (e *ear) told() []string {
 // any point, as kill -9 does: what it has begun is aborted.
 func TestNoAlertIsToldTwiceOrForgottenWhenEvaluatorsDie(t *testing.T) {
 	w := newWorld(t)
-	panes := story(t, 31)
+	panes := drifttest.Story(t, 31)
 	whole, decisions := alone(t, panes)
 	heard := &ear{}
 	stop := run(w.evaluator(func(c *Config) { c.Notifier = heard }))
@@ -239,7 +243,7 @@ func TestNoAlertIsToldTwiceOrForgottenWhenEvaluatorsDie(t *testing.T) {
 
 func TestStoppedAndStartedAgainNothingIsToldTwice(t *testing.T) {
 	w := newWorld(t)
-	panes := story(t, 32)
+	panes := drifttest.Story(t, 32)
 	whole, decisions := alone(t, panes)
 	for chunk := range slices.Chunk(panes, len(panes)/5+1) {
 		stop := run(w.evaluator())
@@ -262,7 +266,7 @@ func TestStoppedAndStartedAgainNothingIsToldTwice(t *testing.T) {
 // written again.
 func TestAFailedTransactionIsWrittenAgain(t *testing.T) {
 	w := newWorld(t)
-	panes := story(t, 33)
+	panes := drifttest.Story(t, 33)
 	whole, decisions := alone(t, panes)
 	var n, refused atomic.Int64
 	w.broker.Cluster().ControlKey(int16(kmsg.TxnOffsetCommit), func(request kmsg.Request) (kmsg.Response, error, bool) {
@@ -292,7 +296,7 @@ func TestAFailedTransactionIsWrittenAgain(t *testing.T) {
 // not be counted beside them.
 func TestPanesThatWereAbortedAreNotFolded(t *testing.T) {
 	w := newWorld(t)
-	panes := story(t, 34)[:20]
+	panes := drifttest.Story(t, 34)[:20]
 	_, decisions := alone(t, panes)
 	w.transaction(kgo.TryAbort, panes[:10]...)
 	stop := run(w.evaluator())
@@ -324,7 +328,7 @@ func TestATransactionEndsBeforeTheEvaluatorsSession(t *testing.T) {
 		return nil, nil, false
 	})
 	stop := run(e)
-	panes := story(t, 34)[:20]
+	panes := drifttest.Story(t, 34)[:20]
 	_, decisions := alone(t, panes)
 	w.write(panes...)
 	w.evaluated(decisions)
@@ -337,7 +341,7 @@ func TestATransactionEndsBeforeTheEvaluatorsSession(t *testing.T) {
 
 func TestOneWorksAndTheOtherTakesOver(t *testing.T) {
 	w := newWorld(t)
-	panes := story(t, 34)
+	panes := drifttest.Story(t, 34)
 	whole, decisions := alone(t, panes)
 	one, two := w.evaluator(), w.evaluator()
 	stopOne := run(one)
@@ -355,14 +359,14 @@ func TestOneWorksAndTheOtherTakesOver(t *testing.T) {
 
 func TestABurstBeforeSilenceFires(t *testing.T) {
 	w := newWorld(t)
-	city := newCity(shippedChampion(t), 44)
+	city := drifttest.NewCity(drifttest.ShippedChampion(t), 44)
 	var ahead atomic.Int64
 	stop := run(w.evaluator(func(c *Config) {
-		c.BlockTime, c.Quiet = time.Hour, 100*time.Hour
+		c.Settings.BlockTime, c.Settings.Quiet = time.Hour, 100*time.Hour
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	}))
-	city.move("pay_0", 3)
-	w.write(city.pane(600), city.pane(600))
+	city.Move("pay_0", 3)
+	w.write(city.Pane(600), city.Pane(600))
 	w.evaluated(1200)
 	require.Empty(t, w.told(), "its time is not over")
 	ahead.Store(int64(2 * time.Hour))
@@ -373,19 +377,19 @@ func TestABurstBeforeSilenceFires(t *testing.T) {
 
 func TestSilenceIsToldAndTakenBack(t *testing.T) {
 	w := newWorld(t)
-	city := newCity(shippedChampion(t), 40)
+	city := drifttest.NewCity(drifttest.ShippedChampion(t), 40)
 	var ahead atomic.Int64
 	e := w.evaluator(func(c *Config) {
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	})
 	stop := run(e)
-	w.write(city.pane(10))
+	w.write(city.Pane(10))
 	w.evaluated(10)
 	require.Empty(t, w.told())
 	ahead.Store(int64(6 * time.Minute))
 	require.Eventually(t, func() bool { return slices.Equal(w.told(), []string{"firing no-decisions"}) }, time.Minute, 5*time.Millisecond)
 	require.Equal(t, drift.Act, w.newest().State)
-	w.write(city.pane(10))
+	w.write(city.Pane(10))
 	require.Eventually(t, func() bool { return len(w.told()) > 1 }, time.Minute, 5*time.Millisecond)
 	require.Equal(t, []string{"firing no-decisions", "resolved no-decisions"}, w.told()[:2])
 	require.NoError(t, stop())
@@ -393,22 +397,22 @@ func TestSilenceIsToldAndTakenBack(t *testing.T) {
 
 func TestAnotherChampionIsAnnounced(t *testing.T) {
 	w := newWorld(t)
-	city := newCity(shippedChampion(t), 41)
-	next := shippedChampion(t)
+	city := drifttest.NewCity(drifttest.ShippedChampion(t), 41)
+	next := drifttest.ShippedChampion(t)
 	next.ModelVersion, next.Digest = "next", "sha256:next"
-	var champion atomic.Pointer[Champion]
-	champion.Store(shippedChampion(t))
+	var champion atomic.Pointer[drift.Champion]
+	champion.Store(drifttest.ShippedChampion(t))
 	stop := run(w.evaluator(func(c *Config) { c.Champion = champion.Load }))
-	city.move("pay_0", 3)
-	w.write(city.pane(500), city.pane(500))
+	city.Move("pay_0", 3)
+	w.write(city.Pane(500), city.Pane(500))
 	w.evaluated(1000)
 	require.Equal(t, []string{"firing drift/pay_0"}, w.told())
 	champion.Store(next)
 	require.Eventually(t, func() bool { return w.newest().Reference.ModelVersion == "next" }, time.Minute, 5*time.Millisecond)
 	require.Equal(t, []string{"firing drift/pay_0", "resolved drift/pay_0"}, w.told())
 	require.Zero(t, w.newest().Windows[0].Decisions)
-	city.champion = next
-	w.write(city.pane(300))
+	city.Champion = next
+	w.write(city.Pane(300))
 	require.Equal(t, int64(300), w.evaluated(1300).Windows[0].Decisions)
 	require.NoError(t, stop())
 }
@@ -416,19 +420,19 @@ func TestAnotherChampionIsAnnounced(t *testing.T) {
 // A status takes tens of kilobytes: while nothing is told, not every tick has one.
 func TestStatusRecordsAreApartUnlessSomethingIsTold(t *testing.T) {
 	w := newWorld(t)
-	city := newCity(shippedChampion(t), 43)
+	city := drifttest.NewCity(drifttest.ShippedChampion(t), 43)
 	var ahead atomic.Int64
 	stop := run(w.evaluator(func(c *Config) {
 		c.Between, c.Every = time.Minute, time.Hour
 		c.Now = func() time.Time { return time.Unix(2_000_000_000, ahead.Load()) }
 	}))
 	require.Eventually(t, func() bool { return w.newest() != nil }, time.Minute, 5*time.Millisecond)
-	w.write(city.pane(100), city.pane(100))
+	w.write(city.Pane(100), city.Pane(100))
 	ahead.Store(int64(time.Minute))
 	w.evaluated(200)
 	require.Len(t, w.committed(w.topics.DriftStatus), 2)
-	city.move("pay_0", 3)
-	w.write(city.pane(1000)) // fires: that does not wait
+	city.Move("pay_0", 3)
+	w.write(city.Pane(1000)) // fires: that does not wait
 	w.evaluated(1200)
 	require.Equal(t, []string{"firing drift/pay_0"}, w.told())
 	require.NoError(t, stop())
@@ -436,31 +440,31 @@ func TestStatusRecordsAreApartUnlessSomethingIsTold(t *testing.T) {
 
 func TestWithoutAModelItWaits(t *testing.T) {
 	w := newWorld(t)
-	var champion atomic.Pointer[Champion]
+	var champion atomic.Pointer[drift.Champion]
 	e := w.evaluator(func(c *Config) { c.Champion = champion.Load })
 	stop := run(e)
 	require.Eventually(t, func() bool {
 		err := e.Ready()
 		return err != nil && err.Error() == "no model serves: release one and route to it"
 	}, time.Minute, 5*time.Millisecond)
-	champion.Store(shippedChampion(t))
+	champion.Store(drifttest.ShippedChampion(t))
 	require.Eventually(t, func() bool { return e.Ready() == nil && w.newest() != nil }, time.Minute, 5*time.Millisecond)
 	require.NoError(t, stop())
 }
 
 func TestAPaneThatIsNoneIsCountedAndSkipped(t *testing.T) {
 	w := newWorld(t)
-	city := newCity(shippedChampion(t), 42)
+	city := drifttest.NewCity(drifttest.ShippedChampion(t), 42)
 	e := w.evaluator()
 	stop := run(e)
 	require.NoError(t, w.client.BeginTransaction())
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.DriftPanes, Value: []byte("{")}).FirstErr())
 	require.NoError(t, w.client.EndTransaction(t.Context(), kgo.TryCommit))
-	contradicting, negative := city.loans(20, func(p float64) float64 { return p }), city.pane(10)
+	contradicting, negative := city.Loans(20, func(p float64) float64 { return p }), city.Pane(10)
 	contradicting.Outcomes[0].Loans, contradicting.Outcomes[0].Defaulted = -5, 9
 	negative.Features[0].Bins[0] -= 1e9
 	negative.Features[0].Bins[1] += 1e9
-	w.write(contradicting, negative, city.pane(10))
+	w.write(contradicting, negative, city.Pane(10))
 	s := w.evaluated(10)
 	require.NoError(t, stop())
 	require.Zero(t, s.Outcomes.Read)

@@ -135,11 +135,11 @@ func (m *metrics) showWindow(w *drift.WindowStatus) {
 		m.showFeature(&w.Features[i], w.Name)
 	}
 	m.showFeature(&w.Score, w.Name)
-	m.showEvidence(decisionsName, w.Rates.Evidence, w.Rates.Threshold, w.Rates.EvidencePSI, w.Rates.EvidenceOf)
+	m.showEvidence(drift.DecisionsName, w.Rates.Evidence, w.Rates.Threshold, w.Rates.EvidencePSI, w.Rates.EvidenceOf)
 	for g, v := range map[*prometheus.GaugeVec]float64{
 		m.psi: w.Rates.PSI, m.psiAllBins: w.Rates.PSIAllBins, m.jensenShannon: w.Rates.JensenShannon, m.chiSquare: w.Rates.ChiSquare, m.chiSquareP: w.Rates.ChiSquareP,
 	} {
-		g.WithLabelValues(decisionsName, w.Name).Set(v)
+		g.WithLabelValues(drift.DecisionsName, w.Name).Set(v)
 	}
 	for decision, share := range map[string]float64{schemas.Approve: w.Rates.Approve, schemas.Refer: w.Rates.Refer, schemas.Decline: w.Rates.Decline} {
 		m.rate.WithLabelValues(decision, w.Name).Set(share)

@@ -39,7 +39,7 @@ func numbered(values map[float64]string, records ...any) {
 // watches metrics.
 func TestEveryStatisticIsAMetric(t *testing.T) {
 	window := drift.WindowStatus{
-		Name: "1000", Features: []drift.FeatureStatus{{Feature: "pay_0"}}, Score: drift.FeatureStatus{Feature: scoreName},
+		Name: "1000", Features: []drift.FeatureStatus{{Feature: "pay_0"}}, Score: drift.FeatureStatus{Feature: drift.ScoreName},
 		Groups: []drift.GroupStatus{{Attribute: "sex", Group: "2"}}, Expected: []drift.ExpectedStatus{{ModelVersion: "v1"}},
 	}
 	version := drift.PerformanceStatus{ModelVersion: "v1", Bands: make([]drift.BandStatus, 2)}

@@ -43,15 +43,15 @@ const stallTimeout = 5 * time.Second
 // look finds out whether the client waits in silence for panes that cannot be read.
 func (s *session) look(ctx context.Context, t *tenure) error {
 	e, now := s.parent, time.Now()
-	if s.stuck != nil && t.next > s.stuck.From {
-		e.config.Log.Info("the panes can be read again", "topic", s.stuck.Topic, "offset", t.next)
+	if s.stuck != nil && t.Next() > s.stuck.From {
+		e.config.Log.Info("the panes can be read again", "topic", s.stuck.Topic, "offset", t.Next())
 		s.stuck = nil
 	}
 	if now.Sub(s.looked) >= stallTicks*e.config.Tick {
 		s.looked = now
 		look, cancel := context.WithTimeout(ctx, stallTimeout)
 		defer cancel()
-		stalled, err := s.stalls.Look(look, s.group.Client(), e.config.Topics.DriftPanes, map[int32]int64{0: t.next})
+		stalled, err := s.stalls.Look(look, s.group.Client(), e.config.Topics.DriftPanes, map[int32]int64{0: t.Next()})
 		switch {
 		case err != nil: // what reads says what is wrong
 		case len(stalled) == 0:
@@ -146,7 +146,7 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tenure = t
-	offsets[topic][0] = kgo.NewOffset().At(t.next)
+	offsets[topic][0] = kgo.NewOffset().At(t.Next())
 	return offsets, nil
 }
 
@@ -221,12 +221,12 @@ func (s *session) tick(ctx context.Context, t *tenure) error {
 			e.note(nil) // it waits for the one that works
 		}
 		return nil
-	case t.rebuilding():
+	case t.Left() > 0:
 		if err := s.look(ctx, t); err != nil {
 			e.note(err)
 			return nil
 		}
-		e.note(fmt.Errorf("reading the panes of its windows again, %d left", t.judge.next-t.next))
+		e.note(fmt.Errorf("reading the panes of its windows again, %d left", t.Left()))
 		return nil
 	}
 	e.serve(t)
@@ -249,7 +249,7 @@ func (s *session) write(ctx context.Context, t *tenure) error {
 	e := s.parent
 	began := time.Now()
 	now := e.config.Now()
-	status := t.judge.status(t.views, schemas.At(now))
+	status := t.Status(schemas.At(now))
 	e.metrics.evaluation.Observe(time.Since(began).Seconds())
 	records, err := e.records(t, status)
 	if err != nil {
@@ -291,7 +291,7 @@ const justResolved = time.Minute
 func earlier(status *drift.Status, told []schemas.Alert) (before []schemas.Alert) {
 	for _, a := range status.Alerts {
 		again := slices.ContainsFunc(told, func(t schemas.Alert) bool { return t.Alert == a.Alert.Alert })
-		lately := status.EvaluatedAt-a.Since < micros(justResolved)
+		lately := status.EvaluatedAt-a.Since < schemas.Timestamp(justResolved.Microseconds())
 		if !again && (a.State == schemas.AlertFiring || lately) {
 			before = append(before, a.Alert)
 		}
@@ -316,7 +316,7 @@ func (e *Evaluator) records(t *tenure, status *drift.Status) ([]*kgo.Record, err
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
 	}
-	state, err := t.judge.snapshot(t.oldest()).pack()
+	state, err := t.State()
 	if err != nil {
 		return nil, err
 	}

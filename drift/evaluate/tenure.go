@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -17,10 +18,7 @@ import (
 // last status record: what was told is never told again, and panes that the windows
 // need are read again.
 type tenure struct {
-	judge *judge
-	views []*view
-	next  int64 // offset behind the last pane that the views have
-	end   int64 // where the panes ended when it began
+	*judging.Evaluation
 
 	told    []schemas.Alert // not yet in the log
 	changed bool            // since the last status record
@@ -47,116 +45,84 @@ func (e *Evaluator) takeOver(ctx context.Context, adm *kadm.Client) (*tenure, er
 	if err != nil {
 		return nil, err
 	}
-	start, champion, now := starts[panes][0].Offset, e.config.Champion(), schemas.At(e.config.Now())
-	t := &tenure{end: ends[panes][0].Offset, strange: map[string]bool{}, changed: true}
+	start, end := starts[panes][0].Offset, ends[panes][0].Offset
+	champion, now := e.config.Champion(), schemas.At(e.config.Now())
+	t := &tenure{strange: map[string]bool{}, changed: true}
 	if state == nil {
-		t.judge, t.next = newJudge(e.limits, champion), start
-		t.judge.next, t.judge.seen = start, now
-	} else {
-		t.judge, t.told = resume(e.limits, champion, state, status.Alerts, now)
-		t.next = max(start, min(state.Oldest, state.Next))
-		if state.Next < start {
-			e.config.Log.Warn("panes are gone that were never evaluated: they were kept for less long than the evaluator was away",
-				"topic", panes, "from", state.Next, "to", start)
-		}
+		t.Evaluation = judging.Begin(e.config.Settings, champion, start, end, now)
+		return t, nil
 	}
-	t.show(e.config.Windows, champion)
+	t.Evaluation, t.told = judging.Resume(e.config.Settings, champion, state, status.Alerts, start, end, now)
+	if state.Next < start {
+		e.config.Log.Warn("panes are gone that were never evaluated: they were kept for less long than the evaluator was away",
+			"topic", panes, "from", state.Next, "to", start)
+	}
 	return t, nil
 }
 
-// show begins the windows.
-func (t *tenure) show(windows []Window, c *Champion) {
-	t.views = nil
-	for _, w := range windows {
-		t.views = append(t.views, newView(w, c))
-	}
-}
-
-// oldest is the offset that the windows would have to be read again from.
-func (t *tenure) oldest() int64 {
-	at := t.judge.next
-	for _, v := range t.views {
-		at = v.oldest(at)
-	}
-	return at
-}
-
-// rebuilding says whether panes are read again that were judged before.
-func (t *tenure) rebuilding() bool { return t.next < t.judge.next && t.next < t.end }
-
 // fold takes one record of the panes topic.
 func (e *Evaluator) fold(t *tenure, r *kgo.Record) {
-	if r.Offset < t.next { // read again after a transaction that failed
+	if r.Offset < t.Next() { // read again after a transaction that failed
 		return
 	}
-	t.next = r.Offset + 1
 	if r.Attrs.IsControl() {
-		t.judge.next = max(t.judge.next, t.next)
+		t.Skip(r.Offset)
 		return
 	}
 	pane, err := drift.DecodePane(r.Value)
 	if err != nil {
-		t.judge.next = max(t.judge.next, t.next)
+		t.Skip(r.Offset)
 		e.metrics.malformed.Inc()
 		e.config.Log.Error("pane ignored", "topic", r.Topic, "offset", r.Offset, "error", err)
 		return
 	}
-	now := schemas.At(e.config.Now())
-	if pane.Decisions > 0 && pane.Reference == t.judge.champion.Digest {
-		for _, v := range t.views {
-			v.add(pane, r.Offset, now)
-		}
-	}
-	if r.Offset < t.judge.next {
+	folded := t.Fold(pane, r.Offset, schemas.At(r.Timestamp), schemas.At(e.config.Now()))
+	if !folded.New {
 		return
 	}
-	told, known := t.judge.fold(pane, r.Offset, schemas.At(r.Timestamp), now)
-	t.told, t.changed = append(t.told, told...), true
+	t.told, t.changed = append(t.told, folded.Told...), true
 	e.metrics.panes.Inc()
-	if !known {
+	if !folded.Known {
 		e.metrics.otherReference.Add(float64(pane.Decisions))
 		if !t.strange[pane.Reference] {
 			t.strange[pane.Reference] = true
 			e.config.Log.Info("decisions are counted over a reference that is not the champion's: they are not compared",
-				"reference", pane.Reference, "champion", t.judge.champion.Digest)
+				"reference", pane.Reference, "champion", t.Champion().Digest)
 		}
 	}
 }
 
 // serve takes up what serves now.
 func (e *Evaluator) serve(t *tenure) {
-	before, c := t.judge.champion, e.config.Champion()
-	if before.Digest == c.Digest && before.ModelVersion == c.ModelVersion && before.Policy.Version == c.Policy.Version {
+	before, c := t.Champion(), e.config.Champion()
+	told, change := t.Serve(c, schemas.At(e.config.Now()))
+	t.told = append(t.told, told...)
+	switch change {
+	case judging.Nothing:
 		return
-	}
-	t.told = append(t.told, t.judge.serve(c, schemas.At(e.config.Now()))...)
-	t.changed = true
-	if before.Digest == c.Digest && before.ModelVersion == c.ModelVersion {
+	case judging.NewPolicy:
 		e.config.Log.Info("another policy serves: what it decides is compared anew", "policy", c.Policy.Version)
-		return
+	case judging.NewChampion:
+		clear(t.strange)
+		e.config.Log.Info("another champion serves: every window and every test begins anew against its reference",
+			"champion", c.ModelVersion, "reference", c.Digest, "before", before.ModelVersion)
 	}
-	t.show(e.config.Windows, c)
-	clear(t.strange)
-	e.config.Log.Info("another champion serves: every window and every test begins anew against its reference",
-		"champion", c.ModelVersion, "reference", c.Digest, "before", before.ModelVersion)
+	t.changed = true
 }
 
 // quiet looks whether nothing has come for so long that a full block is over, or
 // that it is an alert. Only who has read all there is may say so.
 func (e *Evaluator) quiet(ctx context.Context, t *tenure, adm *kadm.Client) error {
 	now := schemas.At(e.config.Now())
-	if !t.judge.rests(now) && !t.judge.silent(now) {
+	if !t.Due(now) {
 		return nil
 	}
 	ends, err := kafka.Listed(adm.ListCommittedOffsets(ctx, e.config.Topics.DriftPanes))
-	if err != nil || t.next < ends[e.config.Topics.DriftPanes][0].Offset {
+	if err != nil || t.Next() < ends[e.config.Topics.DriftPanes][0].Offset {
 		return err
 	}
-	if told, closed := t.judge.rest(now); closed {
+	if told, changed := t.Rest(now); changed {
 		t.told, t.changed = append(t.told, told...), true
-	}
-	if a := t.judge.silence(now); a != nil {
-		t.told, t.changed = append(t.told, *a), true
 	}
 	return nil
 }

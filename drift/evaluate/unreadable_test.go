@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/drift/drifttest"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 )
 
@@ -19,10 +20,10 @@ func TestUnreadableBatch_IsNamedByTheEvaluator(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			w := newWorldIn(t, dir)
-			city := newCity(shippedChampion(t), 1)
-			w.write(city.pane(100))
-			w.write(city.pane(100))
-			w.transaction(kgo.TryCommit, city.pane(100))
+			city := drifttest.NewCity(drifttest.ShippedChampion(t), 1)
+			w.write(city.Pane(100))
+			w.write(city.Pane(100))
+			w.transaction(kgo.TryCommit, city.Pane(100))
 			require.NoError(t, kafkatest.Flip(dir, w.topics.DriftPanes, 0, 2, header))
 			e := w.evaluator()
 			stop := run(e)

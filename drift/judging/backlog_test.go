@@ -1,4 +1,4 @@
-package evaluate
+package judging
 
 import (
 	"encoding/json"
@@ -9,12 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/drifttest"
 	"github.com/creditstream/creditstream/drift/sequential"
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// live are testLimits with the time that a block takes as it is by default.
-var live = limits{blockTime: DefaultBlockTime, quiet: 5 * time.Minute, fair: FourFifths}
+// live are testSettings with the time that a block takes as it is by default.
+var live = Settings{BlockTime: DefaultBlockTime, Quiet: 5 * time.Minute, Fairness: FourFifths}
 
 // appendedAt folds panes as if the log had taken them at one moment.
 func (b *bench) appendedAt(moment schemas.Timestamp, panes ...*drift.Pane) {
@@ -28,13 +29,13 @@ func (b *bench) appendedAt(moment schemas.Timestamp, panes ...*drift.Pane) {
 
 func TestABurstBeforeSilenceIsJudged(t *testing.T) {
 	b := newBench(t, 50)
-	b.judge.limits = live
-	b.city.move("pay_0", 3)
+	b.judge.settings = live
+	b.city.Move("pay_0", 3)
 	for range 2 {
-		p := b.city.pane(5000)
-		b.appendedAt(b.city.at, p)
+		p := b.city.Pane(5000)
+		b.appendedAt(b.city.At, p)
 	}
-	last := b.city.at
+	last := b.city.At
 	require.Empty(t, b.judge.past)
 	_, closed := b.judge.rest(last + micros(DefaultBlockTime) - 1)
 	require.False(t, closed, "more of it may come")
@@ -50,13 +51,13 @@ func TestABurstBeforeSilenceIsJudged(t *testing.T) {
 // Fewer than a block has are no ground to judge on, however long nothing comes.
 func TestLessThanABlockWaits(t *testing.T) {
 	b := newBench(t, 51)
-	b.judge.limits = live
-	b.city.move("pay_0", 3)
-	few, one := b.city.pane(sequential.BlockSize-1), b.city.pane(1)
-	b.appendedAt(b.city.at, few)
-	_, closed := b.judge.rest(b.city.at + micros(time.Hour))
+	b.judge.settings = live
+	b.city.Move("pay_0", 3)
+	few, one := b.city.Pane(sequential.BlockSize-1), b.city.Pane(1)
+	b.appendedAt(b.city.At, few)
+	_, closed := b.judge.rest(b.city.At + micros(time.Hour))
 	require.False(t, closed)
-	b.appendedAt(b.city.at+micros(time.Hour), one)
+	b.appendedAt(b.city.At+micros(time.Hour), one)
 	require.Len(t, b.judge.past, 1)
 	require.Equal(t, int64(sequential.BlockSize), b.judge.past[0].Decisions, "it was kept")
 }
@@ -67,31 +68,31 @@ func TestABacklogIsJudgedInBlocks(t *testing.T) {
 	for name, partitions := range map[string]int32{"one partition": 1, "several, one behind the other": 4} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, 52)
-			b.judge.limits = live
-			b.judge.limits.minFiring = 20 * time.Second
+			b.judge.settings = live
+			b.judge.settings.MinFiring = 20 * time.Second
 			for p := range partitions {
-				pane := b.city.pane(100)
+				pane := b.city.Pane(100)
 				pane.Partition = p
-				b.appendedAt(b.city.at, pane)
+				b.appendedAt(b.city.At, pane)
 			}
-			began := b.city.at
+			began := b.city.At
 			var backlog []*drift.Pane
 			seconds := func(n int) {
 				for range n {
-					at := b.city.at
+					at := b.city.At
 					for p := range partitions {
-						b.city.at = at
-						pane := b.city.pane(1000)
+						b.city.At = at
+						pane := b.city.Pane(1000)
 						pane.Partition = p
 						backlog = append(backlog, pane)
 					}
 				}
 			}
 			seconds(20)
-			b.city.move("pay_0", 3)
+			b.city.Move("pay_0", 3)
 			seconds(20)
-			back := b.city.at
-			b.city.move("pay_0", 0)
+			back := b.city.At
+			b.city.Move("pay_0", 0)
 			seconds(40)
 			if partitions > 1 { // replicas that catch up at once take turns
 				slices.SortStableFunc(backlog, func(x, y *drift.Pane) int {
@@ -102,7 +103,7 @@ func TestABacklogIsJudgedInBlocks(t *testing.T) {
 					return int(x.Partition - y.Partition)
 				})
 			}
-			b.appendedAt(b.city.at, backlog...)
+			b.appendedAt(b.city.At, backlog...)
 			require.Equal(t, []string{"firing drift/pay_0", "resolved drift/pay_0"}, b.told)
 			require.Len(t, b.judge.past, 16)
 			for _, s := range b.judge.past {
@@ -121,13 +122,13 @@ func TestABacklogIsJudgedInBlocks(t *testing.T) {
 func TestPartitionsDoNotMakeBlocksShorter(t *testing.T) {
 	const partitions, seconds = 12, 200
 	b := newBench(t, 53)
-	b.judge.limits = live
-	template, blocks := b.city.pane(600), 0
+	b.judge.settings = live
+	template, blocks := b.city.Pane(600), 0
 	for second := range seconds {
 		for p := range partitions {
 			pane := *template
 			pane.Partition, pane.Width = int32(p), 5
-			moment := noon + schemas.Timestamp(second*1e6+p*70_000)
+			moment := drifttest.Noon + schemas.Timestamp(second*1e6+p*70_000)
 			pane.Bucket = moment / 5e6 * 5e6
 			before := b.judge.block
 			b.appendedAt(moment, &pane)
@@ -160,18 +161,18 @@ func TestALateDecisionMovesNoClock(t *testing.T) {
 func TestStoppingWithinABacklogChangesNothing(t *testing.T) {
 	tell := func(stop bool) (spans []blockSpan) {
 		b := newBench(t, 54)
-		b.judge.limits = live
+		b.judge.settings = live
 		for range 60 {
-			p := b.city.pane(300)
-			b.appendedAt(noon+micros(time.Hour), p)
+			p := b.city.Pane(300)
+			b.appendedAt(drifttest.Noon+micros(time.Hour), p)
 			if !stop {
 				continue
 			}
 			header, err := b.judge.snapshot(0).pack()
 			require.NoError(t, err)
-			state, err := unpack(header)
+			state, err := UnpackState(header)
 			require.NoError(t, err)
-			b.judge, _ = resume(live, shippedChampion(t), state, b.status().Alerts, b.city.at)
+			b.judge, _ = resume(live, drifttest.ShippedChampion(t), state, b.status().Alerts, b.city.At)
 		}
 		return b.judge.past
 	}
@@ -183,9 +184,9 @@ func TestStoppingWithinABacklogChangesNothing(t *testing.T) {
 // Whatever a record on the topic of panes says, the status can be written, and an
 // evaluator can go on from it.
 func FuzzPane(f *testing.F) {
-	champion := shippedChampion(f)
-	city := newCity(champion, 1)
-	for _, p := range []*drift.Pane{city.pane(20), city.pane(600), city.loans(700, func(p float64) float64 { return p })} {
+	champion := drifttest.ShippedChampion(f)
+	city := drifttest.NewCity(champion, 1)
+	for _, p := range []*drift.Pane{city.Pane(20), city.Pane(600), city.Loans(700, func(p float64) float64 { return p })} {
 		value, err := drift.AppendPane(nil, p)
 		require.NoError(f, err)
 		f.Add(value)
@@ -196,7 +197,7 @@ func FuzzPane(f *testing.F) {
 		if err != nil {
 			return
 		}
-		j := newJudge(testLimits, champion)
+		j := newJudge(testSettings, champion)
 		var views []*view
 		for _, w := range []Window{{Name: "1000", Decisions: 1000}, {Name: "1h", Time: time.Hour}} {
 			views = append(views, newView(w, champion))
@@ -204,22 +205,22 @@ func FuzzPane(f *testing.F) {
 		for i := range 3 {
 			for _, v := range views {
 				if p.Decisions > 0 {
-					v.add(p, int64(i), noon)
+					v.add(p, int64(i), drifttest.Noon)
 				}
 			}
-			j.fold(p, int64(i), noon, noon)
+			j.fold(p, int64(i), drifttest.Noon, drifttest.Noon)
 		}
-		j.closeBlock(noon)
-		text, err := json.Marshal(j.status(views, noon))
+		j.closeBlock(drifttest.Noon)
+		text, err := json.Marshal(j.status(views, drifttest.Noon))
 		require.NoError(t, err)
 		header, err := j.snapshot(0).pack()
 		require.NoError(t, err)
-		state, err := unpack(header)
+		state, err := UnpackState(header)
 		require.NoError(t, err)
 		var kept drift.Status
 		require.NoError(t, json.Unmarshal(text, &kept))
-		again, _ := resume(testLimits, champion, state, kept.Alerts, noon)
-		_, err = json.Marshal(again.status(views, noon))
+		again, _ := resume(testSettings, champion, state, kept.Alerts, drifttest.Noon)
+		_, err = json.Marshal(again.status(views, drifttest.Noon))
 		require.NoError(t, err)
 	})
 }

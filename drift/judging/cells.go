@@ -1,7 +1,4 @@
-// Package evaluate folds panes into windows and blocks, and says what they show:
-// one status record per evaluation, one alert record per alert that fires or
-// resolves.
-package evaluate
+package judging
 
 import (
 	"math"
@@ -11,19 +8,6 @@ import (
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
-
-// Champion is what serves, as far as an evaluation needs it.
-type Champion struct {
-	ModelVersion string
-	Digest       string // of the reference, as panes name it
-	Reference    *model.Reference
-	Policy       *schemas.Policy
-}
-
-// Info names the reference as a status does.
-func (c *Champion) Info() drift.ReferenceInfo {
-	return drift.ReferenceInfo{Digest: c.Digest, ModelVersion: c.ModelVersion, Rows: c.Reference.Rows, Unwatched: c.Reference.Unwatched()}
-}
 
 // scoreParts is how many cells the score's fine bins are put into.
 const scoreParts = 20
@@ -36,12 +20,12 @@ const (
 )
 
 // Cells are what is tested, in order: every feature, the score, the decisions.
-func Cells(c *Champion) (names []string, cells []*sequential.Cells) {
+func Cells(c *drift.Champion) (names []string, cells []*sequential.Cells) {
 	for i := range c.Reference.Features {
 		f := &c.Reference.Features[i]
 		names, cells = append(names, f.Name), append(cells, featureCells(f))
 	}
-	names = append(names, scoreName, decisionsName)
+	names = append(names, drift.ScoreName, drift.DecisionsName)
 	return names, append(cells, scoreCells(&c.Reference.Scores), decisionCells(&c.Reference.Scores, c.Policy))
 }
 

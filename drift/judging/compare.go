@@ -1,4 +1,4 @@
-package evaluate
+package judging
 
 import (
 	"github.com/creditstream/creditstream/drift"
@@ -7,17 +7,10 @@ import (
 	"github.com/creditstream/creditstream/model"
 )
 
-// scoreName is what the score is called among the features, decisionsName what the
-// rates of decisions are.
-const (
-	scoreName     = "score"
-	decisionsName = "decisions"
-)
-
 // Compare is what one tally shows against the reference, judged by itself: its
 // evidence is that of one look at these decisions. fair is the limit that ratios of
 // approval rates are held against.
-func Compare(name string, t *Tally, c *Champion, fair float64) drift.WindowStatus {
+func Compare(name string, t *Tally, c *drift.Champion, fair float64) drift.WindowStatus {
 	w := drift.WindowStatus{Name: name, From: t.From, To: t.To, Decisions: t.Decisions, State: drift.Quiet, Features: []drift.FeatureStatus{}}
 	for i := range c.Reference.Features {
 		f := &c.Reference.Features[i]
@@ -27,7 +20,7 @@ func Compare(name string, t *Tally, c *Champion, fair float64) drift.WindowStatu
 		w.State = worse(w.State, s.State)
 	}
 	scores := &c.Reference.Scores
-	w.Score = distances(scoreName, scores, 0, 0, withOutside(t.Scores, 0, 0))
+	w.Score = distances(drift.ScoreName, scores, 0, 0, withOutside(t.Scores, 0, 0))
 	sayOnce(&w.Score, scoreCells(scores), t.Scores)
 	w.Rates = rates(t, decisionCells(scores, c.Policy))
 	w.Groups = fairness(t.Groups, fair)

@@ -1,4 +1,4 @@
-package evaluate
+package judging
 
 import (
 	"testing"
@@ -6,15 +6,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/drifttest"
 )
 
 // Outcomes of declined applications are counted, also by the evaluator that takes
 // over, and are in no figure of loans.
 func TestOutcomesOfDeclinedApplicationsAreCountedApart(t *testing.T) {
 	b := newBench(t, 31)
-	version := shippedChampion(t).ModelVersion
+	version := drifttest.ShippedChampion(t).ModelVersion
 	b.fold(&drift.Pane{
-		Topic: "outcomes", Bucket: b.city.at, Width: 1, Read: 130, Matched: 120, NoMatch: 6, Repeated: 4, Declined: 20,
+		Topic: "outcomes", Bucket: b.city.At, Width: 1, Read: 130, Matched: 120, NoMatch: 6, Repeated: 4, Declined: 20,
 		Outcomes: []drift.OutcomeCounts{{ModelVersion: version, Score: -15, Loans: 100, Defaulted: 18, Probabilities: 18}},
 	})
 	o := b.status().Outcomes
@@ -23,8 +24,8 @@ func TestOutcomesOfDeclinedApplicationsAreCountedApart(t *testing.T) {
 
 	header, err := b.judge.snapshot(0).pack()
 	require.NoError(t, err)
-	state, err := unpack(header)
+	state, err := UnpackState(header)
 	require.NoError(t, err)
-	next, _ := resume(testLimits, shippedChampion(t), state, nil, b.city.at)
-	require.Equal(t, o, next.status(nil, b.city.at).Outcomes)
+	next, _ := resume(testSettings, drifttest.ShippedChampion(t), state, nil, b.city.At)
+	require.Equal(t, o, next.status(nil, b.city.At).Outcomes)
 }

@@ -1,4 +1,4 @@
-package evaluate
+package judging
 
 import (
 	"math"
@@ -8,12 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/drifttest"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 // What is expected of scores is what happens when they are right.
 func TestWhatIsExpectedHappensWhereScoresAreRight(t *testing.T) {
-	c := shippedChampion(t)
+	c := drifttest.ShippedChampion(t)
 	rng := rand.New(rand.NewPCG(3, 3))
 	scored := noDecisionsOf(c.ModelVersion)
 	happened := &performance{Open: loanSpan{Loans: loans{}}}
@@ -29,15 +30,15 @@ func TestWhatIsExpectedHappensWhereScoresAreRight(t *testing.T) {
 			happens, defaulted, o.Defaulted = p, 1, 1
 		}
 		o.Squares, o.LogLoss = (p-defaulted)*(p-defaulted), -math.Log(happens)
-		happened.add(&o, noon, noon)
+		happened.add(&o, drifttest.Noon, drifttest.Noon)
 	}
 	scored.Approve = n
-	pane := newCity(c, 1).pane(n)
+	pane := drifttest.NewCity(c, 1).Pane(n)
 	pane.Versions = []drift.VersionCounts{*scored}
 	w := newView(Window{Decisions: 10 * n}, c)
-	w.add(pane, 0, noon)
-	w.add(pane, 1, noon) // what is counted twice is expected alike
-	list := Compare("w", w.sum(noon), c, FourFifths).Expected
+	w.add(pane, 0, drifttest.Noon)
+	w.add(pane, 1, drifttest.Noon) // what is counted twice is expected alike
+	list := Compare("w", w.sum(drifttest.Noon), c, FourFifths).Expected
 	require.Len(t, list, 1)
 	e, s := list[0], happened.status(c.ModelVersion, false)
 	require.Equal(t, c.ModelVersion, e.ModelVersion)
@@ -55,6 +56,6 @@ func noDecisionsOf(version string) *drift.VersionCounts {
 }
 
 func TestNothingIsExpectedOfNobody(t *testing.T) {
-	c := shippedChampion(t)
+	c := drifttest.ShippedChampion(t)
 	require.Empty(t, Compare("w", NewTally(c.Reference), c, FourFifths).Expected)
 }

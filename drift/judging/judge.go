@@ -1,4 +1,4 @@
-package evaluate
+package judging
 
 import (
 	"cmp"
@@ -15,19 +15,11 @@ import (
 // mostVersions is how many versions' outcomes are kept: those with the newest.
 const mostVersions = 8
 
-// limits are what a judge waits for.
-type limits struct {
-	blockTime time.Duration // that a block takes at least: see judge.over
-	minFiring time.Duration // that a drift alert lasts at least, by when was decided
-	quiet     time.Duration // without a decision, after which that is an alert
-	fair      float64       // ratio of approval rates below which a group is told of
-}
-
 // judge folds panes in the order of the log into what fires and resolves. The
 // same panes give the same alerts, wherever it stopped and went on meanwhile.
 type judge struct {
-	limits   limits
-	champion *Champion
+	settings Settings
+	champion *drift.Champion
 	tests    []*stream // the features in order, then the score, then the decisions
 	past     []blockSpan
 	block    *Tally            // not yet full
@@ -67,14 +59,14 @@ type blockSpan struct {
 	Groups    map[string]drift.Decided `json:"groups,omitempty"`
 }
 
-func newJudge(l limits, c *Champion) *judge {
-	j := &judge{limits: l, clocks: clocks{}, performance: performances{}, alerts: alerts{}}
+func newJudge(s Settings, c *drift.Champion) *judge {
+	j := &judge{settings: s, clocks: clocks{}, performance: performances{}, alerts: alerts{}}
 	j.begin(c)
 	return j
 }
 
 // begin compares with a champion's reference from now on, from nothing.
-func (j *judge) begin(c *Champion) {
+func (j *judge) begin(c *drift.Champion) {
 	j.champion, j.block, j.moved, j.tests, j.past = c, NewTally(c.Reference), 0, nil, nil
 	names, cells := Cells(c)
 	for i, name := range names {
@@ -85,19 +77,19 @@ func (j *judge) begin(c *Champion) {
 // serve takes up a champion. Another reference begins anew whatever is compared
 // with it, another policy what it decides; alerts that were about the old one are
 // taken back.
-func (j *judge) serve(c *Champion, now schemas.Timestamp) (told []schemas.Alert) {
+func (j *judge) serve(c *drift.Champion, now schemas.Timestamp) (told []schemas.Alert) {
 	before := j.champion
 	switch {
 	case before.Digest != c.Digest || before.ModelVersion != c.ModelVersion:
 		told = j.takeBack("drift/", now)
 		j.begin(c)
 	case before.Policy.Version != c.Policy.Version:
-		if a := j.alerts.resolve(driftAlert(decisionsName), now); a != nil {
+		if a := j.alerts.resolve(driftAlert(drift.DecisionsName), now); a != nil {
 			told = append(told, *a)
 		}
 		j.champion = c
 		last := len(j.tests) - 1
-		j.tests[last] = newStream(decisionsName, decisionCells(&c.Reference.Scores, c.Policy))
+		j.tests[last] = newStream(drift.DecisionsName, decisionCells(&c.Reference.Scores, c.Policy))
 		j.block.Decided = drift.Decided{}
 	}
 	return told
@@ -150,7 +142,7 @@ func (j *judge) fold(p *drift.Pane, offset int64, appended, now schemas.Timestam
 // latter is the mean of the partitions' clocks, which may come one behind the
 // other, and moves in steps of a bucket.
 func (j *judge) over(p *drift.Pane, appended schemas.Timestamp) bool {
-	least := micros(j.limits.blockTime)
+	least := micros(j.settings.BlockTime)
 	step := max(least, p.End()-p.Bucket)
 	return appended-j.opened >= least || j.moved >= int64(step)*int64(len(j.clocks))
 }
@@ -166,7 +158,7 @@ func (j *judge) rest(now schemas.Timestamp) (told []schemas.Alert, closed bool) 
 
 // rests says whether rest would close a block.
 func (j *judge) rests(now schemas.Timestamp) bool {
-	return j.block.Decisions >= sequential.BlockSize && now-j.seen >= micros(j.limits.blockTime)
+	return j.block.Decisions >= sequential.BlockSize && now-j.seen >= micros(j.settings.BlockTime)
 }
 
 // closeBlock looks at everything that is tested.
@@ -179,7 +171,7 @@ func (j *judge) closeBlock(now schemas.Timestamp) (told []schemas.Alert) {
 		switch {
 		case i < len(b.Features):
 			bins = b.Features[i]
-		case s.name == scoreName:
+		case s.name == drift.ScoreName:
 			bins = b.Scores
 		}
 		s.reading = s.test.Add(bins)
@@ -195,7 +187,7 @@ func (j *judge) closeBlock(now schemas.Timestamp) (told []schemas.Alert) {
 		ends.Window = windowOf(j.past[len(j.past)-s.reading.RecentBack:])
 		a := j.alerts.look(look{
 			fires: figures, ends: ends, shifted: s.reading.Shifted(), gone: s.reading.Gone(),
-			over: func(told *schemas.Alert) bool { return b.To-told.Window.To >= micros(j.limits.minFiring) },
+			over: func(told *schemas.Alert) bool { return b.To-told.Window.To >= micros(j.settings.MinFiring) },
 		})
 		if a == nil {
 			continue
@@ -233,11 +225,11 @@ func (j *judge) contributors(of *stream) []schemas.Contributor {
 func (j *judge) lookAtGroups(versions []string, now schemas.Timestamp) (told []schemas.Alert) {
 	recent := j.past[max(0, len(j.past)-fairRecent):]
 	lately := map[string]drift.GroupStatus{}
-	for _, g := range fairness(groupsOf(recent), j.limits.fair) {
+	for _, g := range fairness(groupsOf(recent), j.settings.Fairness) {
 		lately[groupName(g.Attribute, g.Group)] = g
 	}
 	there := map[string]bool{}
-	for _, g := range fairness(groupsOf(j.past), j.limits.fair) {
+	for _, g := range fairness(groupsOf(j.past), j.settings.Fairness) {
 		group := groupName(g.Attribute, g.Group)
 		name := fairnessAlert(group)
 		there[name] = true
@@ -281,7 +273,7 @@ func groupsOf(blocks []blockSpan) map[string]drift.Decided {
 	sum := map[string]drift.Decided{}
 	for _, b := range blocks {
 		for g, d := range b.Groups {
-			sum[g] = plus(sum[g], d)
+			sum[g] = sum[g].Plus(d)
 		}
 	}
 	return sum
@@ -342,7 +334,7 @@ func (j *judge) silence(now schemas.Timestamp) *schemas.Alert {
 	}
 	figures := j.figures(noDecisions, now)
 	figures.Reference = ""
-	figures.Statistic, figures.Threshold = "seconds_without_decisions", j.limits.quiet.Seconds()
+	figures.Statistic, figures.Threshold = "seconds_without_decisions", j.settings.Quiet.Seconds()
 	figures.Value = (time.Duration(now-j.seen) * time.Microsecond).Seconds()
 	figures.Window = schemas.AlertWindow{Name: "silence", From: j.seen, To: now}
 	if firing {
@@ -354,7 +346,7 @@ func (j *judge) silence(now schemas.Timestamp) *schemas.Alert {
 
 // silent says whether silence would tell.
 func (j *judge) silent(now schemas.Timestamp) bool {
-	return now-j.seen >= micros(j.limits.quiet) && !j.alerts.firing(noDecisions)
+	return now-j.seen >= micros(j.settings.Quiet) && !j.alerts.firing(noDecisions)
 }
 
 // figures are what every alert says.

@@ -1,4 +1,4 @@
-package evaluate
+package judging
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/drift"
+	"github.com/creditstream/creditstream/drift/drifttest"
 	"github.com/creditstream/creditstream/drift/sequential"
 	"github.com/creditstream/creditstream/drift/statistic"
 	"github.com/creditstream/creditstream/model"
@@ -23,7 +24,7 @@ func TestAShiftFiresItsFeatureAndResolves(t *testing.T) {
 	b.blocks(20)
 	require.Empty(t, b.told)
 	require.Equal(t, drift.Quiet, b.status().State)
-	b.city.move("limit_bal", 2)
+	b.city.Move("limit_bal", 2)
 	b.blocks(4)
 	require.Equal(t, []string{"firing drift/limit_bal"}, b.told)
 	a := b.all[0]
@@ -38,7 +39,7 @@ func TestAShiftFiresItsFeatureAndResolves(t *testing.T) {
 	require.Equal(t, drift.Act, s.State)
 	require.Equal(t, drift.Act, s.Windows[0].Features[0].State)
 	require.Equal(t, drift.Quiet, s.Windows[0].Features[5].State)
-	b.city.move("limit_bal", 0)
+	b.city.Move("limit_bal", 0)
 	b.blocks(12)
 	require.Equal(t, []string{"firing drift/limit_bal", "resolved drift/limit_bal"}, b.told)
 	over := b.all[1]
@@ -51,10 +52,10 @@ func TestAShiftFiresItsFeatureAndResolves(t *testing.T) {
 
 func TestAnAlertLastsAWhile(t *testing.T) {
 	b := newBench(t, 2)
-	b.judge.limits.minFiring = 60 * time.Second // sixty panes
-	b.city.move("age", 3)
+	b.judge.settings.MinFiring = 60 * time.Second // sixty panes
+	b.city.Move("age", 3)
 	b.blocks(2)
-	b.city.move("age", 0)
+	b.city.Move("age", 0)
 	b.blocks(9)
 	require.Equal(t, []string{"firing drift/age"}, b.told)
 	b.blocks(4)
@@ -63,12 +64,12 @@ func TestAnAlertLastsAWhile(t *testing.T) {
 
 func TestABlockTakesItsTime(t *testing.T) {
 	b := newBench(t, 2)
-	b.judge.limits.blockTime = 10 * time.Second
+	b.judge.settings.BlockTime = 10 * time.Second
 	for range 10 {
-		b.fold(b.city.pane(1000))
+		b.fold(b.city.Pane(1000))
 	}
 	require.Empty(t, b.judge.past)
-	b.fold(b.city.pane(1000))
+	b.fold(b.city.Pane(1000))
 	require.Len(t, b.judge.past, 1)
 	require.Equal(t, int64(11_000), b.judge.past[0].Decisions)
 }
@@ -76,7 +77,7 @@ func TestABlockTakesItsTime(t *testing.T) {
 func TestMissingValuesFireTheirFeature(t *testing.T) {
 	b := newBench(t, 3)
 	for range 10 {
-		p := b.city.pane(100)
+		p := b.city.Pane(100)
 		for range 5 { // a twentieth at least
 			for i := range p.Features[4].Bins {
 				if p.Features[4].Bins[i] > 0 {
@@ -94,7 +95,7 @@ func TestMissingValuesFireTheirFeature(t *testing.T) {
 
 func TestScoresAndDecisionsAreComparedWithTheReference(t *testing.T) {
 	b := newBench(t, 4)
-	b.city.scores = sums(b.city.champion.Reference.Scores.Counts, 4)
+	b.city.MoveScores(4)
 	b.blocks(3)
 	require.ElementsMatch(t, []string{"firing drift/score", "firing drift/decisions"}, b.told)
 	w := b.status().Windows[0]
@@ -122,29 +123,29 @@ func TestAnotherPolicyIsComparedWithWhatItDecides(t *testing.T) {
 	require.NoError(t, err)
 	c := *b.judge.champion
 	c.Policy = policy
-	b.city.champion = &c
-	b.hear(b.judge.serve(&c, b.city.at))
+	b.city.Champion = &c
+	b.hear(b.judge.serve(&c, b.city.At))
 	b.blocks(10)
 	require.Empty(t, b.told)
 	c.Policy = b.judge.champion.Policy
-	old := shippedChampion(t)
-	b.city.champion = old // decides by the policy before
+	old := drifttest.ShippedChampion(t)
+	b.city.Champion = old // decides by the policy before
 	b.blocks(3)
 	require.Equal(t, []string{"firing drift/decisions"}, b.told)
-	b.hear(b.judge.serve(old, b.city.at))
+	b.hear(b.judge.serve(old, b.city.At))
 	require.Equal(t, []string{"firing drift/decisions", "resolved drift/decisions"}, b.told)
 }
 
 func TestAnotherChampionBeginsAnew(t *testing.T) {
 	b := newBench(t, 6)
-	b.city.move("pay_0", 3)
+	b.city.Move("pay_0", 3)
 	b.blocks(3)
 	require.Equal(t, []string{"firing drift/pay_0"}, b.told)
-	c := shippedChampion(t)
+	c := drifttest.ShippedChampion(t)
 	c.ModelVersion, c.Digest = "next", "sha256:next"
-	b.hear(b.judge.serve(c, b.city.at))
+	b.hear(b.judge.serve(c, b.city.At))
 	require.Equal(t, []string{"firing drift/pay_0", "resolved drift/pay_0"}, b.told)
-	told, known := b.judge.fold(b.city.pane(1000), b.n, b.city.at, b.city.at)
+	told, known := b.judge.fold(b.city.Pane(1000), b.n, b.city.At, b.city.At)
 	require.False(t, known, "counted over the reference before")
 	require.Empty(t, told)
 	require.Zero(t, b.judge.block.Decisions)
@@ -154,14 +155,14 @@ func TestAnotherChampionBeginsAnew(t *testing.T) {
 func TestSilenceIsToldOnce(t *testing.T) {
 	b := newBench(t, 7)
 	b.blocks(1)
-	last := b.city.at
+	last := b.city.At
 	require.Nil(t, b.judge.silence(last+micros(4*time.Minute)))
 	a := b.judge.silence(last + micros(5*time.Minute))
 	require.NotNil(t, a)
 	require.Equal(t, "no-decisions", a.Alert)
 	require.Equal(t, 300.0, a.Value)
 	require.Nil(t, b.judge.silence(last+micros(9*time.Minute)))
-	b.city.at = last + micros(10*time.Minute)
+	b.city.At = last + micros(10*time.Minute)
 	b.blocks(1)
 	require.Equal(t, []string{"resolved no-decisions"}, b.told)
 }
@@ -170,7 +171,7 @@ func TestAGroupApprovedTooSeldomFires(t *testing.T) {
 	b := newBench(t, 8)
 	b.blocks(10)
 	require.Empty(t, b.told)
-	b.city.lower = 0.5
+	b.city.Lower = 0.5
 	b.blocks(20)
 	require.Contains(t, b.told, "firing fairness/sex/2")
 	require.NotContains(t, b.told, "firing fairness/sex/1")
@@ -179,7 +180,7 @@ func TestAGroupApprovedTooSeldomFires(t *testing.T) {
 	require.Equal(t, "2", group.Group)
 	require.Less(t, group.Upper, FourFifths)
 	require.Equal(t, drift.Act, group.State)
-	b.city.lower = 0
+	b.city.Lower = 0
 	b.blocks(8)
 	require.Contains(t, b.told, "resolved fairness/sex/2", "four blocks as before, three looks: not sixteen")
 	over := b.all[slices.Index(b.told, "resolved fairness/sex/2")]
@@ -194,9 +195,9 @@ func TestAGroupApprovedTooSeldomFires(t *testing.T) {
 // over it is over.
 func TestWhatAGroupsAlertWasAboutIsForgotten(t *testing.T) {
 	b := newBench(t, 27)
-	b.city.lower = 0.95
+	b.city.Lower = 0.95
 	b.blocks(sequential.Blocks)
-	b.city.lower = 0
+	b.city.Lower = 0
 	fair := func() (told []string) {
 		for _, a := range b.told {
 			if strings.HasSuffix(a, "fairness/sex/2") {
@@ -241,7 +242,7 @@ func TestAFallThatDoesNotMatterIsSilent(t *testing.T) {
 		return func(p float64) float64 { return (1-part)*p + part*0.145 }
 	}
 	for range loanBlocks {
-		b.fold(b.city.loans(50_000, blur(0.04)))
+		b.fold(b.city.Loans(50_000, blur(0.04)))
 	}
 	m := fall(b.judge.performance[b.judge.champion.ModelVersion].known().Loans)
 	require.InDelta(t, 0.01, m.size, 0.004)
@@ -249,7 +250,7 @@ func TestAFallThatDoesNotMatterIsSilent(t *testing.T) {
 	require.Empty(t, b.told)
 	require.Equal(t, drift.Quiet, b.status().Outcomes.Versions[0].State)
 	for range loanBlocks {
-		b.fold(b.city.loans(50_000, blur(0.4)))
+		b.fold(b.city.Loans(50_000, blur(0.4)))
 	}
 	require.Equal(t, []string{"firing " + name}, b.told)
 	require.Equal(t, "auc", b.all[0].Statistic)
@@ -258,7 +259,7 @@ func TestAFallThatDoesNotMatterIsSilent(t *testing.T) {
 func TestOutcomesThatAreAsPromisedAreQuiet(t *testing.T) {
 	b := newBench(t, 9)
 	for range 400 {
-		b.fold(b.city.loans(100, func(p float64) float64 { return p }))
+		b.fold(b.city.Loans(100, func(p float64) float64 { return p }))
 	}
 	require.Empty(t, b.told)
 	s := b.status()
@@ -288,17 +289,17 @@ func TestScoresThatNoLongerRankFire(t *testing.T) {
 	b := newBench(t, 10)
 	name := performanceAlert(b.judge.champion.ModelVersion)
 	for range 50 {
-		b.fold(b.city.loans(100, func(p float64) float64 { return p }))
+		b.fold(b.city.Loans(100, func(p float64) float64 { return p }))
 	}
 	require.Empty(t, b.told)
 	for range 80 { // everybody defaults alike, as often as promised on the whole
-		b.fold(b.city.loans(100, func(float64) float64 { return 0.14 }))
+		b.fold(b.city.Loans(100, func(float64) float64 { return 0.14 }))
 	}
 	require.Equal(t, []string{"firing " + name}, b.told)
 	require.Equal(t, "auc", b.all[0].Statistic)
 	require.Less(t, b.all[0].Value, b.all[0].Threshold)
 	for range 100 {
-		b.fold(b.city.loans(100, func(p float64) float64 { return p }))
+		b.fold(b.city.Loans(100, func(p float64) float64 { return p }))
 	}
 	require.Equal(t, []string{"firing " + name, "resolved " + name}, b.told)
 	over := b.all[1]
@@ -374,7 +375,7 @@ func convolved(a, b []float64) []float64 {
 func TestEveryKindOfOutcomeIsInTheStatus(t *testing.T) {
 	b := newBench(t, 28)
 	for range 2 {
-		b.fold(&drift.Pane{Topic: "outcomes", Bucket: noon, Width: 1, Read: 15, Matched: 8, NoMatch: 4, Repeated: 3, Late: 2})
+		b.fold(&drift.Pane{Topic: "outcomes", Bucket: drifttest.Noon, Width: 1, Read: 15, Matched: 8, NoMatch: 4, Repeated: 3, Late: 2})
 	}
 	o := b.status().Outcomes
 	require.Equal(t, []int64{30, 16, 8, 6, 4}, []int64{o.Read, o.Matched, o.Unmatched, o.Duplicate, o.Late})
@@ -383,7 +384,7 @@ func TestEveryKindOfOutcomeIsInTheStatus(t *testing.T) {
 func TestMoreDefaultsThanPromisedFire(t *testing.T) {
 	b := newBench(t, 11)
 	for range 40 {
-		b.fold(b.city.loans(100, func(p float64) float64 { return min(1, 1.5*p) }))
+		b.fold(b.city.Loans(100, func(p float64) float64 { return min(1, 1.5*p) }))
 	}
 	require.Equal(t, []string{"firing " + performanceAlert(b.judge.champion.ModelVersion)}, b.told)
 	require.Equal(t, "default_rate", b.all[0].Statistic)
@@ -394,7 +395,7 @@ func TestMoreDefaultsThanPromisedFire(t *testing.T) {
 // hold neighbouring scores alone.
 func TestABlockOfLoansEndsWithItsPane(t *testing.T) {
 	b := newBench(t, 25)
-	b.fold(b.city.loans(20_000, func(p float64) float64 { return p }))
+	b.fold(b.city.Loans(20_000, func(p float64) float64 { return p }))
 	p := b.judge.performance[b.judge.champion.ModelVersion]
 	require.Len(t, p.Past, 1)
 	require.Equal(t, int64(20_000), p.Past[0].Loans.total().loans)
@@ -404,7 +405,7 @@ func TestABlockOfLoansEndsWithItsPane(t *testing.T) {
 func TestOldVersionsAreForgotten(t *testing.T) {
 	b := newBench(t, 12)
 	for i := range mostVersions + 3 {
-		p := b.city.loans(10, func(p float64) float64 { return p })
+		p := b.city.Loans(10, func(p float64) float64 { return p })
 		for k := range p.Outcomes {
 			p.Outcomes[k].ModelVersion = string(rune('a' + i))
 		}
@@ -415,38 +416,14 @@ func TestOldVersionsAreForgotten(t *testing.T) {
 	require.Contains(t, b.judge.performance, string(rune('a'+mostVersions+2)))
 }
 
-// story is a stretch of stream in which something happens of every kind.
-func story(t *testing.T, seed uint64) []*drift.Pane {
-	c := newCity(shippedChampion(t), seed)
-	var panes []*drift.Pane
-	add := func(blocks int) {
-		for range 5 * blocks {
-			panes = append(panes, c.pane(100))
-		}
-		panes = append(panes, c.loans(600, func(p float64) float64 { return min(1, 1.8*p) }))
-	}
-	add(4)
-	c.move("pay_0", 3)
-	add(4)
-	c.move("pay_0", 0)
-	c.lower = 0.6
-	add(14)
-	c.move("limit_bal", -3)
-	add(3)
-	c.move("limit_bal", 0)
-	c.lower = 0
-	add(18)
-	return panes
-}
-
 // Wherever an evaluator stops, what it has told and what the next one tells are
 // what one alone tells.
 func TestStoppingAnywhereChangesNothing(t *testing.T) {
-	panes := story(t, 20)
+	panes := drifttest.Story(t, 20)
 	tell := func(stop func(i int) bool) (told []string) {
-		c := shippedChampion(t)
-		j := newJudge(testLimits, c)
-		now := noon
+		c := drifttest.ShippedChampion(t)
+		j := newJudge(testSettings, c)
+		now := drifttest.Noon
 		for i, p := range panes {
 			now += 1e6
 			alerts, _ := j.fold(p, int64(i), now, now)
@@ -463,11 +440,11 @@ func TestStoppingAnywhereChangesNothing(t *testing.T) {
 			require.NoError(t, err)
 			var kept drift.Status
 			require.NoError(t, json.Unmarshal(text, &kept))
-			state, err := unpack(header)
+			state, err := UnpackState(header)
 			require.NoError(t, err)
 			require.Equal(t, int64(i+1), state.Next)
 			var back []schemas.Alert
-			j, back = resume(testLimits, shippedChampion(t), state, kept.Alerts, now)
+			j, back = resume(testSettings, drifttest.ShippedChampion(t), state, kept.Alerts, now)
 			require.Empty(t, back)
 			require.Equal(t, status, j.status(nil, now), "what was known is known")
 		}
@@ -478,7 +455,7 @@ func TestStoppingAnywhereChangesNothing(t *testing.T) {
 		require.Contains(t, whole, "firing "+a)
 		require.Contains(t, whole, "resolved "+a)
 	}
-	require.Contains(t, whole, "firing "+performanceAlert(shippedChampion(t).ModelVersion))
+	require.Contains(t, whole, "firing "+performanceAlert(drifttest.ShippedChampion(t).ModelVersion))
 	require.Equal(t, whole, tell(func(int) bool { return true }))
 	rng := rand.New(rand.NewPCG(5, 5))
 	require.Equal(t, whole, tell(func(int) bool { return rng.IntN(7) == 0 }))
@@ -486,12 +463,12 @@ func TestStoppingAnywhereChangesNothing(t *testing.T) {
 
 func TestResumingUnderAnotherChampionTakesBackWhatWasAboutTheOld(t *testing.T) {
 	b := newBench(t, 21)
-	b.city.move("pay_0", 3)
+	b.city.Move("pay_0", 3)
 	b.blocks(3)
 	state := b.judge.snapshot(0)
-	c := shippedChampion(t)
+	c := drifttest.ShippedChampion(t)
 	c.Digest = "sha256:next"
-	j, back := resume(testLimits, c, state, b.status().Alerts, b.city.at)
+	j, back := resume(testSettings, c, state, b.status().Alerts, b.city.At)
 	require.Len(t, back, 1)
 	require.Equal(t, "drift/pay_0", back[0].Alert)
 	require.Equal(t, schemas.AlertResolved, back[0].State)
@@ -500,7 +477,7 @@ func TestResumingUnderAnotherChampionTakesBackWhatWasAboutTheOld(t *testing.T) {
 }
 
 func TestAStateThatIsNoneIsRefused(t *testing.T) {
-	_, err := unpack([]byte("nonsense"))
+	_, err := UnpackState([]byte("nonsense"))
 	require.ErrorContains(t, err, "evaluator state")
 }
 
@@ -511,13 +488,13 @@ func FuzzState(f *testing.F) {
 	require.NoError(f, err)
 	f.Add(header)
 	f.Fuzz(func(t *testing.T, header []byte) {
-		state, err := unpack(header)
+		state, err := UnpackState(header)
 		if err != nil {
 			return
 		}
-		j, _ := resume(testLimits, shippedChampion(t), state, nil, noon)
-		j.closeBlock(noon)
-		j.status(nil, noon)
+		j, _ := resume(testSettings, drifttest.ShippedChampion(t), state, nil, drifttest.Noon)
+		j.closeBlock(drifttest.Noon)
+		j.status(nil, drifttest.Noon)
 	})
 }
 
@@ -544,12 +521,12 @@ func TestEvaluationsAreOfWhatIsThere(t *testing.T) {
 func BenchmarkEvaluate(b *testing.B) {
 	bench := newBench(&testing.T{}, 1)
 	for range timeSlots { // every slot of a day, then every slot of an hour
-		bench.fold(bench.city.pane(100))
-		bench.city.at += micros(24 * time.Hour / timeSlots)
+		bench.fold(bench.city.Pane(100))
+		bench.city.At += micros(24 * time.Hour / timeSlots)
 	}
 	for range timeSlots {
-		bench.fold(bench.city.pane(100))
-		bench.city.at += micros(time.Hour / timeSlots)
+		bench.fold(bench.city.Pane(100))
+		bench.city.At += micros(time.Hour / timeSlots)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -560,11 +537,11 @@ func BenchmarkEvaluate(b *testing.B) {
 func BenchmarkBlock(b *testing.B) {
 	bench := newBench(&testing.T{}, 1)
 	bench.blocks(20)
-	block := bench.city.pane(500)
+	block := bench.city.Pane(500)
 	b.ReportAllocs()
 	for b.Loop() {
 		bench.judge.block.Add(block, bench.judge.champion)
-		bench.judge.closeBlock(noon)
+		bench.judge.closeBlock(drifttest.Noon)
 	}
 }
 
@@ -574,7 +551,7 @@ func TestAStatusFitsItsRecord(t *testing.T) {
 	b.blocks(40)
 	for i := range mostVersions {
 		for range 90 {
-			p := b.city.loans(100, func(p float64) float64 { return p })
+			p := b.city.Loans(100, func(p float64) float64 { return p })
 			for k := range p.Outcomes {
 				p.Outcomes[k].ModelVersion = strings.Repeat("v", 60) + string(rune('a'+i))
 			}
@@ -591,15 +568,15 @@ func TestAStatusFitsItsRecord(t *testing.T) {
 
 // Of any counts, a row's own figures are what its state follows from.
 func TestCompare_StateFollowsFromWhatIsShown(t *testing.T) {
-	c := shippedChampion(t)
+	c := drifttest.ShippedChampion(t)
 	quiet, told := 0, 0
 	for seed := range uint64(12) {
-		city := newCity(c, seed)
+		city := drifttest.NewCity(c, seed)
 		for i, f := range c.Reference.Features {
-			city.move(f.Name, float64(seed)*float64(i)/300) // from nothing to what cannot be overlooked
+			city.Move(f.Name, float64(seed)*float64(i)/300) // from nothing to what cannot be overlooked
 		}
 		tally := NewTally(c.Reference)
-		require.True(t, tally.Add(city.pane(30_000), c))
+		require.True(t, tally.Add(city.Pane(30_000), c))
 		w := Compare("w", tally, c, FourFifths)
 		for i, f := range append(w.Features, w.Score) {
 			state := drift.Quiet
@@ -630,7 +607,7 @@ func TestCompare_StateFollowsFromWhatIsShown(t *testing.T) {
 func TestStatus_EvidenceIsOfTheBlocksItNames(t *testing.T) {
 	b := newBench(t, 30)
 	b.blocks(10)
-	b.city.move("limit_bal", 1.2)
+	b.city.Move("limit_bal", 1.2)
 	b.blocks(2)
 	for _, w := range b.status().Windows {
 		for _, f := range append(w.Features, w.Score) {
@@ -648,8 +625,8 @@ func TestStatus_EvidenceIsOfTheBlocksItNames(t *testing.T) {
 
 func TestAlerts_SayBesideWhatFiredThemWhatItIsNow(t *testing.T) {
 	b := newBench(t, 31)
-	b.judge.limits.minFiring = time.Hour
-	b.city.move("limit_bal", 2)
+	b.judge.settings.MinFiring = time.Hour
+	b.city.Move("limit_bal", 2)
 	b.blocks(2)
 	require.Equal(t, []string{"firing drift/limit_bal"}, b.told)
 	fired := b.status().Alerts[0]
@@ -660,15 +637,15 @@ func TestAlerts_SayBesideWhatFiredThemWhatItIsNow(t *testing.T) {
 	require.Greater(t, more.Now.Value, more.Value)
 	require.Greater(t, more.Now.EvaluatedAt, more.EvaluatedAt)
 	require.Equal(t, b.judge.tests[0].reading.Evidence, more.Now.Value)
-	b.city.move("limit_bal", 0)
+	b.city.Move("limit_bal", 0)
 	b.blocks(30)
 	calm := b.status().Alerts[0]
 	require.Equal(t, fired.Value, calm.Value)
 	require.Zero(t, calm.Now.Value, "it lasts an hour, and nothing is left of it")
-	restored, _ := resume(testLimits, b.judge.champion, b.judge.snapshot(0), []drift.AlertStatus{calm}, b.city.at)
+	restored, _ := resume(testSettings, b.judge.champion, b.judge.snapshot(0), []drift.AlertStatus{calm}, b.city.At)
 	require.Equal(t, calm.Now, restored.alerts["drift/limit_bal"].Now, "whoever takes over goes on from it")
 
-	now := b.city.at + micros(testLimits.quiet)
+	now := b.city.At + micros(testSettings.Quiet)
 	require.NotNil(t, b.judge.silence(now))
 	require.Nil(t, b.judge.silence(now+micros(time.Minute)))
 	silent := b.judge.alerts[noDecisions]
@@ -677,8 +654,8 @@ func TestAlerts_SayBesideWhatFiredThemWhatItIsNow(t *testing.T) {
 
 // constantly is the shipped champion against a reference in which one column has one
 // value, in bins with these edges.
-func constantly(t *testing.T, feature int, edges []float64, counts ...int64) *Champion {
-	c := *shippedChampion(t)
+func constantly(t *testing.T, feature int, edges []float64, counts ...int64) *drift.Champion {
+	c := *drifttest.ShippedChampion(t)
 	r := *c.Reference
 	r.Features = slices.Clone(r.Features)
 	for i := range counts {
@@ -691,16 +668,16 @@ func constantly(t *testing.T, feature int, edges []float64, counts ...int64) *Ch
 
 func TestConstantColumn_TenTimesItsValueFires(t *testing.T) {
 	const payAmt6 = schemas.NumFeatures - 1
-	f := func(c *Champion, bin int) *bench {
+	f := func(c *drift.Champion, bin int) *bench {
 		b := newBench(t, 40)
-		b.judge, b.city, b.views = newJudge(testLimits, c), newCity(c, 40), []*view{newView(Window{Name: "1000", Decisions: 1000}, c)}
+		b.judge, b.city, b.views = newJudge(testSettings, c), drifttest.NewCity(c, 40), []*view{newView(Window{Name: "1000", Decisions: 1000}, c)}
 		b.blocks(4)
 		require.Empty(t, b.told)
 		moved := make([]float64, len(c.Reference.Features[payAmt6].Counts))
 		for i := bin; i < len(moved); i++ {
 			moved[i] = 1
 		}
-		b.city.moved[payAmt6] = moved
+		b.city.MoveTo(payAmt6, moved)
 		b.blocks(2)
 		return b
 	}

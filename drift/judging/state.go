@@ -1,4 +1,4 @@
-package evaluate
+package judging
 
 import (
 	"bytes"
@@ -13,15 +13,12 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// headerState is the header of a status record that holds what a judge needs to go
-// on from there; its alerts are in the status itself.
-const headerState = "evaluator-state"
-
-// mostState bounds what a header unpacks to.
+// mostState bounds what a state unpacks to.
 const mostState = 16 << 20
 
-// snapshot is a judge between two panes.
-type snapshot struct {
+// State is what an evaluation goes on from, between two panes. Its alerts are in the
+// status that goes with it.
+type State struct {
 	Next   int64 `json:"next"`   // offset of the first pane that it has not folded
 	Oldest int64 `json:"oldest"` // offset of the first pane that a window needs
 
@@ -49,8 +46,8 @@ type snapshot struct {
 }
 
 // snapshot is what the judge would go on from.
-func (j *judge) snapshot(oldest int64) *snapshot {
-	s := &snapshot{
+func (j *judge) snapshot(oldest int64) *State {
+	s := &State{
 		Next: j.next, Oldest: oldest,
 		Reference: j.champion.Digest, ModelVersion: j.champion.ModelVersion, Policy: j.champion.Policy.Version,
 		Block: j.block, Opened: j.opened, Clocks: j.clocks, Moved: j.moved, Tests: map[string][][]int64{}, Past: j.past, Performance: j.performance,
@@ -63,11 +60,11 @@ func (j *judge) snapshot(oldest int64) *snapshot {
 	return s
 }
 
-// resume is a judge that goes on from a snapshot and the alerts told by then. What
+// resume is a judge that goes on from a state and the alerts told by then. What
 // was compared with another reference than the champion's begins anew: serve says
 // what that takes back.
-func resume(l limits, c *Champion, s *snapshot, told []drift.AlertStatus, now schemas.Timestamp) (*judge, []schemas.Alert) {
-	j := newJudge(l, c)
+func resume(settings Settings, c *drift.Champion, s *State, told []drift.AlertStatus, now schemas.Timestamp) (*judge, []schemas.Alert) {
+	j := newJudge(settings, c)
 	j.next, j.newest, j.seen, j.decisions = s.Next, s.Newest, s.Seen, s.Decisions
 	j.read, j.matched, j.unmatched, j.repeated, j.late, j.declined = s.Read, s.Matched, s.Unmatched, s.Repeated, s.Late, s.Declined
 	j.apart = s.OutcomesApart
@@ -85,9 +82,9 @@ func resume(l limits, c *Champion, s *snapshot, told []drift.AlertStatus, now sc
 	j.block, j.opened, j.moved, j.past = s.Block.clone(c.Reference), s.Opened, s.Moved, s.Past
 	var back []schemas.Alert
 	for _, t := range j.tests {
-		if t.name == decisionsName && s.Policy != c.Policy.Version {
+		if t.name == drift.DecisionsName && s.Policy != c.Policy.Version {
 			j.block.Decided = drift.Decided{}
-			if a := j.alerts.resolve(driftAlert(decisionsName), now); a != nil {
+			if a := j.alerts.resolve(driftAlert(drift.DecisionsName), now); a != nil {
 				back = append(back, *a)
 			}
 			continue
@@ -100,8 +97,8 @@ func resume(l limits, c *Champion, s *snapshot, told []drift.AlertStatus, now sc
 	return j, back
 }
 
-// pack is the snapshot as it stands in the header.
-func (s *snapshot) pack() ([]byte, error) {
+// pack is the state as it is stored.
+func (s *State) pack() ([]byte, error) {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("evaluator state: %w", err)
@@ -120,16 +117,16 @@ func (s *snapshot) pack() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// unpack reads what pack wrote.
-func unpack(header []byte) (*snapshot, error) {
-	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(header)), mostState+1))
+// UnpackState reads what Evaluation.State returned.
+func UnpackState(packed []byte) (*State, error) {
+	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), mostState+1))
 	if err != nil {
 		return nil, fmt.Errorf("evaluator state: %w", err)
 	}
 	if len(text) > mostState {
 		return nil, fmt.Errorf("evaluator state: unpacks to more than %d bytes", mostState)
 	}
-	s := &snapshot{}
+	s := &State{}
 	if err := json.Unmarshal(text, s); err != nil {
 		return nil, fmt.Errorf("evaluator state: %w", err)
 	}

@@ -1,4 +1,4 @@
-package evaluate
+package judging
 
 import (
 	"maps"
@@ -22,7 +22,7 @@ func (j *judge) status(views []*view, now schemas.Timestamp) *drift.Status {
 	versions := map[string]bool{}
 	for _, v := range views {
 		t := v.sum(now)
-		w := Compare(v.Name, t, j.champion, j.limits.fair)
+		w := Compare(v.Name, t, j.champion, j.settings.Fairness)
 		j.decide(&w)
 		s.Windows = append(s.Windows, w)
 		s.State = worse(s.State, w.State)

@@ -1,4 +1,4 @@
-package evaluate
+package judging
 
 import (
 	"slices"
@@ -34,7 +34,7 @@ func NewTally(reference *model.Reference) *Tally {
 
 // Add counts a pane of predictions over the champion's reference. It says whether
 // it could: a pane of another reference has other bins.
-func (t *Tally) Add(p *drift.Pane, c *Champion) bool {
+func (t *Tally) Add(p *drift.Pane, c *drift.Champion) bool {
 	if p.Reference != c.Digest || len(p.Features) != len(t.Features) {
 		return false
 	}
@@ -54,7 +54,7 @@ func (t *Tally) Add(p *drift.Pane, c *Champion) bool {
 		bins[len(f.Bins)+1] += f.OutOfRange
 	}
 	for _, g := range p.Groups {
-		t.Groups[groupName(g.Attribute, g.Group)] = plus(t.Groups[groupName(g.Attribute, g.Group)], g.Decided)
+		t.Groups[groupName(g.Attribute, g.Group)] = t.Groups[groupName(g.Attribute, g.Group)].Plus(g.Decided)
 	}
 	for i := range p.Versions {
 		v := &p.Versions[i]
@@ -63,7 +63,7 @@ func (t *Tally) Add(p *drift.Pane, c *Champion) bool {
 		if v.Route != schemas.RouteChampion || v.ModelVersion != c.ModelVersion {
 			continue
 		}
-		t.Decided = plus(t.Decided, v.Decided)
+		t.Decided = t.Decided.Plus(v.Decided)
 		t.Probabilities += v.Probabilities
 		for bin, n := range v.Scores {
 			t.Scores[c.Reference.Scores.Bin(drift.ScoreFrom(bin)+drift.ScoreWidth/2)] += n
@@ -87,10 +87,10 @@ func (t *Tally) Merge(o *Tally) {
 	for i, n := range o.Scores {
 		t.Scores[i] += n
 	}
-	t.Decided = plus(t.Decided, o.Decided)
+	t.Decided = t.Decided.Plus(o.Decided)
 	t.Probabilities += o.Probabilities
 	for g, d := range o.Groups {
-		t.Groups[g] = plus(t.Groups[g], d)
+		t.Groups[g] = t.Groups[g].Plus(d)
 	}
 	for v, n := range o.Versions {
 		t.Versions[v] += n
@@ -144,10 +144,6 @@ func (t *Tally) versions() []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-func plus(a, b drift.Decided) drift.Decided {
-	return drift.Decided{Approve: a.Approve + b.Approve, Refer: a.Refer + b.Refer, Decline: a.Decline + b.Decline}
 }
 
 func groupName(attribute, group string) string { return attribute + "/" + group }

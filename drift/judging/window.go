@@ -1,4 +1,4 @@
-package evaluate
+package judging
 
 import (
 	"cmp"
@@ -75,11 +75,11 @@ type span struct {
 // time) or of the log (a window of decisions).
 type view struct {
 	Window
-	champion *Champion
+	champion *drift.Champion
 	spans    []span
 }
 
-func newView(w Window, c *Champion) *view { return &view{Window: w, champion: c} }
+func newView(w Window, c *drift.Champion) *view { return &view{Window: w, champion: c} }
 
 // slot is how long a span of a window of time is, in microseconds: whole buckets.
 func (v *view) slot(width int64) schemas.Timestamp {

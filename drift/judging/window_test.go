@@ -1,11 +1,13 @@
-package evaluate
+package judging
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/creditstream/creditstream/drift/drifttest"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -36,16 +38,17 @@ func TestWindowsThatCannotBeAreNamed(t *testing.T) {
 // At least so many once there are, and less than a fiftieth and one pane more, however
 // large panes are.
 func TestCountWindow_KeepsTheBoundThatIsSaid(t *testing.T) {
-	c := shippedChampion(t)
-	city := newCity(c, 3)
+	c := drifttest.ShippedChampion(t)
+	city := drifttest.NewCity(c, 3)
+	rng := rand.New(rand.NewPCG(3, 3))
 	for _, most := range []int{1, 61, 700, 2500} {
 		v := newView(Window{Name: "1000", Decisions: 1000}, c)
 		n, largest := int64(0), int64(0)
 		for i := range 40 + 6000/most {
-			p := city.pane(1 + city.rng.IntN(most))
+			p := city.Pane(1 + rng.IntN(most))
 			n, largest = n+p.Decisions, max(largest, p.Decisions)
-			v.add(p, int64(i), city.at)
-			held := v.sum(city.at).Decisions
+			v.add(p, int64(i), city.At)
+			held := v.sum(city.At).Decisions
 			require.GreaterOrEqual(t, held, min(n, 1000))
 			require.Less(t, held, 1000+1000/int64(countChunks)+largest)
 		}
@@ -54,12 +57,12 @@ func TestCountWindow_KeepsTheBoundThatIsSaid(t *testing.T) {
 
 // The fewest panes that reach the number, up to a fiftieth.
 func TestCountWindowsHoldTheNewest(t *testing.T) {
-	c := shippedChampion(t)
-	city := newCity(c, 1)
+	c := drifttest.ShippedChampion(t)
+	city := drifttest.NewCity(c, 1)
 	v := newView(Window{Name: "1000", Decisions: 1000}, c)
 	for i := range 300 {
-		v.add(city.pane(7), int64(i), city.at)
-		got := v.sum(city.at)
+		v.add(city.Pane(7), int64(i), city.At)
+		got := v.sum(city.At)
 		if want := int64(7 * (i + 1)); want <= 1000 {
 			require.Equal(t, want, got.Decisions)
 			require.Zero(t, v.oldest(int64(i+1)))
@@ -70,48 +73,48 @@ func TestCountWindowsHoldTheNewest(t *testing.T) {
 		require.LessOrEqual(t, len(v.spans), countChunks+1)
 		require.Equal(t, int64(i+1)-got.Decisions/7, v.oldest(int64(i+1)))
 	}
-	v.add(city.pane(5000), 300, city.at)
-	require.Equal(t, int64(5000), v.sum(city.at).Decisions, "one pane alone reaches it")
+	v.add(city.Pane(5000), 300, city.At)
+	require.Equal(t, int64(5000), v.sum(city.At).Decisions, "one pane alone reaches it")
 }
 
 func TestTimeWindowsForgetWhatIsOld(t *testing.T) {
-	c := shippedChampion(t)
-	city := newCity(c, 1)
+	c := drifttest.ShippedChampion(t)
+	city := drifttest.NewCity(c, 1)
 	v := newView(Window{Name: "10m", Time: 10 * time.Minute}, c)
 	for i := range 1800 { // half an hour
-		v.add(city.pane(2), int64(i), city.at)
+		v.add(city.Pane(2), int64(i), city.At)
 	}
-	got := v.sum(city.at)
+	got := v.sum(city.At)
 	require.InDelta(t, 1200, got.Decisions, 10)
 	require.LessOrEqual(t, len(v.spans), timeSlots+1)
-	require.LessOrEqual(t, city.at-got.From, micros(10*time.Minute))
-	late := city.pane(2)
+	require.LessOrEqual(t, city.At-got.From, micros(10*time.Minute))
+	late := city.Pane(2)
 	late.Bucket -= micros(time.Hour)
-	v.add(late, 1800, city.at)
-	require.InDelta(t, 1200, v.sum(city.at).Decisions, 10, "what is late for the window is not in it")
+	v.add(late, 1800, city.At)
+	require.InDelta(t, 1200, v.sum(city.At).Decisions, 10, "what is late for the window is not in it")
 	late.Bucket += micros(time.Hour - 5*time.Minute)
-	before := v.sum(city.at).Decisions
-	v.add(late, 1801, city.at)
-	require.Equal(t, before+2, v.sum(city.at).Decisions, "what is late and belongs into it is")
-	early := city.pane(2)
+	before := v.sum(city.At).Decisions
+	v.add(late, 1801, city.At)
+	require.Equal(t, before+2, v.sum(city.At).Decisions, "what is late and belongs into it is")
+	early := city.Pane(2)
 	early.Bucket += micros(24 * time.Hour)
-	v.add(early, 1802, city.at)
+	v.add(early, 1802, city.At)
 	require.LessOrEqual(t, len(v.spans), timeSlots+1, "a clock that runs ahead adds no slot")
-	require.Zero(t, v.sum(city.at+micros(11*time.Minute)).Decisions, "time passes without decisions too")
+	require.Zero(t, v.sum(city.At+micros(11*time.Minute)).Decisions, "time passes without decisions too")
 }
 
 func TestAPaneOfOtherBinsIsNotAdded(t *testing.T) {
-	c := shippedChampion(t)
-	city := newCity(c, 1)
+	c := drifttest.ShippedChampion(t)
+	city := drifttest.NewCity(c, 1)
 	tally := NewTally(c.Reference)
-	p := city.pane(3)
+	p := city.Pane(3)
 	p.Features[2].Bins = p.Features[2].Bins[1:]
 	require.False(t, tally.Add(p, c))
-	p = city.pane(3)
+	p = city.Pane(3)
 	p.Reference = "another"
 	require.False(t, tally.Add(p, c))
 	require.Zero(t, tally.Decisions)
-	p = city.pane(3)
+	p = city.Pane(3)
 	require.True(t, tally.Add(p, c))
 	require.Equal(t, p.Bucket, tally.From)
 	require.Equal(t, p.Bucket+schemas.Timestamp(1e6), tally.To)
@@ -119,10 +122,10 @@ func TestAPaneOfOtherBinsIsNotAdded(t *testing.T) {
 
 // Scores fall where the reference counts them, whatever their bins are called.
 func TestScoresFallIntoTheReferencesBins(t *testing.T) {
-	c := shippedChampion(t)
-	city := newCity(c, 2)
+	c := drifttest.ShippedChampion(t)
+	city := drifttest.NewCity(c, 2)
 	tally := NewTally(c.Reference)
-	tally.Add(city.pane(20_000), c)
+	tally.Add(city.Pane(20_000), c)
 	for i, n := range c.Reference.Scores.Counts {
 		want := float64(n) / float64(c.Reference.Rows) * 20_000
 		require.InDelta(t, want, tally.Scores[i], 6*max(3, want/20), "bin %d", i)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/creditstream/creditstream/drift"
-	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -17,15 +17,15 @@ type paneSum struct {
 	other    bool                 // a pane of the stretch was counted over another reference
 	width    int64                // of the widest bucket, seconds
 	added    int64
-	tally    *evaluate.Tally
-	outcomes *evaluate.Outcomes
+	tally    *judging.Tally
+	outcomes *judging.Outcomes
 	last     schemas.Timestamp // bucket of the newest decision
 }
 
 func newPaneSum(c *Config) *paneSum {
 	return &paneSum{
 		config: c, covered: map[int32]kafka.Span{}, records: map[int32]int64{}, width: 1,
-		tally: evaluate.NewTally(c.Champion.Reference), outcomes: evaluate.NewOutcomes(),
+		tally: judging.NewTally(c.Champion.Reference), outcomes: judging.NewOutcomes(),
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/drift"
-	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -27,7 +27,7 @@ type Config struct {
 	Topics   schemas.Topics
 	Codec    *wire.Codec // nil: JSON only
 	From, To time.Time   // decided at From or later, and before To; From zero: from the first decision on
-	Champion *evaluate.Champion
+	Champion *drift.Champion
 	Source   string
 	Fairness float64 // ratio of approval rates that groups are held against
 	Now      time.Time
@@ -53,7 +53,7 @@ type Counted struct {
 // window, drift.WindowStretch, and the alerts that fired at some time of it, as far as the
 // alerts topic tells.
 func Evaluate(ctx context.Context, c Config) (*drift.Status, *Counted, error) {
-	r := &reading{Config: c, counted: &Counted{From: c.From, To: c.To}, panes: newPaneSum(&c), tally: evaluate.NewTally(c.Champion.Reference)}
+	r := &reading{Config: c, counted: &Counted{From: c.From, To: c.To}, panes: newPaneSum(&c), tally: judging.NewTally(c.Champion.Reference)}
 	if err := r.locate(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -88,7 +88,7 @@ type reading struct {
 	predictions map[int32]kafka.Span // that may hold decisions of the stretch
 	paneSpan    kafka.Span
 	panes       *paneSum
-	tally       *evaluate.Tally
+	tally       *judging.Tally
 	first, last schemas.Timestamp // decisions seen; of panes, the bucket's start
 }
 
@@ -111,7 +111,7 @@ func (r *reading) takePanes() (covered map[int32]kafka.Span) {
 
 // status is what was counted, as an evaluation shows it.
 func (r *reading) status() *drift.Status {
-	w := evaluate.Compare(drift.WindowStretch, r.tally, r.Champion, r.Fairness)
+	w := judging.Compare(drift.WindowStretch, r.tally, r.Champion, r.Fairness)
 	w.From, w.To = schemas.At(r.counted.From), schemas.At(r.counted.To)
 	s := &drift.Status{
 		EvaluatedAt: schemas.At(r.Now), State: w.State, LastDecision: r.last, Decisions: r.tally.Decisions,

@@ -11,7 +11,7 @@ import (
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/counting"
-	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/local"
@@ -33,7 +33,7 @@ type world struct {
 	t        *testing.T
 	kafka    kafka.Config
 	client   *kgo.Client
-	champion *evaluate.Champion
+	champion *drift.Champion
 	records  map[int32][]schemas.Prediction
 }
 
@@ -71,7 +71,7 @@ func newWorldIn(t *testing.T, dir string) *world {
 	require.NoError(t, err)
 	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
 	require.NoError(t, err)
-	w.champion = &evaluate.Champion{ModelVersion: manifest.Version, Digest: reference.Digest(), Reference: reference, Policy: policy}
+	w.champion = &drift.Champion{ModelVersion: manifest.Version, Digest: reference.Digest(), Reference: reference, Policy: policy}
 	return w
 }
 
@@ -135,7 +135,7 @@ func (w *world) evaluate(from, to int, source string) (*drift.Status, *Counted) 
 	w.t.Helper()
 	status, counted, err := Evaluate(w.t.Context(), Config{
 		Kafka: w.kafka, Topics: topics, From: midnight.Add(time.Duration(from) * time.Second), To: midnight.Add(time.Duration(to) * time.Second),
-		Champion: w.champion, Source: source, Fairness: evaluate.FourFifths, Now: midnight.Add(24 * time.Hour),
+		Champion: w.champion, Source: source, Fairness: judging.FourFifths, Now: midnight.Add(24 * time.Hour),
 	})
 	require.NoError(w.t, err)
 	return status, counted

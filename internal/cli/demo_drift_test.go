@@ -13,14 +13,14 @@ import (
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/counting"
-	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 // demoChampion is the demo's model as its evaluator knows it.
-func demoChampion(t *testing.T) (*model.Model, *evaluate.Champion) {
+func demoChampion(t *testing.T) (*model.Model, *drift.Champion) {
 	t.Helper()
 	graph, err := shippedModel()
 	require.NoError(t, err)
@@ -32,12 +32,12 @@ func demoChampion(t *testing.T) (*model.Model, *evaluate.Champion) {
 	t.Cleanup(m.Close)
 	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
 	require.NoError(t, err)
-	return m, &evaluate.Champion{ModelVersion: m.Version, Digest: m.Reference.Digest(), Reference: m.Reference, Policy: policy}
+	return m, &drift.Champion{ModelVersion: m.Version, Digest: m.Reference.Digest(), Reference: m.Reference, Policy: policy}
 }
 
 // steadyPanes are a demo's decisions in which nothing happens: so many seconds of
 // so many each.
-func steadyPanes(t *testing.T, m *model.Model, c *evaluate.Champion, seed uint64, seconds, each int) iter.Seq[*drift.Pane] {
+func steadyPanes(t *testing.T, m *model.Model, c *drift.Champion, seed uint64, seconds, each int) iter.Seq[*drift.Pane] {
 	t.Helper()
 	population, err := producer.ShippedPopulation()
 	require.NoError(t, err)
@@ -102,10 +102,8 @@ func replaySteady(t *testing.T, flags evaluatorFlags, each int) (told []string, 
 	t.Helper()
 	config, err := flags.config()
 	require.NoError(t, err)
-	judge, err := evaluate.New(config)
-	require.NoError(t, err)
 	m, c := demoChampion(t)
-	alerts, last := judge.Replay(c, steadyPanes(t, m, c, 8, 24, each))
+	alerts, last := judging.Replay(config.Settings, c, steadyPanes(t, m, c, 8, 24, each))
 	for i := range alerts {
 		told = append(told, alerts[i].State+" "+alerts[i].Alert)
 	}
@@ -123,11 +121,9 @@ func TestTheWalkOnAClusterIsQuiet(t *testing.T) {
 	config, err := flags.config()
 	require.NoError(t, err)
 	m, fits := demoChampion(t)
-	walk := func(c *evaluate.Champion, seed uint64) (told []string, last *drift.Status) {
+	walk := func(c *drift.Champion, seed uint64) (told []string, last *drift.Status) {
 		t.Helper()
-		judge, err := evaluate.New(config)
-		require.NoError(t, err)
-		alerts, last := judge.Replay(c, steadyPanes(t, m, c, seed, 50, 2000))
+		alerts, last := judging.Replay(config.Settings, c, steadyPanes(t, m, c, seed, 50, 2000))
 		for i := range alerts {
 			told = append(told, alerts[i].State+" "+alerts[i].Alert)
 		}
@@ -142,7 +138,7 @@ func TestTheWalkOnAClusterIsQuiet(t *testing.T) {
 	data, err := shippedModel()
 	require.NoError(t, err)
 	defer data.Close()
-	told, _ := walk(&evaluate.Champion{ModelVersion: fits.ModelVersion, Digest: data.Reference.Digest(), Reference: data.Reference, Policy: fits.Policy}, 1)
+	told, _ := walk(&drift.Champion{ModelVersion: fits.ModelVersion, Digest: data.Reference.Digest(), Reference: data.Reference, Policy: fits.Policy}, 1)
 	require.NotEmpty(t, told, "the UCI data is another population")
 }
 
@@ -168,7 +164,7 @@ func TestASteadyDemoIsQuiet(t *testing.T) {
 // machine makes.
 func TestTheDemosPopulationDoesNotKeepFourFifths(t *testing.T) {
 	flags := demoEvaluator()
-	flags.Fairness = evaluate.FourFifths
+	flags.Fairness = judging.FourFifths
 	told, _ := replaySteady(t, flags, 40_000)
 	require.Contains(t, told, "firing fairness/age/18-24")
 }

@@ -3,19 +3,19 @@ package cli
 import (
 	"sync"
 
-	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/model"
 )
 
 // driftChampion is the champion of what serves, as an evaluator needs it; nil while
 // nothing serves. The digest of a reference is worked out once.
-func driftChampion(live func() *model.LiveSet) func() *evaluate.Champion {
+func driftChampion(live func() *model.LiveSet) func() *drift.Champion {
 	var (
 		mu   sync.Mutex // guards what follows
 		of   *model.LiveSet
-		last *evaluate.Champion
+		last *drift.Champion
 	)
-	return func() *evaluate.Champion {
+	return func() *drift.Champion {
 		mu.Lock()
 		defer mu.Unlock()
 		set := live()
@@ -23,7 +23,7 @@ func driftChampion(live func() *model.LiveSet) func() *evaluate.Champion {
 			return last
 		}
 		m := set.Champion
-		next := &evaluate.Champion{ModelVersion: m.Version, Reference: m.Reference, Policy: set.Policy}
+		next := &drift.Champion{ModelVersion: m.Version, Reference: m.Reference, Policy: set.Policy}
 		if last != nil && of.Champion == m {
 			next.Digest = last.Digest
 		} else {

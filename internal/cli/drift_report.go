@@ -7,7 +7,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/report"
 	"github.com/creditstream/creditstream/drift/stretch"
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -130,7 +130,7 @@ func (c *driftReportCmd) bounds(now time.Time) (from, to time.Time, err error) {
 }
 
 // champion is the model compared with, under the policy that was in force.
-func (c *driftReportCmd) champion(p *process, at time.Time) (*evaluate.Champion, error) {
+func (c *driftReportCmd) champion(p *process, at time.Time) (*drift.Champion, error) {
 	history, err := release.ReadAll(p.ctx, c.config(p, "drift-report"), schemas.NewTopics(c.Prefix))
 	if err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func (c *driftReportCmd) champion(p *process, at time.Time) (*evaluate.Champion,
 	if err != nil {
 		return nil, err
 	}
-	return &evaluate.Champion{ModelVersion: manifest.Version, Digest: reference.Digest(), Reference: reference, Policy: policy}, nil
+	return &drift.Champion{ModelVersion: manifest.Version, Digest: reference.Digest(), Reference: reference, Policy: policy}, nil
 }
 
 // routeAt is the route that was in force, the first where the log begins later, nil

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/model"
@@ -47,7 +48,7 @@ type evaluatorParts struct {
 
 // config is how decisions are judged.
 func (f *evaluatorFlags) config() (evaluate.Config, error) {
-	windows, err := evaluate.ParseWindows(f.Windows)
+	windows, err := judging.ParseWindows(f.Windows)
 	if err != nil {
 		return evaluate.Config{}, usagef("--windows: %w", err)
 	}
@@ -62,7 +63,9 @@ func (f *evaluatorFlags) config() (evaluate.Config, error) {
 	if err := f.checkFairness(); err != nil {
 		return evaluate.Config{}, err
 	}
-	return evaluate.Config{Windows: windows, Quiet: f.Silence, BlockTime: f.BlockTime, MinFiring: f.MinFiring, Fairness: f.Fairness}, nil
+	return evaluate.Config{Settings: judging.Settings{
+		Windows: windows, Quiet: f.Silence, BlockTime: f.BlockTime, MinFiring: f.MinFiring, Fairness: f.Fairness,
+	}}, nil
 }
 
 // evaluator is the evaluator and, where an Alertmanager is to be told, what tells it.
