@@ -492,7 +492,7 @@ func TestEvaluator_SaysThatPanesWaitBehindAnOpenTransaction(t *testing.T) {
 	require.NoError(t, hangs.BeginTransaction())
 	held := &kgo.Record{Topic: w.topics.DriftPanes, Value: []byte("x"), Timestamp: time.Now().Add(-time.Minute)}
 	require.NoError(t, hangs.ProduceSync(t.Context(), held).FirstErr())
-	pane := newCity(shippedChampion(t), 1).pane(7)
+	pane := drifttest.NewCity(drifttest.ShippedChampion(t), 1).Pane(7)
 	w.write(pane) // and the end of its transaction
 	says := "3 records behind an open transaction on " + w.topics.DriftPanes + "/0 since "
 	require.Eventually(t, func() bool {

@@ -58,6 +58,7 @@ var rooms = []room{
 	{"audit", not("consumer", "api", "producer", "replica", services)},
 	{"drift", not(without(components, "drift"), services)},
 	{"drift/aggregate", not(without(components, "drift"), "Redis", "HTTP")},
+	{"drift/drifttest", not(without(components, "drift"), "Kafka", "Redis")},
 	{"drift/evaluate", not(without(components, "drift"), "Redis", "HTTP")},
 	{"drift/latest", not(without(components, "drift"), "Redis", "HTTP")},
 	{"drift/stretch", not(without(components, "drift"), "Redis", "HTTP")},
