@@ -8,40 +8,21 @@ import os
 import sys
 from pathlib import Path
 
-from credit_retrain import (
-    artefacts,
-    bundle,
-    check,
-    data_report,
-    dataset,
-    drift,
-    drift_fixtures,
-    fetch,
-    fixtures,
-    flags,
-    make_dataset,
-    population,
-    sources,
-    thresholds,
-)
-from credit_retrain import commands as model_commands
-from credit_retrain.champions import ROOT, SHIPPED
-from credit_retrain.commands import source
-from credit_retrain.native import NativeError
+from credit_retrain.artifact import bundle, check, files
+from credit_retrain.cli import commands as model_commands
+from credit_retrain.cli import flags
+from credit_retrain.cli.commands import source
+from credit_retrain.data import checks, dataset, make_dataset, sources
+from credit_retrain.dev import drift_fixtures, fixtures
+from credit_retrain.drift import daily
+from credit_retrain.places import PROCESSED, RAW, REPORTS, ROOT, SHIPPED
+from credit_retrain.problems import ProblemError
 from credit_retrain.progress import report
-from credit_retrain.tracking import TrackingError
+from credit_retrain.uci import fetch, population, thresholds
 
 NOT_JUDGED = 3
 """Exit code of a drift check that has too few rows to say anything; 1 is a problem, 2 a wrong flag."""
-PROBLEMS = (
-    dataset.DatasetError,
-    fetch.FetchError,
-    check.CheckError,
-    NativeError,
-    TrackingError,
-    ValueError,
-    OSError,
-)
+PROBLEMS = (ProblemError, ValueError, OSError)
 """What is told in a line, without a trace."""
 
 
@@ -56,8 +37,8 @@ def _prepare(arguments: argparse.Namespace) -> int:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    found = data_report.examine(Path(arguments.prepared))
-    written = data_report.write(found, Path(arguments.out))
+    found = checks.examine(Path(arguments.prepared))
+    written = checks.write(found, Path(arguments.out))
     for c in found.checks:
         if not c.passed:
             print(f"{'FAIL' if c.gating else 'note'}  {c.name}: {c.figure}")
@@ -67,7 +48,7 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    for path in artefacts.write(Path(arguments.bundle).read_bytes(), Path(arguments.out)):
+    for path in files.write(Path(arguments.bundle).read_bytes(), Path(arguments.out)):
         print(path)
     return 0
 
@@ -118,11 +99,11 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _drift(arguments: argparse.Namespace) -> int:
-    reference, current = drift.read(Path(arguments.reference)), drift.read(Path(arguments.current))
+    reference, current = daily.read(Path(arguments.reference)), daily.read(Path(arguments.current))
     if not reference.scored:
-        reference = drift.score(reference, Path(arguments.bundle).read_bytes())
-    status, pages = drift.check(reference, current, arguments.drift_share)
-    drift.write(Path(arguments.out), status, pages)
+        reference = daily.score(reference, Path(arguments.bundle).read_bytes())
+    status, pages = daily.check(reference, current, arguments.drift_share)
+    daily.write(Path(arguments.out), status, pages)
     data, concept = status["data_drift"], status["concept_drift"]
     told = "not judged: too few outcomes are known"
     if concept is not None:
@@ -160,7 +141,7 @@ def parser() -> argparse.ArgumentParser:
         "prepare",
         "Check the data, write train.csv, test.csv and current.csv.",
         _prepare,
-        ROOT / "data" / "processed",
+        PROCESSED,
     )
     sources.add_arguments(p)
     flags.add_dataset(p)
@@ -172,12 +153,12 @@ def parser() -> argparse.ArgumentParser:
     p = commands.add_parser("validate", help="Say whether prepared data may be trained on.")
     p.add_argument(
         "--prepared",
-        default=str(ROOT / "data" / "processed"),
+        default=str(PROCESSED),
         help="folder that `prepare` wrote (default: %(default)s)",
     )
     p.add_argument(
         "--out",
-        default=str(ROOT / "data" / "reports"),
+        default=str(REPORTS),
         help="where to write validation.json and validation.md (default: %(default)s)",
     )
     p.set_defaults(function=_validate)
@@ -223,7 +204,7 @@ def parser() -> argparse.ArgumentParser:
         "fetch",
         "Fetch the dataset from its official source.",
         _fetch,
-        ROOT / "data" / "raw" / "UCI_Credit_Card.csv",
+        RAW,
     )
     p.add_argument("--url", default=fetch.SOURCE, help="where from (default: %(default)s)")
     p = commands.add_parser(
@@ -239,7 +220,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--drift-share",
         type=float,
-        default=drift.DRIFT_SHARE,
+        default=daily.DRIFT_SHARE,
         help="share of drifted columns from which all is called drifted (default: %(default)s)",
     )
     p.set_defaults(function=_drift)

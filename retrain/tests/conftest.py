@@ -4,11 +4,12 @@ import shutil
 import pytest
 from registered import as_version
 
-from credit_retrain import dataset, tracking
 from credit_retrain.__main__ import main
-from credit_retrain.candidate import Made
-from credit_retrain.gates import Gate
-from credit_retrain.opened import Bundle
+from credit_retrain.artifact.opened import Bundle
+from credit_retrain.data import dataset
+from credit_retrain.evaluate.gates import Gate
+from credit_retrain.model.candidate import Made
+from credit_retrain.registry import tracking
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +43,8 @@ def validated(uci, tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(tiny_space, validated, tmp_path_factory):
     """One whole training by the command line: the folder it leaves, with what MLflow keeps beside it."""
-    from credit_retrain import search, tracking
+    from credit_retrain.model import search
+    from credit_retrain.registry import tracking
 
     root = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:

@@ -3,10 +3,11 @@
 import hashlib
 import json
 
-from credit_retrain import champions, gates, tracking
-from credit_retrain.candidate import Made
-from credit_retrain.gates import Gate
-from credit_retrain.opened import Bundle
+from credit_retrain.artifact.opened import Bundle
+from credit_retrain.evaluate import gates
+from credit_retrain.evaluate.gates import Gate
+from credit_retrain.model.candidate import Made
+from credit_retrain.registry import champions, tracking
 
 SHIPPED = Bundle(champions.SHIPPED.read_bytes())
 

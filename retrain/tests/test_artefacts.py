@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from credit_retrain import __main__ as command_line
-from credit_retrain import artefacts
+from credit_retrain.artifact import files
 
 SHIPPED = Path(__file__).resolve().parents[2] / "model" / "shipped" / "credit-default.bundle"
 
@@ -24,7 +24,7 @@ def rewritten(change):
 
 
 def test_the_files_of_a_bundle_are_written_as_they_are(tmp_path):
-    written = artefacts.write(SHIPPED.read_bytes(), tmp_path)
+    written = files.write(SHIPPED.read_bytes(), tmp_path)
     assert [p.name for p in written] == [
         "card.md",
         "golden.json",
@@ -39,12 +39,12 @@ def test_the_files_of_a_bundle_are_written_as_they_are(tmp_path):
 
 def test_a_file_that_was_changed_or_lost_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"card\.md is not the file that the bundle's manifest names"):
-        artefacts.write(rewritten(lambda files: files.update({"card.md": b"other"})), tmp_path)
+        files.write(rewritten(lambda files: files.update({"card.md": b"other"})), tmp_path)
     with pytest.raises(ValueError, match=r"model\.onnx is not there"):
-        artefacts.write(rewritten(lambda files: files.pop("model.onnx")), tmp_path)
+        files.write(rewritten(lambda files: files.pop("model.onnx")), tmp_path)
     for content in (b"", b"PK", rewritten(lambda files: files.pop("manifest.json"))):
         with pytest.raises(ValueError, match="no model bundle"):
-            artefacts.write(content, tmp_path)
+            files.write(content, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -60,7 +60,7 @@ def test_golden_rows_that_do_not_replay_are_refused(tmp_path):
         files["manifest.json"] = json.dumps(manifest).encode()
 
     with pytest.raises(ValueError, match=r"golden rows differ by 1\.0e-04"):
-        artefacts.write(rewritten(change), tmp_path)
+        files.write(rewritten(change), tmp_path)
 
 
 def test_export_says_what_is_wrong(tmp_path, capsys):

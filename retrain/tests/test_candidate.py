@@ -8,11 +8,15 @@ import zipfile
 import numpy as np
 import pytest
 
-from credit_retrain import aims, bundle, candidate, flags, gates, tracking
 from credit_retrain.__main__ import main
-from credit_retrain.dataset import HOLDOUT_RULE, split
-from credit_retrain.native import Binary
-from credit_retrain.opened import Bundle
+from credit_retrain.artifact import bundle
+from credit_retrain.artifact.native import Binary
+from credit_retrain.artifact.opened import Bundle
+from credit_retrain.cli import flags
+from credit_retrain.data.dataset import HOLDOUT_RULE, split
+from credit_retrain.evaluate import aims, gates
+from credit_retrain.model import candidate
+from credit_retrain.registry import tracking
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
-from credit_retrain import ceiling, commands, dataset, repeated
 from credit_retrain.__main__ import main
-from credit_retrain.dataset import Dataset
-from credit_retrain.features import TREE_INPUTS
+from credit_retrain.cli import commands
+from credit_retrain.data import dataset
+from credit_retrain.data.dataset import Dataset
+from credit_retrain.evaluate import ceiling, repeated
+from credit_retrain.uci.features import TREE_INPUTS
 
 SMALL = {"max_depth": 2, "n_estimators": 10, "learning_rate": 0.2}
 

@@ -6,10 +6,10 @@ import re
 import pytest
 from registered import SHIPPED, digest_of, route, told
 
-from credit_retrain import champions, releasing, tracking
 from credit_retrain.__main__ import main, parser
-from credit_retrain.native import Binary
-from credit_retrain.opened import Bundle
+from credit_retrain.artifact.native import Binary
+from credit_retrain.artifact.opened import Bundle
+from credit_retrain.registry import champions, releasing, tracking
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from credit_retrain import bundle, check, dataset, train
+from credit_retrain.artifact import bundle, check
+from credit_retrain.data import dataset
+from credit_retrain.model import train
 
 SMALL = [{"max_depth": 2, "n_estimators": 5, "learning_rate": 0.1}]
 

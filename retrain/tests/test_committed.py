@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from credit_retrain import bundle, contract, dataset, drift_fixtures, fixtures, population, thresholds
-from credit_retrain.opened import Bundle
-from credit_retrain.pipeline import tree_inputs
+from credit_retrain.artifact import bundle
+from credit_retrain.artifact.opened import Bundle
+from credit_retrain.data import dataset
+from credit_retrain.dev import drift_fixtures, fixtures
+from credit_retrain.model.pipeline import tree_inputs
+from credit_retrain.uci import contract, population, thresholds
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,8 +6,8 @@ import pytest
 from test_exported import decided
 
 from credit_retrain import __main__ as command_line
-from credit_retrain import data_report, dataset, expectations, make_dataset, sources
-from credit_retrain.contract import LABEL, NAMES
+from credit_retrain.data import checks, dataset, expectations, make_dataset, sources
+from credit_retrain.uci.contract import LABEL, NAMES
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def prepared(tmp_path_factory, uci):
 
 @pytest.fixture(scope="module")
 def report(prepared):
-    return data_report.examine(prepared)
+    return checks.examine(prepared)
 
 
 def failed(report):
@@ -51,7 +51,7 @@ def test_every_expectation_tells_what_it_saw(report):
 
 
 def test_the_report_is_kept(tmp_path, report):
-    written = data_report.write(report, tmp_path)
+    written = checks.write(report, tmp_path)
     document = json.loads(written[0].read_text())
     assert document["passed"] is True
     assert document["data"]["digest"] == dataset.CANONICAL_DIGEST
@@ -60,7 +60,7 @@ def test_the_report_is_kept(tmp_path, report):
     assert text.startswith("# Data validation\n\n**Passed**")
     assert "| duplicates |" in text and "| undocumented education 5 |" in text
     first = [p.read_bytes() for p in written]
-    assert [p.read_bytes() for p in data_report.write(report, tmp_path)] == first
+    assert [p.read_bytes() for p in checks.write(report, tmp_path)] == first
 
 
 def test_rows_that_look_otherwise_fail(tmp_path, uci):
@@ -73,7 +73,7 @@ def test_rows_that_look_otherwise_fail(tmp_path, uci):
     features = frame[NAMES].to_numpy(np.float64, na_value=np.nan)
     data = dataset.Dataset(features, frame[LABEL].to_numpy(np.int64))
     make_dataset.make(sources.Source(data, "uci", "uci", 2000, None), tmp_path)
-    report = data_report.examine(tmp_path)
+    report = checks.examine(tmp_path)
     assert failed(report) == {
         "UCI content",
         "expect_table_row_count_to_be_between",
@@ -93,7 +93,7 @@ def test_a_population_that_moved_is_told_and_does_not_gate(tmp_path, uci):
     frame.to_csv(tmp_path / "export.csv", index=False)
     source = sources.choose("export", None, str(tmp_path / "export.csv"), 2000, lambda _: None)
     make_dataset.make(source, tmp_path / "processed")
-    report = data_report.examine(tmp_path / "processed")
+    report = checks.examine(tmp_path / "processed")
     assert "expect_column_quantile_values_to_be_between bill_amt1" in failed(report)
     assert report.passed()
     assert "| note |" in report.markdown()
@@ -107,7 +107,7 @@ def test_wrong_engineered_features_and_digests_fail(tmp_path, prepared, monkeypa
     rows.loc[0, "util_1"] = "0.5"
     rows.loc[1, LABEL] = str(1 - int(rows.loc[1, LABEL]))
     rows.to_csv(tmp_path / "train.csv", index=False)
-    report = data_report.examine(tmp_path)
+    report = checks.examine(tmp_path)
     assert failed(report) == {"engineered features", "digests"}
     figures = {c.name: c.figure for c in report.checks}
     assert figures["engineered features"].startswith("1 rows differ")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from credit_retrain import dataset
-from credit_retrain.contract import NAMES
+from credit_retrain.data import dataset
+from credit_retrain.uci.contract import NAMES
 
 
 def test_the_dataset_is_the_one_the_bundle_was_trained_on(uci):

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from credit_retrain import card, decisions, fairness
-from credit_retrain.contract import NAMES
-from credit_retrain.dataset import Dataset
-from credit_retrain.features import ENGINEERED, MEANINGS
+from credit_retrain.artifact import card
+from credit_retrain.data.dataset import Dataset
+from credit_retrain.evaluate import decisions, fairness
+from credit_retrain.uci.contract import NAMES
+from credit_retrain.uci.features import ENGINEERED, MEANINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 

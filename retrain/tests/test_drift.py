@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from credit_retrain import drift, drift_fixtures
-from credit_retrain.__main__ import SHIPPED, main
-from credit_retrain.contract import NAMES
-from credit_retrain.dataset import LABEL, DatasetError, split
+from credit_retrain.__main__ import main
+from credit_retrain.data.dataset import LABEL, DatasetError, split
+from credit_retrain.dev import drift_fixtures
+from credit_retrain.drift import daily
+from credit_retrain.places import SHIPPED
+from credit_retrain.uci.contract import NAMES
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +23,7 @@ def tables(uci):
         training.frame().astype(float).sample(6000, random_state=1),
         holdout.frame().astype(float).sample(4000, random_state=1),
     )
-    return drift.score(drift.Table(reference), bundle), drift.score(drift.Table(current), bundle)
+    return daily.score(daily.Table(reference), bundle), daily.score(daily.Table(current), bundle)
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +35,13 @@ def moved(tables):
         frame[name] = np.clip(frame[name] + rng.integers(0, 3, len(frame)), -2, 9)
     frame.loc[rng.random(len(frame)) < 0.1, "limit_bal"] = np.nan
     frame.loc[rng.random(len(frame)) < 0.3, LABEL] = 1
-    return drift.Table(frame)
+    return daily.Table(frame)
 
 
 @pytest.fixture(scope="module")
 def trouble(tables, moved):
     """What is said of the rows in trouble."""
-    return drift.check(tables[0], moved)[0]
+    return daily.check(tables[0], moved)[0]
 
 
 def column(status, name):
@@ -47,7 +49,7 @@ def column(status, name):
 
 
 def test_the_same_population_is_quiet(tables):
-    status, pages = drift.check(*tables)
+    status, pages = daily.check(*tables)
     assert not status["data_drift"]["drifted"]
     assert status["data_drift"]["missing_columns"] == []
     assert status["data_drift"]["drifted_columns"] == 0
@@ -71,7 +73,7 @@ def test_a_column_that_is_not_handed_in_any_more_is_drift(tables):
     """Of what is left of pay_0 every value is as before: only the share of missing ones tells."""
     frame = tables[1].frame.copy()
     frame.iloc[::2, frame.columns.get_loc("pay_0")] = np.nan
-    data = drift.check(tables[0], drift.Table(frame))[0]["data_drift"]
+    data = daily.check(tables[0], daily.Table(frame))[0]["data_drift"]
     assert data["drifted"]
     assert data["missing_columns"] == ["pay_0"]
     assert data["drifted_columns"] == 1
@@ -99,7 +101,7 @@ def test_missing_shares_are_compared(before, now, want):
     def values(missing, rows):
         return pd.Series([np.nan] * missing + [1.0] * (rows - missing))
 
-    found = drift.missing_drift(values(*before), values(*now), 0.01 / 24)
+    found = daily.missing_drift(values(*before), values(*now), 0.01 / 24)
     assert found["missing_drifted"] is want
 
 
@@ -152,26 +154,26 @@ def test_labels_of_few_loans_say_nothing(tables):
     reference, current = tables
     frame = current.frame.copy()
     frame.loc[frame.index[150:], LABEL] = np.nan
-    assert drift.concept_drift(reference, drift.Table(frame)) is None
-    assert drift.concept_drift(reference, drift.Table(frame.drop(columns=LABEL))) is None
-    assert drift.concept_drift(reference, drift.Table(current.frame.drop(columns=drift.PROBABILITY))) is None
+    assert daily.concept_drift(reference, daily.Table(frame)) is None
+    assert daily.concept_drift(reference, daily.Table(frame.drop(columns=LABEL))) is None
+    assert daily.concept_drift(reference, daily.Table(current.frame.drop(columns=daily.PROBABILITY))) is None
 
 
 def test_granted_loans_are_compared_with_rows_that_could_have_been_granted(tables):
     """Only the safe half has outcomes: ranking is worse among them, and that is no drift."""
     reference, current = tables
     frame = current.frame.copy()
-    frame.loc[frame[drift.PROBABILITY] > 0.2, LABEL] = np.nan
-    granted = drift.Table(frame)
-    found = drift.concept_drift(reference, granted)
-    everything = drift.concept_drift(reference, current)
+    frame.loc[frame[daily.PROBABILITY] > 0.2, LABEL] = np.nan
+    granted = daily.Table(frame)
+    found = daily.concept_drift(reference, granted)
+    everything = daily.concept_drift(reference, current)
     assert found["reference"]["auc"] < everything["reference"]["auc"] - 0.05
     assert not found["drifted"]
 
 
 def test_the_command_writes_reports_that_load_nothing(tables, tmp_path, monkeypatch):
     reference, current = (t.frame.head(1500) for t in tables)
-    reference.drop(columns=drift.PROBABILITY).to_csv(tmp_path / "train.csv", index=False)
+    reference.drop(columns=daily.PROBABILITY).to_csv(tmp_path / "train.csv", index=False)
     current.assign(application_id="A-1").to_csv(tmp_path / "current.csv", index=False)
     monkeypatch.delenv("DO_NOT_TRACK", raising=False)
     out = tmp_path / "out"
@@ -190,12 +192,12 @@ def test_the_command_writes_reports_that_load_nothing(tables, tmp_path, monkeypa
 def test_a_few_rows_are_not_judged(tables, tmp_path, capsys):
     """Of 499 rows chance alone moves columns: neither yes nor no, said in JSON, output and exit code."""
     reference, current = tables
-    few = drift.FEWEST_ROWS - 1
+    few = daily.FEWEST_ROWS - 1
     reference.frame.to_csv(tmp_path / "train.csv", index=False)
     current.frame.head(few).drop(columns=LABEL).to_csv(tmp_path / "current.csv", index=False)
     out = tmp_path / "out"
     out.mkdir()
-    for name in drift.PAGES:
+    for name in daily.PAGES:
         (out / name).write_text("of yesterday")
     arguments = ["--reference", str(tmp_path / "train.csv"), "--current", str(tmp_path / "current.csv")]
     assert main(["drift", *arguments, "--out", str(out)]) == 3
@@ -204,10 +206,10 @@ def test_a_few_rows_are_not_judged(tables, tmp_path, capsys):
     assert status["data_drift"] == {"judged": False, "fewest_rows": 500, "drifted": None}
     assert status["current"]["rows"] == few
     assert [path.name for path in out.iterdir()] == ["drift_status.json"]
-    enough = drift.Table(current.frame.head(few + 1))
-    assert drift.check(reference, enough)[0]["data_drift"]["judged"]
+    enough = daily.Table(current.frame.head(few + 1))
+    assert daily.check(reference, enough)[0]["data_drift"]["judged"]
     # A reference of few rows says as little; what became of loans is judged all the same.
-    status, pages = drift.check(drift.Table(reference.frame.head(few)), current)
+    status, pages = daily.check(daily.Table(reference.frame.head(few)), current)
     assert not status["data_drift"]["judged"]
     assert set(pages) == {"concept_report.html"}
 
@@ -215,8 +217,8 @@ def test_a_few_rows_are_not_judged(tables, tmp_path, capsys):
 def test_warnings_that_mean_nothing_are_not_told(tables, recwarn):
     """No granted loan is above one half, and a column may hold one value only."""
     reference, current = tables
-    granted = current.frame[current.frame[drift.PROBABILITY] < 0.3].assign(sex=1.0, pay_6=0.0)
-    status, pages = drift.check(reference, drift.Table(granted))
+    granted = current.frame[current.frame[daily.PROBABILITY] < 0.3].assign(sex=1.0, pay_6=0.0)
+    status, pages = daily.check(reference, daily.Table(granted))
     assert status["concept_drift"] is not None
     assert "concept_report.html" in pages
     assert [str(w.message) for w in recwarn if "site-packages" in w.filename] == []
@@ -233,14 +235,14 @@ def test_warnings_that_mean_nothing_are_not_told(tables, recwarn):
 def test_what_is_no_table_is_named(tables, tmp_path, change, want):
     change(tables[1].frame.head(5)).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(DatasetError, match=want):
-        drift.read(tmp_path / "t.csv")
+        daily.read(tmp_path / "t.csv")
 
 
 def test_missing_values_and_wild_ones_are_read(tmp_path):
     frame = pd.DataFrame([[1] * len(NAMES), [None] * len(NAMES)], columns=NAMES)
     frame.loc[0, "age"] = 9999
     frame.to_csv(tmp_path / "t.csv", index=False)
-    table = drift.read(tmp_path / "t.csv")
+    table = daily.read(tmp_path / "t.csv")
     assert len(table) == 2
     assert not table.scored
     assert table.frame["age"].tolist()[0] == 9999

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from credit_retrain import dataset, exported
-from credit_retrain.contract import LABEL, NAMES
+from credit_retrain.data import dataset, exported
+from credit_retrain.uci.contract import LABEL, NAMES
 
 
 def decided(rows, seed=1):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from credit_retrain import fairness
-from credit_retrain.contract import NAMES
-from credit_retrain.dataset import Dataset
+from credit_retrain.data.dataset import Dataset
+from credit_retrain.evaluate import fairness
+from credit_retrain.uci.contract import NAMES
 
 
 def rows(**columns):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from credit_retrain import __main__ as command_line
-from credit_retrain import dataset, fetch
+from credit_retrain.data import dataset
+from credit_retrain.uci import fetch
 
 
 def archive(frame):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from credit_retrain import comparison, figures, repeated
-from credit_retrain.delong import compare
+from credit_retrain.evaluate import comparison, figures, repeated
+from credit_retrain.evaluate.delong import compare
 
 
 @pytest.fixture(scope="module")

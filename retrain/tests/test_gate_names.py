@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from credit_retrain import gates
+from credit_retrain.evaluate import gates
 
 SERVING = Path(__file__).parents[2] / "model" / "gates.go"
 

@@ -6,11 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from credit_retrain import bundle, card, evaluate, gates, manifest, thresholds, train
-from credit_retrain.dataset import Dataset, split
-from credit_retrain.gates import Case, Gate, Limits
-from credit_retrain.native import Binary, NativeError
-from credit_retrain.opened import Bundle
+from credit_retrain.artifact import bundle, card, manifest
+from credit_retrain.artifact.native import Binary, NativeError
+from credit_retrain.artifact.opened import Bundle
+from credit_retrain.data.dataset import Dataset, split
+from credit_retrain.evaluate import gates, holdout
+from credit_retrain.evaluate.gates import Case, Gate, Limits
+from credit_retrain.model import train
+from credit_retrain.uci import thresholds
 
 SMALL = {**train.SHARED, "max_depth": 2, "n_estimators": 40, "learning_rate": 0.15}
 
@@ -27,7 +30,7 @@ def fitted(uci):
 
 def packed(fitted, uci, version="t.1"):
     probability = fitted.pipeline.predict_proba(fitted.test.features)[:, 1]
-    metrics = {"test": evaluate.evaluate(fitted.test.defaulted, probability, 1, 20).to_dict()}
+    metrics = {"test": holdout.evaluate(fitted.test.defaulted, probability, 1, 20).to_dict()}
     manifest = train.describe(fitted, uci, version, "2026-01-01T00:00:00Z", metrics)
     return Bundle(train.pack(fitted, manifest, card.write(manifest)))
 

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from credit_retrain import dataset, export, make_dataset, sources, train
-from credit_retrain.contract import LABEL, NAMES, USED
-from credit_retrain.features import ENGINEERED
+from credit_retrain.artifact import export
+from credit_retrain.data import dataset, make_dataset, sources
+from credit_retrain.model import train
+from credit_retrain.uci.contract import LABEL, NAMES, USED
+from credit_retrain.uci.features import ENGINEERED
 
 
 def source(data):

@@ -7,9 +7,11 @@ import numpy as np
 import onnx
 import pytest
 
-from credit_retrain import dataset, export, train
-from credit_retrain.contract import NAMES, PROTECTED
-from credit_retrain.pipeline import build
+from credit_retrain.artifact import export
+from credit_retrain.data import dataset
+from credit_retrain.model import train
+from credit_retrain.model.pipeline import build
+from credit_retrain.uci.contract import NAMES, PROTECTED
 
 SHIPPED = Path(__file__).resolve().parents[2] / "model" / "shipped" / "credit-default.bundle"
 

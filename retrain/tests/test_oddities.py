@@ -1,7 +1,8 @@
 import numpy as np
 
-from credit_retrain import dataset, oddities
-from credit_retrain.contract import NAMES
+from credit_retrain.data import dataset
+from credit_retrain.uci import oddities
+from credit_retrain.uci.contract import NAMES
 
 
 def test_the_oddities_of_the_dataset(uci):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from credit_retrain import reference
-from credit_retrain.contract import FEATURES, NAMES
-from credit_retrain.dataset import Dataset
+from credit_retrain.artifact import reference
+from credit_retrain.data.dataset import Dataset
+from credit_retrain.uci.contract import FEATURES, NAMES
 
 
 def test_a_constant_column_has_a_bin_on_either_side():

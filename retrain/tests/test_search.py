@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.model_selection import ParameterSampler
 
-from credit_retrain import search
-from credit_retrain.dataset import Dataset
-from credit_retrain.search import Candidate
+from credit_retrain.data.dataset import Dataset
+from credit_retrain.model import search
+from credit_retrain.model.search import Candidate
 
 TINY = {**search.SPACE, "max_depth": [1, 2], "n_estimators": [3, 6]}
 

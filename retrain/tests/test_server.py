@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from registered import SHIPPED, aliases
 
-from credit_retrain import tracking
 from credit_retrain.__main__ import main
-from credit_retrain.native import Binary
+from credit_retrain.artifact.native import Binary
+from credit_retrain.registry import tracking
 
 
 def answers(url):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from test_exported import decided
 
-from credit_retrain import dataset, sources
-from credit_retrain.contract import LABEL, NAMES
+from credit_retrain.data import dataset, sources
+from credit_retrain.uci.contract import LABEL, NAMES
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_model_is_trained_on_rows_with_missing_values(tmp_path, raw, uci):
     import json
     import zipfile
 
-    from credit_retrain import train
+    from credit_retrain.model import train
 
     data = dataset.Dataset(train.with_missing(uci.features[:2000], 0.1, 1), uci.defaulted[:2000])
     decided(data).to_csv(tmp_path / "export.csv", index=False)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from registered import aliases, digest_of, rewritten, route, told
 
-from credit_retrain import tracking
 from credit_retrain.__main__ import main
-from credit_retrain.opened import Bundle
-from credit_retrain.tracking import Serving, TrackingError
+from credit_retrain.artifact.opened import Bundle
+from credit_retrain.registry import tracking
+from credit_retrain.registry.tracking import Serving, TrackingError
 
 
 def test_a_training_is_a_run_with_its_parameters_metrics_and_files(sqlite, made):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from credit_retrain import contract, dataset, validation
-from credit_retrain.contract import FEATURES, LABEL, NAMES
+from credit_retrain.data import dataset, validation
+from credit_retrain.uci import contract
+from credit_retrain.uci.contract import FEATURES, LABEL, NAMES
 
 
 def table(**changed):

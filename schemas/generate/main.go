@@ -26,7 +26,10 @@ func main() {
 	}
 }
 
-// Files are the generated files: path below schemas/ to content.
+// trainedBy names the schemas that training reads; its package carries them.
+var trainedBy = []string{"application", "outcome", "prediction"}
+
+// Files are the generated files: path relative to schemas/ to content.
 func Files() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for name, doc := range jsonSchemas() {
@@ -35,6 +38,9 @@ func Files() (map[string][]byte, error) {
 			return nil, err
 		}
 		files["jsonschema/"+name+".json"] = text
+	}
+	for _, name := range trainedBy {
+		files["../retrain/credit_retrain/schemas/"+name+".json"] = files["jsonschema/"+name+".json"]
 	}
 	for name, doc := range avroSchemas() {
 		text, err := indent(doc)

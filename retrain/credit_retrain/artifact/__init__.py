@@ -1,0 +1,1 @@
+"""The bundle: graph, manifest, reference, golden rows, card."""

@@ -1,0 +1,1 @@
+"""Rows to train on: read, checked against the contract, split and prepared."""

@@ -1,0 +1,1 @@
+"""Fixtures that tests of both halves are run on."""

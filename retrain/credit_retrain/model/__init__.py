@@ -1,0 +1,1 @@
+"""The pipeline, its search for parameters, and training."""

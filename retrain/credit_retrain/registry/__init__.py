@@ -1,0 +1,1 @@
+"""MLflow, the champion, and releasing."""

@@ -1,0 +1,1 @@
+"""The UCI credit card data: everything that names one of their columns."""
