@@ -3,6 +3,7 @@ SHELL := bash
 GO ?= go
 DATASET ?=
 VENV := .venv
+CREDIT_RETRAIN := $(VENV)/bin/credit-retrain
 BENCH_VENV := .venv-bench
 DVC_VENV := .venv-dvc
 TOOLS := .cache/tools
@@ -167,25 +168,26 @@ lint: $(TOOLS)/golangci-lint $(TOOLS)/actionlint python ## Lint Go, Python, shel
 	$(VENV)/bin/ruff check bench/python && $(VENV)/bin/ruff format --check bench/python
 	cd retrain && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/mypy credit_retrain
 
-python: $(VENV)/.installed ## Make the Python environment (.venv)
+python: $(VENV)/.installed ## Make the Python environment (.venv), training's package installed in it
 
-$(VENV)/.installed: retrain/requirements/dev.txt
+$(VENV)/.installed: retrain/requirements/dev.txt retrain/pyproject.toml
 	@command -v uv >/dev/null || { echo "make python needs uv: pip install uv" >&2; exit 1; }
 	test -d $(VENV) || uv venv $(VENV)
 	VIRTUAL_ENV=$(VENV) uv pip sync --require-hashes retrain/requirements/dev.txt
+	VIRTUAL_ENV=$(VENV) uv pip install --offline --no-deps --editable retrain
 	@touch $@
 
 test-python: python build ## Run the Python tests
 	cd retrain && ../$(VENV)/bin/python -m pytest -q
 
 data: python ## Download the UCI dataset into data/raw (or take DATASET=FILE)
-	DATASET="$(DATASET)" PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain fetch
+	DATASET="$(DATASET)" $(CREDIT_RETRAIN) fetch
 
 prepare: python ## Write data/processed: training rows, hold-out, newest inputs; ARGS='--data both --export FILE'
-	DATASET="$(DATASET)" PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain prepare $(ARGS)
+	DATASET="$(DATASET)" $(CREDIT_RETRAIN) prepare $(ARGS)
 
 validate: prepare ## Say whether they may be trained on; the report is kept in data/reports
-	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain validate
+	$(CREDIT_RETRAIN) validate
 
 $(DVC_VENV)/.installed: retrain/requirements/dvc.txt
 	@command -v uv >/dev/null || { echo "make repro needs uv: pip install uv" >&2; exit 1; }
@@ -201,24 +203,24 @@ test-repro: python build $(DVC_VENV)/.installed ## Show on copies that a second 
 	@DATASET="$(DATASET)" retrain/test-repro.sh
 
 train: validate build ## Search, train, judge and record a candidate in dist/VERSION, with its card; SEARCH='--search' searches long
-	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain train --prepared data/processed $(SEARCH)
+	$(CREDIT_RETRAIN) train --prepared data/processed $(SEARCH)
 
 MODEL ?= models:/credit_default@challenger
 # A file, a version or shipped: what its verdicts were reached against, where the stream serves another model.
 CHAMPION ?=
 release: python build ## Release MODEL (a file, or models:/credit_default@challenger) that passed its gates against what the stream serves; ARGS='--brokers HOST:PORT'
-	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain release $(MODEL) $(if $(CHAMPION),--champion $(CHAMPION)) -- $(ARGS)
+	$(CREDIT_RETRAIN) release $(MODEL) $(if $(CHAMPION),--champion $(CHAMPION)) -- $(ARGS)
 
 REFERENCE ?= data/processed/train.csv
 CURRENT ?= data/processed/current.csv
 drift-check: python ## Hold CURRENT, what drift current --out wrote, to REFERENCE by Evidently; reports in data/reports/drift
-	PYTHONPATH=retrain $(VENV)/bin/python -m credit_retrain drift --reference "$(REFERENCE)" --current "$(CURRENT)" --out data/reports/drift $(ARGS)
+	$(CREDIT_RETRAIN) drift --reference "$(REFERENCE)" --current "$(CURRENT)" --out data/reports/drift $(ARGS)
 
 ship: python ## Train the bundle inside the binary again from the dataset
-	cd retrain && ../$(VENV)/bin/python -m credit_retrain ship
+	$(CREDIT_RETRAIN) ship
 
 check-train: python ## Train again and hold the shipped bundle to it, byte by byte
-	cd retrain && ../$(VENV)/bin/python -m credit_retrain check
+	$(CREDIT_RETRAIN) check
 
 clean: ## Remove what was built
 	rm -rf bin $(TOOLS)

@@ -8,12 +8,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export DVC_SITE_CACHE_DIR=$work/.dvc/tmp/site
 
-mkdir -p "$work"/{.dvc,data/raw,model,retrain/requirements,schemas}
+mkdir -p "$work"/{.dvc,data/raw,model,retrain/requirements}
 cp "$root"/.dvc/config "$work"/.dvc/
 cp "$root"/{dvc.yaml,params.yaml,.dvcignore} "$work"/
 cp -r "$root"/retrain/credit_retrain "$work"/retrain/
 cp "$root"/retrain/requirements/train.txt "$work"/retrain/requirements/
-cp -r "$root"/schemas/jsonschema "$work"/schemas/
 cp "$raw" "$work"/data/raw/UCI_Credit_Card.csv
 cp -r "$root"/model/shipped "$work"/model/
 ln -s "$root"/.venv "$root"/bin "$work"/
@@ -48,7 +47,9 @@ sed -i 's/seed: 42/seed: 43/' params.yaml
 ran "another seed" train evaluate export
 touch data/raw/unfinished.csv.partial
 ran "a file beside the data, with no effect on what is prepared" prepare
-echo "# A line that changes nothing." >>retrain/credit_retrain/card.py
-ran "a module of train alone, with no effect on the bundle" train
+echo "# A line that changes nothing." >>retrain/credit_retrain/model/search.py
+ran "a module of training, with no effect on the bundle" train evaluate
+echo "# A line that changes nothing." >>retrain/credit_retrain/drift/daily.py
+ran "a module of no stage"
 echo "# Another lock." >>retrain/requirements/train.txt
 ran "the locked libraries, with no effect on the bundle" prepare validate train evaluate export

@@ -8,17 +8,18 @@ import os
 import sys
 from pathlib import Path
 
-from credit_retrain.artifact import bundle, check, files
+from credit_retrain import whole
+from credit_retrain.artifact import check, files
 from credit_retrain.cli import commands as model_commands
 from credit_retrain.cli import flags
 from credit_retrain.cli.commands import source
-from credit_retrain.data import checks, dataset, make_dataset, sources
+from credit_retrain.data import checks, dataset, make_dataset
 from credit_retrain.dev import drift_fixtures, fixtures
 from credit_retrain.drift import daily
 from credit_retrain.places import PROCESSED, RAW, REPORTS, ROOT, SHIPPED
 from credit_retrain.problems import ProblemError
 from credit_retrain.progress import report
-from credit_retrain.uci import fetch, population, thresholds
+from credit_retrain.uci import fetch, population, published, thresholds
 
 NOT_JUDGED = 3
 """Exit code of a drift check that has too few rows to say anything; 1 is a problem, 2 a wrong flag."""
@@ -64,7 +65,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _population(arguments: argparse.Namespace) -> int:
     training, _ = dataset.split(dataset.read(dataset.locate(arguments.dataset)))
     text = json.dumps(population.estimate(training, arguments.seed), separators=(",", ":")) + "\n"
-    bundle.write(Path(arguments.out), text.encode())
+    whole.write(Path(arguments.out), text.encode())
     print(f"{arguments.out}: {len(text)} bytes")
     return 0
 
@@ -93,7 +94,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
     else:
         path = fetch.fetch(Path(arguments.out), arguments.url, report)
     rows = dataset.read(path)
-    known = "the UCI data" if rows.digest() == dataset.CANONICAL_DIGEST else "not the UCI data"
+    known = "the UCI data" if rows.digest() == published.DIGEST else "not the UCI data"
     print(f"{path}: {len(rows)} rows, {known}")
     return 0
 
@@ -143,7 +144,7 @@ def parser() -> argparse.ArgumentParser:
         _prepare,
         PROCESSED,
     )
-    sources.add_arguments(p)
+    flags.add_sources(p)
     flags.add_dataset(p)
     p.add_argument(
         "--current",
@@ -206,7 +207,7 @@ def parser() -> argparse.ArgumentParser:
         _fetch,
         RAW,
     )
-    p.add_argument("--url", default=fetch.SOURCE, help="where from (default: %(default)s)")
+    p.add_argument("--url", default=published.ADDRESS, help="where from (default: %(default)s)")
     p = commands.add_parser(
         "drift",
         help="Compare the last inputs with the training data (Evidently): reports and drift_status.json.",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from credit_retrain.artifact import bundle
+from credit_retrain.artifact import bundle, refit
 from credit_retrain.artifact.opened import Bundle
 from credit_retrain.data import dataset
 from credit_retrain.dev import drift_fixtures, fixtures
@@ -45,7 +45,7 @@ SHIPPED = ROOT / "model" / "shipped" / "credit-default.bundle"
 
 @pytest.fixture(scope="module")
 def pipeline(training):
-    return thresholds.pipeline_of(Bundle(SHIPPED.read_bytes()), training)
+    return refit.pipeline_of(Bundle(SHIPPED.read_bytes()), training)
 
 
 @pytest.fixture(scope="module")
@@ -136,4 +136,4 @@ def test_a_bundle_that_training_does_not_give_has_no_rows(training):
     manifest = json.loads(files.pop("manifest.json"))
     manifest["training"]["parameters"]["n_estimators"] = 3
     with pytest.raises(ValueError, match="another graph"):
-        thresholds.pipeline_of(Bundle(bundle.pack(manifest, files)), training)
+        refit.pipeline_of(Bundle(bundle.pack(manifest, files)), training)

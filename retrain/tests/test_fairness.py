@@ -3,6 +3,7 @@ import pytest
 
 from credit_retrain.data.dataset import Dataset
 from credit_retrain.evaluate import fairness
+from credit_retrain.uci import groups
 from credit_retrain.uci.contract import NAMES
 
 
@@ -50,8 +51,8 @@ def test_every_value_of_the_contract_is_in_one_group():
         ("marriage", range(4)),
         ("age", range(18, 121)),
     ):
-        groups = next(a.groups for a in fairness.ATTRIBUTES if a.name == attribute)
-        members = sum(np.asarray(group(np.array(values, float)), int) for group in groups.values())
+        found = next(a.groups for a in groups.ATTRIBUTES if a.name == attribute)
+        members = sum(np.asarray(group(np.array(values, float)), int) for group in found.values())
         assert (members == 1).all()
 
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from credit_retrain.artifact.export import features_to_onnx
-from credit_retrain.model.pipeline import Imputer
 from credit_retrain.uci.contract import FEATURES, NAMES, USED
 from credit_retrain.uci.features import ENGINEERED, TREE_INPUTS, engineer
+from credit_retrain.uci.transformers import Imputer
 
 STATUS = ["pay_0", "pay_2", "pay_3", "pay_4", "pay_5", "pay_6"]
 BILLS = [f"bill_amt{i}" for i in range(1, 7)]

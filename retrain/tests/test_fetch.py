@@ -11,7 +11,7 @@ import pytest
 
 from credit_retrain import __main__ as command_line
 from credit_retrain.data import dataset
-from credit_retrain.uci import fetch
+from credit_retrain.uci import fetch, published
 
 
 def archive(frame):
@@ -66,7 +66,7 @@ class Source:
 def source(uci, monkeypatch):
     """Serves a part of the dataset that is as good as the whole."""
     rows = uci.take(np.arange(len(uci)) < 4000)
-    monkeypatch.setattr(dataset, "CANONICAL_DIGEST", rows.digest())
+    monkeypatch.setattr(published, "DIGEST", rows.digest())
     s = Source(archive(rows.frame()))
     yield s
     s.close()
@@ -80,7 +80,7 @@ def test_what_broke_off_goes_on_where_it_stopped(tmp_path, source):
     source.cut = None
     assert fetch.fetch(out, source.url, lines.append) == out
     assert source.ranges == [None, "bytes=100000-"]
-    assert dataset.read(out).digest() == dataset.CANONICAL_DIGEST
+    assert dataset.read(out).digest() == published.DIGEST
     assert list(tmp_path.iterdir()) == [out]
     fetch.fetch(out, source.url, lines.append)
     assert len(source.ranges) == 2, "what is there is not fetched again"
@@ -147,7 +147,7 @@ def test_a_connection_that_is_reset_goes_on_where_it_stopped(tmp_path, source, m
     source.cut, source.reset = None, False
     fetch.fetch(out, source.url, lambda _: None)
     assert source.ranges == [None, f"bytes={kept}-"]
-    assert dataset.read(out).digest() == dataset.CANONICAL_DIGEST
+    assert dataset.read(out).digest() == published.DIGEST
 
 
 def test_what_is_kept_of_another_file_is_fetched_again_whole(tmp_path, source):
@@ -156,14 +156,14 @@ def test_what_is_kept_of_another_file_is_fetched_again_whole(tmp_path, source):
     fetch.fetch(out, source.url, lines.append)
     assert source.ranges == ["bytes=1000-", None]
     assert any("starting again" in line for line in lines)
-    assert dataset.read(out).digest() == dataset.CANONICAL_DIGEST
+    assert dataset.read(out).digest() == published.DIGEST
 
 
 def test_a_broken_file_is_fetched_again(tmp_path, source):
     out = tmp_path / "data.csv"
     out.write_text("age\nx\n")
     fetch.fetch(out, source.url, lambda _: None)
-    assert dataset.read(out).digest() == dataset.CANONICAL_DIGEST
+    assert dataset.read(out).digest() == published.DIGEST
 
 
 def test_a_local_file_is_taken_to_where_the_pipeline_looks(tmp_path, uci, monkeypatch, capsys):

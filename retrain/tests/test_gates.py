@@ -6,14 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from credit_retrain.artifact import bundle, card, manifest
+from credit_retrain.artifact import bundle, card, manifest, refit
 from credit_retrain.artifact.native import Binary, NativeError
 from credit_retrain.artifact.opened import Bundle
 from credit_retrain.data.dataset import Dataset, split
 from credit_retrain.evaluate import gates, holdout
 from credit_retrain.evaluate.gates import Case, Gate, Limits
 from credit_retrain.model import train
-from credit_retrain.uci import thresholds
 
 SMALL = {**train.SHARED, "max_depth": 2, "n_estimators": 40, "learning_rate": 0.15}
 
@@ -439,7 +438,7 @@ def test_a_graph_that_is_none_is_refused(fitted, candidate):
 def test_a_bundle_that_does_not_say_how_it_was_trained_is_not_fitted_again(fitted, candidate):
     silent_about_it = edited(candidate, lambda m: m["training"].pop("parameters"))
     with pytest.raises(ValueError, match="does not say how it was trained"):
-        thresholds.pipeline_of(silent_about_it, fitted.train)
+        refit.pipeline_of(silent_about_it, fitted.train)
 
 
 def test_a_file_that_is_not_the_manifests_is_refused(candidate):

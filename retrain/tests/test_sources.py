@@ -3,6 +3,7 @@ import pytest
 from test_exported import decided
 
 from credit_retrain.data import dataset, sources
+from credit_retrain.uci import published
 from credit_retrain.uci.contract import LABEL, NAMES
 
 
@@ -24,7 +25,7 @@ def export(tmp_path, uci):
 def test_uci_alone(raw):
     source = sources.choose("uci", raw, None)
     assert (source.used, len(source.data), source.export) == ("uci", 1000, None)
-    assert source.data.source == dataset.UCI
+    assert source.data.source == published.NAME
 
 
 def test_an_export_alone(raw, export):

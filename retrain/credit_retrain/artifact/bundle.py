@@ -7,7 +7,6 @@ import io
 import json
 import zipfile
 import zlib
-from pathlib import Path
 from typing import Any
 
 FORMAT = 1
@@ -62,11 +61,3 @@ def unpack(content: bytes) -> dict[str, bytes]:
     if absent:
         raise ValueError(f"no model bundle: {', '.join(absent)} is not there")
     return files
-
-
-def write(path: Path, content: bytes) -> None:
-    """Replace a file as a whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    temporary.write_bytes(content)
-    temporary.replace(path)

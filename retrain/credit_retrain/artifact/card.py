@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from credit_retrain.data.dataset import UCI
 from credit_retrain.evaluate import aims
 from credit_retrain.evaluate.decisions import DECLINE_FROM
 from credit_retrain.evaluate.fairness import APPROVE_BELOW
 from credit_retrain.evaluate.gates import Gate
+from credit_retrain.uci import published
 from credit_retrain.uci.features import ENGINEERED, MEANINGS
 
 FIGURES = {
@@ -76,7 +76,7 @@ def _table(titles: tuple[str, ...], rows: Iterable[Iterable[object]]) -> str:
 def _head(manifest: dict[str, Any]) -> str:
     training = manifest["training"]
     parameters = ", ".join(f"{k} {v}" for k, v in sorted(training["parameters"].items()))
-    where = ", Taiwan, April to September 2005" if training["dataset"] == UCI else ""
+    where = f", {published.WHERE}" if training["dataset"] == published.NAME else ""
     return f"""# Credit default model {manifest["version"]}
 
 Probability that a credit card holder defaults on next month's payment.

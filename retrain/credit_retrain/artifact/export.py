@@ -11,8 +11,9 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
-from credit_retrain.uci.contract import NAMES
-from credit_retrain.uci.features import TREE_INPUTS, Floats, GraphBuilder, write_graph
+from credit_retrain.artifact.graph import GraphBuilder, write_graph
+from credit_retrain.uci.contract import NAMES, USED_RUNS
+from credit_retrain.uci.features import TREE_INPUTS, Floats
 
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 IR_VERSION = 8
@@ -61,7 +62,7 @@ def features_to_onnx(medians: Floats) -> onnx.ModelProto:
     SEX, MARRIAGE and AGE feed no node.
     """
     graph = GraphBuilder()
-    parts = [graph.columns("features", a, b, f"used_{a}_{b}") for a, b in ((0, 1), (2, 3), (5, len(NAMES)))]
+    parts = [graph.columns("features", a, b, f"used_{a}_{b}") for a, b in USED_RUNS]
     used = graph.node("Concat", parts, "used", axis=1)
     missing = graph.node("IsNaN", [used], "missing")
     filled = graph.node(

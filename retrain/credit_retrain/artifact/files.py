@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from credit_retrain.artifact import bundle
+from credit_retrain import whole
 from credit_retrain.artifact.opened import Bundle
 
 TOLERANCE = 1e-6
@@ -31,6 +31,6 @@ def write(content: bytes, out: Path) -> list[Path]:
         raise ValueError(f"golden rows differ by {worst:.1e} on ONNX Runtime, more than {TOLERANCE:.0e}")
     written = []
     for name, file in sorted(opened.files.items()):
-        bundle.write(out / name, file)
+        whole.write(out / name, file)
         written.append(out / name)
     return written

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from credit_retrain.artifact import bundle
+from credit_retrain import whole
+from credit_retrain.artifact import refit
 from credit_retrain.artifact.native import VARIABLE, Binary, NativeError
 from credit_retrain.cli import flags
 from credit_retrain.data import dataset, make_dataset, sources
@@ -21,14 +22,13 @@ from credit_retrain.model import candidate, search, train
 from credit_retrain.places import DIST, REPORTS, SHIPPED
 from credit_retrain.progress import report
 from credit_retrain.registry import champions, releasing, tracking
-from credit_retrain.uci import thresholds
 
 Commands = Any
 """What argparse's add_subparsers returns; its type has no public name."""
 
 
 def source(arguments: argparse.Namespace) -> sources.Source:
-    """Read the rows that the flags of `sources.add_arguments` name."""
+    """Read the rows that the flags of `flags.add_sources` name."""
     return sources.choose(arguments.data, arguments.dataset, arguments.export, arguments.min_labelled, report)
 
 
@@ -137,7 +137,7 @@ def _train(arguments: argparse.Namespace) -> int:
 def _ship(arguments: argparse.Namespace) -> int:
     data = _rows(arguments)
     trained = train.train_bundle(data, arguments.version, arguments.created_at, arguments.seed, report)
-    bundle.write(Path(arguments.out), trained.content)
+    whole.write(Path(arguments.out), trained.content)
     print(
         f"{arguments.out}: version {arguments.version}, {len(trained.content)} bytes, "
         f"hold-out AUC {trained.metrics.auc:.4f}"
@@ -153,7 +153,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.out == "-":
         print(text, end="")
     else:
-        bundle.write(Path(arguments.out), text.encode())
+        whole.write(Path(arguments.out), text.encode())
     return 0
 
 
@@ -194,7 +194,7 @@ def _gate(arguments: argparse.Namespace) -> int:
         champion,
         rows,
         test,
-        thresholds.pipeline_of(opened, rows),
+        refit.pipeline_of(opened, rows),
         binary,
         validation,
         arguments.first,
@@ -207,7 +207,7 @@ def _gate(arguments: argparse.Namespace) -> int:
     failed = [verdict.name for verdict in verdicts if not verdict.passed]
     if written:
         content = gates.stamp(opened, verdicts, case.held_against(), force)
-        bundle.write(Path(arguments.candidate), content)
+        whole.write(Path(arguments.candidate), content)
     if arguments.json:
         document = {
             "version": opened.version,
@@ -233,7 +233,7 @@ def _gate(arguments: argparse.Namespace) -> int:
 
 def _fetch_model(arguments: argparse.Namespace) -> int:
     content = tracking.fetch(arguments.model)
-    bundle.write(Path(arguments.out), content)
+    whole.write(Path(arguments.out), content)
     print(f"{arguments.out}: model {champions.parse(arguments.model, content).version}, {len(content)} bytes")
     return 0
 
@@ -247,7 +247,7 @@ def add(commands: Commands) -> None:
         return p
 
     def on_data(p: argparse.ArgumentParser, seed: bool = True) -> None:
-        sources.add_arguments(p)
+        flags.add_sources(p)
         flags.add_dataset(p)
         p.add_argument("--prepared", metavar="FOLDER", help="what `prepare` wrote, instead of --data")
         if seed:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 
+from credit_retrain.data import sources
+
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Versions name folders and files, and are a key on the models topic."""
 
@@ -37,6 +39,26 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 seed = whole(0, HIGHEST_SEED)
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that `sources.choose` takes."""
+    parser.add_argument(
+        "--data",
+        choices=sources.CHOICES,
+        default="uci",
+        help="what to train on: the UCI data, an export of decisions, both (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--export", metavar="FILE", help="written by `creditstream dataset export`, for export and both"
+    )
+    parser.add_argument(
+        "--min-labelled",
+        type=whole(0),
+        default=sources.MIN_LABELLED,
+        metavar="N",
+        help="with fewer known outcomes in the export, the UCI data alone are used (default: %(default)s)",
+    )
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The UCI credit card default data: reading, checking, its digest and the hold-out."""
+"""Rows with their outcomes: reading, checking, their digest and the hold-out."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ import pandera.pandas as pa
 from credit_retrain.data import validation
 from credit_retrain.places import RAW
 from credit_retrain.problems import ProblemError
-from credit_retrain.uci.contract import LABEL, NAMES
+from credit_retrain.uci import published
+from credit_retrain.uci.contract import LABEL, NAMES, column
 
 HOLDOUT_SHARE = 0.2
 HOLDOUT_RULE = "lowest fifth of SHA-256 over the 23 features"
 """How `holdout` chooses. Two models trained by the same rule have seen no row of each other's
 hold-out, whatever else the data held."""
-CANONICAL_DIGEST = "sha256:30e50432dd362df1721ebeac506ef5ed542da48e324d45fc0770aa134e9cdc71"
-UCI = "UCI default of credit card clients (CC BY 4.0)"
-_LABEL_NAMES = {"default.payment.next.month", "default payment next month", LABEL}
 
 
 class DatasetError(ProblemError):
@@ -56,7 +54,7 @@ class Dataset:
 
     features: npt.NDArray[np.float64]
     defaulted: npt.NDArray[np.int64]
-    source: str = UCI
+    source: str = published.NAME
 
     def __len__(self) -> int:
         return len(self.defaulted)
@@ -127,7 +125,7 @@ def table(path: Path, schema: pa.DataFrameSchema, told: Path | None = None) -> p
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], index_col=False)
     except ValueError as error:  # no columns
         raise DatasetError(f"{told or path} is no CSV file: {error}") from error
-    given, names = list(frame.columns), [_canonical(c) for c in frame.columns]
+    given, names = list(frame.columns), [column(c) for c in frame.columns]
     frame.columns = pd.Index(names)
     for name in schema.columns:
         same = [str(g) for g, n in zip(given, names, strict=True) if n == name]
@@ -179,13 +177,6 @@ def numbers(text: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Return checked text as numbers, NaN where a field is empty."""
     out: npt.NDArray[np.float64] = text.apply(pd.to_numeric).to_numpy(np.float64)
     return out
-
-
-def _canonical(column: str) -> str:
-    name = column.strip().strip('"').lower()
-    if name in _LABEL_NAMES:
-        return LABEL
-    return "pay_0" if name == "pay_1" else name
 
 
 def holdout(data: Dataset) -> npt.NDArray[np.bool_]:

@@ -8,20 +8,10 @@ import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from credit_retrain.artifact.reference import kind
 from credit_retrain.data.dataset import Dataset
-from credit_retrain.uci.contract import FEATURES, LABEL, NAMES
+from credit_retrain.uci import published
+from credit_retrain.uci.contract import FEATURES, LABEL, NAMES, kind
 from credit_retrain.uci.oddities import UNDOCUMENTED
-
-BANDS: dict[str, dict[float, tuple[float, float]]] = {
-    "limit_bal": {0.05: (10_000, 30_000), 0.5: (120_000, 160_000), 0.95: (400_000, 460_000)},
-    "age": {0.05: (21, 25), 0.5: (32, 36), 0.95: (51, 55)},
-    "bill_amt1": {0.25: (2_500, 4_700), 0.5: (19_000, 26_000), 0.95: (180_000, 222_000)},
-    "bill_amt6": {0.25: (600, 2_000), 0.5: (14_000, 20_000), 0.95: (145_000, 178_000)},
-    "pay_amt1": {0.25: (500, 1_500), 0.5: (1_800, 2_400), 0.95: (16_000, 20_500)},
-    "pay_amt6": {0.25: (0, 400), 0.5: (1_200, 1_800), 0.95: (15_000, 19_500)},
-}
-"""Where quantiles of the UCI training rows lie; a fifth more or less rows move none of them so far."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +56,13 @@ def check(train: Dataset, used: str, min_rows: int) -> list[Expectation]:
     from great_expectations import expectations as gxe
 
     uci = used == "uci"
+    max_rows = published.MAX_TRAINING_ROWS if uci else None
+    low, high = published.DEFAULT_RATE
     band = "critical" if uci else "warning"
     suite = gx.ExpectationSuite(
         name="training rows",
         expectations=[
-            gxe.ExpectTableRowCountToBeBetween(min_value=min_rows, max_value=24_500 if uci else None),
+            gxe.ExpectTableRowCountToBeBetween(min_value=min_rows, max_value=max_rows),
             gxe.ExpectTableColumnsToMatchSet(column_set=[*NAMES, LABEL], exact_match=True),
             *(
                 gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=1 if uci else 0.9, severity=band)
@@ -89,7 +81,7 @@ def check(train: Dataset, used: str, min_rows: int) -> list[Expectation]:
             ),
             gxe.ExpectColumnValuesToBeInSet(column=LABEL, value_set=[0, 1]),
             gxe.ExpectColumnMeanToBeBetween(column=LABEL, min_value=0.01, max_value=0.5),
-            gxe.ExpectColumnMeanToBeBetween(column=LABEL, min_value=0.21, max_value=0.235, severity=band),
+            gxe.ExpectColumnMeanToBeBetween(column=LABEL, min_value=low, max_value=high, severity=band),
             gxe.ExpectCompoundColumnsToBeUnique(
                 column_list=[*NAMES, LABEL], mostly=0.995 if uci else 0.95, severity=band
             ),
@@ -108,7 +100,7 @@ def check(train: Dataset, used: str, min_rows: int) -> list[Expectation]:
                     },
                     severity=band,
                 )
-                for name, ranges in BANDS.items()
+                for name, ranges in published.BANDS.items()
             ),
         ],
     )

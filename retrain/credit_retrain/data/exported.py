@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from credit_retrain.artifact import reference
 from credit_retrain.data import validation
+from credit_retrain.data.bins import edges, histogram, psi
 from credit_retrain.data.dataset import Dataset, DatasetError, even, numbers
-from credit_retrain.evaluate.figures import histogram, psi
 from credit_retrain.uci.contract import FEATURES, LABEL, NAMES
 
 CHUNK = 200_000
@@ -101,7 +100,7 @@ class Exported:
         for feature in FEATURES:
             values = self.frame[feature.name].to_numpy(np.float64)
             known = values[~np.isnan(values)]
-            at = reference.edges(feature.name, feature.minimum, feature.maximum, known) if len(known) else []
+            at = edges(feature.name, feature.minimum, feature.maximum, known) if len(known) else []
             out[feature.name] = round(psi(_counts(values, at), _counts(values[part], at)), 4)
         return out
 

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from credit_retrain.artifact import bundle
+from credit_retrain import whole
 from credit_retrain.data import dataset, validation
 from credit_retrain.data.dataset import Dataset, DatasetError
 from credit_retrain.data.sources import Source
-from credit_retrain.model.pipeline import Imputer
 from credit_retrain.uci.contract import LABEL, NAMES, USED
 from credit_retrain.uci.features import ENGINEERED, Floats, engineer
+from credit_retrain.uci.transformers import Imputer
 
 STAND_IN = "the hold-out's inputs, as a stand-in: `creditstream drift current` writes the real ones"
 
@@ -108,7 +108,7 @@ def make(source: Source, out: Path, current: Path | None = None) -> dict[str, An
         "current": {"rows": len(newest), "origin": origin},
         "medians": dict(zip(USED, imputer.medians_.astype(int).tolist(), strict=True)),
     }
-    bundle.write(out / "source.json", (json.dumps(facts, indent=1) + "\n").encode())
+    whole.write(out / "source.json", (json.dumps(facts, indent=1) + "\n").encode())
     return facts
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from credit_retrain.cli import flags
 from credit_retrain.data import dataset, exported
 from credit_retrain.data.dataset import Dataset, DatasetError, texts
 from credit_retrain.uci.contract import NAMES
@@ -50,26 +48,6 @@ class Source:
             "digest": self.data.digest(),
             "export": self.export,
         }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that `choose` takes."""
-    parser.add_argument(
-        "--data",
-        choices=CHOICES,
-        default="uci",
-        help="what to train on: the UCI data, an export of decisions, both (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--export", metavar="FILE", help="written by `creditstream dataset export`, for export and both"
-    )
-    parser.add_argument(
-        "--min-labelled",
-        type=flags.whole(0),
-        default=MIN_LABELLED,
-        metavar="N",
-        help="with fewer known outcomes in the export, the UCI data alone are used (default: %(default)s)",
-    )
 
 
 def choose(

@@ -20,10 +20,9 @@ from scipy.stats import fisher_exact
 from sklearn.exceptions import UndefinedMetricWarning
 
 from credit_retrain.artifact.opened import Bundle
-from credit_retrain.artifact.reference import kind
 from credit_retrain.data.dataset import DatasetError, even
 from credit_retrain.evaluate import figures
-from credit_retrain.uci.contract import FEATURES, LABEL, NAMES
+from credit_retrain.uci.contract import FEATURES, LABEL, NAMES, kind
 
 PROBABILITY = "default_probability"
 CODES = [name for name in NAMES if kind(name) == "code"]

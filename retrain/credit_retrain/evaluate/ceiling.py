@@ -24,9 +24,11 @@ from credit_retrain.evaluate import figures
 from credit_retrain.evaluate.comparison import lightgbm
 from credit_retrain.evaluate.figures import Doubles
 from credit_retrain.evaluate.repeated import SEEDS, TEST_SHARE, interval
-from credit_retrain.model.pipeline import Engineer, Imputer, build
+from credit_retrain.model.pipeline import build
+from credit_retrain.uci import contract
 from credit_retrain.uci.contract import NAMES
 from credit_retrain.uci.features import Floats
+from credit_retrain.uci.transformers import Engineer, Imputer
 
 Report = Callable[[str], None]
 Rows = npt.NDArray[np.int64]
@@ -72,7 +74,7 @@ class Inputs(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if self.more:
             parts.append(_more(inputs))
         if self.protected:
-            parts.append(rows[:, [NAMES.index(name) for name in ("sex", "marriage", "age")]])
+            parts.append(rows[:, [i for i, name in enumerate(NAMES) if name in contract.PROTECTED]])
         return np.hstack(parts).astype(np.float32)
 
 

@@ -14,7 +14,7 @@ from credit_retrain.data.dataset import Dataset
 from credit_retrain.evaluate import figures
 from credit_retrain.evaluate.delong import compare
 from credit_retrain.evaluate.figures import Doubles
-from credit_retrain.model.pipeline import Engineer, Imputer
+from credit_retrain.uci.transformers import Engineer, Imputer
 
 
 class WeightOfEvidence(TransformerMixin, BaseEstimator):  # type: ignore[misc]

@@ -7,7 +7,6 @@ stand in for them. Education is read; the figures say what comes of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from credit_retrain.data.dataset import Dataset
 from credit_retrain.evaluate.figures import RESAMPLES, Doubles
 from credit_retrain.uci.contract import NAMES, USED
+from credit_retrain.uci.groups import ATTRIBUTES
 
 APPROVE_BELOW = 0.20
 """The default policy's cut-off: a probability below it is approved (schemas/policy.go)."""
@@ -25,49 +25,6 @@ MAX_MISSING = 3
 
 MIN_ROWS = 100
 """Groups with fewer rows are shown and not judged."""
-
-Values = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """A characteristic and the groups that its values fall into."""
-
-    name: str
-    groups: dict[str, Callable[[Values], npt.NDArray[np.bool_]]]
-
-
-def _is(*codes: int) -> Callable[[Values], npt.NDArray[np.bool_]]:
-    return lambda values: np.isin(values, codes)
-
-
-def _from(low: int, high: int) -> Callable[[Values], npt.NDArray[np.bool_]]:
-    return lambda values: (values >= low) & (values < high)
-
-
-ATTRIBUTES: list[Attribute] = [
-    Attribute("sex", {"male": _is(1), "female": _is(2)}),
-    Attribute(
-        "education",
-        {
-            "graduate school": _is(1),
-            "university": _is(2),
-            "high school": _is(3),
-            "other or unknown": _is(0, 4, 5, 6),
-        },
-    ),
-    Attribute("marriage", {"married": _is(1), "single": _is(2), "other or unknown": _is(0, 3)}),
-    Attribute(
-        "age",
-        {
-            "under 25": _from(0, 25),
-            "25 to 34": _from(25, 35),
-            "35 to 44": _from(35, 45),
-            "45 to 54": _from(45, 55),
-            "55 and over": _from(55, 999),
-        },
-    ),
-]
 
 
 def missing(rows: Dataset) -> npt.NDArray[np.int64]:

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
+from credit_retrain.data.bins import histogram, psi
+
 Doubles = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 Figure = Callable[[Labels, Doubles], float]
@@ -178,22 +180,6 @@ def wilson(hits: int, rows: int, z: float = 1.959964) -> tuple[float, float]:
     centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     half = z / (1 + z * z / rows) * np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
     return float(centre - half), float(centre + half)
-
-
-def histogram(values: Doubles, edges: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Count values in bins; bin i holds edges[i-1] <= x < edges[i], the first and last are open."""
-    at = np.asarray(edges, np.float64)
-    return np.bincount(np.searchsorted(at, values, side="right"), minlength=len(at) + 1)
-
-
-def psi(expected: npt.ArrayLike, actual: npt.ArrayLike) -> float:
-    """Return the population stability index of two histograms over the same bins.
-
-    Half a row is added to every bin, so that an empty one stays finite.
-    """
-    e, a = np.asarray(expected, np.float64) + 0.5, np.asarray(actual, np.float64) + 0.5
-    e, a = e / e.sum(), a / a.sum()
-    return float(((a - e) * np.log(a / e)).sum())
 
 
 def score_psi(before: Doubles, after: Doubles, bins: int = 10) -> float:

@@ -22,6 +22,7 @@ from credit_retrain.evaluate import fairness, figures
 from credit_retrain.evaluate.delong import compare
 from credit_retrain.evaluate.figures import Doubles
 from credit_retrain.model.pipeline import build
+from credit_retrain.uci.groups import ATTRIBUTES
 
 NAMES = (
     "data",
@@ -32,7 +33,7 @@ NAMES = (
     "calibration",
     *(
         f"{name} by {attribute.name}"
-        for attribute in fairness.ATTRIBUTES
+        for attribute in ATTRIBUTES
         for name in ("approval ratio", "equal opportunity")
     ),
     "score PSI, hold-out",

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from credit_retrain.artifact import bundle, card
+from credit_retrain import whole
+from credit_retrain.artifact import card
 from credit_retrain.artifact.native import Binary
 from credit_retrain.artifact.opened import Bundle
 from credit_retrain.data.dataset import Dataset, split
@@ -188,7 +189,7 @@ def _write(
     for old in folder.glob("*.bundle"):
         old.unlink()
     file = folder / f"{plan.version}{'' if released else '.refused'}.bundle"
-    bundle.write(file, stamped)
+    whole.write(file, stamped)
     (folder / "model.onnx").write_bytes(made.files["model.onnx"])
     (folder / "credit_default_model.pkl").write_bytes(pickle.dumps(fitted.pipeline))
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1, ensure_ascii=False) + "\n", "utf-8")

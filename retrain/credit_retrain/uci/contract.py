@@ -43,3 +43,31 @@ PROTECTED: frozenset[str] = frozenset({"sex", "marriage", "age"})
 
 USED: list[str] = [name for name in NAMES if name not in PROTECTED]
 """Inputs of the model, in the contract's order."""
+
+USED_COLUMNS: list[int] = [NAMES.index(name) for name in USED]
+
+USED_RUNS: list[tuple[int, int]] = [
+    (i, next((j for j in range(i, len(NAMES)) if NAMES[j] in PROTECTED), len(NAMES)))
+    for i in USED_COLUMNS
+    if i == 0 or NAMES[i - 1] in PROTECTED
+]
+"""Runs of used columns among all of them, [first, last)."""
+
+_LABELS = {"default.payment.next.month", "default payment next month", LABEL}
+
+
+def column(name: str) -> str:
+    """Return the contract's name of a column of the published file."""
+    name = name.strip().strip('"').lower()
+    if name in _LABELS:
+        return LABEL
+    return "pay_0" if name == "pay_1" else name
+
+
+def kind(name: str) -> str:
+    """Return what a feature is: a code or status takes few values, an age or amount many."""
+    if name in {"sex", "education", "marriage"}:
+        return "code"
+    if name.startswith("pay_") and not name.startswith("pay_amt"):
+        return "status"
+    return "age" if name == "age" else "amount"

@@ -17,8 +17,8 @@ import pandas as pd
 
 from credit_retrain.data import dataset
 from credit_retrain.problems import ProblemError
+from credit_retrain.uci import published
 
-SOURCE = "https://archive.ics.uci.edu/static/public/350/default+of+credit+card+clients.zip"
 KINDS = (".csv", ".xls", ".xlsx")
 ZIP = b"PK\x03\x04"
 CHUNK = 1 << 16
@@ -67,8 +67,8 @@ def fetch(out: Path, url: str, report: Callable[[str], None]) -> Path:
         raise FetchError(f"{url} is not the expected archive: {error}") from error
     try:
         digest = dataset.read(candidate, told=Path(out.name)).digest()
-        if digest != dataset.CANONICAL_DIGEST:
-            raise FetchError(f"{url} holds {digest}, expected {dataset.CANONICAL_DIGEST}")
+        if digest != published.DIGEST:
+            raise FetchError(f"{url} holds {digest}, expected {published.DIGEST}")
         candidate.replace(out)
     except dataset.DatasetError as error:
         raise FetchError(f"{url} is not the expected dataset: {error}") from error
@@ -101,7 +101,7 @@ def take(local: Path, out: Path) -> Path:
 
 def _canonical(path: Path) -> bool:
     try:
-        return path.is_file() and dataset.read(path).digest() == dataset.CANONICAL_DIGEST
+        return path.is_file() and dataset.read(path).digest() == published.DIGEST
     except dataset.DatasetError:
         return False
 

@@ -6,9 +6,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from credit_retrain.artifact.reference import kind
 from credit_retrain.data.dataset import Dataset, texts
-from credit_retrain.uci.contract import NAMES
+from credit_retrain.uci.contract import NAMES, kind
 
 UNDOCUMENTED: dict[str, tuple[int, ...]] = {"education": (0, 5, 6), "marriage": (0,)}
 """Codes that the description of the UCI data does not know."""

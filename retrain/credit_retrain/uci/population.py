@@ -9,9 +9,8 @@ import numpy.typing as npt
 from scipy.stats import norm, rankdata
 from sklearn.linear_model import LogisticRegression
 
-from credit_retrain.artifact.reference import kind
 from credit_retrain.data.dataset import Dataset
-from credit_retrain.uci.contract import FEATURES, NAMES
+from credit_retrain.uci.contract import FEATURES, NAMES, kind
 
 QUANTILES = 129
 ABOUT = (

@@ -19,13 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
-from credit_retrain.artifact import bundle, golden
-from credit_retrain.artifact.export import to_onnx
+from credit_retrain.artifact import bundle, golden, refit
 from credit_retrain.artifact.opened import Bundle
-from credit_retrain.artifact.reference import kind
 from credit_retrain.data.dataset import Dataset
-from credit_retrain.model.pipeline import build, tree_inputs
-from credit_retrain.uci.contract import FEATURES, NAMES, USED
+from credit_retrain.model.pipeline import tree_inputs
+from credit_retrain.uci.contract import FEATURES, NAMES, USED, kind
 from credit_retrain.uci.features import TREE_INPUTS
 
 Doubles = npt.NDArray[np.float64]
@@ -62,26 +60,6 @@ RATIOS = {
     "payratio_5m": Ratio(PAID[:5], BILL[1:]),
     "paid_to_limit": Ratio(PAID, ["limit_bal"]),
 }
-
-
-def pipeline_of(opened: Bundle, train: Dataset) -> Pipeline:
-    """Fit the pipeline that a bundle's manifest describes.
-
-    Raises
-    ------
-    ValueError
-        When its graph is not the bundle's, byte by byte, or the manifest describes none.
-    """
-    training = opened.manifest["training"]
-    if "parameters" not in training or "seed" not in training:
-        raise ValueError(
-            "the bundle's manifest does not say how it was trained: expected training.parameters and "
-            "training.seed"
-        )
-    pipeline = build(training["parameters"], training["seed"]).fit(train.features, train.defaulted)
-    if to_onnx(pipeline).SerializeToString(deterministic=True) != opened.files["model.onnx"]:
-        raise ValueError("training again gives another graph than the bundle's; see `make check-train`")
-    return pipeline
 
 
 def splits(pipeline: Pipeline) -> list[tuple[int, float]]:
@@ -273,6 +251,6 @@ def document(pipeline: Pipeline, train: Dataset, seed: int) -> dict[str, Any]:
 def write(path: Path, shipped: bytes, train: Dataset, seed: int) -> Path:
     """Write the document for a bundle, compressed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = bundle.to_json(document(pipeline_of(Bundle(shipped), train), train, seed))
+    text = bundle.to_json(document(refit.pipeline_of(Bundle(shipped), train), train, seed))
     path.write_bytes(gzip.compress(text, mtime=0))
     return path
