@@ -5,7 +5,7 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from credit_retrain.__main__ import main
-from credit_retrain.cli import commands
+from credit_retrain.cli import rows
 from credit_retrain.data import dataset
 from credit_retrain.data.dataset import Dataset
 from credit_retrain.evaluate import ceiling, repeated
@@ -67,7 +67,7 @@ def test_the_table_pairs_every_model_with_this_one():
 
 
 def test_the_command_prints_both(few, monkeypatch, capsys):
-    monkeypatch.setattr(commands, "_rows", lambda _: few)
+    monkeypatch.setattr(rows, "read", lambda *_: few)
     monkeypatch.setattr(ceiling, "DRAWN", 20)
     monkeypatch.setattr(
         ceiling, "recipes", lambda parameters, seed: {ceiling.THIS: lambda: ceiling.build(SMALL, seed)}

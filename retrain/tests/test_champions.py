@@ -6,7 +6,7 @@ import re
 import pytest
 from registered import SHIPPED, digest_of, route, told
 
-from credit_retrain.__main__ import main, parser
+from credit_retrain.__main__ import main
 from credit_retrain.artifact.native import Binary
 from credit_retrain.artifact.opened import Bundle
 from credit_retrain.registry import champions, releasing, tracking
@@ -16,9 +16,9 @@ from credit_retrain.registry import champions, releasing, tracking
 def champion(capsys):
     """Say which champion a gate takes, and what it says of it."""
 
-    def asked(*flags):
+    def asked(*named):
         capsys.readouterr()
-        chosen = champions.choose(parser().parse_args(["gate", "--candidate", "shipped", *flags]))
+        chosen = champions.choose(*named)
         return chosen.version, capsys.readouterr().err
 
     return asked
@@ -132,8 +132,8 @@ def test_a_champion_that_is_not_registered_is_missed_by_name(store, champion, tm
         assert "--champion FILE or VERSION; --champion shipped" in err
         assert main([*command, "--first"]) == 1
         assert "--first: the stream serves model elsewhere" in capsys.readouterr().err
-    assert champion("--champion", "shipped")[0] == SHIPPED.version
-    assert champion("--champion", "v2")[0] == "v2", "by its version"
+    assert champion("shipped")[0] == SHIPPED.version
+    assert champion("v2")[0] == "v2", "by its version"
 
 
 def test_the_shipped_model_is_the_champion_where_the_stream_serves_it(store, champion, tmp_path, capsys):
@@ -172,7 +172,7 @@ def test_the_champion_is_the_one_that_the_alias_names(store, made, champion, cap
     assert version == "v2"
     assert said.startswith("champion: model v2 (sha256:")
     assert said.endswith(f", {tracking.CHAMPION_URI}, as of route revision 0\n")
-    assert champion("--champion", "models:/credit_default@champion")[0] == "v2"
-    assert champion("--champion", "shipped")[0] == SHIPPED.version
+    assert champion("models:/credit_default@champion")[0] == "v2"
+    assert champion("shipped")[0] == SHIPPED.version
     assert main(["gate", "--candidate", str(made.file), "--first"]) == 1
     assert f"--first: {tracking.CHAMPION_URI} is model v2" in capsys.readouterr().err

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from credit_retrain.__main__ import main
+from credit_retrain.base.places import SHIPPED
 from credit_retrain.data.dataset import LABEL, DatasetError, split
 from credit_retrain.dev import drift_fixtures
 from credit_retrain.drift import daily
-from credit_retrain.places import SHIPPED
 from credit_retrain.uci.contract import NAMES
 
 

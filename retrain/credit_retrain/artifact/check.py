@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from credit_retrain.artifact import bundle
+from credit_retrain.base.problems import ProblemError
 from credit_retrain.data.dataset import Dataset
 from credit_retrain.model import train
-from credit_retrain.problems import ProblemError
 
 
 class CheckError(ProblemError):

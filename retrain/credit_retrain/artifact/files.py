@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from credit_retrain import whole
 from credit_retrain.artifact.opened import Bundle
+from credit_retrain.base import whole
 
 TOLERANCE = 1e-6
 """Largest difference of a golden row's probability."""

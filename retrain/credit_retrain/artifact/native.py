@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from credit_retrain.base.places import BINARY
+from credit_retrain.base.problems import ProblemError
 from credit_retrain.data.dataset import Dataset
 from credit_retrain.evaluate.figures import Doubles
-from credit_retrain.places import BINARY
-from credit_retrain.problems import ProblemError
 from credit_retrain.uci.contract import NAMES
 
 VARIABLE = "CREDITSTREAM_BINARY"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from credit_retrain import whole
+from credit_retrain.base import whole
 from credit_retrain.data import dataset, expectations, make_dataset
 from credit_retrain.data.make_dataset import Prepared
 from credit_retrain.uci import oddities, published

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 import pandera.pandas as pa
 
+from credit_retrain.base.places import RAW
+from credit_retrain.base.problems import ProblemError
 from credit_retrain.data import validation
-from credit_retrain.places import RAW
-from credit_retrain.problems import ProblemError
 from credit_retrain.uci import published
 from credit_retrain.uci.contract import LABEL, NAMES, column
 

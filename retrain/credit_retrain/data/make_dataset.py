@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from credit_retrain import whole
+from credit_retrain.base import whole
 from credit_retrain.data import dataset, validation
 from credit_retrain.data.dataset import Dataset, DatasetError
 from credit_retrain.data.sources import Source

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from credit_retrain.base import defaults
 from credit_retrain.data import dataset, exported
 from credit_retrain.data.dataset import Dataset, DatasetError, texts
 from credit_retrain.uci.contract import NAMES
 
-CHOICES = ("uci", "export", "both")
-MIN_LABELLED = 2000
+CHOICES = get_args(defaults.Source)
 
 Report = Callable[[str], None]
 
@@ -51,7 +51,11 @@ class Source:
 
 
 def choose(
-    asked: str, raw: str | None, export: str | None, min_labelled: int = MIN_LABELLED, report: Report = print
+    asked: str,
+    raw: str | None,
+    export: str | None,
+    min_labelled: int = defaults.MIN_LABELLED,
+    report: Report = print,
 ) -> Source:
     """Read what was asked for, tell how much of an export is labelled, and who that is.
 

@@ -20,6 +20,7 @@ from scipy.stats import fisher_exact
 from sklearn.exceptions import UndefinedMetricWarning
 
 from credit_retrain.artifact.opened import Bundle
+from credit_retrain.base.defaults import DRIFT_SHARE
 from credit_retrain.data.dataset import DatasetError, even
 from credit_retrain.evaluate import figures
 from credit_retrain.uci.contract import FEATURES, LABEL, NAMES, kind
@@ -27,8 +28,6 @@ from credit_retrain.uci.contract import FEATURES, LABEL, NAMES, kind
 PROBABILITY = "default_probability"
 CODES = [name for name in NAMES if kind(name) == "code"]
 PAGES = ("drift_report.html", "concept_report.html")
-DRIFT_SHARE = 0.5
-"""Share of drifted columns from which the whole table counts as drifted: Evidently's default."""
 FEWEST_ROWS = 500
 """Fewer rows than these are not judged: of 200, chance alone can put half of the columns above the limits."""
 FEWEST_LABELS = 200

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from credit_retrain import whole
 from credit_retrain.artifact import card
 from credit_retrain.artifact.native import Binary
 from credit_retrain.artifact.opened import Bundle
+from credit_retrain.base import whole
 from credit_retrain.data.dataset import Dataset, split
 from credit_retrain.evaluate import aims, comparison, gates, holdout, plots, repeated
 from credit_retrain.evaluate.gates import Case, Gate, Limits

@@ -16,8 +16,6 @@ from credit_retrain.model.pipeline import build
 Report = Callable[[str], None]
 
 FOLDS = 5
-SHORT, LONG = 12, 80
-"""Candidates of an ordinary training and of a long search."""
 
 SPACE: dict[str, Any] = {
     "max_depth": [2, 3, 4],

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from credit_retrain.artifact.opened import Bundle
-from credit_retrain.cli import flags
+from credit_retrain.artifact.version import VERSION
+from credit_retrain.base.defaults import CHAMPION_URI
+from credit_retrain.base.places import DIST, SHIPPED
+from credit_retrain.base.progress import report
 from credit_retrain.evaluate import gates
-from credit_retrain.places import DIST, SHIPPED
-from credit_retrain.progress import report
 from credit_retrain.registry import tracking
 
 
@@ -26,7 +26,7 @@ def find(path: str, flag: str, versions: bool = False) -> Bundle:
     if path.startswith("models:/"):
         return parse(path, tracking.fetch(path))
     file = SHIPPED if path == "shipped" else Path(path)
-    if versions and not file.is_file() and flags.VERSION.fullmatch(path):
+    if versions and not file.is_file() and VERSION.fullmatch(path):
         file = DIST / path / f"{path}.bundle"
         content = None if file.is_file() else tracking.of_version(path)
         if content is not None:
@@ -49,19 +49,23 @@ def parse(named: str, content: bytes) -> Bundle:
         raise ValueError(f"{named}: {error}") from error
 
 
-def choose(arguments: argparse.Namespace) -> Bundle | None:
+def choose(asked: str | None = None, first: bool = False) -> Bundle | None:
     """Return the bundle that is not to be fallen behind, None without one, and say which it is.
 
-    Without a flag it is the one that the champion's alias names, else the shipped one.
+    Parameters
+    ----------
+    asked : str, optional
+        What names it. Without it is the one that the champion's alias names, else the shipped one.
+    first : bool
+        Whether there is none, because nothing was released before.
     """
-    asked = arguments.champion
-    if arguments.first:
+    if first:
         if asked not in (None, "none"):
             raise ValueError(f"--first with --champion {asked}: the first model has no champion")
         known, serving = tracking.champion(), tracking.serving()
         if known is not None:
             raise ValueError(
-                f"--first: {tracking.CHAMPION_URI} is model {parse(tracking.CHAMPION_URI, known).version}, "
+                f"--first: {CHAMPION_URI} is model {parse(CHAMPION_URI, known).version}, "
                 "so this is not the first"
             )
         if serving is not None:
@@ -75,7 +79,7 @@ def choose(arguments: argparse.Namespace) -> Bundle | None:
     if asked is not None:
         found, named = find(asked, "--champion", versions=True), asked
     elif content is not None:
-        found, named = parse(tracking.CHAMPION_URI, content), tracking.CHAMPION_URI
+        found, named = parse(CHAMPION_URI, content), CHAMPION_URI
         serving = tracking.serving()
         if serving is not None and serving.revision is not None:
             named += f", as of route revision {serving.revision}"
@@ -121,7 +125,7 @@ def warn_unknown(serving: tracking.Serving) -> None:
         return
     report(
         f"warning: the stream serves {serving.told()}, which is not registered in MLflow: "
-        f"{tracking.CHAMPION_URI} names nothing, and train, gate and release want --champion until it does"
+        f"{CHAMPION_URI} names nothing, and train, gate and release want --champion until it does"
     )
 
 
@@ -152,11 +156,11 @@ def held_against_another(opened: Bundle, serving: tracking.Serving | None, asked
     if serving is None:
         known = tracking.champion()
         if known is None:
-            report(f"the stream has no route and {tracking.CHAMPION_URI} names nothing: no champion is known")
+            report(f"the stream has no route and {CHAMPION_URI} names nothing: no champion is known")
             return None
-        champion = parse(tracking.CHAMPION_URI, known)
+        champion = parse(CHAMPION_URI, known)
         right = champion.digest in (held.get("digest"), opened.digest)
-        told = f"{tracking.CHAMPION_URI} is model {champion.version} ({champion.digest})"
+        told = f"{CHAMPION_URI} is model {champion.version} ({champion.digest})"
     else:
         shipped = find("shipped", "--champion")
         digest = serving.digest or (shipped.digest if serving.version == shipped.version else None)

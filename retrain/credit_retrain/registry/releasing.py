@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from credit_retrain.artifact.native import Binary
+from credit_retrain.base.progress import report
 from credit_retrain.evaluate import gates
-from credit_retrain.progress import report
 from credit_retrain.registry import champions, tracking
 
 
@@ -41,19 +40,26 @@ def _is_released(model: dict[str, Any]) -> bool:
     return isinstance(model.get("version"), str) and isinstance(model.get("digest"), str)
 
 
-def aliases(arguments: argparse.Namespace) -> int:
-    """Let the aliases name what the newest route serves; the exit code."""
-    text = sys.stdin.read() if arguments.route == "-" else Path(arguments.route).read_text("utf-8")
-    history = _list(text, "--route", arguments.route, "model history", _is_route)
+def aliases(route: str, listed: str | None) -> list[str]:
+    """Let the aliases name what the newest route serves; return what moved, a line each.
+
+    Parameters
+    ----------
+    route : str
+        File with what `creditstream model history --json` printed, - for the standard input.
+    listed : str or None
+        File with what `creditstream model list --json` printed.
+    """
+    text = sys.stdin.read() if route == "-" else Path(route).read_text("utf-8")
+    history = _list(text, "--route", route, "model history", _is_route)
     released = None
-    if arguments.models:
-        text = Path(arguments.models).read_text("utf-8")
-        models = _list(text, "--models", arguments.models, "model list", _is_released)
+    if listed:
+        text = Path(listed).read_text("utf-8")
+        models = _list(text, "--models", listed, "model list", _is_released)
         released = {model["version"]: model["digest"] for model in models}
-    for moved in tracking.mirror(history, released=released):
-        print(f"{moved.alias}: {moved.told}")
+    moved = [f"{m.alias}: {m.told}" for m in tracking.mirror(history, released=released)]
     champions.warn_unknown(tracking.Serving.by(history[-1], released))
-    return 0
+    return moved
 
 
 RELEASE_ALONE = {"--engine": True, "--ungated": True, "--by": True, "--first": False, "--json": False}
@@ -101,18 +107,27 @@ def _follow(binary: Binary, given: list[str]) -> tracking.Serving | None:
     return serving
 
 
-def release(arguments: argparse.Namespace) -> int:
-    """Release a bundle that was held against what serves, by the binary; the exit code."""
-    opened = champions.find(arguments.model, "MODEL")
-    binary = Binary.locate(arguments.binary)
+def release(model: str, champion: str | None, path: str | None, flags: list[str]) -> str:
+    """Release a bundle that was compared with what serves, by the binary; return what that printed.
+
+    Parameters
+    ----------
+    champion : str or None
+        What its verdicts were reached against, where the stream serves another.
+    path : str or None
+        Of the binary.
+    flags : list of str
+        For `creditstream model release`.
+    """
+    opened = champions.find(model, "MODEL")
+    binary = Binary.locate(path)
     refused = gates.releasable(opened)
     if refused is None:
-        refused = champions.held_against_another(opened, _follow(binary, arguments.flags), arguments.champion)
+        refused = champions.held_against_another(opened, _follow(binary, flags), champion)
     if refused is not None:
         raise ValueError(refused)
     report(f"model {opened.version}: {gates.judged_against(opened)}")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "candidate.bundle"
         file.write_bytes(opened.content)
-        print(binary.run(["model", "release", str(file), *arguments.flags]), end="")
-    return 0
+        return binary.run(["model", "release", str(file), *flags])

@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credit_retrain.artifact.opened import Bundle
-from credit_retrain.places import ROOT
-from credit_retrain.problems import ProblemError
+from credit_retrain.base.defaults import CHALLENGER, CHAMPION, CHAMPION_URI
+from credit_retrain.base.defaults import MODEL as NAME
+from credit_retrain.base.places import ROOT
+from credit_retrain.base.problems import ProblemError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from credit_retrain.model.candidate import Made
 
-NAME = "credit_default"
 EXPERIMENT = "credit_default"
 MODEL = "model"
 """Where a run keeps its model: the ONNX graph as MLflow has it, and the bundle."""
@@ -35,8 +36,6 @@ VERSION_TAG, DIGEST_TAG = "creditstream.version", "creditstream.bundle"
 SERVES_TAG, SERVES_DIGEST_TAG = "creditstream.serves", "creditstream.serves.bundle"
 REVISION_TAG = "creditstream.route.revision"
 """Tags of the registered model: the route's champion when the aliases last followed it, registered or not."""
-CHAMPION, CHALLENGER = "champion", "challenger"
-CHAMPION_URI = f"models:/{NAME}@{CHAMPION}"
 
 Report = Callable[[str], None]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from credit_retrain.base.problems import ProblemError
 from credit_retrain.data import dataset
-from credit_retrain.problems import ProblemError
 from credit_retrain.uci import published
 
 KINDS = (".csv", ".xls", ".xlsx")

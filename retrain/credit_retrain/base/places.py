@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
+_CHECKOUT = Path(__file__).resolve().parents[3]
 
 ROOT = _CHECKOUT if (_CHECKOUT / "retrain" / "pyproject.toml").is_file() else Path.cwd()
 """The repository. Installed elsewhere, the package reads and writes below the current folder."""

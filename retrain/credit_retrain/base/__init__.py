@@ -1,0 +1,1 @@
+"""What everything else stands on: places, defaults, problems, progress, files written whole."""
