@@ -3,7 +3,7 @@
 // how likely chance is; of single scores and labels, areas under ROC curves and their
 // difference, shares, means and shifts, each with an interval that says how certain it
 // is. SciPy, scikit-learn and NumPy compute the same of the same bins (testdata, written
-// by python -m credit_retrain drift-fixtures).
+// by retrain/credit-retrain drift-fixtures).
 package statistic
 
 import "math"
