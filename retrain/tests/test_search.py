@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from sklearn.model_selection import ParameterSampler
 
+from credit_retrain.base.progress import report
 from credit_retrain.data.dataset import Dataset
 from credit_retrain.model import search
+from credit_retrain.model.pipeline import build
 from credit_retrain.model.search import Candidate
 
 TINY = {**search.SPACE, "max_depth": [1, 2], "n_estimators": [3, 6]}
@@ -44,23 +46,37 @@ def few(uci):
 
 def test_progress_is_told_for_every_candidate(few):
     lines = []
-    chosen, found = search.search(few, 5, 3, 1, lines.append, TINY)
-    assert len(lines) == len(found) == 3
-    assert lines[0].startswith("  candidate 1 of 3: AUC 0.")
-    assert chosen in found
+    found = search.search(few, 5, 3, 1, lines.append, TINY)
+    assert [line.split(":")[0] for line in lines] == [
+        *(f"  candidate {i} of 3 cross-validated" for i in (1, 2, 3)),
+        *(f"  candidate {i}" for i in (1, 2, 3)),
+    ]
+    assert found.chosen is search.smallest_good(found.candidates)
+
+
+def test_progress_of_other_processes_is_told_as_well(few, capfd):
+    search.search(few, 5, 3, 2, report, TINY)
+    told = capfd.readouterr().err
+    assert all(f"candidate {i} of 3 cross-validated" in told for i in (1, 2, 3))
+
+
+def test_the_pipeline_is_the_one_taken_fitted_to_all_rows(few):
+    found = search.search(few, 5, 3, 1, lambda _: None, TINY)
+    again = build(found.chosen.parameters, 5).fit(few.features, few.defaulted)
+    assert (found.pipeline.predict_proba(few.features) == again.predict_proba(few.features)).all()
 
 
 def test_the_seed_decides_and_the_number_of_jobs_does_not(few):
     def run(seed, jobs):
-        chosen, found = search.search(few, seed, 3, jobs, lambda _: None, TINY)
-        return chosen.parameters, [(c.parameters, c.auc) for c in found]
+        found = search.search(few, seed, 3, jobs, lambda _: None, TINY)
+        return found.chosen.parameters, [(c.parameters, c.auc) for c in found.candidates]
 
     assert run(5, 1) == run(5, 2)
     assert run(5, 1) != run(6, 1)
 
 
 def test_candidates_are_the_ones_scikit_learn_draws(few):
-    _, found = search.search(few, 5, 3, 1, lambda _: None, TINY)
+    found = search.search(few, 5, 3, 1, lambda _: None, TINY).candidates
     named = {f"trees__{name}": values for name, values in TINY.items()}
     drawn = list(ParameterSampler(named, 3, random_state=5))
     for candidate, parameters in zip(found, drawn, strict=True):

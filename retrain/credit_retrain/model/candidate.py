@@ -93,8 +93,9 @@ def make(data: Dataset, plan: Plan, report: Report) -> Made:
     rows, test = split(data)
     report(f"{len(rows)} training rows, {len(test)} held out by content hash")
     report(f"searching: {plan.n_iter} candidates, {search.FOLDS} folds each, on the training rows")
-    chosen, searched = search.search(rows, plan.seed, plan.n_iter, plan.n_jobs, report, plan.space)
-    best = max(searched, key=lambda c: c.auc)
+    searched = search.search(rows, plan.seed, plan.n_iter, plan.n_jobs, report, plan.space)
+    chosen, candidates = searched.chosen, searched.candidates
+    best = max(candidates, key=lambda c: c.auc)
     report(
         f"  taken: AUC {chosen.auc:.4f}, the smallest within one standard error of the best, {best.auc:.4f}"
     )
@@ -105,7 +106,7 @@ def make(data: Dataset, plan: Plan, report: Report) -> Made:
         f"  mean AUC {again.mean_auc:.4f} ({low:.4f} to {high:.4f}), "
         f"calibration error {again.pooled_ece:.4f}, {again.pooled_ece_by_chance:.4f} of it by chance"
     )
-    fitted = train.fit(rows, test, chosen.parameters, plan.seed, report)
+    fitted = train.fit(rows, test, chosen.parameters, plan.seed, report, searched.pipeline)
 
     report("evaluating on the hold-out, beside a scorecard and LightGBM")
     probability = fitted.pipeline.predict_proba(test.features)[:, 1]
@@ -121,7 +122,9 @@ def make(data: Dataset, plan: Plan, report: Report) -> Made:
         "created_at": plan.created_at,
         "dataset_digest": data.digest(),
         "search": {
-            "candidates": [{**asdict(c), "auc": c.auc, "standard_error": c.standard_error} for c in searched],
+            "candidates": [
+                {**asdict(c), "auc": c.auc, "standard_error": c.standard_error} for c in candidates
+            ],
             "chosen": chosen.parameters,
             "best_auc": best.auc,
         },

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import loguniform, randint, uniform
-from sklearn.model_selection import ParameterSampler, RandomizedSearchCV, StratifiedKFold
+from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
+from sklearn.pipeline import Pipeline
 
 from credit_retrain.data.dataset import Dataset
 from credit_retrain.model.pipeline import build
@@ -16,6 +17,8 @@ from credit_retrain.model.pipeline import build
 Report = Callable[[str], None]
 
 FOLDS = 5
+EVALUATION = "candidate-split-evaluation"
+"""What scikit-learn calls the fit of one candidate on one fold."""
 
 SPACE: dict[str, Any] = {
     "max_depth": [2, 3, 4],
@@ -54,11 +57,24 @@ class Candidate:
         """Of that mean."""
         return _error(self.folds)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what metrics.json keeps of it."""
+        return {**asdict(self), "auc": self.auc, "standard_error": self.standard_error}
+
     def size(self) -> tuple[int, int]:
         """Return what makes a model slow and hard to explain: its depth, then its number of leaves."""
         return self.parameters["max_depth"], self.parameters["n_estimators"] * 2 ** self.parameters[
             "max_depth"
         ]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search took, of which candidates, and the pipeline fitted to all training rows."""
+
+    chosen: Candidate
+    candidates: list[Candidate]
+    pipeline: Pipeline
 
 
 def _error(folds: list[float]) -> float:
@@ -77,26 +93,42 @@ def smallest_good(candidates: list[Candidate]) -> Candidate:
     return min(good, key=lambda c: (c.size(), -c.auc))
 
 
-class _Told(RandomizedSearchCV):  # type: ignore[misc]
-    """A randomised search that says of each candidate how it did.
+class Rounded:
+    """A distribution whose draws are plain numbers as JSON has them, fractions with four digits."""
 
-    The candidates are the ones that RandomizedSearchCV draws for the same seed, their fractions
-    rounded to four digits.
+    def __init__(self, distribution: Any) -> None:
+        self.distribution = distribution
+
+    def rvs(self, random_state: Any = None) -> int | float:
+        """Draw a number: the one that the distribution draws for the same state, rounded."""
+        value = self.distribution.rvs(random_state=random_state)
+        return float(f"{value:.4g}") if isinstance(value, float | np.floating) else int(value)
+
+
+class Progress:
+    """A callback of scikit-learn's that reports each candidate whose folds are all handed out.
+
+    It runs in whichever process fits the fold; scores are known when the search is done.
     """
 
-    report: Report
+    def __init__(self, candidates: int, report: Report) -> None:
+        self.candidates = candidates
+        self.report = report
 
-    def _run_search(self, evaluate_candidates: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
-        drawn = list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))
-        for i, parameters in enumerate(drawn):
-            plain = {name: _plain(value) for name, value in parameters.items()}
-            done = _candidates(evaluate_candidates([plain]))
-            best = max(c.auc for c in done)
-            told = ", ".join(f"{k} {v:.3g}" for k, v in sorted(done[-1].parameters.items()))
-            self.report(
-                f"  candidate {i + 1} of {len(drawn)}: AUC {done[-1].auc:.4f} "
-                f"± {done[-1].standard_error:.4f}, best so far {best:.4f} ({told})"
-            )
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Begin a search."""
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """End it."""
+
+    def on_fit_task_begin(self, estimator: Any, context: Any, **_: Any) -> None:
+        """Begin a fold, or the last fit."""
+
+    def on_fit_task_end(self, estimator: Any, context: Any, **_: Any) -> None:
+        """Report a candidate at its last fold."""
+        candidate, fold = divmod(context.task_id, FOLDS)
+        if context.task_name == EVALUATION and fold == FOLDS - 1:
+            self.report(f"  candidate {candidate + 1} of {self.candidates} cross-validated")
 
 
 def _candidates(results: dict[str, Any]) -> list[Candidate]:
@@ -110,11 +142,10 @@ def _candidates(results: dict[str, Any]) -> list[Candidate]:
     ]
 
 
-def _plain(value: Any) -> Any:
-    """Return a number as JSON has it, a fraction with four digits."""
-    if isinstance(value, float | np.floating):
-        return float(f"{value:.4g}")
-    return int(value)
+def _smallest_good(results: dict[str, Any]) -> int:
+    """Return the index of the candidate to take, as `RandomizedSearchCV(refit=...)` asks."""
+    candidates = _candidates(results)
+    return candidates.index(smallest_good(candidates))
 
 
 def search(
@@ -124,8 +155,8 @@ def search(
     n_jobs: int,
     report: Report,
     space: dict[str, Any] | None = None,
-) -> tuple[Candidate, list[Candidate]]:
-    """Draw candidates, cross-validate them on the training rows and take the smallest good one.
+) -> Found:
+    """Draw candidates, cross-validate them on the training rows, take and fit the smallest good one.
 
     Parameters
     ----------
@@ -133,23 +164,26 @@ def search(
         How many candidates.
     n_jobs : int
         Folds fitted at once; it changes nothing but the time.
-
-    Returns
-    -------
-    chosen, all : Candidate, list of Candidate
     """
-    told = _Told(
+    searched = RandomizedSearchCV(
         build({}, seed),
-        {f"trees__{name}": values for name, values in (space or SPACE).items()},
+        {f"trees__{name}": _rounded(values) for name, values in (space or SPACE).items()},
         n_iter=n_iter,
         n_jobs=n_jobs,
         cv=StratifiedKFold(FOLDS, shuffle=True, random_state=seed),
         scoring="roc_auc",
         random_state=seed,
-        refit=False,
+        refit=_smallest_good,
         error_score="raise",
     )
-    told.report = report
-    told.fit(train.features, train.defaulted)
-    done = _candidates(told.cv_results_)
-    return smallest_good(done), done
+    searched.set_callbacks(Progress(n_iter, report))
+    searched.fit(train.features, train.defaulted)
+    done = _candidates(searched.cv_results_)
+    for i, candidate in enumerate(done):
+        told = ", ".join(f"{k} {v:.3g}" for k, v in sorted(candidate.parameters.items()))
+        report(f"  candidate {i + 1}: AUC {candidate.auc:.4f} ± {candidate.standard_error:.4f} ({told})")
+    return Found(done[searched.best_index_], done, searched.best_estimator_)
+
+
+def _rounded(values: Any) -> Any:
+    return values if isinstance(values, list) else Rounded(values)

@@ -95,16 +95,29 @@ def with_missing(rows: npt.NDArray[np.float64], share: float, seed: int) -> npt.
     return out
 
 
-def fit(train: Dataset, test: Dataset, parameters: dict[str, Any], seed: int, report: Report) -> Fitted:
+def fit(
+    train: Dataset,
+    test: Dataset,
+    parameters: dict[str, Any],
+    seed: int,
+    report: Report,
+    pipeline: Pipeline | None = None,
+) -> Fitted:
     """Fit, export, and compare scikit-learn with ONNX Runtime.
+
+    Parameters
+    ----------
+    pipeline : Pipeline, optional
+        Already fitted to the training rows with these parameters and seed.
 
     Raises
     ------
     ValueError
         When they disagree.
     """
-    report(f"fitting {parameters}")
-    pipeline = build(parameters, seed).fit(train.features, train.defaulted)
+    if pipeline is None:
+        report(f"fitting {parameters}")
+        pipeline = build(parameters, seed).fit(train.features, train.defaulted)
 
     report("exporting to ONNX and comparing engines on every row, whole and with missing values")
     graph = to_onnx(pipeline)
