@@ -400,7 +400,7 @@ def setting(value, *path):
         (setting({"version": "1"}, "metrics", "champion"), "metrics.champion is .* a version and a digest"),
         (setting("because", "forced"), "forced is 'because', expected an object"),
         (setting({"why": " ", "gates": []}, "forced"), "forced.why is ' ', expected a reason"),
-        (setting({"why": "so"}, "forced"), "forced.gates is None, expected a list of gates"),
+        (setting({"why": "so"}, "forced"), "forced.gates is None, expected a list"),
     ],
 )
 def test_a_manifest_of_another_shape_is_refused_by_name(candidate, change, told):

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from sklearn.ensemble import GradientBoostingClassifier
 
 from credit_retrain.artifact import export
 from credit_retrain.data import dataset
 from credit_retrain.model import train
+from credit_retrain.model.parameters import Parameters
 from credit_retrain.model.pipeline import build
 from credit_retrain.uci.contract import NAMES, PROTECTED
 
@@ -72,3 +74,22 @@ def test_shipped_model_is_good_enough_on_the_holdout(shipped, uci):
     auc = roc_auc_score(test.defaulted, got)
     assert auc >= 0.77
     assert json.loads(shipped["manifest.json"])["metrics"]["test"]["auc"] == pytest.approx(auc, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"max_depth": "deep"}, "parameter max_depth 'deep'"),
+        ({"subsample": 1.5}, "parameter subsample 1.5"),
+        ({"n_estimators": 0}, "parameter n_estimators 0"),
+        ({"depth": 3}, "parameter depth 3"),
+    ],
+)
+def test_a_parameter_that_the_trees_do_not_take_is_refused_by_name(given, told):
+    with pytest.raises(ValueError, match=told):
+        build(given, 1)
+
+
+def test_parameters_that_are_absent_are_scikit_learns_own():
+    assert build({}, 1)[-1].get_params() == GradientBoostingClassifier(random_state=1).get_params()
+    assert Parameters().model_dump().items() <= GradientBoostingClassifier().get_params().items()

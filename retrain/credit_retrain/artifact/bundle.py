@@ -9,6 +9,8 @@ import zipfile
 import zlib
 from typing import Any
 
+from credit_retrain.artifact.manifest import check
+
 FORMAT = 1
 MAX_BYTES = 8 * 1024 * 1024 - 64 * 1024
 _ORDER = ["model.onnx", "reference.json", "golden.json", "card.md"]
@@ -25,7 +27,7 @@ def pack(manifest: dict[str, Any], files: dict[str, bytes]) -> bytes:
     Raises
     ------
     ValueError
-        When the bundle is larger than the models topic takes.
+        When the bundle is larger than the models topic takes, or its manifest would be refused.
     """
     manifest = {
         **manifest,
@@ -34,6 +36,7 @@ def pack(manifest: dict[str, Any], files: dict[str, bytes]) -> bytes:
             for name in _ORDER
         },
     }
+    check(manifest)
     text = json.dumps(manifest, ensure_ascii=False, indent=1).encode()
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:

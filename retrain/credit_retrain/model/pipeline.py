@@ -9,17 +9,24 @@ import numpy.typing as npt
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
+from credit_retrain.model.parameters import read
 from credit_retrain.uci.features import Floats
 from credit_retrain.uci.transformers import Engineer, Imputer
 
 
 def build(parameters: dict[str, Any], seed: int) -> Pipeline:
-    """Return the pipeline, not yet fitted."""
+    """Return the pipeline, not yet fitted.
+
+    Raises
+    ------
+    ValueError
+        When a parameter is unknown or out of range; it names it.
+    """
     return Pipeline(
         [
             ("impute", Imputer()),
             ("engineer", Engineer()),
-            ("trees", GradientBoostingClassifier(random_state=seed, **parameters)),
+            ("trees", GradientBoostingClassifier(random_state=seed, **read(parameters))),
         ]
     )
 
