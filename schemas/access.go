@@ -13,6 +13,7 @@ const (
 	Read            = "READ"
 	Write           = "WRITE"
 	Create          = "CREATE"
+	Delete          = "DELETE"
 	Alter           = "ALTER"
 	Describe        = "DESCRIBE"
 	AlterConfigs    = "ALTER_CONFIGS"
@@ -92,6 +93,29 @@ func Principals(prefix, group string) []Principal {
 			read(n.Applications, n.Predictions, n.DLQ, n.Outcomes, n.Models, n.Routes, n.DriftPanes, n.DriftStatus, n.DriftAlerts, n.Replicas),
 			[]Grant{{ResourceGroup, group, false, []string{Describe}}})},
 	}
+}
+
+// WithFormerGroups are principals with what an upgrade needs besides, from a release
+// whose groups were called scorer, view and drift, whatever the deployment: the parts
+// join those until topics adopt-groups, as the operator, has moved their offsets.
+func WithFormerGroups(prefix string, principals []Principal) []Principal {
+	n := NewTopics(prefix)
+	joins := func(group string) []Grant { return []Grant{{ResourceGroup, group, false, []string{Read}}} }
+	works := func(group string) []Grant {
+		return append(joins(group), Grant{ResourceTransactional, prefix + "-" + group + "-", true, []string{Write}})
+	}
+	adopts := onTopics(Read, []string{n.Predictions, n.Outcomes})
+	for _, group := range []string{GroupScorer, GroupView, GroupDrift} {
+		adopts = append(adopts, Grant{ResourceGroup, group, false, []string{Read, Delete}},
+			Grant{ResourceGroup, GroupName(prefix, group), true, []string{Read, Delete}})
+	}
+	more := map[string][]Grant{"scorer": works(GroupScorer), "view": joins(GroupView), "drift": works(GroupDrift), "operator": adopts}
+	all := make([]Principal, len(principals))
+	for i, p := range principals {
+		p.Grants = append(p.Grants[:len(p.Grants):len(p.Grants)], more[p.Name]...)
+		all[i] = p
+	}
+	return all
 }
 
 func onTopics(operation string, topics []string) (grants []Grant) {

@@ -14,6 +14,7 @@ type topicsACLsCmd struct {
 	Prefix        string   `help:"Prefix of every topic and transactional id." default:"credit"`
 	Group         string   `help:"Consumer group of the scorer (default PREFIX.scorer; one that is still called scorer: --group scorer)." placeholder:"NAME"`
 	Principal     string   `help:"One part only: scorer, producer, view, api, drift, releaser, operator or reader." placeholder:"NAME"`
+	FormerGroups  bool     `help:"Also what an upgrade needs from a release whose groups were called scorer, view and drift: those names, until topics adopt-groups has run, and that command itself."`
 	JSON          bool     `help:"Print JSON." name:"json"`
 }
 
@@ -23,7 +24,11 @@ func (c *topicsACLsCmd) Run(p *process) error {
 		principals []schemas.Principal
 		known      []string
 	)
-	for _, one := range schemas.Principals(c.Prefix, c.Group) {
+	all := schemas.Principals(c.Prefix, c.Group)
+	if c.FormerGroups {
+		all = schemas.WithFormerGroups(c.Prefix, all)
+	}
+	for _, one := range all {
 		known = append(known, one.Name)
 		if c.Principal == "" || c.Principal == one.Name {
 			principals = append(principals, one)
