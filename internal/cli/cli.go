@@ -20,6 +20,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/repeats"
 )
 
@@ -134,7 +135,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = old
 	}
 	if err == nil {
-		err = cmp.Or(settings.check(kctx), checkSecurity(kctx.Selected()))
+		err = cmp.Or(settings.check(kctx), flags.Check(kctx.Selected()))
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "creditstream:", settings.explainParse(err))
@@ -150,7 +151,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		stdin: stdin, stdout: stdout, stderr: stderr,
 	}
 	names.warnUnknown(set, p.log)
-	err = openSecurity(kctx.Selected(), p.log)
+	err = flags.Open(kctx.Selected(), p.log)
 	if err == nil {
 		err = cmp.Or(kctx.Run(p, settings, parser), out.failure())
 	}
@@ -163,7 +164,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return int(code)
 		}
 		failed := exitFailed
-		if wrong := (usageError{}); errors.As(err, &wrong) {
+		if wrong := (flags.UsageError{}); errors.As(err, &wrong) {
 			failed = exitUsage
 		}
 		if errors.Is(err, syscall.EPIPE) { // nobody reads on, as in tail | head

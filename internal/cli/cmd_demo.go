@@ -10,14 +10,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/lifecycle"
 
 	"github.com/creditstream/creditstream/producer"
 )
 
 type demoCmd struct {
-	registryFlags
-	webhookFlags
+	Registry flags.Registry `embed:""`
+	Webhook  flags.Webhook  `embed:""`
 
 	Decisions      uint64   `help:"Applications to emit; 0: no end." default:"0" placeholder:"N"`
 	Rate           float64  `help:"Applications per second; 0: as fast as possible." default:"200" placeholder:"N"`
@@ -45,17 +46,17 @@ Examples:
 func (c *demoCmd) Run(p *process) error {
 	switch {
 	case c.Exit && c.Decisions == 0:
-		return usagef("--exit needs --decisions: how many to make before ending")
+		return flags.Usagef("--exit needs --decisions: how many to make before ending")
 	case c.JSON && !c.Exit:
-		return usagef("--json needs --exit: it prints the result of a run that ends")
+		return flags.Usagef("--json needs --exit: it prints the result of a run that ends")
 	}
-	if c.APIListen != "" && !onLoopback(c.APIListen) {
-		return usagef("--api-listen %s can be reached from other machines, and the demo asks for no key: choose a loopback address", c.APIListen)
+	if c.APIListen != "" && !flags.OnLoopback(c.APIListen) {
+		return flags.Usagef("--api-listen %s can be reached from other machines, and the demo asks for no key: choose a loopback address", c.APIListen)
 	}
-	if err := checkValue("--scenario", c.Scenario, producer.Scenarios()); err != nil {
+	if err := flags.CheckValue("--scenario", c.Scenario, producer.Scenarios()); err != nil {
 		return err
 	}
-	if err := c.checkWebhook(); err != nil {
+	if err := c.Webhook.Check(); err != nil {
 		return err
 	}
 	c.InProcess = c.InProcess || c.Exit

@@ -1,10 +1,12 @@
 package cli
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/internal/cli/flags"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/replica/reports"
@@ -51,40 +53,17 @@ func produceReport() reports.Component {
 	return reports.Component{Name: produceName, Measures: reports.Measures{Records: "creditstream_producer_applications_total"}}
 }
 
-// scoreFlags say which applications the scorer takes.
-type scoreFlags struct {
-	Group string   `help:"Consumer group of the scorer (default PREFIX.scorer, or scorer as long as only that has commits)." placeholder:"NAME"`
-	Skip  []string `help:"Pass over a batch that cannot be read and has stopped its partition: its offsets are not answered, and verify counts them. TOPIC/PARTITION@OFFSET as the log names it, such as applications/3@264; @FIRST-LAST where the batch does not say where it ends." placeholder:"TOPIC/PARTITION@OFFSET"`
-	From  string   `help:"Where a group without commits begins: start, end or an RFC 3339 time. Needed only when predictions already holds decisions from the stream." placeholder:"start|end|TIME"`
-}
-
-// skips are the batches to be passed over, of a topic that the scorer reads.
-func (f *scoreFlags) skips(prefix string) (all []member.Skip, err error) {
-	applications := schemas.NewTopics(prefix).Applications
-	for _, text := range f.Skip {
-		s, err := member.ParseSkip(text)
-		if err != nil {
-			return nil, err
-		}
-		if s.Topic != applications && prefix+"."+s.Topic != applications {
-			return nil, fmt.Errorf("--skip %q: the scorer reads %s", text, applications)
-		}
-		all = append(all, s)
-	}
-	return all, nil
-}
-
 // addScorer adds the scorer.
-func (f *scoreFlags) addScorer(s *services, m modelFlags, as memberFlags) error {
+func addScorer(s *services, f *flags.Score, m flags.Model, as flags.Member) error {
 	from, err := member.ParseFrom(f.From)
 	if err != nil {
-		return usage(err)
+		return flags.Usage(err)
 	}
-	skips, err := f.skips(s.kafka.Prefix)
+	skips, err := f.Skips(s.kafka.Prefix)
 	if err != nil {
 		return err
 	}
-	if err := as.checkMember(); err != nil {
+	if err := as.Check(); err != nil {
 		return err
 	}
 	models, err := s.follower(m)
@@ -94,7 +73,7 @@ func (f *scoreFlags) addScorer(s *services, m modelFlags, as memberFlags) error 
 	latency := replica.NewLatencies()
 	claim, take := s.claim(scoreName)
 	scorer, err := stream.New(stream.Config{
-		Kafka: s.kafka.config(s.p, "score-"+s.instance), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Log: s.p.log,
+		Kafka: s.kafka.Config(s.p.log).For("score-" + s.instance), Topics: s.kafka.Topics(), Codec: s.codec, Log: s.p.log,
 		Group: groupNames(s.kafka.Prefix, schemas.GroupScorer, f.Group), Instance: s.instance, Sessions: as.Sessions,
 		Protocol: as.GroupProtocol, Static: as.Static, From: from, Skips: skips, Claim: take,
 		Live: models.Live, Latencies: latency, Registerer: s.reg, Now: time.Now,
@@ -109,38 +88,32 @@ func (f *scoreFlags) addScorer(s *services, m modelFlags, as memberFlags) error 
 	return nil
 }
 
-// viewFlags say how long the view keeps what.
-type viewFlags struct {
-	TTL        time.Duration `help:"How long a prediction stays in Redis, from when the log took it (default ${default}: 30 days)." default:"720h" name:"ttl" placeholder:"DURATION"`
-	DecidedTTL time.Duration `help:"How long what outcomes are joined with stays in Redis (default ${default}: 800 days)." default:"19200h" name:"decided-ttl" placeholder:"DURATION"`
-}
-
 // viewConfig is the view of a group.
-func (f *viewFlags) viewConfig(s *services, r redisFlags, group string) view.Config {
-	client := r.client()
+func viewConfig(s *services, f *flags.View, r flags.Redis, group string) view.Config {
+	client := r.Config().Open()
 	s.free(func() { _ = client.Close() }) // nothing is left to be written
 	return view.Config{
-		Kafka: s.kafka.config(s.p, "view"), Topics: schemas.NewTopics(s.kafka.Prefix), Codec: s.codec, Redis: client, Group: groupNames(s.kafka.Prefix, schemas.GroupView, group),
+		Kafka: s.kafka.Config(s.p.log).For("view"), Topics: s.kafka.Topics(), Codec: s.codec, Redis: client, Group: groupNames(s.kafka.Prefix, schemas.GroupView, group),
 		Lifetimes: view.Lifetimes{Prediction: f.TTL, Decided: f.DecidedTTL}, Log: s.p.log, Registerer: s.reg,
 	}
 }
 
 // addView adds the view.
-func (f *viewFlags) addView(s *services, r redisFlags, group string) error {
-	config, latency := f.viewConfig(s, r, group), replica.NewLatencies()
+func addView(s *services, f *flags.View, r flags.Redis, group string) error {
+	config, latency := viewConfig(s, f, r, group), replica.NewLatencies()
 	config.Latencies = latency
 	v, err := view.New(config)
 	if err != nil {
 		return err
 	}
 	s.add(viewReport(latency), false, v)
-	s.p.log.Info("following predictions", "redis", r.address.String())
+	s.p.log.Info("following predictions", "redis", r.Config().Address.String())
 	return nil
 }
 
 // addAPI adds the API.
-func (f *apiFlags) addAPI(s *services, r redisFlags, m modelFlags) error {
-	if err := f.check(); err != nil {
+func addAPI(s *services, f *flags.API, r flags.Redis, m flags.Model) error {
+	if err := f.Check(); err != nil {
 		return err
 	}
 	models, err := s.follower(m)
@@ -148,8 +121,8 @@ func (f *apiFlags) addAPI(s *services, r redisFlags, m modelFlags) error {
 		return err
 	}
 	latency := replica.NewLatencies()
-	own, stop, err := f.components(s.p, apiParts{
-		kafka: s.kafka, redis: r, codec: s.codec, live: models.Live, latency: latency, reg: s.reg, process: s.process,
+	own, stop, err := apiComponents(s.p, f, apiParts{
+		kafka: s.kafka, redis: r.Config(), codec: s.codec, live: models.Live, latency: latency, reg: s.reg, process: s.process,
 	})
 	if err != nil {
 		return err
@@ -157,5 +130,46 @@ func (f *apiFlags) addAPI(s *services, r redisFlags, m modelFlags) error {
 	s.free(stop)
 	s.delay = f.ShutdownDelay
 	s.add(apiReport(latency), true, own...)
+	return nil
+}
+
+// addDrift adds the aggregator and the evaluator.
+func addDrift(s *services, f *flags.Drift, r flags.Redis, m flags.Model, as flags.Member, group, text string) error {
+	from, err := member.ParseFrom(text)
+	if err != nil {
+		return flags.Usage(err)
+	}
+	if err := as.Check(); err != nil {
+		return err
+	}
+	if err := f.Check(); err != nil {
+		return err
+	}
+	models, err := s.follower(m)
+	if err != nil {
+		return err
+	}
+	client := r.Config().Open()
+	s.free(func() { _ = client.Close() }) // nothing is left to be written
+	cluster := kafka.NewCluster(s.kafka.Config(s.p.log).For("drift-cluster"))
+	claim, take := s.claim(driftName)
+	counts, err := aggregate.New(aggregate.Config{
+		Kafka: s.kafka.Config(s.p.log).For("drift-" + s.instance), Topics: s.kafka.Topics(), Codec: s.codec, Log: s.p.log,
+		Group: groupNames(s.kafka.Prefix, schemas.GroupDrift, group), Instance: s.instance, Sessions: as.Sessions, Protocol: as.GroupProtocol, Static: as.Static, From: from, Claim: take,
+		Bucket: f.Bucket, LateAfter: f.LateAfter, Live: models.Live, Decisions: decided{view.NewStore(client, s.kafka.Prefix).Of(cluster.ID)}, Registerer: s.reg,
+	})
+	if err != nil {
+		return err
+	}
+	judges, err := addEvaluator(s.p, &f.Evaluator, evaluatorParts{
+		kafka: s.kafka.Config(s.p.log).For("drift-evaluator-" + s.instance), prefix: s.kafka.Prefix, live: models.Live, webhook: &f.Webhook, reg: s.reg,
+	})
+	if err != nil {
+		return err
+	}
+	report := driftReport()
+	report.Claim = claim
+	s.add(report, false, append(judges, cluster, counts)...)
+	s.p.log.Info("counting and judging decisions and outcomes", "instance", s.instance, "bucket", f.Bucket)
 	return nil
 }

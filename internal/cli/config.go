@@ -11,6 +11,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/creditstream/creditstream/internal/cli/flags"
 )
 
 type configCmd struct {
@@ -38,9 +40,6 @@ type inForce struct {
 	Variable string `json:"variable"`
 }
 
-// masked stands for a secret that is set.
-const masked = "********"
-
 // Run prints what is in force.
 func (c *configCmd) Run(p *process, s *settings, parser *kong.Kong) error {
 	lines := [][]string{c.Command}
@@ -64,7 +63,7 @@ func (c *configCmd) Run(p *process, s *settings, parser *kong.Kong) error {
 	}
 	if len(lines) == 1 { // of several, one may read what another no longer does
 		if err := variablesOf(parser.Model).checkOld(setVariables(), all[len(all)-1].Command); err != nil {
-			return usage(err)
+			return flags.Usage(err)
 		}
 	}
 	return c.print(p.stdout, all)
@@ -112,7 +111,7 @@ func (s *settings) inForce(args []string) ([]inForce, error) {
 	}
 	leaf := ctx.Selected()
 	if leaf == nil {
-		return nil, usagef("%q is not a command; creditstream --help lists them", strings.Join(args, " "))
+		return nil, flags.Usagef("%q is not a command; creditstream --help lists them", strings.Join(args, " "))
 	}
 	if ctx.Error != nil {
 		return nil, s.explain(ctx.Error, ctx)
@@ -131,9 +130,9 @@ func (s *settings) inForce(args []string) ([]inForce, error) {
 		return nil, s.explain(err, ctx)
 	}
 	if err := s.check(ctx); err != nil {
-		return nil, usage(err)
+		return nil, flags.Usage(err)
 	}
-	if err := checkSecurity(leaf); err != nil {
+	if err := flags.Check(leaf); err != nil {
 		return nil, err
 	}
 	given := map[*kong.Flag]bool{}
@@ -174,15 +173,15 @@ func shown(f *kong.Flag) string {
 	if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.String {
 		items := slices.Clone(v.Interface().([]string)) //nolint:forcetypeassert // its kinds say so
 		for i := range items {
-			items[i] = redacted(items[i])
+			items[i] = flags.Redacted(items[i])
 		}
 		return strings.Join(items, ",")
 	}
 	if isSecret(f) && text != "" {
-		return masked
+		return flags.Masked
 	}
 	if strings.Contains(text, "://") || strings.Contains(f.PlaceHolder, "HOST") || strings.Contains(f.PlaceHolder, "URL") {
-		return redacted(text)
+		return flags.Redacted(text)
 	}
 	return text
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/dataset"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -17,8 +18,8 @@ type datasetCmd struct {
 }
 
 type datasetExportCmd struct {
-	kafkaFlags
-	stretchFlags
+	Kafka   flags.Kafka   `embed:""`
+	Stretch flags.Stretch `embed:""`
 
 	Labelled bool   `help:"Only decisions whose outcome is known."`
 	Out      string `help:"CSV file to write, whole or not at all; - is the standard output." default:"-" placeholder:"FILE|-"`
@@ -39,14 +40,14 @@ Examples:
 
 // Run writes the rows.
 func (c *datasetExportCmd) Run(p *process) error {
-	if c.From == "" {
-		return usagef("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
+	if c.Stretch.From == "" {
+		return flags.Usagef("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
 	}
-	config, err := joined(p, c.kafkaFlags, c.stretchFlags, "dataset")
+	config, err := joined(p, &c.Kafka, c.Stretch, "dataset")
 	if err != nil {
 		return err
 	}
-	to := c.To
+	to := c.Stretch.To
 	if to == "" {
 		to = time.Now().UTC().Format(time.RFC3339)
 		if !c.JSON { // which says it in its own way
@@ -80,7 +81,7 @@ func (c *datasetExportCmd) Run(p *process) error {
 		if c.Out == "-" {
 			out = p.stderr
 		}
-		return printJSON(out, exported{counts, c.From, to})
+		return printJSON(out, exported{counts, c.Stretch.From, to})
 	}
 	printCounts(p.stderr, counts, c.Labelled)
 	return nil
@@ -104,13 +105,13 @@ func frugal() (restore func()) {
 }
 
 // joined says which predictions and outcomes are read.
-func joined(p *process, k kafkaFlags, f stretchFlags, client string) (c dataset.Config, err error) {
-	c.Kafka, c.Topics = k.config(p, client), schemas.NewTopics(k.Prefix)
-	if c.From, c.To, err = f.stretch(); err != nil {
+func joined(p *process, k *flags.Kafka, f flags.Stretch, client string) (c dataset.Config, err error) {
+	c.Kafka, c.Topics = k.Config(p.log).For(client), k.Topics()
+	if c.From, c.To, err = f.Config(); err != nil {
 		return c, err
 	}
 	c.Progress = func(done, of int64) { fmt.Fprintf(p.stderr, "%d of %d offsets read\n", done, of) }
-	c.Codec, err = k.shortCodec(p)
+	c.Codec, err = k.Registry.Codec(p.log)
 	return c, err
 }
 

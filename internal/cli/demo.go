@@ -15,6 +15,7 @@ import (
 
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/drift/aggregate"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/internal/local"
@@ -59,7 +60,7 @@ const (
 type demo struct {
 	broker     *local.Kafka
 	redis      *local.Redis
-	kafka      kafkaFlags
+	kafka      *flags.Kafka
 	codec      *wire.Codec
 	shipped    *model.Model // what serves, but for its reference
 	reg        *prometheus.Registry
@@ -109,7 +110,7 @@ func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
 		return err
 	}
 	d.free(d.redis.Close)
-	d.kafka = kafkaFlags{Brokers: []string{d.broker.Addr()}, Prefix: demoPrefix, registryFlags: c.registryFlags}
+	d.kafka = &flags.Kafka{Brokers: []string{d.broker.Addr()}, Prefix: demoPrefix, Registry: c.Registry}
 	ctx, cancel := context.WithTimeout(p.ctx, demoStartTime)
 	defer cancel()
 	if err := d.makeTopics(ctx, p, c.Exit); err != nil {
@@ -123,10 +124,10 @@ func (c *demoCmd) prepare(p *process, d *demo, dir string) (err error) {
 		return err
 	}
 	d.reg = telemetry.NewRegistry()
-	if d.codec, err = c.codec(p, d.reg, demoPrefix, schemas.EventApplication, schemas.EventPrediction, schemas.EventOutcome); err != nil {
+	if d.codec, err = newCodec(p, c.Registry, d.reg, demoPrefix, schemas.EventApplication, schemas.EventPrediction, schemas.EventOutcome); err != nil {
 		return err
 	}
-	if d.watch, err = newWatch(ctx, d.kafka.config(p, "watch"), d.topics, d.codec, c.Decisions); err != nil {
+	if d.watch, err = newWatch(ctx, d.kafka.Config(p.log).For("watch"), d.topics, d.codec, c.Decisions); err != nil {
 		return err
 	}
 	d.free(d.watch.client.Close)
@@ -158,7 +159,7 @@ func (c *demoCmd) port(usual int) int {
 
 // makeTopics creates the topics, or takes those that the data directory holds.
 func (d *demo) makeTopics(ctx context.Context, p *process, keepAll bool) error {
-	client, err := kgo.NewClient(d.kafka.config(p, "topics").Options()...)
+	client, err := kgo.NewClient(d.kafka.Config(p.log).For("topics").Options()...)
 	if err != nil {
 		return err
 	}
@@ -192,13 +193,13 @@ func demoTopics(keepAll bool) (specs []kafka.TopicSpec) {
 // assemble makes the components.
 func (c *demoCmd) assemble(p *process, d *demo) error {
 	reg := d.reg
-	models, err := modelFlags{Engine: "auto"}.follower(p, d.kafka, reg)
+	models, err := newFollower(p, d.kafka, flags.Model{Engine: "auto"}, reg)
 	if err != nil {
 		return err
 	}
 	latency := replica.NewLatencies()
 	scorer, err := c.scorer(p, d, stream.Config{
-		Kafka: d.kafka.config(p, "score-demo"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: groupNames(demoPrefix, schemas.GroupScorer, ""), Instance: demoInstance,
+		Kafka: d.kafka.Config(p.log).For("score-demo"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: groupNames(demoPrefix, schemas.GroupScorer, ""), Instance: demoInstance,
 		Sessions: demoSessions, Protocol: member.ProtocolClassic, Static: true, Live: models.Live, Latencies: latency, Registerer: reg, Now: time.Now,
 	})
 	if err != nil {
@@ -207,12 +208,12 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	if d.child == nil { // a child process speaks for itself
 		d.report(scoreReport(latency), models, models, scorer)
 	}
-	redisAt := redisFlags{address: redisconn.Address{Servers: []string{d.redis.Addr()}}}
-	viewClient := redisAt.client()
+	redisAt := redisconn.Config{Address: redisconn.Address{Servers: []string{d.redis.Addr()}}}
+	viewClient := redisAt.Open()
 	d.free(func() { _ = viewClient.Close() }) // nothing is left to be written
 	latency = replica.NewLatencies()
 	v, err := view.New(view.Config{
-		Kafka: d.kafka.config(p, "view"), Topics: d.topics, Codec: d.codec, Redis: viewClient, Group: member.Names{Group: demoViewGroup(p.began)},
+		Kafka: d.kafka.Config(p.log).For("view"), Topics: d.topics, Codec: d.codec, Redis: viewClient, Group: member.Names{Group: demoViewGroup(p.began)},
 		Lifetimes: view.Lifetimes{Prediction: demoTTL, Decided: demoTTL}, Log: p.log, Latencies: latency, Registerer: reg,
 		Gather: demoGather,
 	})
@@ -221,7 +222,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	}
 	d.report(viewReport(latency), nil, v)
 	counts, err := aggregate.New(aggregate.Config{
-		Kafka: d.kafka.config(p, "drift"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: groupNames(demoPrefix, schemas.GroupDrift, ""), Instance: demoInstance,
+		Kafka: d.kafka.Config(p.log).For("drift"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: groupNames(demoPrefix, schemas.GroupDrift, ""), Instance: demoInstance,
 		Sessions: 1, Protocol: member.ProtocolClassic, Static: true, From: member.From{Start: true}, Bucket: demoBucket,
 		Live: models.Live, Decisions: decided{view.NewStore(viewClient, demoPrefix)}, Registerer: reg,
 	})
@@ -230,7 +231,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	}
 	d.report(driftReport(), nil, models, counts)
 	config := (&produceCmd{
-		kafkaFlags: d.kafka, Population: true, IDPrefix: producer.DefaultIDPrefix, Count: c.Decisions, Rate: c.Rate, Seed: c.Seed,
+		Kafka: *d.kafka, Population: true, IDPrefix: producer.DefaultIDPrefix, Count: c.Decisions, Rate: c.Rate, Seed: c.Seed,
 		Scenario: c.Scenario, ScenarioAfter: demoScenarioAfter, ScenarioRamp: demoScenarioRamp, OutcomesFor: producer.OutcomesForApproved,
 	}).producerConfig(p)
 	config.Registerer, config.Codec = reg, d.codec
@@ -259,9 +260,9 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 		return err
 	}
 	d.free(func() { _ = listener.Close() }) // the server has closed it, unless it never ran
-	flags := apiFlags{APIListen: listener.Addr().String(), Feed: true, TrustedProxies: c.TrustedProxies, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
+	page := flags.API{Listen: listener.Addr().String(), Feed: true, TrustedProxies: c.TrustedProxies, MaxInFlight: 1024, PublishTimeout: 5 * time.Second}
 	latency = replica.NewLatencies()
-	own, stop, err := flags.components(p, apiParts{
+	own, stop, err := apiComponents(p, &page, apiParts{
 		kafka: d.kafka, redis: redisAt, codec: d.codec, listener: listener, live: models.Live, latency: latency, reg: reg, process: d.process,
 		demo: demoScenario{emitter},
 	})
@@ -325,7 +326,7 @@ func (c *demoCmd) scorer(p *process, d *demo, config stream.Config) (lifecycle.C
 			"--instance", config.Instance, "--sessions", strconv.Itoa(config.Sessions), "--static", "--listen", telemetryAt,
 		},
 	}
-	d.child.args = append(d.child.args, c.registryArgs()...)
+	d.child.args = append(d.child.args, c.Registry.Args()...)
 	return d.child, nil
 }
 

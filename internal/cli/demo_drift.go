@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
@@ -20,21 +21,21 @@ const demoFairness = 0.7
 
 // demoEvaluator is how the demo's decisions are judged. It waits less than where a
 // stream is looked at once a day: what happens is to be seen while somebody looks.
-func demoEvaluator() evaluatorFlags {
-	return evaluatorFlags{
-		fairnessFlags: fairnessFlags{demoFairness},
-		Windows:       "1000,10000,1m,10m", Silence: 30 * time.Second, BlockTime: time.Second, MinFiring: 5 * time.Second,
+func demoEvaluator() flags.Evaluator {
+	return flags.Evaluator{
+		Fairness: flags.Fairness{Ratio: demoFairness},
+		Windows:  "1000,10000,1m,10m", Silence: 30 * time.Second, BlockTime: time.Second, MinFiring: 5 * time.Second,
 	}
 }
 
 // judges judge the demo's decisions and tell alerts on standard error and, where
 // one is named, an Alertmanager.
 func (c *demoCmd) judges(p *process, d *demo, live func() *model.LiveSet) ([]lifecycle.Component, error) {
-	flags := demoEvaluator()
+	judged := demoEvaluator()
 	quiet := *p
 	quiet.log = newLogger(p.stderr, max(p.logLevel, slog.LevelError), p.logFormat) // it warns of alerts, which are told in a line of their own
-	return flags.evaluator(&quiet, evaluatorParts{
-		kafka: d.kafka.config(p, "drift-evaluator"), prefix: demoPrefix, live: live, webhook: &c.webhookFlags, notifier: alertLines{p.stderr}, reg: d.reg,
+	return addEvaluator(&quiet, &judged, evaluatorParts{
+		kafka: d.kafka.Config(p.log).For("drift-evaluator"), prefix: demoPrefix, live: live, webhook: &c.Webhook, notifier: alertLines{p.stderr}, reg: d.reg,
 		between: time.Second,
 	})
 }

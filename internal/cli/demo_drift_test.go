@@ -14,6 +14,7 @@ import (
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/drift/judging"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
@@ -98,9 +99,9 @@ func outcomesOf(loans map[int32]*drift.OutcomeCounts, beside *drift.Pane) *drift
 	return p
 }
 
-func replaySteady(t *testing.T, flags evaluatorFlags, each int) (told []string, last *drift.Status) {
+func replaySteady(t *testing.T, judged flags.Evaluator, each int) (told []string, last *drift.Status) {
 	t.Helper()
-	config, err := flags.config()
+	config, err := judged.Config()
 	require.NoError(t, err)
 	m, c := demoChampion(t)
 	alerts, last := judging.Replay(config.Settings, c, steadyPanes(t, m, c, 8, 24, each))
@@ -114,11 +115,11 @@ func replaySteady(t *testing.T, flags evaluatorFlags, each int) (told []string, 
 // draws, at 2,000 a second, with outcomes, against the model that it releases, judged as
 // drift judges by default but for fairness.
 func TestTheWalkOnAClusterIsQuiet(t *testing.T) {
-	flags := evaluatorFlags{
-		fairnessFlags: fairnessFlags{demoFairness},
-		Windows:       "1000,10000,1h,24h", Silence: 5 * time.Minute, BlockTime: 5 * time.Second, MinFiring: time.Minute,
+	judged := flags.Evaluator{
+		Fairness: flags.Fairness{Ratio: demoFairness},
+		Windows:  "1000,10000,1h,24h", Silence: 5 * time.Minute, BlockTime: 5 * time.Second, MinFiring: time.Minute,
 	}
-	config, err := flags.config()
+	config, err := judged.Config()
 	require.NoError(t, err)
 	m, fits := demoChampion(t)
 	walk := func(c *drift.Champion, seed uint64) (told []string, last *drift.Status) {
@@ -163,8 +164,8 @@ func TestASteadyDemoIsQuiet(t *testing.T) {
 // Why the demo has a limit of its own: of as many decisions as a demo on a larger
 // machine makes.
 func TestTheDemosPopulationDoesNotKeepFourFifths(t *testing.T) {
-	flags := demoEvaluator()
-	flags.Fairness = judging.FourFifths
-	told, _ := replaySteady(t, flags, 40_000)
+	judged := demoEvaluator()
+	judged.Fairness.Ratio = judging.FourFifths
+	told, _ := replaySteady(t, judged, 40_000)
 	require.Contains(t, told, "firing fairness/age/18-24")
 }

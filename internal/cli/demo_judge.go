@@ -27,11 +27,11 @@ type demoResult struct {
 
 // judge reads the topics back.
 func (d *demo) judge(p *process) (*demoResult, error) {
-	again, err := newRecomputer(p.ctx, d.kafka.config(p, "verify"), d.topics)
+	again, err := newRecomputer(p.ctx, d.kafka.Config(p.log).For("verify"), d.topics)
 	if err != nil {
 		return nil, err
 	}
-	config := verify.Config{Kafka: d.kafka.config(p, "verify"), Topics: d.topics, Codec: d.codec, Recompute: again.recompute}
+	config := verify.Config{Kafka: d.kafka.Config(p.log).For("verify"), Topics: d.topics, Codec: d.codec, Recompute: again.recompute}
 	if config.Group, err = groupInUse(p.ctx, config.Kafka, schemas.GroupScorer, "", d.topics.Applications); err != nil {
 		return nil, err
 	}

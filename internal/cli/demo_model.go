@@ -22,7 +22,7 @@ const (
 // releaseModel releases and routes the demo's bundle unless the data directory
 // holds a route already.
 func (d *demo) releaseModel(ctx context.Context, p *process) error {
-	config := d.kafka.config(p, "release")
+	config := d.kafka.Config(p.log).For("release")
 	history, err := release.ReadAll(ctx, config, d.topics)
 	if err != nil || history.Current() != nil {
 		return err

@@ -9,44 +9,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/creditstream/creditstream/consumer/deadletters"
 	"github.com/creditstream/creditstream/internal/kafka"
 )
 
 type dlqCmd struct {
 	List   dlqListCmd   `cmd:"" help:"Show records that could not be scored, and why; values only with --values."`
 	Replay dlqReplayCmd `cmd:"" help:"Hand dead letters in again as applications: each once, unless --again says otherwise."`
-}
-
-// failedFlags select letters by why and when.
-type failedFlags struct {
-	Class []string `help:"Only letters of these classes: decode, contract, too-large, permanent; unknown is any other, foreign what has none and is no letter." enum:"decode,contract,too-large,permanent,unknown,foreign" placeholder:"CLASS" group:"Filters"`
-	From  string   `help:"Only letters of applications that failed at this time or later: start or an RFC 3339 time." placeholder:"start|TIME" group:"Filters"`
-	To    string   `help:"Only letters of applications that failed before this RFC 3339 time." placeholder:"TIME" group:"Filters"`
-}
-
-// narrow says whether they leave anything out. The start does not: a --from that
-// stands in the environment for another command must not select every letter.
-func (f failedFlags) narrow() bool {
-	return len(f.Class) > 0 || f.From != "" && f.From != "start" || f.To != ""
-}
-
-func (f failedFlags) selection() (s deadletters.Selection, err error) {
-	s.Classes = f.Class
-	if f.From != "" {
-		if s.From, err = deadletters.ParseFrom(f.From); err != nil {
-			return s, usage(err)
-		}
-	}
-	if f.To != "" {
-		if s.To, err = deadletters.ParseTime("to", f.To); err != nil {
-			return s, usage(err)
-		}
-	}
-	if !s.To.IsZero() && !s.From.Before(s.To) {
-		return s, usagef("--from %s --to %s: expected a time before --to", f.From, f.To)
-	}
-	return s, nil
 }
 
 // byClass is counts as "3 contract, 1 decode".

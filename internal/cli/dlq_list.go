@@ -6,18 +6,18 @@ import (
 	"io"
 
 	"github.com/creditstream/creditstream/consumer/deadletters"
-	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 )
 
 type dlqListCmd struct {
-	kafkaFlags
-	failedFlags
+	Kafka  flags.Kafka   `embed:""`
+	Filter flags.Letters `embed:""`
 
-	Replayed bool      `help:"Show those that were replayed, not those that were not." xor:"which" group:"Filters"`
-	All      bool      `help:"Show both those that were replayed and those that were not." xor:"which" group:"Filters"`
-	Limit    limitFlag `help:"Show only the newest N; 0: all." short:"n" default:"0" placeholder:"N"`
-	Values   bool      `help:"Show the values too: they are applicants' data."`
-	JSON     bool      `help:"Print each letter as one JSON object a line." name:"json"`
+	Replayed bool        `help:"Show those that were replayed, not those that were not." xor:"which" group:"Filters"`
+	All      bool        `help:"Show both those that were replayed and those that were not." xor:"which" group:"Filters"`
+	Limit    flags.Limit `help:"Show only the newest N; 0: all." short:"n" default:"0" placeholder:"N"`
+	Values   bool        `help:"Show the values too: they are applicants' data."`
+	JSON     bool        `help:"Print each letter as one JSON object a line." name:"json"`
 }
 
 // Help is the second half of dlq list --help.
@@ -33,7 +33,7 @@ Examples:
 
 // Run prints letters and counts them.
 func (c *dlqListCmd) Run(p *process) error {
-	selection, err := c.selection()
+	selection, err := c.Filter.Config()
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (c *dlqListCmd) Run(p *process) error {
 		which = deadletters.Replayed
 	}
 	found, counts, err := deadletters.List(p.ctx, deadletters.ListConfig{
-		Config:    deadletters.Config{Kafka: c.config(p, "dlq"), Topics: schemas.NewTopics(c.Prefix)},
+		Config:    deadletters.Config{Kafka: c.Kafka.Config(p.log).For("dlq"), Topics: c.Kafka.Topics()},
 		Selection: selection, Which: which, Limit: int(c.Limit), Values: c.Values,
 	})
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/term"
 
 	"github.com/creditstream/creditstream/consumer/deadletters"
-	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 )
 
 type dlqReplayCmd struct {
-	kafkaFlags
-	failedFlags
+	Kafka  flags.Kafka   `embed:""`
+	Filter flags.Letters `embed:""`
 
 	Letters []string `arg:"" optional:"" name:"letter" help:"Letters to replay, as dlq list names them: PARTITION/OFFSET."`
 
@@ -52,12 +52,12 @@ func (c *dlqReplayCmd) Run(p *process) error {
 		return err
 	}
 	config := deadletters.ReplayConfig{
-		Config:    deadletters.Config{Kafka: c.config(p, "dlq-replay"), Topics: schemas.NewTopics(c.Prefix)},
+		Config:    deadletters.Config{Kafka: c.Kafka.Config(p.log).For("dlq-replay"), Topics: c.Kafka.Topics()},
 		Selection: selection, Again: c.Again, Alike: c.Failing, FromSource: c.FromSource, DryRun: c.DryRun,
 	}
 	if !c.Yes && !c.DryRun {
 		if f, ok := p.stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-			return usagef("dlq replay asks before it writes, and standard input is no terminal: say --yes, or --dry-run to see what would be done")
+			return flags.Usagef("dlq replay asks before it writes, and standard input is no terminal: say --yes, or --dry-run to see what would be done")
 		}
 		config.Confirm = func(plan deadletters.Plan) (bool, error) {
 			return agreed(p.ctx, p.stdin, p.stderr, c.question(plan))
@@ -84,30 +84,30 @@ func (c *dlqReplayCmd) Run(p *process) error {
 
 func (c *dlqReplayCmd) selected() (deadletters.Selection, error) {
 	if len(c.Letters) > 0 {
-		if c.All || c.narrow() {
-			return deadletters.Selection{}, usagef("name letters, or select them with --class, --from, --to or --all, not both")
+		if c.All || c.Filter.Narrow() {
+			return deadletters.Selection{}, flags.Usagef("name letters, or select them with --class, --from, --to or --all, not both")
 		}
 		var s deadletters.Selection
 		for _, text := range c.Letters {
 			position, err := deadletters.ParsePosition(text)
 			if err != nil {
-				return s, usagef("letter %w", err)
+				return s, flags.Usagef("letter %w", err)
 			}
 			s.Positions = append(s.Positions, position)
 		}
 		return s, nil
 	}
-	if slices.Contains(c.Class, deadletters.ForeignClass) {
-		return deadletters.Selection{}, usagef("--class %s: those are no dead letters, and are never replayed", deadletters.ForeignClass)
+	if slices.Contains(c.Filter.Class, deadletters.ForeignClass) {
+		return deadletters.Selection{}, flags.Usagef("--class %s: those are no dead letters, and are never replayed", deadletters.ForeignClass)
 	}
-	if !c.All && !c.narrow() {
-		return deadletters.Selection{}, usagef("which? Name letters as PARTITION/OFFSET, select them with --class, --from or --to, or say --all")
+	if !c.All && !c.Filter.Narrow() {
+		return deadletters.Selection{}, flags.Usagef("which? Name letters as PARTITION/OFFSET, select them with --class, --from or --to, or say --all")
 	}
-	return c.selection()
+	return c.Filter.Config()
 }
 
 func (c *dlqReplayCmd) question(plan deadletters.Plan) string {
-	text := fmt.Sprintf("Replay %s (%s) to %s?", letters(plan.Letters), byClass(plan.ByClass), schemas.NewTopics(c.Prefix).Applications)
+	text := fmt.Sprintf("Replay %s (%s) to %s?", letters(plan.Letters), byClass(plan.ByClass), c.Kafka.Topics().Applications)
 	if plan.Cut > 0 && !c.FromSource {
 		text += fmt.Sprintf(" %d of them were cut and will be refused.", plan.Cut)
 	}

@@ -1,5 +1,7 @@
 package cli
 
+import "github.com/creditstream/creditstream/internal/cli/flags"
+
 type driftCmd struct {
 	Serve   driftServeCmd   `cmd:"" name:"run" default:"withargs" help:"Count and judge decisions and their outcomes until stopped; what drift does by itself."`
 	Status  driftStatusCmd  `cmd:"" help:"What was found last: windows, alerts, what moved."`
@@ -8,12 +10,12 @@ type driftCmd struct {
 }
 
 type driftServeCmd struct {
-	kafkaFlags
-	redisFlags
-	listenFlags
-	modelFlags
-	memberFlags
-	driftFlags
+	Kafka  flags.Kafka  `embed:""`
+	Redis  flags.Redis  `embed:""`
+	Listen flags.Listen `embed:""`
+	Model  flags.Model  `embed:""`
+	Member flags.Member `embed:""`
+	Drift  flags.Drift  `embed:""`
 
 	Group string `help:"Consumer group (default PREFIX.drift, or drift as long as only that has commits)." placeholder:"NAME"`
 	From  string `help:"Where a group without commits begins: start, end or an RFC 3339 time, by when the log took a record (default: a day ago, as far as the longest window reaches)." placeholder:"start|end|TIME"`
@@ -32,13 +34,13 @@ Examples:
 
 // Run counts and judges until a signal.
 func (c *driftServeCmd) Run(p *process) error {
-	s, err := newServices(p, c.kafkaFlags, c.instanceFlags)
+	s, err := newServices(p, &c.Kafka, c.Member.Instance)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := c.addDrift(s, c.redisFlags, c.modelFlags, c.memberFlags, c.Group, c.From); err != nil {
+	if err := addDrift(s, &c.Drift, c.Redis, c.Model, c.Member, c.Group, c.From); err != nil {
 		return err
 	}
-	return s.serve(c.Listen)
+	return s.serve(c.Listen.Address)
 }

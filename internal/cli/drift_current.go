@@ -6,11 +6,11 @@ import (
 
 	"github.com/creditstream/creditstream/consumer/dataset"
 	"github.com/creditstream/creditstream/consumer/recent"
-	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 )
 
 type driftCurrentCmd struct {
-	kafkaFlags
+	Kafka flags.Kafka `embed:""`
 
 	Last int    `help:"How many inputs, the newest (at most 1000000)." default:"10000" placeholder:"N"`
 	Out  string `help:"CSV file to write, whole or not at all; - is the standard output." default:"-" placeholder:"FILE|-"`
@@ -30,14 +30,14 @@ Examples:
 // Run writes the rows.
 func (c *driftCurrentCmd) Run(p *process) error {
 	if c.Last < 1 || c.Last > recent.Most {
-		return usagef("--last %d: expected 1 … %d", c.Last, recent.Most)
+		return flags.Usagef("--last %d: expected 1 … %d", c.Last, recent.Most)
 	}
-	codec, err := c.shortCodec(p)
+	codec, err := c.Kafka.Registry.Codec(p.log)
 	if err != nil {
 		return err
 	}
 	decisions, apart, err := recent.Read(p.ctx, recent.Config{
-		Kafka: c.config(p, "drift-current"), Topics: schemas.NewTopics(c.Prefix), Codec: codec, N: c.Last,
+		Kafka: c.Kafka.Config(p.log).For("drift-current"), Topics: c.Kafka.Topics(), Codec: codec, N: c.Last,
 	})
 	if err != nil {
 		return err

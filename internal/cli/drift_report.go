@@ -10,6 +10,7 @@ import (
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/report"
 	"github.com/creditstream/creditstream/drift/stretch"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
@@ -17,9 +18,9 @@ import (
 )
 
 type driftReportCmd struct {
-	kafkaFlags
-	stretchFlags
-	fairnessFlags
+	Kafka    flags.Kafka    `embed:""`
+	Stretch  flags.Stretch  `embed:""`
+	Fairness flags.Fairness `embed:""`
 
 	Out    string `help:"HTML file to write; - is the standard output, empty: none." default:"drift_report.html" placeholder:"FILE"`
 	Status string `help:"JSON file to write the same figures to; - is the standard output." placeholder:"FILE"`
@@ -46,7 +47,7 @@ func (c *driftReportCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkFairness(); err != nil {
+	if err := c.Fairness.Check(); err != nil {
 		return err
 	}
 	pages, err := report.NewWriter()
@@ -57,13 +58,13 @@ func (c *driftReportCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	codec, err := c.shortCodec(p)
+	codec, err := c.Kafka.Registry.Codec(p.log)
 	if err != nil {
 		return err
 	}
 	status, counted, err := stretch.Evaluate(p.ctx, stretch.Config{
-		Kafka: c.config(p, "drift-report"), Topics: schemas.NewTopics(c.Prefix), Codec: codec,
-		From: from, To: to, Champion: champion, Source: c.Source, Fairness: c.Fairness, Now: time.Now(),
+		Kafka: c.Kafka.Config(p.log).For("drift-report"), Topics: c.Kafka.Topics(), Codec: codec,
+		From: from, To: to, Champion: champion, Source: c.Source, Fairness: c.Fairness.Ratio, Now: time.Now(),
 	})
 	if err != nil {
 		return err
@@ -100,7 +101,7 @@ func (c *driftReportCmd) Run(p *process) error {
 		fmt.Fprint(p.stderr, ": what these panes may have counted is missing, and --source predictions counts without panes")
 	}
 	if counted.NoPanes > 0 {
-		fmt.Fprintf(p.stderr, "; left out %d records of %s that hold no pane: what they may have counted is missing, and --source predictions counts without panes", counted.NoPanes, schemas.NewTopics(c.Prefix).DriftPanes)
+		fmt.Fprintf(p.stderr, "; left out %d records of %s that hold no pane: what they may have counted is missing, and --source predictions counts without panes", counted.NoPanes, c.Kafka.Topics().DriftPanes)
 	}
 	for _, out := range []string{c.Out, c.Status} {
 		if out != "" && out != "-" {
@@ -121,17 +122,17 @@ func stretchStart(from time.Time) string {
 
 // bounds are the two times; from is zero where the log's start is meant.
 func (c *driftReportCmd) bounds(now time.Time) (from, to time.Time, err error) {
-	if c.From == "" {
-		return from, to, usagef("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
+	if c.Stretch.From == "" {
+		return from, to, flags.Usagef("--from is needed: which stretch of time is meant (start, or an RFC 3339 time)")
 	}
-	f := c.stretchFlags
+	f := c.Stretch
 	f.To = cmp.Or(f.To, now.UTC().Format(time.RFC3339Nano))
-	return f.stretch()
+	return f.Config()
 }
 
 // champion is the model compared with, under the policy that was in force.
 func (c *driftReportCmd) champion(p *process, at time.Time) (*drift.Champion, error) {
-	history, err := release.ReadAll(p.ctx, c.config(p, "drift-report"), schemas.NewTopics(c.Prefix))
+	history, err := release.ReadAll(p.ctx, c.Kafka.Config(p.log).For("drift-report"), c.Kafka.Topics())
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +151,7 @@ func (c *driftReportCmd) champion(p *process, at time.Time) (*drift.Champion, er
 	case !released && c.Model == "":
 		return nil, fmt.Errorf("model %s served then and its bundle is gone: --model says whose reference to compare with", version)
 	case !released:
-		if bundle, err = (modelFlags{Model: version}).bundle(); err != nil {
+		if bundle, err = flags.ReadBundle(version); err != nil {
 			return nil, err
 		}
 	}

@@ -10,11 +10,12 @@ import (
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/latest"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 type driftStatusCmd struct {
-	kafkaFlags
+	Kafka flags.Kafka `embed:""`
 
 	JSON bool `help:"Print the whole status record of its topic, and in front of it whether it is stale." name:"json"`
 }
@@ -31,7 +32,7 @@ Examples:
 
 // Run prints the newest status.
 func (c *driftStatusCmd) Run(p *process) error {
-	config, topics := c.config(p, "drift-status"), schemas.NewTopics(c.Prefix)
+	config, topics := c.Kafka.Config(p.log).For("drift-status"), c.Kafka.Topics()
 	newest, _, err := latest.Read(p.ctx, config, topics)
 	now := time.Now()
 	if err == nil && (newest == nil || newest.Status.Stale(now)) {

@@ -10,10 +10,9 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
-)
 
-// variablePrefix begins the name of every variable that sets a flag.
-const variablePrefix = "CREDITSTREAM_"
+	"github.com/creditstream/creditstream/internal/cli/flags"
+)
 
 // sharedFlags are those that keep one variable for all commands that have them,
 // CREDITSTREAM_<FLAG>: they say where a deployment is, how it is reached, and how any
@@ -40,8 +39,8 @@ var unfiledFlags = []string{"yes", "expect", "help"}
 // client examples, training, tests and chaos read. A name that ends with an
 // underscore stands for all that begin with it.
 var foreignVariables = []string{
-	variablePrefix + "ONNXRUNTIME", variablePrefix + "BINARY", variablePrefix + "URL", variablePrefix + "API_KEY",
-	variablePrefix + "SCREENSHOTS", variablePrefix + "TEST_", variablePrefix + "CHAOS_",
+	flags.VariablePrefix + "ONNXRUNTIME", flags.VariablePrefix + "BINARY", flags.VariablePrefix + "URL", flags.VariablePrefix + "API_KEY",
+	flags.VariablePrefix + "SCREENSHOTS", flags.VariablePrefix + "TEST_", flags.VariablePrefix + "CHAOS_",
 }
 
 // serviceLink is a variable that Kubernetes sets in every pod for a service that is
@@ -64,13 +63,9 @@ func variableOf(command []string, flag string) string {
 	case slices.Contains(unsetFlags, flag) || flag == "help":
 		return ""
 	case isShared(flag) || len(command) == 0:
-		return variableName(flag)
+		return flags.Variable(flag)
 	}
-	return variableName(append(slices.Clone(command), flag)...)
-}
-
-func variableName(parts ...string) string {
-	return variablePrefix + strings.ToUpper(strings.ReplaceAll(strings.Join(parts, "_"), "-", "_"))
+	return flags.Variable(append(slices.Clone(command), flag)...)
 }
 
 // nameVariables tells each flag which variable sets it. The value is read by settings,
@@ -124,7 +119,7 @@ func variablesOf(app *kong.Application) *variables {
 			if flag.Hidden || flag.Name == "help" {
 				continue
 			}
-			name, before := variableOf(command, flag.Name), variableName(flag.Name)
+			name, before := variableOf(command, flag.Name), flags.Variable(flag.Name)
 			if name == before {
 				v.known[name] = true
 				continue
@@ -194,7 +189,7 @@ func (v *variables) unknown(set []string) (names []string) {
 func (v *variables) warnUnknown(set []string, log *slog.Logger) {
 	for _, name := range v.unknown(set) {
 		attributes := []any{"variable", name}
-		if near := nearest(name, slices.Sorted(maps.Keys(v.known))); near != "" {
+		if near := flags.Nearest(name, slices.Sorted(maps.Keys(v.known))); near != "" {
 			attributes = append(attributes, "did_you_mean", near)
 		}
 		log.Warn("environment variable ignored: nothing reads it", attributes...)
@@ -205,7 +200,7 @@ func (v *variables) warnUnknown(set []string, log *slog.Logger) {
 func setVariables() (names []string) {
 	for _, one := range os.Environ() {
 		name, value, _ := strings.Cut(one, "=")
-		if strings.HasPrefix(name, variablePrefix) && trimLineEnd(value) != "" {
+		if strings.HasPrefix(name, flags.VariablePrefix) && trimLineEnd(value) != "" {
 			names = append(names, name)
 		}
 	}

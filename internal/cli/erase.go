@@ -5,11 +5,12 @@ import (
 	"fmt"
 
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/redisconn"
 )
 
 type eraseCmd struct {
-	redisFlags
+	Redis flags.Redis `embed:""`
 
 	Prefix string `help:"Name of the deployment, the prefix of all it owns." default:"credit"`
 
@@ -18,11 +19,11 @@ type eraseCmd struct {
 }
 
 // Validate refuses a prefix that no deployment can have.
-func (c *eraseCmd) Validate() error { return checkPrefix(c.Prefix) }
+func (c *eraseCmd) Validate() error { return flags.CheckPrefix(c.Prefix) }
 
 // Run removes the application's keys.
 func (c *eraseCmd) Run(p *process) error {
-	client := c.client()
+	client := c.Redis.Config().Open()
 	defer client.Close() //nolint:errcheck // nothing is left to be written
 	removed, err := view.NewStore(client, c.Prefix).Erase(p.ctx, c.ID)
 	if err != nil {

@@ -9,15 +9,15 @@ import (
 	"github.com/creditstream/creditstream/consumer/deadletters"
 	"github.com/creditstream/creditstream/consumer/lookup"
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/redisconn"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
-	"github.com/creditstream/creditstream/schemas"
 )
 
 type explainCmd struct {
-	kafkaFlags
-	redisFlags
+	Kafka flags.Kafka `embed:""`
+	Redis flags.Redis `embed:""`
 
 	ID     string `arg:"" help:"application_id."`
 	Source string `help:"Which of several decisions: where it stands in predictions." placeholder:"PARTITION/OFFSET"`
@@ -42,20 +42,20 @@ Examples:
 
 // Run explains one decision.
 func (c *explainCmd) Run(p *process) error {
-	unrouted, err := modelFlags{Model: c.Model}.bundle()
+	unrouted, err := flags.ReadBundle(c.Model)
 	if err != nil {
 		return err
 	}
-	codec, err := c.shortCodec(p)
+	codec, err := c.Kafka.Registry.Codec(p.log)
 	if err != nil {
 		return err
 	}
-	look := lookup.Config{Kafka: c.config(p, "explain"), Topics: schemas.NewTopics(c.Prefix), Codec: codec, Progress: p.stderr}
+	look := lookup.Config{Kafka: c.Kafka.Config(p.log).For("explain"), Topics: c.Kafka.Topics(), Codec: codec, Progress: p.stderr}
 	found, err := c.find(p, look)
 	if err != nil {
 		return err
 	}
-	history, err := readHistory(p, c.kafkaFlags)
+	history, err := readHistory(p, &c.Kafka)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func several(id string, all []lookup.Found) error {
 func (c *explainCmd) at(p *process, look lookup.Config) (*lookup.Found, error) {
 	position, err := deadletters.ParsePosition(c.Source)
 	if err != nil {
-		return nil, usagef("--source %w", err)
+		return nil, flags.Usagef("--source %w", err)
 	}
 	found, err := lookup.At(p.ctx, look, position.Partition, position.Offset)
 	if err != nil {
@@ -135,14 +135,14 @@ func (c *explainCmd) at(p *process, look lookup.Config) (*lookup.Found, error) {
 // inView is the decision that the view names; nil where it knows none, or none that
 // the log holds.
 func (c *explainCmd) inView(p *process, look lookup.Config) *lookup.Found {
-	client := c.client()
+	client := c.Redis.Config().Open()
 	defer client.Close() //nolint:errcheck // nothing is left to be written
 	cluster, err := look.Kafka.ClusterID(p.ctx)
 	if err != nil {
 		p.log.Warn("it is not known which cluster this is, the log is searched", "error", err)
 		return nil
 	}
-	own := view.NewStore(client, c.Prefix).Of(func() (string, bool) { return cluster, true })
+	own := view.NewStore(client, c.Kafka.Prefix).Of(func() (string, bool) { return cluster, true })
 	decided, known, err := own.Decided(p.ctx, c.ID)
 	switch {
 	case err != nil:

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/creditstream/creditstream/internal/cli/flags"
 )
 
 type healthCmd struct {
@@ -29,10 +31,10 @@ const maxHealth = 4 << 10
 func (c *healthCmd) Run(p *process) error {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return usagef("%q: expected a URL, as http://127.0.0.1:9100/readyz", c.URL)
+		return flags.Usagef("%q: expected a URL, as http://127.0.0.1:9100/readyz", c.URL)
 	}
 	if c.Timeout <= 0 {
-		return usagef("--timeout %s: expected more than 0", c.Timeout)
+		return flags.Usagef("--timeout %s: expected more than 0", c.Timeout)
 	}
 	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, c.URL, http.NoBody)
 	if err != nil {

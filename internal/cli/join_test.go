@@ -18,7 +18,7 @@ func TestOutcomesAreJoinedThroughTheView(t *testing.T) {
 	server, err := local.StartRedis()
 	require.NoError(t, err)
 	t.Cleanup(server.Close)
-	client := redisFlags{address: redisconn.Address{Servers: []string{server.Addr()}}}.client()
+	client := redisconn.Config{Address: redisconn.Address{Servers: []string{server.Addr()}}}.Open()
 	t.Cleanup(func() { _ = client.Close() })
 	store, later := view.NewStore(client, "t"), time.Now().Add(time.Hour)
 	_, err = store.Write(t.Context(), []view.Entry{{

@@ -6,18 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os/user"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/alecthomas/kong"
-
-	"github.com/creditstream/creditstream/internal/bounded"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
-	"github.com/creditstream/creditstream/schemas"
 )
 
 type modelCmd struct {
@@ -35,14 +30,14 @@ type modelCmd struct {
 
 // bundleArg names a bundle.
 type bundleArg struct {
-	Bundle string `arg:"" help:"The bundle's file; shipped: the one inside the binary; demo: the same graph against a reference of the synthetic applicants that produce and the demo emit." placeholder:"FILE|shipped|demo"`
+	Name string `arg:"" name:"bundle" help:"The bundle's file; shipped: the one inside the binary; demo: the same graph against a reference of the synthetic applicants that produce and the demo emit." placeholder:"FILE|shipped|demo"`
 }
 
 // demoName names the bundle that fits the synthetic population.
 const demoName = "demo"
 
 func (a bundleArg) read() ([]byte, error) {
-	switch a.Bundle {
+	switch a.Name {
 	case "shipped":
 		return shipped.Bundle, nil
 	case demoName:
@@ -53,56 +48,7 @@ func (a bundleArg) read() ([]byte, error) {
 		defer m.Close()
 		return demoBundle(m)
 	}
-	return model.ReadFile(a.Bundle)
-}
-
-// policyFlags say which policy a command decides under.
-type policyFlags struct {
-	Policy string `help:"File with the policy (YAML: threshold, approve_below, decline_from, max_missing, points), or default: the default policy. Not set: that of the route in force where the cluster is asked, else the default." xor:"policy" placeholder:"FILE|default"`
-}
-
-// defaultPolicy names the default policy; a file of that name is ./default.
-const defaultPolicy = "default"
-
-// text is the policy's text, checked; the default policy's where none is named.
-func (f policyFlags) text() (string, error) {
-	if f.Policy == "" || f.Policy == defaultPolicy {
-		return schemas.DefaultPolicyText, nil
-	}
-	text, err := bounded.ReadFile(kong.ExpandPath(f.Policy), bounded.Text)
-	if err != nil {
-		return "", fmt.Errorf("--policy: %w", err)
-	}
-	if _, err := schemas.ParsePolicy(string(text)); err != nil {
-		return "", fmt.Errorf("--policy %s: %w", f.Policy, err)
-	}
-	return string(text), nil
-}
-
-// signFlags say who changes what serves, and why.
-type signFlags struct {
-	Expect *int64 `help:"Revision that is current as far as you know; refused when another one is. Not needed for the first route." placeholder:"REVISION"`
-	By     string `help:"Who does this (default: the system's user)." placeholder:"NAME"`
-	Why    string `help:"Why, for those who read the history." required:"" placeholder:"TEXT"`
-}
-
-func (f signFlags) by() (string, error) {
-	if strings.TrimSpace(f.Why) == "" {
-		return "", usagef("--why is empty: expected a reason, for those who read the history")
-	}
-	return signer(f.By)
-}
-
-// signer is who is said to act: as told, or the system's user.
-func signer(by string) (string, error) {
-	if by != "" {
-		return by, nil
-	}
-	u, err := user.Current()
-	if err != nil {
-		return "", fmt.Errorf("--by is not set and the system does not say who you are: %w", err)
-	}
-	return u.Username, nil
+	return model.ReadFile(a.Name)
 }
 
 // modelTime bounds what one of these commands may take on the cluster.
@@ -122,8 +68,8 @@ func printJSON(w io.Writer, v any) error {
 }
 
 type modelInspectCmd struct {
-	bundleArg
-	JSON bool `help:"Print JSON." name:"json"`
+	Bundle bundleArg `embed:""`
+	JSON   bool      `help:"Print JSON." name:"json"`
 }
 
 // inspected is what `model inspect --json` prints.
@@ -151,13 +97,13 @@ type inspectedGroup struct {
 
 // Run prints the manifest's facts. The graph is not looked at: verify does that.
 func (c *modelInspectCmd) Run(p *process) error {
-	bundle, err := c.read()
+	bundle, err := c.Bundle.read()
 	if err != nil {
 		return err
 	}
 	m, reference, err := model.ReadManifest(bundle)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Bundle, err)
+		return fmt.Errorf("%s: %w", c.Bundle.Name, err)
 	}
 	out := inspected{
 		Version: m.Version, Digest: model.Digest(bundle), Bytes: len(bundle), CreatedAt: m.CreatedAt, Algorithm: m.Algorithm,
@@ -279,9 +225,9 @@ func printFacts(w io.Writer, name string, text json.RawMessage) error {
 }
 
 type modelVerifyCmd struct {
-	bundleArg
-	Engine string `help:"Engine that replays the golden rows: ${enum}. auto is native." enum:"auto,native,onnx" default:"auto"`
-	JSON   bool   `help:"Print JSON." name:"json"`
+	Bundle bundleArg `embed:""`
+	Engine string    `help:"Engine that replays the golden rows: ${enum}. auto is native." enum:"auto,native,onnx" default:"auto"`
+	JSON   bool      `help:"Print JSON." name:"json"`
 }
 
 // verified is what `model verify --json` prints.
@@ -297,7 +243,7 @@ type verified struct {
 
 // Run opens the bundle and fails when it cannot be opened.
 func (c *modelVerifyCmd) Run(p *process) error {
-	bundle, err := c.read()
+	bundle, err := c.Bundle.read()
 	if err != nil {
 		return err
 	}
@@ -318,7 +264,7 @@ func (c *modelVerifyCmd) Run(p *process) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Bundle, err)
+		return fmt.Errorf("%s: %w", c.Bundle.Name, err)
 	}
 	fmt.Fprintf(p.stdout, "model %s (%s) holds on the %s engine\n", m.Version, m.Digest, m.Engine)
 	fmt.Fprintf(p.stdout, "%d golden rows: probability within %.2g (at most %g), contributions within %.2g (at most %g)\n",

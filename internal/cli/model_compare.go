@@ -8,6 +8,7 @@ import (
 
 	"github.com/creditstream/creditstream/audit/compare"
 	"github.com/creditstream/creditstream/consumer/dataset"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
@@ -16,9 +17,9 @@ import (
 )
 
 type modelCompareCmd struct {
-	kafkaFlags
-	policyFlags
-	stretchFlags
+	Kafka   flags.Kafka   `embed:""`
+	Policy  flags.Policy  `embed:""`
+	Stretch flags.Stretch `embed:""`
 
 	A        string `arg:"" help:"Version on the models topic, a bundle's file, or shipped: the one inside the binary."`
 	B        string `arg:"" help:"Likewise; differences are B's less A's."`
@@ -43,13 +44,13 @@ Examples:
 
 // Run compares.
 func (c *modelCompareCmd) Run(p *process) error {
-	if c.CSV != "" && (c.From != "" || c.To != "") {
-		return usagef("--csv and --from, --to do not go together: the rows of a file have no time")
+	if c.CSV != "" && (c.Stretch.From != "" || c.Stretch.To != "") {
+		return flags.Usagef("--csv and --from, --to do not go together: the rows of a file have no time")
 	}
 	if c.Examples < 0 {
-		return usagef("--examples %d: expected 0 or more", c.Examples)
+		return flags.Usagef("--examples %d: expected 0 or more", c.Examples)
 	}
-	source := &modelSource{kafka: c.kafkaFlags, engine: c.Engine}
+	source := &modelSource{kafka: &c.Kafka, engine: c.Engine}
 	a, err := source.open(p, c.A)
 	if err != nil {
 		return err
@@ -86,7 +87,7 @@ func (c *modelCompareCmd) Run(p *process) error {
 
 // policyInForce is the policy that both are compared under.
 func (c *modelCompareCmd) policyInForce(p *process, source *modelSource) (*schemas.Policy, error) {
-	if c.Policy == "" && c.CSV == "" {
+	if c.Policy.File == "" && c.CSV == "" {
 		h, err := source.released(p)
 		if err != nil {
 			return nil, err
@@ -95,7 +96,7 @@ func (c *modelCompareCmd) policyInForce(p *process, source *modelSource) (*schem
 			return schemas.ParsePolicy(current.Route.Policy)
 		}
 	}
-	text, err := c.text()
+	text, err := c.Policy.Text()
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func (c *modelCompareCmd) policyInForce(p *process, source *modelSource) (*schem
 
 // modelSource opens models by version, file or shipped.
 type modelSource struct {
-	kafka   kafkaFlags
+	kafka   *flags.Kafka
 	engine  string
 	history *release.History // nil before a version was asked for
 }
@@ -156,7 +157,7 @@ func (s *modelSource) bundle(p *process, name string) ([]byte, error) {
 
 // fromStream takes in what was decided.
 func (c *modelCompareCmd) fromStream(p *process, to *compare.Comparer) error {
-	config, err := joined(p, c.kafkaFlags, c.stretchFlags, "compare")
+	config, err := joined(p, &c.Kafka, c.Stretch, "compare")
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/creditstream/creditstream/audit/judge"
 	"github.com/creditstream/creditstream/consumer/dataset"
 	"github.com/creditstream/creditstream/consumer/deadletters"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
@@ -17,7 +18,7 @@ import (
 )
 
 type modelJudgeCmd struct {
-	kafkaFlags
+	Kafka flags.Kafka `embed:""`
 
 	Of   string `help:"Whom the exit code is about: canary or shadow (default: the canary where there is one)." placeholder:"ROLE"`
 	From string `help:"Judge by what was decided at this time or later: an RFC 3339 time (default: since the route in force was written)." placeholder:"TIME"`
@@ -74,7 +75,7 @@ func (c *modelJudgeCmd) Run(p *process) error {
 	if err := c.checkLimits(); err != nil {
 		return err
 	}
-	h, err := readHistory(p, c.kafkaFlags)
+	h, err := readHistory(p, &c.Kafka)
 	if err != nil {
 		return err
 	}
@@ -133,14 +134,14 @@ func (c *modelJudgeCmd) judge(p *process, route *release.Revision) (*judged, err
 		Route: lineOf(*route), Since: route.Route.At, Limits: c.limits(),
 		Champion: nextStep{"the champion goes, the one before serves again", route.RollbackCommand(whyBack)},
 	}
-	config, err := joined(p, c.kafkaFlags, stretchFlags{}, "judge")
+	config, err := joined(p, &c.Kafka, flags.Stretch{}, "judge")
 	if err != nil {
 		return nil, err
 	}
 	if c.From != "" {
 		from, err := deadletters.ParseTime("from", c.From)
 		if err != nil {
-			return nil, usage(err)
+			return nil, flags.Usage(err)
 		}
 		out.Since = max(out.Since, schemas.At(from))
 	}
@@ -186,12 +187,12 @@ func (c *modelJudgeCmd) limits() judge.Limits {
 
 // checkLimits refuses limits that every candidate would keep, or none could.
 func (c *modelJudgeCmd) checkLimits() error {
-	if err := checkValue("--of", c.Of, []string{"canary", "shadow"}); err != nil {
+	if err := flags.CheckValue("--of", c.Of, []string{"canary", "shadow"}); err != nil {
 		return err
 	}
 	if c.From != "" {
 		if _, err := deadletters.ParseTime("from", c.From); err != nil {
-			return usage(err)
+			return flags.Usage(err)
 		}
 	}
 	for _, f := range []struct {
@@ -199,7 +200,7 @@ func (c *modelJudgeCmd) checkLimits() error {
 		value int64
 	}{{"min-n", c.MinN}, {"min-outcomes", c.MinOutcomes}} {
 		if f.value < 1 {
-			return usagef("--%s %d: expected 1 or more", f.flag, f.value)
+			return flags.Usagef("--%s %d: expected 1 or more", f.flag, f.value)
 		}
 	}
 	for _, f := range []struct {
@@ -210,7 +211,7 @@ func (c *modelJudgeCmd) checkLimits() error {
 		{"max-latency", c.MaxLatency}, {"max-flips", c.MaxFlips}, {"max-auc-loss", c.MaxAUCLoss},
 	} {
 		if !(f.value >= 0) || math.IsInf(f.value, 1) { // NaN is not at least 0 either
-			return usagef("--%s %g: expected a number of 0 or more", f.flag, f.value)
+			return flags.Usagef("--%s %g: expected a number of 0 or more", f.flag, f.value)
 		}
 	}
 	return nil
@@ -221,7 +222,7 @@ func (c *modelJudgeCmd) checkLimits() error {
 // the scorer reads it; the record's key may be anything. Others are nobody's errors.
 func (c *modelJudgeCmd) countErrors(p *process, codec *wire.Codec, since time.Time, tally *judge.Tally) error {
 	counts, err := deadletters.Each(p.ctx, deadletters.ListConfig{
-		Config: deadletters.Config{Kafka: c.config(p, "judge"), Topics: schemas.NewTopics(c.Prefix)},
+		Config: deadletters.Config{Kafka: c.Kafka.Config(p.log).For("judge"), Topics: c.Kafka.Topics()},
 		Selection: deadletters.Selection{
 			Classes: []string{schemas.ErrorClassTooLarge, schemas.ErrorClassPermanent}, From: since,
 		},

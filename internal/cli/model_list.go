@@ -10,15 +10,15 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/replica/reports"
-	"github.com/creditstream/creditstream/schemas"
 )
 
 type modelListCmd struct {
-	kafkaFlags
-	JSON bool `help:"Print JSON." name:"json"`
+	Kafka flags.Kafka `embed:""`
+	JSON  bool        `help:"Print JSON." name:"json"`
 }
 
 // listed is a released version as `model list --json` prints it.
@@ -37,11 +37,11 @@ type listed struct {
 
 // Run lists the versions, oldest first.
 func (c *modelListCmd) Run(p *process) error {
-	h, err := readHistory(p, c.kafkaFlags)
+	h, err := readHistory(p, &c.Kafka)
 	if err != nil {
 		return err
 	}
-	loaded, err := loadedBy(p, c.kafkaFlags)
+	loaded, err := loadedBy(p, &c.Kafka)
 	if err != nil {
 		p.log.Warn("which replicas have loaded what is not known", "error", err)
 	}
@@ -75,7 +75,7 @@ func (c *modelListCmd) Run(p *process) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	return printProblems(p.stdout, h, schemas.NewTopics(c.Prefix).Models)
+	return printProblems(p.stdout, h, c.Kafka.Topics().Models)
 }
 
 // printProblems names the records of the topics that could not be used.
@@ -92,10 +92,10 @@ func printProblems(w io.Writer, h *release.History, topics ...string) error {
 }
 
 // loadedBy are the live replicas that serve each version.
-func loadedBy(p *process, k kafkaFlags) (map[string][]string, error) {
+func loadedBy(p *process, k *flags.Kafka) (map[string][]string, error) {
 	p, cancel := withinModelTime(p)
 	defer cancel()
-	log, err := reports.OpenLog(p.ctx, k.config(p, "replicas"), schemas.NewTopics(k.Prefix))
+	log, err := reports.OpenLog(p.ctx, k.Config(p.log).For("replicas"), k.Topics())
 	if err != nil {
 		return nil, err
 	}
@@ -153,13 +153,13 @@ func list(v release.Version, current *release.Revision) listed {
 }
 
 type modelHistoryCmd struct {
-	kafkaFlags
-	JSON bool `help:"Print JSON." name:"json"`
+	Kafka flags.Kafka `embed:""`
+	JSON  bool        `help:"Print JSON." name:"json"`
 }
 
 // Run lists the revisions, oldest first: the last one is current.
 func (c *modelHistoryCmd) Run(p *process) error {
-	h, err := readHistory(p, c.kafkaFlags)
+	h, err := readHistory(p, &c.Kafka)
 	if err != nil {
 		return err
 	}
@@ -178,16 +178,16 @@ func (c *modelHistoryCmd) Run(p *process) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	topics := schemas.NewTopics(c.Prefix)
+	topics := c.Kafka.Topics()
 	return printProblems(p.stdout, h, topics.Routes, topics.Models)
 }
 
 // readHistory reads models and routes. Records that cannot be used stay there for ever:
 // they are told of by model history, and otherwise only to who looks for them.
-func readHistory(p *process, k kafkaFlags) (*release.History, error) {
+func readHistory(p *process, k *flags.Kafka) (*release.History, error) {
 	p, cancel := withinModelTime(p)
 	defer cancel()
-	h, err := release.ReadAll(p.ctx, k.config(p, "models"), schemas.NewTopics(k.Prefix))
+	h, err := release.ReadAll(p.ctx, k.Config(p.log).For("models"), k.Topics())
 	if err != nil {
 		return nil, err
 	}

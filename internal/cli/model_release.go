@@ -6,19 +6,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 type modelReleaseCmd struct {
-	bundleArg
-	kafkaFlags
-	Engine  string  `help:"Engine that the bundle must open on: ${enum}. auto is native; one that only onnx opens may be shadow and nothing else." enum:"auto,native,onnx" default:"auto"`
-	First   bool    `help:"Where no route exists yet, also write the first one: to this version, under the contract's policy. Where one exists it stays."`
-	Ungated *string `help:"Why a bundle that has been through no gate may serve; the record keeps it. What failed a gate is refused all the same." placeholder:"WHY"`
-	By      string  `help:"With --first: who does this (default: the system's user)." placeholder:"NAME"`
-	JSON    bool    `help:"Print JSON." name:"json"`
+	Bundle  bundleArg   `embed:""`
+	Kafka   flags.Kafka `embed:""`
+	Engine  string      `help:"Engine that the bundle must open on: ${enum}. auto is native; one that only onnx opens may be shadow and nothing else." enum:"auto,native,onnx" default:"auto"`
+	First   bool        `help:"Where no route exists yet, also write the first one: to this version, under the contract's policy. Where one exists it stays."`
+	Ungated *string     `help:"Why a bundle that has been through no gate may serve; the record keeps it. What failed a gate is refused all the same." placeholder:"WHY"`
+	By      string      `help:"With --first: who does this (default: the system's user)." placeholder:"NAME"`
+	JSON    bool        `help:"Print JSON." name:"json"`
 }
 
 // whyFirst stands in the history of routes.
@@ -27,7 +28,7 @@ const whyFirst = "the first model released"
 // Run writes the bundle unless it is there already.
 func (c *modelReleaseCmd) Run(p *process) error {
 	ungated := ""
-	if c.Bundle == demoName {
+	if c.Bundle.Name == demoName {
 		ungated = whyUngatedDemo
 	}
 	if c.Ungated != nil {
@@ -36,18 +37,18 @@ func (c *modelReleaseCmd) Run(p *process) error {
 			return err
 		}
 	}
-	bundle, err := c.read()
+	bundle, err := c.Bundle.read()
 	if err != nil {
 		return err
 	}
 	p, cancel := withinModelTime(p)
 	defer cancel()
-	if err := checkControlTopics(p, c.kafkaFlags); err != nil {
+	if err := checkControlTopics(p, &c.Kafka); err != nil {
 		return err
 	}
-	r, err := release.Release(p.ctx, c.config(p, "release"), schemas.NewTopics(c.Prefix), bundle, c.Engine, ungated)
+	r, err := release.Release(p.ctx, c.Kafka.Config(p.log).For("release"), c.Kafka.Topics(), bundle, c.Engine, ungated)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Bundle, err)
+		return fmt.Errorf("%s: %w", c.Bundle.Name, err)
 	}
 	out := released{Version: r.Model.Version, Digest: r.Model.Digest, Existed: r.Existed, gated: gatedOf(r.Gates, r.Ungated), Unwatched: r.Model.Reference.Unwatched()}
 	if c.First {
@@ -112,11 +113,11 @@ func gatedOf(g model.Gates, ungated string) gated {
 
 // first writes the first route; nil where one exists.
 func (c *modelReleaseCmd) first(p *process, version string) (*routeLine, error) {
-	by, err := signer(c.By)
+	by, err := flags.Signer(c.By)
 	if err != nil {
 		return nil, err
 	}
-	config, topics := c.config(p, "route"), schemas.NewTopics(c.Prefix)
+	config, topics := c.Kafka.Config(p.log).For("route"), c.Kafka.Topics()
 	history, err := release.ReadAll(p.ctx, config, topics)
 	if err != nil || history.Current() != nil {
 		return nil, err

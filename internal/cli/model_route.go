@@ -7,24 +7,25 @@ import (
 	"strings"
 	"time"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 type modelRouteCmd struct {
-	kafkaFlags
-	policyFlags
-	signFlags
-	waitFlags
-	Champion   string     `help:"Version that decides (default: the one that does; needed for the first route). A canary or shadow named here is promoted, and that role ends." placeholder:"VERSION"`
-	Canary     canaryFlag `help:"Version that decides a share of the applications, in steps of 0.01% (default: the one that does)." xor:"canary" placeholder:"VERSION=SHARE%"`
-	NoCanary   bool       `help:"End the canary." xor:"canary"`
-	Shadow     string     `help:"Version that says what it would have decided; not the canary (default: the one that does)." xor:"shadow" placeholder:"VERSION"`
-	NoShadow   bool       `help:"End the shadow." xor:"shadow"`
-	SamePolicy bool       `help:"Keep the policy of the route in force, as happens without it." xor:"policy" hidden:""`
-	Engine     string     `help:"Engine that the replicas run; the bundles are opened on it first: ${enum}." enum:"auto,native,onnx" default:"auto"`
-	JSON       bool       `help:"Print JSON." name:"json"`
+	Kafka      flags.Kafka  `embed:""`
+	Policy     flags.Policy `embed:""`
+	Sign       flags.Sign   `embed:""`
+	Wait       flags.Wait   `embed:""`
+	Champion   string       `help:"Version that decides (default: the one that does; needed for the first route). A canary or shadow named here is promoted, and that role ends." placeholder:"VERSION"`
+	Canary     canaryFlag   `help:"Version that decides a share of the applications, in steps of 0.01% (default: the one that does)." xor:"canary" placeholder:"VERSION=SHARE%"`
+	NoCanary   bool         `help:"End the canary." xor:"canary"`
+	Shadow     string       `help:"Version that says what it would have decided; not the canary (default: the one that does)." xor:"shadow" placeholder:"VERSION"`
+	NoShadow   bool         `help:"End the shadow." xor:"shadow"`
+	SamePolicy bool         `help:"Keep the policy of the route in force, as happens without it." xor:"policy" hidden:""`
+	Engine     string       `help:"Engine that the replicas run; the bundles are opened on it first: ${enum}." enum:"auto,native,onnx" default:"auto"`
+	JSON       bool         `help:"Print JSON." name:"json"`
 }
 
 // Help is the second half of `model route --help`.
@@ -81,7 +82,7 @@ func (c *canaryFlag) UnmarshalText(b []byte) error {
 
 // Run writes the route.
 func (c *modelRouteCmd) Run(p *process) error {
-	by, err := c.by()
+	by, err := c.Sign.Signer()
 	if err != nil {
 		return err
 	}
@@ -89,18 +90,18 @@ func (c *modelRouteCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	w, err := c.begin(p, c.kafkaFlags)
+	w, err := beginWait(p, &c.Kafka, c.Wait)
 	if err != nil {
 		return err
 	}
 	defer w.close()
 	bounded, cancel := withinModelTime(p)
 	defer cancel()
-	if err := checkControlTopics(bounded, c.kafkaFlags); err != nil {
+	if err := checkControlTopics(bounded, &c.Kafka); err != nil {
 		return err
 	}
-	r, err := release.Route(bounded.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RouteRequest{
-		Change: change, Expect: c.Expect, By: by, At: schemas.At(time.Now()), Why: c.Why, Engine: c.Engine,
+	r, err := release.Route(bounded.ctx, c.Kafka.Config(p.log).For("route"), c.Kafka.Topics(), release.RouteRequest{
+		Change: change, Expect: c.Sign.Expect, By: by, At: schemas.At(time.Now()), Why: c.Sign.Why, Engine: c.Engine,
 		Before: func(changes []release.Difference) error { return printChanges(p, c.JSON, changes) },
 	})
 	if err != nil {
@@ -115,20 +116,20 @@ func (c *modelRouteCmd) change() (release.Change, error) {
 		Champion: c.Champion, Canary: c.Canary.version, CanaryShare: c.Canary.share, NoCanary: c.NoCanary,
 		Shadow: c.Shadow, NoShadow: c.NoShadow,
 	}
-	if c.Policy == "" {
+	if c.Policy.File == "" {
 		return out, nil
 	}
 	var err error
-	out.Policy, err = c.text()
+	out.Policy, err = c.Policy.Text()
 	return out, err
 }
 
 type modelRollbackCmd struct {
-	kafkaFlags
-	signFlags
-	waitFlags
-	Engine string `help:"Engine that the replicas run: ${enum}." enum:"auto,native,onnx" default:"auto"`
-	JSON   bool   `help:"Print JSON." name:"json"`
+	Kafka  flags.Kafka `embed:""`
+	Sign   flags.Sign  `embed:""`
+	Wait   flags.Wait  `embed:""`
+	Engine string      `help:"Engine that the replicas run: ${enum}." enum:"auto,native,onnx" default:"auto"`
+	JSON   bool        `help:"Print JSON." name:"json"`
 }
 
 // Help is the second half of `model rollback --help`.
@@ -144,22 +145,22 @@ Examples:
 
 // Run writes the route back.
 func (c *modelRollbackCmd) Run(p *process) error {
-	by, err := c.by()
+	by, err := c.Sign.Signer()
 	if err != nil {
 		return err
 	}
-	w, err := c.begin(p, c.kafkaFlags)
+	w, err := beginWait(p, &c.Kafka, c.Wait)
 	if err != nil {
 		return err
 	}
 	defer w.close()
 	bounded, cancel := withinModelTime(p)
 	defer cancel()
-	if err := checkControlTopics(bounded, c.kafkaFlags); err != nil {
+	if err := checkControlTopics(bounded, &c.Kafka); err != nil {
 		return err
 	}
-	back, err := release.Rollback(bounded.ctx, c.config(p, "route"), schemas.NewTopics(c.Prefix), release.RollbackRequest{
-		Expect: c.Expect, By: by, At: schemas.At(time.Now()), Why: c.Why, Engine: c.Engine,
+	back, err := release.Rollback(bounded.ctx, c.Kafka.Config(p.log).For("route"), c.Kafka.Topics(), release.RollbackRequest{
+		Expect: c.Sign.Expect, By: by, At: schemas.At(time.Now()), Why: c.Sign.Why, Engine: c.Engine,
 		Before: func(back *release.RolledBack, changes []release.Difference) error {
 			return c.announce(p, back, changes)
 		},

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
@@ -17,12 +18,12 @@ import (
 )
 
 type modelScoreCmd struct {
-	bundleArg
-	policyFlags
-	In       string `help:"CSV file to score: the UCI file's column names, or the contract's." required:"" type:"path" placeholder:"CSV"`
-	Out      string `help:"CSV file to write; - is the standard output." default:"-" placeholder:"CSV"`
-	IDPrefix string `help:"Begins every id that is made from the ID column or the row's number." default:"A-" name:"id-prefix" placeholder:"TEXT"`
-	Engine   string `help:"Engine that computes probabilities: ${enum}. auto is native." enum:"auto,native,onnx" default:"auto"`
+	Bundle   bundleArg    `embed:""`
+	Policy   flags.Policy `embed:""`
+	In       string       `help:"CSV file to score: the UCI file's column names, or the contract's." required:"" type:"path" placeholder:"CSV"`
+	Out      string       `help:"CSV file to write; - is the standard output." default:"-" placeholder:"CSV"`
+	IDPrefix string       `help:"Begins every id that is made from the ID column or the row's number." default:"A-" name:"id-prefix" placeholder:"TEXT"`
+	Engine   string       `help:"Engine that computes probabilities: ${enum}. auto is native." enum:"auto,native,onnx" default:"auto"`
 }
 
 // scoreBatch is how many rows are scored at once.
@@ -30,17 +31,17 @@ const scoreBatch = 1024
 
 // Run scores every row. A row that breaks the contract ends it, naming the row.
 func (c *modelScoreCmd) Run(p *process) (err error) {
-	bundle, err := c.read()
+	bundle, err := c.Bundle.read()
 	if err != nil {
 		return err
 	}
-	policy, err := c.text()
+	policy, err := c.Policy.Text()
 	if err != nil {
 		return err
 	}
 	set, err := model.Fixed(bundle, c.Engine, policy)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Bundle, err)
+		return fmt.Errorf("%s: %w", c.Bundle.Name, err)
 	}
 	rows, err := producer.OpenRows(c.In, c.IDPrefix)
 	if err != nil {

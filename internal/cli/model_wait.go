@@ -6,62 +6,19 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alecthomas/kong"
-
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/replica/reports"
-	"github.com/creditstream/creditstream/schemas"
 )
 
-// waitFlags say whether a new route is waited for.
-type waitFlags struct {
-	Wait waitFlag `help:"Wait until every running scorer and API serves it, for a minute or as long as is said (--wait 30s); exit code 1 when one does not." placeholder:"[DURATION]"`
-}
-
-// defaultWait is what --wait alone means: opening bundles takes less than a second.
-const defaultWait = time.Minute
-
-// waitFlag is a duration that may be left out; 0: not to wait.
-type waitFlag time.Duration
-
-// String is the flag as it would be given.
-func (f waitFlag) String() string {
-	if f == 0 {
-		return ""
-	}
-	return time.Duration(f).String()
-}
-
-// IsBool lets the flag stand without a value.
-func (*waitFlag) IsBool() bool { return true }
-
-// Decode is how the flag is read: --wait, --wait=30s or --wait 30s.
-func (f *waitFlag) Decode(ctx *kong.DecodeContext) error {
-	next := ctx.Scan.Peek()
-	text := fmt.Sprint(next.Value)
-	d, err := time.ParseDuration(text)
-	isDuration := err == nil && next.Type != kong.EOLToken
-	switch {
-	case isDuration && d > 0:
-		*f = waitFlag(d)
-	case isDuration, next.Type == kong.FlagValueToken:
-		return fmt.Errorf("%q: expected a duration above 0, as 30s", text)
-	default: // the next flag, or nothing
-		*f = waitFlag(defaultWait)
-		return nil
-	}
-	ctx.Scan.Pop()
-	return nil
-}
-
-// begin opens the topic of replicas before anything is written: what cannot be waited
+// beginWait opens the topic of replicas before anything is written: what cannot be waited
 // for is better known then. It is nil where nobody waits.
-func (f waitFlags) begin(p *process, k kafkaFlags) (*routeWait, error) {
-	if f.Wait == 0 {
+func beginWait(p *process, k *flags.Kafka, f flags.Wait) (*routeWait, error) {
+	if f.Within == 0 {
 		return nil, nil
 	}
-	log, err := reports.OpenLog(p.ctx, k.config(p, "wait"), schemas.NewTopics(k.Prefix))
+	log, err := reports.OpenLog(p.ctx, k.Config(p.log).For("wait"), k.Topics())
 	if err != nil {
 		return nil, fmt.Errorf("--wait: %w", err)
 	}
@@ -69,7 +26,7 @@ func (f waitFlags) begin(p *process, k kafkaFlags) (*routeWait, error) {
 		log.Close()
 		return nil, fmt.Errorf("--wait: %w", err)
 	}
-	return &routeWait{log, time.Duration(f.Wait)}, nil
+	return &routeWait{log, time.Duration(f.Within)}, nil
 }
 
 // routeWait waits for a route to be served.

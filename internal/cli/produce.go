@@ -11,14 +11,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 type produceCmd struct {
-	kafkaFlags
-	listenFlags
-	instanceFlags
+	Kafka    flags.Kafka    `embed:""`
+	Listen   flags.Listen   `embed:""`
+	Instance flags.Instance `embed:""`
 
 	File       string `help:"Replay the rows of a CSV file: the UCI file's column names, or the contract's." type:"path" placeholder:"CSV" xor:"source" group:"Who applies"`
 	Population bool   `help:"Draw applicants from a synthetic population (the default without --file)." xor:"source" group:"Who applies"`
@@ -64,12 +65,12 @@ Examples:
 func (c *produceCmd) Run(p *process) error {
 	switch {
 	case c.IDPrefix == "":
-		return usagef("--id-prefix: must not be empty")
+		return flags.Usagef("--id-prefix: must not be empty")
 	case c.OutcomesFor == producer.OutcomesForAll && c.OutcomesAfter == 0:
-		return usagef("--outcomes-for all tells none: set --outcomes-after too")
+		return flags.Usagef("--outcomes-for all tells none: set --outcomes-after too")
 	}
 	if c.Scenario != "" {
-		if err := checkValue("--scenario", c.Scenario, producer.Scenarios()); err != nil {
+		if err := flags.CheckValue("--scenario", c.Scenario, producer.Scenarios()); err != nil {
 			return err
 		}
 	}
@@ -83,15 +84,15 @@ func (c *produceCmd) Run(p *process) error {
 		config.Truth = demoTruth(m)
 	}
 	if err := config.Check(); err != nil {
-		return usage(err)
+		return flags.Usage(err)
 	}
-	instance, err := c.instance()
+	instance, err := c.Instance.Config()
 	if err != nil {
 		return err
 	}
 	reg := prometheus.NewRegistry()
 	config.Registerer = reg
-	codec, err := c.codec(p, reg, c.Prefix, schemas.EventApplication, schemas.EventOutcome)
+	codec, err := newCodec(p, c.Kafka.Registry, reg, c.Kafka.Prefix, schemas.EventApplication, schemas.EventOutcome)
 	if err != nil {
 		return err
 	}
@@ -102,14 +103,14 @@ func (c *produceCmd) Run(p *process) error {
 	}
 	components := withCodec(codec, prod)
 	state := &readiness{components, newStopping()}
-	at, err := listenOn(c.Listen)
+	at, err := listenOn(c.Listen.Address)
 	if err != nil {
 		return err
 	}
 	if at != nil {
 		defer func() { _ = at.Close() }() // the server has closed it, unless it never ran
 	}
-	reporter, err := newReporter(p, c.kafkaFlags, reg, reportOn(produceReport(), instance, state.stopping, components...))
+	reporter, err := newReporter(p, &c.Kafka, reg, reportOn(produceReport(), instance, state.stopping, components...))
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (c *produceCmd) Run(p *process) error {
 	var shown sync.WaitGroup
 	shown.Go(func() { prod.ShowProgress(show, p.stderr, onTerminal(p.stderr), c.Count) })
 	err = reporting(reporter, func() error {
-		if c.Listen == "" && codec == nil {
+		if c.Listen.Address == "" && codec == nil {
 			return prod.Run(p.ctx)
 		}
 		return serveComponents(p, at, reg, state, 0)
@@ -148,7 +149,7 @@ func (c *produceCmd) producerConfig(p *process) producer.Config {
 		seed = *c.Seed
 	}
 	return producer.Config{
-		Kafka: c.config(p, "produce"), Topics: schemas.NewTopics(c.Prefix), Log: p.log,
+		Kafka: c.Kafka.Config(p.log).For("produce"), Topics: c.Kafka.Topics(), Log: p.log,
 		File: c.File, Loop: c.Loop, Seed: seed,
 		Start: c.Start, Count: c.Count, Rate: c.Rate, IDPrefix: c.IDPrefix,
 		Scenario: c.Scenario, ScenarioAfter: c.ScenarioAfter, ScenarioRamp: max(c.ScenarioRamp, 1),

@@ -10,16 +10,17 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/replica/reports"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 type replicasCmd struct {
-	kafkaFlags
-	Watch  bool     `help:"Show it again every second until it is stopped." xor:"what"`
-	Forget []string `help:"Take a replica that is gone off the list, by the name it has there; several with commas or by repeating the flag." xor:"what" placeholder:"COMPONENT/INSTANCE"`
-	JSON   bool     `help:"Print JSON; with --watch a line a second." name:"json"`
+	Kafka  flags.Kafka `embed:""`
+	Watch  bool        `help:"Show it again every second until it is stopped." xor:"what"`
+	Forget []string    `help:"Take a replica that is gone off the list, by the name it has there; several with commas or by repeating the flag." xor:"what" placeholder:"COMPONENT/INSTANCE"`
+	JSON   bool        `help:"Print JSON; with --watch a line a second." name:"json"`
 }
 
 // Help is the second half of `replicas --help`.
@@ -43,7 +44,7 @@ const watchInterval = time.Second
 
 // Run reads the topic to its end, and on with --watch.
 func (c *replicasCmd) Run(p *process) error {
-	log, err := reports.OpenLog(p.ctx, c.config(p, "replicas"), schemas.NewTopics(c.Prefix))
+	log, err := reports.OpenLog(p.ctx, c.Kafka.Config(p.log).For("replicas"), c.Kafka.Topics())
 	if err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func (c *replicasCmd) Run(p *process) error {
 	if log.Ignored > 0 {
 		p.log.Warn("records ignored", "records", log.Ignored, "last", log.Problem)
 	}
-	warnHanging(p, c.config(p, "replicas"), schemas.NewTopics(c.Prefix).Replicas)
+	warnHanging(p, c.Kafka.Config(p.log).For("replicas"), c.Kafka.Topics().Replicas)
 	if len(c.Forget) > 0 {
 		return c.forget(p, log.Board.States(time.Now()))
 	}
@@ -86,13 +87,13 @@ func (c *replicasCmd) forget(p *process, states []replica.State) error {
 			names = append(names, states[i].Name())
 		}
 		if !slices.Contains(names, name) {
-			if near := nearest(name, names); near != "" {
+			if near := flags.Nearest(name, names); near != "" {
 				return fmt.Errorf("no replica %s is listed; did you mean %s?", name, near)
 			}
 			return fmt.Errorf("no replica %s is listed; creditstream replicas shows those that are", name)
 		}
 	}
-	if err := reports.Forget(p.ctx, c.config(p, "replicas"), schemas.NewTopics(c.Prefix), c.Forget...); err != nil {
+	if err := reports.Forget(p.ctx, c.Kafka.Config(p.log).For("replicas"), c.Kafka.Topics(), c.Forget...); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stderr, "forgot %s\n", strings.Join(c.Forget, ", "))

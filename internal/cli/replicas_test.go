@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
@@ -146,7 +147,7 @@ func TestReplicas_ForgetsWhatIsGone(t *testing.T) {
 	code, _, errs = creditstream(t, "replicas", "--forget", "score/onne")
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "no replica score/onne is listed; did you mean score/one?")
-	c := &replicasCmd{kafkaFlags: kafkaFlags{Brokers: []string{os.Getenv("CREDITSTREAM_BROKERS")}, Prefix: "credit"}, Forget: []string{"score/one"}}
+	c := &replicasCmd{Kafka: flags.Kafka{Brokers: []string{os.Getenv("CREDITSTREAM_BROKERS")}, Prefix: "credit"}, Forget: []string{"score/one"}}
 	var errout bytes.Buffer
 	p := &process{ctx: t.Context(), log: slog.New(slog.DiscardHandler), stderr: &errout}
 	gone := replica.State{Replica: schemas.Replica{Component: "score", Instance: "one"}, Seen: time.Now().Add(-time.Hour)}

@@ -3,21 +3,22 @@ package cli
 import (
 	"slices"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 type runCmd struct {
 	Components []string `arg:"" help:"What to run: score, view, api, drift." placeholder:"COMPONENT"`
 
-	kafkaFlags
-	redisFlags
-	listenFlags
-	modelFlags
-	memberFlags
-	scoreFlags
-	viewFlags
-	apiFlags
-	driftFlags
+	Kafka  flags.Kafka  `embed:""`
+	Redis  flags.Redis  `embed:""`
+	Listen flags.Listen `embed:""`
+	Model  flags.Model  `embed:""`
+	Member flags.Member `embed:""`
+	Score  flags.Score  `embed:""`
+	View   flags.View   `embed:""`
+	API    flags.API    `embed:""`
+	Drift  flags.Drift  `embed:""`
 
 	ViewGroup  string `help:"Consumer group of the view (default PREFIX.view, or view as long as only that has commits)." placeholder:"NAME"`
 	DriftGroup string `help:"Consumer group of drift (default PREFIX.drift, or drift as long as only that has commits)." placeholder:"NAME"`
@@ -43,11 +44,11 @@ type runnable struct {
 // runnables are those there are.
 func (c *runCmd) runnables() []runnable {
 	return []runnable{
-		{scoreName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.addScorer(s, c.modelFlags, c.memberFlags) }},
-		{viewName, nil, func(s *services) error { return c.addView(s, c.redisFlags, c.ViewGroup) }},
-		{apiName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return c.addAPI(s, c.redisFlags, c.modelFlags) }},
+		{scoreName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return addScorer(s, &c.Score, c.Model, c.Member) }},
+		{viewName, nil, func(s *services) error { return addView(s, &c.View, c.Redis, c.ViewGroup) }},
+		{apiName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return addAPI(s, &c.API, c.Redis, c.Model) }},
 		{driftName, nil, func(s *services) error {
-			return c.addDrift(s, c.redisFlags, c.modelFlags, c.memberFlags, c.DriftGroup, c.DriftFrom)
+			return addDrift(s, &c.Drift, c.Redis, c.Model, c.Member, c.DriftGroup, c.DriftFrom)
 		}},
 	}
 }
@@ -62,9 +63,9 @@ func (c *runCmd) chosen() (chosen []runnable, writes []schemas.Event, err error)
 		at := slices.Index(names, name)
 		switch {
 		case at < 0:
-			return nil, nil, checkValue("run", name, names)
+			return nil, nil, flags.CheckValue("run", name, names)
 		case slices.Contains(c.Components[:i], name):
-			return nil, nil, usagef("run %s: named twice", name)
+			return nil, nil, flags.Usagef("run %s: named twice", name)
 		}
 		one := c.runnables()[at]
 		chosen = append(chosen, one)
@@ -83,7 +84,7 @@ func (c *runCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	s, err := newServices(p, c.kafkaFlags, c.instanceFlags, writes...)
+	s, err := newServices(p, &c.Kafka, c.Member.Instance, writes...)
 	if err != nil {
 		return err
 	}
@@ -93,5 +94,5 @@ func (c *runCmd) Run(p *process) error {
 			return err
 		}
 	}
-	return s.serve(c.Listen)
+	return s.serve(c.Listen.Address)
 }

@@ -1,13 +1,16 @@
 package cli
 
-import "github.com/creditstream/creditstream/schemas"
+import (
+	"github.com/creditstream/creditstream/internal/cli/flags"
+	"github.com/creditstream/creditstream/schemas"
+)
 
 type scoreCmd struct {
-	kafkaFlags
-	listenFlags
-	modelFlags
-	memberFlags
-	scoreFlags
+	Kafka  flags.Kafka  `embed:""`
+	Listen flags.Listen `embed:""`
+	Model  flags.Model  `embed:""`
+	Member flags.Member `embed:""`
+	Score  flags.Score  `embed:""`
 
 	StopWithStdin bool `hidden:"" help:"Stop when standard input ends: the demo's scorer does not outlive it."`
 }
@@ -17,14 +20,14 @@ func (c *scoreCmd) Run(p *process) error {
 	if c.StopWithStdin {
 		p = p.with(untilClosed(p.ctx, p.stdin))
 	}
-	s, err := newServices(p, c.kafkaFlags, c.instanceFlags, schemas.EventPrediction)
+	s, err := newServices(p, &c.Kafka, c.Member.Instance, schemas.EventPrediction)
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	s.alone = c.StopWithStdin // the demo has seen the one before end
-	if err := c.addScorer(s, c.modelFlags, c.memberFlags); err != nil {
+	if err := addScorer(s, &c.Score, c.Model, c.Member); err != nil {
 		return err
 	}
-	return s.serve(c.Listen)
+	return s.serve(c.Listen.Address)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/creditstream/creditstream/internal/capture"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/loopback"
 )
@@ -114,37 +115,11 @@ func TestSecretsAreMaskedWhereverTheyComeFrom(t *testing.T) {
 		code, out, errs := creditstream(t, append([]string{"--config", path, "config"}, args...)...)
 		require.Zero(t, code, errs)
 		require.NotContains(t, out+errs, "Xq7")
-		require.Contains(t, out, masked)
+		require.Contains(t, out, flags.Masked)
 	}
 	t.Setenv("CREDITSTREAM_CONFIG", path)
-	require.Equal(t, masked, configOf(t, "view")["redis-password"].Value)
-	require.Equal(t, masked, configOf(t, "view")["sasl-password"].Value)
-}
-
-func TestSecretFilesThatCannotServeAreNamed(t *testing.T) {
-	dir := t.TempDir()
-	f := func(text, want string) {
-		t.Helper()
-		path := filepath.Join(dir, "secret")
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		_, err := readSecret("sasl-password-file", path)
-		require.ErrorContains(t, err, want)
-		require.NotContains(t, err.Error(), "Xq7")
-	}
-	f("", "expected one line with the secret")
-	f("\nXq7", "expected one line")
-	f("Xq7\nXq7\n", "expected one line")
-	_, err := readSecret("sasl-password-file", filepath.Join(dir, "none"))
-	require.ErrorContains(t, err, "--sasl-password-file: open ")
-	for _, text := range []string{"a b", "a b\n", "a b\r\n"} {
-		path := filepath.Join(dir, "secret")
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		got, err := readSecret("x", path)
-		require.NoError(t, err)
-		require.Equal(t, "a b", got)
-	}
-	_, err = secretSource("sasl-password", "a", "b")
-	require.ErrorContains(t, err, "--sasl-password and --sasl-password-file are both set")
+	require.Equal(t, flags.Masked, configOf(t, "view")["redis-password"].Value)
+	require.Equal(t, flags.Masked, configOf(t, "view")["sasl-password"].Value)
 }
 
 // Nothing that fails says a secret: on a port where nothing listens, on one that

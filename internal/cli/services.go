@@ -3,13 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/internal/member"
@@ -20,27 +20,11 @@ import (
 	"github.com/creditstream/creditstream/schemas/wire"
 )
 
-// instanceFlags name a replica.
-type instanceFlags struct {
-	Instance string `help:"Name of this replica, unique among those of its kind and the same after a restart (default: the host name)." placeholder:"NAME"`
-}
-
-func (f instanceFlags) instance() (string, error) {
-	if f.Instance != "" {
-		return f.Instance, nil
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return "", fmt.Errorf("--instance is not set and the host has no name: %w", err)
-	}
-	return host, nil
-}
-
 // services are the components of one process while they are put together. What
 // they share is made once.
 type services struct {
 	p        *process
-	kafka    kafkaFlags
+	kafka    *flags.Kafka
 	instance string
 	reg      *prometheus.Registry
 	codec    *wire.Codec // nil: JSON only
@@ -56,13 +40,13 @@ type services struct {
 
 // newServices begins with what every component needs. writes are the events that
 // any of them writes.
-func newServices(p *process, k kafkaFlags, names instanceFlags, writes ...schemas.Event) (*services, error) {
-	instance, err := names.instance()
+func newServices(p *process, k *flags.Kafka, names flags.Instance, writes ...schemas.Event) (*services, error) {
+	instance, err := names.Config()
 	if err != nil {
 		return nil, err
 	}
 	reg := telemetry.NewRegistry()
-	codec, err := k.codec(p, reg, k.Prefix, writes...)
+	codec, err := newCodec(p, k.Registry, reg, k.Prefix, writes...)
 	if err != nil {
 		return nil, err
 	}
@@ -78,11 +62,11 @@ func (s *services) close() {
 }
 
 // follower follows models and routes, for all components that serve them.
-func (s *services) follower(f modelFlags) (*release.Follower, error) {
+func (s *services) follower(f flags.Model) (*release.Follower, error) {
 	if s.models != nil {
 		return s.models, nil
 	}
-	models, err := f.follower(s.p, s.kafka, s.reg)
+	models, err := newFollower(s.p, s.kafka, f, s.reg)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +98,7 @@ func (s *services) claim(component string) (c *reports.Claim, take func(context.
 	if s.alone {
 		return nil, nil
 	}
-	c = reports.NewClaim(s.kafka.config(s.p, component+"-"+s.instance), schemas.NewTopics(s.kafka.Prefix), component, s.instance, s.p.log)
+	c = reports.NewClaim(s.kafka.Config(s.p.log).For(component+"-"+s.instance), s.kafka.Topics(), component, s.instance, s.p.log)
 	return c, func(ctx context.Context) error {
 		err := c.Take(ctx)
 		if _, taken := errors.AsType[*reports.TakenError](err); taken {
@@ -145,7 +129,7 @@ func (s *services) serve(listen string) error {
 	for _, r := range s.reports {
 		needs = append(needs, access(s.kafka.Prefix, r.Name))
 	}
-	return s.kafka.config(s.p, "missing").AlsoMissing(s.p.ctx, err, needs...)
+	return s.kafka.Config(s.p.log).For("missing").AlsoMissing(s.p.ctx, err, needs...)
 }
 
 // checksTopics looks at the settings of every topic that the process uses.
@@ -156,7 +140,7 @@ func (s *services) checksTopics() *topicsCheck {
 			names = append(names, a.Topic)
 		}
 	}
-	return newTopicsCheck(s.kafka.config(s.p, "topics"), s.kafka.Prefix, s.p.log, names)
+	return newTopicsCheck(s.kafka.Config(s.p.log).For("topics"), s.kafka.Prefix, s.p.log, names)
 }
 
 // serving is what is reported of a component that serves what models do.
@@ -166,10 +150,10 @@ func serving(r reports.Component, models *release.Follower) reports.Component {
 }
 
 // newReporter reports on the components of this process.
-func newReporter(p *process, k kafkaFlags, reg *prometheus.Registry, components ...reports.Component) (*reports.Reporter, error) {
+func newReporter(p *process, k *flags.Kafka, reg *prometheus.Registry, components ...reports.Component) (*reports.Reporter, error) {
 	host, _ := os.Hostname() // one that has no name says so
 	return reports.NewReporter(reports.Config{
-		Kafka: k.config(p, "replica"), Topics: schemas.NewTopics(k.Prefix), Host: host, Version: version(), Started: p.began,
+		Kafka: k.Config(p.log).For("replica"), Topics: k.Topics(), Host: host, Version: version(), Started: p.began,
 		Gatherer: reg, Registerer: reg, Log: p.log,
 	}, components...)
 }
@@ -203,4 +187,26 @@ func servedModels(f *release.Follower) *schemas.ReplicaModels {
 		m.Refused = append(m.Refused, schemas.Refusal{ModelVersion: r.Version, Reason: r.Reason})
 	}
 	return m
+}
+
+// newCodec reads both formats and writes these events in Avro; nil without a
+// registry: JSON only. It is a component of its own, see withCodec.
+func newCodec(p *process, f flags.Registry, reg prometheus.Registerer, prefix string, writes ...schemas.Event) (*wire.Codec, error) {
+	client, err := f.Client(p.log)
+	if client == nil || err != nil {
+		return nil, err
+	}
+	topics, config := schemas.NewTopics(prefix), wire.Config{Registry: client, Writes: map[schemas.Event]string{}, Log: p.log, Registerer: reg}
+	for _, e := range writes {
+		config.Writes[e] = e.Topic(topics)
+	}
+	return wire.New(config), nil
+}
+
+// withCodec adds a codec, where there is one, to the components that use it.
+func withCodec(codec *wire.Codec, components ...lifecycle.Component) []lifecycle.Component {
+	if codec == nil {
+		return components
+	}
+	return append([]lifecycle.Component{codec}, components...)
 }

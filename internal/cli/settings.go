@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/creditstream/creditstream/internal/bounded"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 )
 
 // settings is where flags get their values from when the command line does not
@@ -127,7 +128,7 @@ func (s *settings) Validate(app *kong.Application) error {
 		}
 		where := fmt.Sprintf("line %d: %s", n.Line, key)
 		name := key[strings.LastIndexByte(key, '.')+1:]
-		switch near := nearest(key, slices.Sorted(maps.Keys(known))); {
+		switch near := flags.Nearest(key, slices.Sorted(maps.Keys(known))); {
 		case slices.Contains(unfiledFlags, name):
 			where += fmt.Sprintf(" is not a setting: say --%s where it is meant", name)
 		case len(owners[key]) > 0:

@@ -7,17 +7,18 @@ import (
 	"io"
 
 	"github.com/creditstream/creditstream/consumer/tail"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 type tailCmd struct {
-	kafkaFlags
+	Kafka flags.Kafka `embed:""`
 
-	ID     string    `arg:"" optional:"" help:"Show only this application_id: everything the log holds about it, from the start unless --from says otherwise."`
-	From   string    `help:"Where to begin: start, end or an RFC 3339 time (default: end; with an ID, start; with --limit, so far back that those are shown)." placeholder:"start|end|TIME"`
-	Follow bool      `help:"Go on with what comes after the end of the log; always so when beginning there." short:"f"`
-	Limit  limitFlag `help:"Show only the last N there are (with --follow, and what comes after them); with --from, the first N from there on. 0: no limit." short:"n" default:"0" placeholder:"N"`
+	ID     string      `arg:"" optional:"" help:"Show only this application_id: everything the log holds about it, from the start unless --from says otherwise."`
+	From   string      `help:"Where to begin: start, end or an RFC 3339 time (default: end; with an ID, start; with --limit, so far back that those are shown)." placeholder:"start|end|TIME"`
+	Follow bool        `help:"Go on with what comes after the end of the log; always so when beginning there." short:"f"`
+	Limit  flags.Limit `help:"Show only the last N there are (with --follow, and what comes after them); with --from, the first N from there on. 0: no limit." short:"n" default:"0" placeholder:"N"`
 
 	Decision       string  `help:"Show only this decision: approve, refer or decline." placeholder:"WHAT" group:"Filters"`
 	Channel        string  `help:"Show only what was asked through this channel: stream or api." placeholder:"WHICH" group:"Filters"`
@@ -29,14 +30,14 @@ type tailCmd struct {
 
 // Run prints predictions until a signal, the limit or the end of the log.
 func (c *tailCmd) Run(p *process) error {
-	if err := checkValue("--decision", c.Decision, []string{schemas.Approve, schemas.Refer, schemas.Decline}); err != nil {
+	if err := flags.CheckValue("--decision", c.Decision, []string{schemas.Approve, schemas.Refer, schemas.Decline}); err != nil {
 		return err
 	}
-	if err := checkValue("--channel", c.Channel, []string{schemas.ChannelStream, schemas.ChannelAPI}); err != nil {
+	if err := flags.CheckValue("--channel", c.Channel, []string{schemas.ChannelStream, schemas.ChannelAPI}); err != nil {
 		return err
 	}
 	if c.MinProbability < 0 || c.MinProbability > 1 {
-		return usagef("--min-probability %g: expected 0 … 1", c.MinProbability)
+		return flags.Usagef("--min-probability %g: expected 0 … 1", c.MinProbability)
 	}
 	last, most := 0, int(c.Limit)
 	follow := c.Follow || c.From == "end"
@@ -51,9 +52,9 @@ func (c *tailCmd) Run(p *process) error {
 	}
 	from, err := tail.ParseFrom(c.From)
 	if err != nil {
-		return usage(err)
+		return flags.Usage(err)
 	}
-	codec, err := c.shortCodec(p)
+	codec, err := c.Kafka.Registry.Codec(p.log)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (c *tailCmd) Run(p *process) error {
 	}
 	shown := 0
 	leftOut, err := tail.Read(p.ctx, tail.Config{
-		Kafka: c.config(p, "tail"), Topics: schemas.NewTopics(c.Prefix), Codec: codec, From: from, Last: last, Follow: follow,
+		Kafka: c.Kafka.Config(p.log).For("tail"), Topics: c.Kafka.Topics(), Codec: codec, From: from, Last: last, Follow: follow,
 		Filter: tail.Filter{ID: c.ID, Decision: c.Decision, Channel: c.Channel, ModelVersion: c.ModelVersion, MinProbability: c.MinProbability},
 		Open:   func(open []kafka.Open) { warnOpen(p, open) },
 	}, func(prediction *schemas.Prediction, value []byte) (bool, error) {

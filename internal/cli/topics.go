@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
@@ -28,13 +29,13 @@ type topicsCmd struct {
 }
 
 type topicsApplyCmd struct {
-	kafkaFlags
-	Partitions    int32  `help:"Partitions of applications, predictions, dead letters and outcomes." default:"12" placeholder:"N"`
-	Replication   int16  `help:"Replicas of every partition; -1: the broker's default." default:"-1" placeholder:"N"`
-	Update        bool   `help:"Change the settings of topics that exist to the catalogue's, and add partitions where there are fewer than --partitions (an id's later records may then go to another partition). Partitions are never removed, replicas never moved."`
-	GroupProtocol string `help:"Group protocol of the scorer: ${enum}. consumer also sets the session timeout and the heartbeat interval of its group: 10 s and 1 s, or the least that the brokers allow." enum:"classic,consumer" default:"classic"`
-	Group         string `help:"Consumer group of the scorer (default PREFIX.scorer, or scorer as long as only that has commits)." placeholder:"NAME"`
-	JSON          bool   `help:"Print JSON." name:"json"`
+	Kafka         flags.Kafka `embed:""`
+	Partitions    int32       `help:"Partitions of applications, predictions, dead letters and outcomes." default:"12" placeholder:"N"`
+	Replication   int16       `help:"Replicas of every partition; -1: the broker's default." default:"-1" placeholder:"N"`
+	Update        bool        `help:"Change the settings of topics that exist to the catalogue's, and add partitions where there are fewer than --partitions (an id's later records may then go to another partition). Partitions are never removed, replicas never moved."`
+	GroupProtocol string      `help:"Group protocol of the scorer: ${enum}. consumer also sets the session timeout and the heartbeat interval of its group: 10 s and 1 s, or the least that the brokers allow." enum:"classic,consumer" default:"classic"`
+	Group         string      `help:"Consumer group of the scorer (default PREFIX.scorer, or scorer as long as only that has commits)." placeholder:"NAME"`
+	JSON          bool        `help:"Print JSON." name:"json"`
 }
 
 // applyTime bounds a whole apply.
@@ -57,12 +58,12 @@ type appliedTopic struct {
 // Run creates what is missing.
 func (c *topicsApplyCmd) Run(p *process) error {
 	if c.Partitions < 1 {
-		return usagef("--partitions %d: expected at least 1", c.Partitions)
+		return flags.Usagef("--partitions %d: expected at least 1", c.Partitions)
 	}
 	if c.Replication == 0 || c.Replication < -1 {
-		return usagef("--replication %d: expected at least 1, or -1 for the broker's default", c.Replication)
+		return flags.Usagef("--replication %d: expected at least 1, or -1 for the broker's default", c.Replication)
 	}
-	client, err := c.config(p, "topics").Connect(p.ctx, kgo.RetryTimeout(applyTime))
+	client, err := c.Kafka.Config(p.log).For("topics").Connect(p.ctx, kgo.RetryTimeout(applyTime))
 	if err != nil {
 		return err
 	}
@@ -123,7 +124,7 @@ func (c *topicsApplyCmd) exit(topics []appliedTopic) error {
 }
 
 func (c *topicsApplyCmd) apply(p *process, adm *kadm.Client) ([]appliedTopic, error) {
-	specs := topicSpecs(c.Prefix, c.Partitions, c.Replication)
+	specs := topicSpecs(c.Kafka.Prefix, c.Partitions, c.Replication)
 	var names []string
 	for _, s := range specs {
 		names = append(names, s.Name)
@@ -150,7 +151,7 @@ func (c *topicsApplyCmd) apply(p *process, adm *kadm.Client) ([]appliedTopic, er
 				}
 				one.State, one.Differences = "updated", append(one.Differences, left...)
 			default:
-				one.State, one.Differences, one.Loses = "differs", differences, loses(c.Prefix, t)
+				one.State, one.Differences, one.Loses = "differs", differences, loses(c.Kafka.Prefix, t)
 			}
 		}
 		applied = append(applied, one)
@@ -175,7 +176,7 @@ func (c *topicsApplyCmd) groupTimes(p *process, client *kgo.Client) (kafka.Group
 		return kafka.GroupTimes{}, nil
 	}
 	var err error
-	if c.Group, err = groupInUse(p.ctx, c.config(p, "topics"), schemas.GroupScorer, c.Group, schemas.NewTopics(c.Prefix).Applications); err != nil {
+	if c.Group, err = groupInUse(p.ctx, c.Kafka.Config(p.log).For("topics"), schemas.GroupScorer, c.Group, c.Kafka.Topics().Applications); err != nil {
 		return kafka.GroupTimes{}, err
 	}
 	set, err := kafka.SetGroupTimes(p.ctx, client, c.Group, wantedGroupTimes())
@@ -199,8 +200,8 @@ func topicSpecs(prefix string, partitions int32, replication int16) (specs []kaf
 }
 
 type topicsListCmd struct {
-	kafkaFlags
-	JSON bool `help:"Print JSON." name:"json"`
+	Kafka flags.Kafka `embed:""`
+	JSON  bool        `help:"Print JSON." name:"json"`
 }
 
 // listedTopic is one topic of the catalogue as it is on the cluster.
@@ -216,12 +217,12 @@ type listedTopic struct {
 
 // Run compares the cluster with the catalogue.
 func (c *topicsListCmd) Run(p *process) error {
-	client, err := c.config(p, "topics").Connect(p.ctx)
+	client, err := c.Kafka.Config(p.log).For("topics").Connect(p.ctx)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	specs := topicSpecs(c.Prefix, 0, -1)
+	specs := topicSpecs(c.Kafka.Prefix, 0, -1)
 	var names []string
 	for _, s := range specs {
 		names = append(names, s.Name)

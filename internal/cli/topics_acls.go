@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -35,7 +36,7 @@ func (c *topicsACLsCmd) Run(p *process) error {
 		}
 	}
 	if len(principals) == 0 {
-		return checkValue("--principal", c.Principal, known)
+		return flags.CheckValue("--principal", c.Principal, known)
 	}
 	if c.JSON {
 		return json.NewEncoder(p.stdout).Encode(principals)

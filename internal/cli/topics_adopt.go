@@ -7,13 +7,14 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 type topicsAdoptCmd struct {
-	kafkaFlags
-	JSON bool `help:"Print JSON." name:"json"`
+	Kafka flags.Kafka `embed:""`
+	JSON  bool        `help:"Print JSON." name:"json"`
 }
 
 // Help is the second half of `topics adopt-groups --help`.
@@ -36,12 +37,12 @@ type adoptedGroup struct {
 
 // Run moves what there is to move, and tries all three.
 func (c *topicsAdoptCmd) Run(p *process) error {
-	client, err := c.config(p, "adopt-groups").Connect(p.ctx)
+	client, err := c.Kafka.Config(p.log).For("adopt-groups").Connect(p.ctx)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	adm, topics := kadm.NewClient(client), schemas.NewTopics(c.Prefix)
+	adm, topics := kadm.NewClient(client), c.Kafka.Topics()
 	var (
 		all    []adoptedGroup
 		failed []error
@@ -54,7 +55,7 @@ func (c *topicsAdoptCmd) Run(p *process) error {
 		{schemas.GroupView, []string{topics.Predictions}},
 		{schemas.GroupDrift, []string{topics.Predictions, topics.Outcomes}},
 	} {
-		done, err := groupNames(c.Prefix, one.component, "").Adopt(p.ctx, adm, one.topics...)
+		done, err := groupNames(c.Kafka.Prefix, one.component, "").Adopt(p.ctx, adm, one.topics...)
 		a := adoptedGroup{Component: one.component, Adopted: done}
 		if err != nil {
 			a.Error = err.Error()

@@ -19,13 +19,13 @@ type appliedSchema struct {
 // registry holds was found to be compatible both ways; it also sets that rule.
 // Without a registry it does nothing.
 func (c *topicsApplyCmd) applySchemas(p *process) ([]appliedSchema, error) {
-	client, err := c.registryClient(p)
+	client, err := c.Kafka.Registry.Client(p.log)
 	if client == nil || err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, applyTime)
 	defer cancel()
-	topics := schemas.NewTopics(c.Prefix)
+	topics := c.Kafka.Topics()
 	for e := range schemas.NumEvents {
 		subject := schemas.AvroSubject(e.Topic(topics))
 		versions, err := client.Versions(ctx, subject)

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -39,9 +40,9 @@ func newTopicsCheck(c kafka.Config, prefix string, log *slog.Logger, names []str
 }
 
 // checkControlTopics refuses to write models or routes to topics that lose them.
-func checkControlTopics(p *process, k kafkaFlags) error {
-	topics := schemas.NewTopics(k.Prefix)
-	check := newTopicsCheck(k.config(p, "topics"), k.Prefix, p.log, []string{topics.Models, topics.Routes})
+func checkControlTopics(p *process, k *flags.Kafka) error {
+	topics := k.Topics()
+	check := newTopicsCheck(k.Config(p.log).For("topics"), k.Prefix, p.log, []string{topics.Models, topics.Routes})
 	err := check.look(p.ctx)
 	var lost *stateLossError
 	if errors.As(err, &lost) {

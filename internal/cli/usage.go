@@ -5,66 +5,11 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/alecthomas/kong"
+
+	"github.com/creditstream/creditstream/internal/cli/flags"
 )
-
-// usageError is what whoever typed the command line, or wrote the settings, has to
-// change: the program ends with 2. Everything else that fails ends it with 1.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-// usage marks an error as one of usage; nil stays nil.
-func usage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return usageError{err}
-}
-
-func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
-
-// nearest is the one of names that was probably meant, empty where none or several are
-// as near.
-func nearest(typed string, names []string) string {
-	best, found := 3, "" // as many letters wrong, missing or too many are another word
-	for _, name := range names {
-		if slices.Contains([]string{"", typed}, name) {
-			continue
-		}
-		switch d := levenshtein.ComputeDistance(typed, name); {
-		case d < best && d*2 < len(name):
-			best, found = d, name
-		case d == best && d < 3:
-			found = ""
-		}
-	}
-	return found
-}
-
-// checkValue refuses what is none of the names there are; empty is not said at all.
-func checkValue(what, typed string, names []string) error {
-	if typed == "" || slices.Contains(names, typed) {
-		return nil
-	}
-	return usage(errors.New(unknownValue(what, typed, names)))
-}
-
-// unknownValue is what is said of a value that is none of those there are.
-func unknownValue(what, typed string, names []string) string {
-	all := strings.Join(names, ", ")
-	if at := strings.LastIndex(all, ", "); at >= 0 {
-		all = all[:at] + " or " + all[at+2:]
-	}
-	text := fmt.Sprintf("%s %s: expected %s", what, typed, all)
-	if near := nearest(typed, names); near != "" {
-		text += fmt.Sprintf("; did you mean %s?", near)
-	}
-	return text
-}
 
 // What kong says of a command line that it cannot read.
 var (
@@ -88,10 +33,10 @@ func (s *settings) explainParse(err error) error {
 // explain does so for an error of a command line that was parsed into ctx.
 func (s *settings) explain(err error, ctx *kong.Context) error {
 	text := err.Error()
-	flags := ctx.Flags()
+	all := ctx.Flags()
 	flag := func(name string) *kong.Flag {
-		if i := slices.IndexFunc(flags, func(f *kong.Flag) bool { return f.Name == name }); i >= 0 {
-			return flags[i]
+		if i := slices.IndexFunc(all, func(f *kong.Flag) bool { return f.Name == name }); i >= 0 {
+			return all[i]
 		}
 		return nil
 	}
@@ -101,7 +46,7 @@ func (s *settings) explain(err error, ctx *kong.Context) error {
 		m := kongEnum.FindStringSubmatch(text)
 		if about = flag(m[1]); about != nil {
 			names := slices.DeleteFunc(about.EnumSlice(), func(name string) bool { return name == "" })
-			text = unknownValue("--"+m[1], m[2], names)
+			text = flags.UnknownValue("--"+m[1], m[2], names)
 		}
 	case kongNoValue.MatchString(text):
 		text = kongNoValue.FindStringSubmatch(text)[1] + ": expected a value"
@@ -122,7 +67,7 @@ func (s *settings) explain(err error, ctx *kong.Context) error {
 			text += " (" + origin + ")"
 		}
 	}
-	return usage(errors.New(text))
+	return flags.Usage(errors.New(text))
 }
 
 // typed says whether a flag is on the command line.

@@ -119,20 +119,6 @@ func TestAddresses_AreCheckedBeforeAnythingStarts(t *testing.T) {
 }
 
 func TestConfig_MasksPasswordsInURLs(t *testing.T) {
-	for text, want := range map[string]string{
-		"http://user:pa55@host:1/path":        "http://user:********@host:1/path",
-		"https://pa55@host":                   "https://********@host",
-		"redis://:pa55@host:6379/1":           "redis://:********@host:6379/1",
-		"rediss://user:pa@5/5,5@host:6379":    "rediss://user:********@host:6379",
-		"user:pa55@host:1":                    "user:********@host:1",
-		"http://host/hook?token=pa55&b=c":     "http://host/hook?token=********&b=c",
-		"http://host/hook?a=b&api_key=pa55#x": "http://host/hook?a=b&api_key=********#x",
-		"redis://host:6379?password=pa55":     "redis://host:6379?password=********",
-		"http://host:1/a?b=c":                 "http://host:1/a?b=c",
-		"host:1":                              "host:1",
-	} {
-		require.Equal(t, want, redacted(text))
-	}
 	t.Setenv("CREDITSTREAM_ALERT_WEBHOOK", "http://user:pa55@host:1")
 	c := configOf(t, "drift", "run")
 	require.Equal(t, "http://user:********@host:1", c["alert-webhook"].Value)

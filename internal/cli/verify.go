@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/verify"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 type verifyCmd struct {
-	kafkaFlags
+	Kafka flags.Kafka `embed:""`
 
 	Group string `help:"Consumer group of the scorers judged (default PREFIX.scorer, or scorer as long as only that has commits)." placeholder:"NAME"`
 	From  string `help:"Judge applications appended from here on: start or an RFC 3339 time. For a group that began with score --from." default:"start" placeholder:"start|TIME"`
@@ -39,26 +40,26 @@ func (c *verifyCmd) Run(p *process) error {
 	if c.From != "start" {
 		var err error
 		if from, err = time.Parse(time.RFC3339Nano, c.From); err != nil {
-			return usagef("--from %q: expected start or an RFC 3339 time", c.From)
+			return flags.Usagef("--from %q: expected start or an RFC 3339 time", c.From)
 		}
 	}
-	unrouted, err := modelFlags{Model: c.Model}.bundle()
+	unrouted, err := flags.ReadBundle(c.Model)
 	if err != nil {
 		return err
 	}
-	codec, err := c.shortCodec(p)
+	codec, err := c.Kafka.Registry.Codec(p.log)
 	if err != nil {
 		return err
 	}
-	topics := schemas.NewTopics(c.Prefix)
-	config := verify.Config{Kafka: c.config(p, "verify"), Topics: topics, Codec: codec, From: from}
+	topics := c.Kafka.Topics()
+	config := verify.Config{Kafka: c.Kafka.Config(p.log).For("verify"), Topics: topics, Codec: codec, From: from}
 	var report *verify.Report
 	config.Group, err = groupInUse(p.ctx, config.Kafka, schemas.GroupScorer, c.Group, topics.Applications)
 	if err == nil {
 		report, err = recomputed(p.ctx, config, unrouted)
 	}
 	if err != nil {
-		return c.config(p, "verify").AlsoMissing(p.ctx, err,
+		return c.Kafka.Config(p.log).For("verify").AlsoMissing(p.ctx, err,
 			kafka.Reads(topics.Applications, topics.Predictions, topics.DLQ, topics.Models, topics.Routes))
 	}
 	if c.JSON {

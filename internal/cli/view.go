@@ -6,15 +6,16 @@ import (
 	"fmt"
 
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/redisconn"
 )
 
 type viewCmd struct {
-	kafkaFlags
-	redisFlags
-	listenFlags
-	instanceFlags
-	viewFlags
+	Kafka    flags.Kafka    `embed:""`
+	Redis    flags.Redis    `embed:""`
+	Listen   flags.Listen   `embed:""`
+	Instance flags.Instance `embed:""`
+	View     flags.View     `embed:""`
 
 	Group            string `help:"Consumer group (default PREFIX.view, or view as long as only that has commits)." placeholder:"NAME"`
 	Rebuild          bool   `help:"Write the whole view anew from the log, remove what the log no longer holds, and end. Other replicas and readers go on meanwhile; interrupted, the next run goes on."`
@@ -46,7 +47,7 @@ func (c *viewCmd) Validate() error {
 
 // Run follows the predictions until a signal, or rebuilds the view once.
 func (c *viewCmd) Run(p *process) error {
-	s, err := newServices(p, c.kafkaFlags, c.instanceFlags)
+	s, err := newServices(p, &c.Kafka, c.Instance)
 	if err != nil {
 		return err
 	}
@@ -55,12 +56,12 @@ func (c *viewCmd) Run(p *process) error {
 		return c.removeUnprefixed(p, s)
 	}
 	if !c.Rebuild {
-		if err := c.addView(s, c.redisFlags, c.Group); err != nil {
+		if err := addView(s, &c.View, c.Redis, c.Group); err != nil {
 			return err
 		}
-		return s.serve(c.Listen)
+		return s.serve(c.Listen.Address)
 	}
-	config := c.viewConfig(s, c.redisFlags, c.Group)
+	config := viewConfig(s, &c.View, c.Redis, c.Group)
 	config.SkipAvro, config.TakeOver = c.SkipAvro, c.TakeOver
 	done, err := view.Rebuild(p.ctx, config, p.stderr)
 	if err != nil {
@@ -77,7 +78,7 @@ func (c *viewCmd) Run(p *process) error {
 }
 
 func (c *viewCmd) removeUnprefixed(p *process, s *services) error {
-	removed, err := view.RemoveUnprefixed(p.ctx, c.viewConfig(s, c.redisFlags, c.Group))
+	removed, err := view.RemoveUnprefixed(p.ctx, viewConfig(s, &c.View, c.Redis, c.Group))
 	if err != nil {
 		return redisconn.Explain(err)
 	}

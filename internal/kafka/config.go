@@ -38,6 +38,12 @@ type Config struct {
 	Login *Login        // nil: clients do not log in
 }
 
+// For is the configuration of one of several clients, by what it is called.
+func (c Config) For(client string) Config {
+	c.ClientID += "-" + client
+	return c
+}
+
 // What a command takes for granted where its flags do not say.
 const (
 	DefaultBroker = "127.0.0.1:9092"

@@ -1,4 +1,4 @@
-package cli
+package flags
 
 import (
 	"time"
@@ -6,26 +6,26 @@ import (
 	"github.com/creditstream/creditstream/consumer/deadletters"
 )
 
-// stretchFlags say by when they were decided which predictions are meant.
-type stretchFlags struct {
+// Stretch says by when they were decided which predictions are meant.
+type Stretch struct {
 	From string `help:"Only what was decided at this time or later: start or an RFC 3339 time." placeholder:"start|TIME"`
 	To   string `help:"Only what was decided before this RFC 3339 time." placeholder:"TIME"`
 }
 
-// stretch is the two times, zero where there is no bound.
-func (f stretchFlags) stretch() (from, to time.Time, err error) {
+// Config is the two times, zero where there is no bound.
+func (f Stretch) Config() (from, to time.Time, err error) {
 	if f.From != "" {
 		if from, err = deadletters.ParseFrom(f.From); err != nil {
-			return from, to, usage(err)
+			return from, to, Usage(err)
 		}
 	}
 	if f.To != "" {
 		if to, err = deadletters.ParseTime("to", f.To); err != nil {
-			return from, to, usage(err)
+			return from, to, Usage(err)
 		}
 	}
 	if !to.IsZero() && !from.Before(to) {
-		return from, to, usagef("--from %s --to %s: expected a time before --to", f.From, f.To)
+		return from, to, Usagef("--from %s --to %s: expected a time before --to", f.From, f.To)
 	}
 	return from, to, nil
 }

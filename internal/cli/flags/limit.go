@@ -1,4 +1,4 @@
-package cli
+package flags
 
 import (
 	"fmt"
@@ -7,12 +7,12 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// limitFlag is how many are shown; 0: all. It reads what stands behind the flag
+// Limit is how many are shown; 0: all. It reads what stands behind the flag
 // itself: -1 would be taken for another flag, and the answer speak of syntax.
-type limitFlag int
+type Limit int
 
 // Decode is part of kong.MapperValue.
-func (f *limitFlag) Decode(ctx *kong.DecodeContext) error {
+func (f *Limit) Decode(ctx *kong.DecodeContext) error {
 	next := ctx.Scan.Pop()
 	text := fmt.Sprint(next.Value)
 	if next.Type == kong.EOLToken {
@@ -22,6 +22,6 @@ func (f *limitFlag) Decode(ctx *kong.DecodeContext) error {
 	if err != nil || n < 0 {
 		return fmt.Errorf("%q: expected a whole number, 0 or more", text)
 	}
-	*f = limitFlag(n)
+	*f = Limit(n)
 	return nil
 }

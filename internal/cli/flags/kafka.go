@@ -1,4 +1,4 @@
-package cli
+package flags
 
 import (
 	"context"
@@ -10,13 +10,14 @@ import (
 
 	"github.com/creditstream/creditstream/internal/certs"
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/schemas"
 )
 
-// kafkaFlags say which cluster a command talks to, and how it is secured.
-type kafkaFlags struct {
-	Brokers []string `help:"Kafka brokers." default:"127.0.0.1:9092" placeholder:"HOST:PORT" group:"Kafka"`
-	Prefix  string   `help:"Name of the deployment, the prefix of all it owns: topics, transactional ids, Redis keys." default:"credit" group:"Kafka"`
-	registryFlags
+// Kafka says which cluster a command talks to, and how it is secured.
+type Kafka struct {
+	Brokers  []string `help:"Kafka brokers." default:"127.0.0.1:9092" placeholder:"HOST:PORT" group:"Kafka"`
+	Prefix   string   `help:"Name of the deployment, the prefix of all it owns: topics, transactional ids, Redis keys." default:"credit" group:"Kafka"`
+	Registry Registry `embed:""`
 
 	TLS           bool   `help:"Encrypt connections to the brokers. Their certificates are always verified." name:"tls" group:"Kafka security"`
 	TLSCA         string `help:"Authorities that sign the brokers' certificates, PEM (default: the system's); read again when it changes, as are the next two." name:"tls-ca" type:"path" placeholder:"FILE" group:"Kafka security"`
@@ -37,45 +38,46 @@ type kafkaFlags struct {
 	SASLClientSecretFile string `help:"File with its secret, read when the process starts." name:"sasl-client-secret-file" type:"path" placeholder:"FILE" group:"Kafka security"`
 	Insecure             bool   `help:"Log in over unencrypted connections to other machines." group:"Kafka security"`
 
-	// What openKafka made of them.
+	// What open made of them.
 	tls   *certs.Client
 	login *kafka.Login
 }
 
-func (f kafkaFlags) config(p *process, clientID string) kafka.Config {
-	return kafka.Config{
-		Brokers: f.Brokers, Prefix: f.Prefix, ClientID: "creditstream-" + clientID, Log: p.log,
-		TLS: f.tls, Login: f.login,
-	}
+// Config is how clients reach the cluster, but for their names (kafka.Config.For).
+func (f *Kafka) Config(log *slog.Logger) kafka.Config {
+	return kafka.Config{Brokers: f.Brokers, Prefix: f.Prefix, ClientID: "creditstream", Log: log, TLS: f.tls, Login: f.login}
 }
+
+// Topics are those of the deployment.
+func (f *Kafka) Topics() schemas.Topics { return schemas.NewTopics(f.Prefix) }
 
 // maxPrefix leaves a topic's name within Kafka's 249 characters.
 const maxPrefix = 200
 
-// checkPrefix refuses what no topic's name begins with. A colon is not among it:
+// CheckPrefix refuses what no topic's name begins with. A colon is not among it:
 // Redis keys end the prefix with one.
-func checkPrefix(prefix string) error {
+func CheckPrefix(prefix string) error {
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 	if prefix == "" || len(prefix) > maxPrefix || strings.Trim(prefix, allowed) != "" {
-		return usagef("--prefix %q: expected 1 to %d letters, digits, dots, dashes and underscores, as topics' names have", prefix, maxPrefix)
+		return Usagef("--prefix %q: expected 1 to %d letters, digits, dots, dashes and underscores, as topics' names have", prefix, maxPrefix)
 	}
 	return nil
 }
 
-// checkKafka refuses what cannot work and what is not safe.
-func (f *kafkaFlags) checkKafka() error {
+// checkStart refuses what cannot work and what is not safe.
+func (f *Kafka) checkStart() error {
 	f.Brokers = trimmed(f.Brokers)
 	if err := checkServers("brokers", f.Brokers...); err != nil {
 		return err
 	}
-	if err := checkPrefix(f.Prefix); err != nil {
+	if err := CheckPrefix(f.Prefix); err != nil {
 		return err
 	}
 	if !f.TLS && (f.TLSCA != "" || f.TLSCert != "" || f.TLSKey != "" || f.TLSServerName != "") {
-		return usagef("--tls-ca, --tls-cert, --tls-key and --tls-server-name mean nothing while connections are not encrypted: set --tls")
+		return Usagef("--tls-ca, --tls-cert, --tls-key and --tls-server-name mean nothing while connections are not encrypted: set --tls")
 	}
 	if (f.TLSCert == "") != (f.TLSKey == "") {
-		return usagef("--tls-cert and --tls-key belong together: set both")
+		return Usagef("--tls-cert and --tls-key belong together: set both")
 	}
 	password := f.SASLUser != "" || f.SASLPassword != "" || f.SASLPasswordFile != ""
 	token := f.SASLTokenFile != "" || f.SASLTokenURL != ""
@@ -90,36 +92,36 @@ func (f *kafkaFlags) checkKafka() error {
 			return err
 		}
 	case token || client:
-		return usagef("--sasl-token-… and --sasl-client-… are for --sasl-mechanism %s, not %s", kafka.OAuthBearer, f.SASLMechanism)
+		return Usagef("--sasl-token-… and --sasl-client-… are for --sasl-mechanism %s, not %s", kafka.OAuthBearer, f.SASLMechanism)
 	case f.SASLUser == "":
-		return usagef("--sasl-mechanism %s needs --sasl-user", f.SASLMechanism)
+		return Usagef("--sasl-mechanism %s needs --sasl-user", f.SASLMechanism)
 	case f.SASLPassword == "" && f.SASLPasswordFile == "":
-		return usagef("--sasl-user %s needs a password: set CREDITSTREAM_SASL_PASSWORD, or --sasl-password-file FILE", f.SASLUser)
+		return Usagef("--sasl-user %s needs a password: set CREDITSTREAM_SASL_PASSWORD, or --sasl-password-file FILE", f.SASLUser)
 	}
 	if !f.TLS && !f.Insecure && !allOnLoopback(f.Brokers) {
-		return usagef("--sasl-mechanism without --tls would log in to other machines over unencrypted connections: set --tls, or --insecure if that is meant")
+		return Usagef("--sasl-mechanism without --tls would log in to other machines over unencrypted connections: set --tls, or --insecure if that is meant")
 	}
 	return nil
 }
 
-func (f *kafkaFlags) checkToken(password, client bool) error {
+func (f *Kafka) checkToken(password, client bool) error {
 	switch {
 	case password:
-		return usagef("--sasl-mechanism %s logs in by a token: leave out --sasl-user and its password", f.SASLMechanism)
+		return Usagef("--sasl-mechanism %s logs in by a token: leave out --sasl-user and its password", f.SASLMechanism)
 	case (f.SASLTokenFile == "") == (f.SASLTokenURL == ""):
-		return usagef("--sasl-mechanism %s needs one of --sasl-token-file FILE and --sasl-token-url URL", f.SASLMechanism)
+		return Usagef("--sasl-mechanism %s needs one of --sasl-token-file FILE and --sasl-token-url URL", f.SASLMechanism)
 	case f.SASLTokenURL == "" && client:
-		return usagef("--sasl-client-…, --sasl-scope and --sasl-token-ca are for --sasl-token-url")
+		return Usagef("--sasl-client-…, --sasl-scope and --sasl-token-ca are for --sasl-token-url")
 	case f.SASLTokenURL == "":
 		return nil
 	case f.SASLClientID == "" || f.SASLClientSecret == "" && f.SASLClientSecretFile == "":
-		return usagef("--sasl-token-url needs --sasl-client-id and its secret: set CREDITSTREAM_SASL_CLIENT_SECRET, or --sasl-client-secret-file FILE")
+		return Usagef("--sasl-token-url needs --sasl-client-id and its secret: set CREDITSTREAM_SASL_CLIENT_SECRET, or --sasl-client-secret-file FILE")
 	}
 	return checkTokenURL(f.SASLTokenURL, f.Insecure)
 }
 
-// openKafka reads the files that the flags name.
-func (f *kafkaFlags) openKafka(log *slog.Logger) (err error) {
+// open reads the files that the flags name.
+func (f *Kafka) open(log *slog.Logger) (err error) {
 	if f.TLS {
 		files := certs.Files{Flags: "--tls", CA: f.TLSCA, Cert: f.TLSCert, Key: f.TLSKey, ServerName: f.TLSServerName}
 		if f.tls, err = certs.NewClient(files, log); err != nil {
@@ -144,7 +146,7 @@ func (f *kafkaFlags) openKafka(log *slog.Logger) (err error) {
 // tokenTime bounds fetching a token.
 const tokenTime = 10 * time.Second
 
-func (f *kafkaFlags) tokenClient(log *slog.Logger) (func(context.Context) (string, error), error) {
+func (f *Kafka) tokenClient(log *slog.Logger) (func(context.Context) (string, error), error) {
 	secret, err := secretSource("sasl-client-secret", f.SASLClientSecret, f.SASLClientSecretFile)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -124,7 +125,7 @@ func TestThePasswordOfTheRegistryIsASecret(t *testing.T) {
 	t.Setenv("CREDITSTREAM_SCHEMA_REGISTRY_PASSWORD", "pass")
 	code, _, errs = creditstream(t, args...)
 	require.Zero(t, code, errs)
-	require.Equal(t, masked, configOf(t, "score")["schema-registry-password"].Value)
+	require.Equal(t, flags.Masked, configOf(t, "score")["schema-registry-password"].Value)
 	code, _, errs = creditstream(t, append(args, "--schema-registry-password-file", file)...)
 	require.Equal(t, 2, code)
 	require.Contains(t, errs, "set one of them")

@@ -1,4 +1,4 @@
-package cli
+package flags
 
 import (
 	"bytes"
@@ -49,7 +49,7 @@ func readSecret(flag, file string) (string, error) {
 func allOnLoopback(addresses []string) bool {
 	return !slices.ContainsFunc(addresses, func(a string) bool {
 		host, _, err := net.SplitHostPort(a)
-		return err != nil || host == "" || !onLoopback(a)
+		return err != nil || host == "" || !OnLoopback(a)
 	})
 }
 
@@ -59,7 +59,7 @@ func checkTokenURL(text string, insecure bool) error {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http":
 		return errors.New("--sasl-token-url: expected https://HOST/PATH, without user or password")
-	case u.Scheme == "http" && !insecure && !onLoopback(net.JoinHostPort(u.Hostname(), "80")):
+	case u.Scheme == "http" && !insecure && !OnLoopback(net.JoinHostPort(u.Hostname(), "80")):
 		return fmt.Errorf("--sasl-token-url %s would get the client's secret in the clear: use https, or set --insecure if that is meant", u.Redacted())
 	}
 	return nil

@@ -1,4 +1,4 @@
-package cli
+package flags
 
 import (
 	"net"
@@ -15,14 +15,14 @@ import (
 // they are: a URL may carry a password.
 func checkServers(flag string, addresses ...string) error {
 	if len(addresses) == 0 || slices.Contains(addresses, "") {
-		return usagef("--%s is empty: expected HOST:PORT", flag)
+		return Usagef("--%s is empty: expected HOST:PORT", flag)
 	}
 	for _, a := range addresses {
 		if strings.ContainsAny(a, "@/") {
-			return usagef("--%s: expected HOST:PORT, without a scheme, user or password", flag)
+			return Usagef("--%s: expected HOST:PORT, without a scheme, user or password", flag)
 		}
 		if host, port, err := net.SplitHostPort(a); err != nil || !validHost(host) || !validPort(port, 1) {
-			return usagef("--%s %q: expected HOST:PORT with a port of 1 … 65535", flag, a)
+			return Usagef("--%s %q: expected HOST:PORT with a port of 1 … 65535", flag, a)
 		}
 	}
 	return nil
@@ -33,7 +33,7 @@ func checkServers(flag string, addresses ...string) error {
 func checkListen(flag, address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || host != "" && !validHost(host) || !validPort(port, 0) {
-		return usagef("--%s %q: expected HOST:PORT, or :PORT for every address of this machine, with a port of 0 … 65535", flag, address)
+		return Usagef("--%s %q: expected HOST:PORT, or :PORT for every address of this machine, with a port of 0 … 65535", flag, address)
 	}
 	return nil
 }
@@ -45,10 +45,10 @@ func checkHTTP(flag, text string) error {
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || !validHost(u.Hostname()) ||
 		u.Port() != "" && !validPort(u.Port(), 1) || u.RawQuery != "" || u.Fragment != "":
-		return usagef("--%s %s: expected http://HOST:PORT or https://HOST:PORT", flag, redacted(text))
+		return Usagef("--%s %s: expected http://HOST:PORT or https://HOST:PORT", flag, Redacted(text))
 	case u.User != nil:
-		return usagef("--%s %s: expected no user and password in it, where all can see them: set --%s-user and %s",
-			flag, redacted(text), flag, variableName(flag, "password"))
+		return Usagef("--%s %s: expected no user and password in it, where all can see them: set --%s-user and %s",
+			flag, Redacted(text), flag, Variable(flag, "password"))
 	}
 	return nil
 }
@@ -61,6 +61,19 @@ func validHost(host string) bool {
 func validPort(port string, lowest uint64) bool {
 	n, err := strconv.ParseUint(port, 10, 16)
 	return err == nil && n >= lowest
+}
+
+// OnLoopback says whether only this machine can reach an address to listen on.
+func OnLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return true // listening on it fails and says why
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
 }
 
 // checkAddresses looks at those of a command that a tag says the kind of. What is
@@ -98,15 +111,18 @@ func trimmed(addresses []string) []string {
 	return out
 }
 
+// Masked stands for a secret that is set.
+const Masked = "********"
+
 // secretWords are in the names of a URL's parameters whose values are secrets.
 var secretWords = regexp.MustCompile(`(?i)([?&;][^=&;]*(?:pass|pw|secret|token|key|auth|sig)[^=&;]*=)[^&;#]*`)
 
-// redacted is an address without its password: whatever stands before the
+// Redacted is an address without its password: whatever stands before the
 // last @ of each, behind the user's name where it has one, and what a parameter says
 // whose name speaks of a secret. It takes addresses that are malformed, too.
-func redacted(text string) string {
+func Redacted(text string) string {
 	if strings.Contains(text, "://") {
-		text = secretWords.ReplaceAllString(text, "${1}"+masked)
+		text = secretWords.ReplaceAllString(text, "${1}"+Masked)
 	}
 	at := strings.LastIndexByte(text, '@')
 	if at < 0 {
@@ -118,9 +134,9 @@ func redacted(text string) string {
 	}
 	user, _, named := strings.Cut(text[begin:at], ":")
 	if !named || strings.ContainsAny(user, "/?,") {
-		user = masked
+		user = Masked
 	} else {
-		user += ":" + masked
+		user += ":" + Masked
 	}
 	return text[:begin] + user + text[at:]
 }

@@ -1,0 +1,53 @@
+package flags
+
+import (
+	"time"
+
+	"github.com/creditstream/creditstream/drift/evaluate"
+	"github.com/creditstream/creditstream/drift/judging"
+)
+
+// Evaluator says over what drift is judged, and what its alerts wait for.
+type Evaluator struct {
+	Fairness Fairness `embed:"" group:"Alerts"`
+
+	Windows   string        `help:"What statistics are shown over: numbers of decisions (at least so many; less than a fiftieth and one pane more) and times up to 24h." default:"1000,10000,1h,24h" placeholder:"LIST" group:"Alerts"`
+	Silence   time.Duration `help:"How long nothing may be decided before that is an alert." default:"5m" placeholder:"DURATION" group:"Alerts"`
+	BlockTime time.Duration `help:"How long a block of decisions, what evidence is taken from, takes at least." default:"5s" placeholder:"DURATION" group:"Alerts"`
+	MinFiring time.Duration `help:"How long a drift alert lasts at least." default:"1m" placeholder:"DURATION" group:"Alerts"`
+}
+
+// Fairness says what the approval rates of groups are held against.
+type Fairness struct {
+	Ratio float64 `help:"Least ratio of a group's approval rate to that of the group approved most often; lower ones are told of." default:"0.8" name:"fairness-ratio" placeholder:"RATIO"`
+}
+
+// Check refuses what no ratio can be.
+func (f Fairness) Check() error {
+	if !(f.Ratio > 0 && f.Ratio <= 1) {
+		return Usagef("--fairness-ratio %v: expected more than 0, at most 1", f.Ratio)
+	}
+	return nil
+}
+
+// Config is how decisions are judged.
+func (f *Evaluator) Config() (evaluate.Config, error) {
+	windows, err := judging.ParseWindows(f.Windows)
+	if err != nil {
+		return evaluate.Config{}, Usagef("--windows: %w", err)
+	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{{"silence", f.Silence}, {"block-time", f.BlockTime}, {"min-firing", f.MinFiring}} {
+		if d.value < time.Second {
+			return evaluate.Config{}, Usagef("--%s %s: expected at least 1s", d.flag, d.value)
+		}
+	}
+	if err := f.Fairness.Check(); err != nil {
+		return evaluate.Config{}, err
+	}
+	return evaluate.Config{Settings: judging.Settings{
+		Windows: windows, Quiet: f.Silence, BlockTime: f.BlockTime, MinFiring: f.MinFiring, Fairness: f.Fairness.Ratio,
+	}}, nil
+}

@@ -1,0 +1,37 @@
+package flags
+
+import (
+	"fmt"
+
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/shipped"
+)
+
+// Listen says where a component shows /metrics, /healthz and /readyz.
+type Listen struct {
+	Address string `name:"listen" help:"Where /metrics, /healthz and /readyz are served; empty: nowhere." default:"" placeholder:"HOST:PORT" address:"listen"`
+}
+
+// Model says which models a command serves, and how.
+type Model struct {
+	Engine string `help:"Engine that computes probabilities: ${enum}. auto is native." enum:"auto,native,onnx" default:"auto" group:"Model"`
+	Bundle string `name:"model" help:"Bundle that serves while no route exists: shipped, the one inside the binary, or a file." default:"" placeholder:"shipped|FILE" group:"Model"`
+}
+
+// Read is the bundle that serves while no route exists, nil for none.
+func (f Model) Read() ([]byte, error) { return ReadBundle(f.Bundle) }
+
+// ReadBundle reads what --model names: nothing, the shipped bundle, or a file.
+func ReadBundle(name string) ([]byte, error) {
+	switch name {
+	case "":
+		return nil, nil
+	case "shipped":
+		return shipped.Bundle, nil
+	}
+	b, err := model.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("--model: %w", err)
+	}
+	return b, nil
+}
