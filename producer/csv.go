@@ -258,7 +258,8 @@ func (r *replay) parse(a *applicant, row []string) error {
 	return nil
 }
 
-// requireRow refuses a row that is of nobody: without an id, or without a value.
+// requireRow refuses a row that is of nobody: without an id, or without anything but
+// one. An applicant of whom nothing is known says so ("NA"), or has another column filled in.
 func (r *replay) requireRow(row []string) error {
 	blank := func(field string) bool { return strings.TrimSpace(field) == "" }
 	if !slices.ContainsFunc(row, func(field string) bool { return !blank(field) }) {
@@ -271,7 +272,12 @@ func (r *replay) requireRow(row []string) error {
 	if at := r.columns.id; at >= 0 && blank(row[at]) {
 		return r.wrong(r.columns.idAs, row[at], fmt.Sprintf("the id must not be empty: 1 … %d bytes of UTF-8", schemas.MaxApplicationID))
 	}
-	return nil
+	for at, field := range row {
+		if at != r.columns.id && !blank(field) {
+			return nil
+		}
+	}
+	return r.wrong(r.columns.idAs, row[r.columns.id], fmt.Sprintf("all %d other fields of the row are empty: remove the row, or write NA where a value is missing", len(row)-1))
 }
 
 func (r *replay) appendID(dst []byte, row []string) []byte {

@@ -177,6 +177,18 @@ func TestReplay_RefusesRowsOfNobody(t *testing.T) {
 	f(uciNames+"\n1,"+values(1)+",0\n"+strings.Repeat(" ,", 24)+" \n2,"+values(2)+",0\n", 1, "line 3, column ID")
 	f(strings.Join(contractNames(), ",")+"\n"+values(1)+"\n"+commas[:22]+"\n", 1, "line 3, column limit_bal: \"\": all 23 fields of the row are empty")
 	f("application_id,"+strings.Join(contractNames(), ",")+"\n  ,"+values(1)+"\n", 0, `line 2, column application_id: "  ": the id must not be empty`)
+	f(uciNames+"\n1,"+values(1)+",0\n7"+commas+"\n", 1, `line 3, column ID: "7": all 24 other fields of the row are empty`)
+	f("application_id,"+strings.Join(contractNames(), ",")+"\n7"+commas[:23]+"\n", 0, `line 2, column application_id: "7": all 23 other fields`)
+}
+
+// Whoever says of an applicant that nothing is known means one: by a word, or by what else
+// the row holds.
+func TestReplay_TakesAnApplicantOfWhomNothingIsKnown(t *testing.T) {
+	for _, row := range []string{"7,NA" + strings.Repeat(",", 23), "7" + strings.Repeat(",", 23) + ",0"} {
+		got, err := replayAll(t, uciNames+"\n"+row+"\n", false, 0, 100)
+		require.NoError(t, err)
+		require.Len(t, got, 1)
+	}
 }
 
 // endless is a file that is larger than any memory: n times the same, then nothing.

@@ -69,6 +69,7 @@ type OutcomeCounts struct {
 	TooOld     int64 `json:"outcome_too_old"`         // of those unmatched: of a decision before the last 8 on its application
 	Before     int64 `json:"outcome_before_decision"` // of those unmatched: observed before every decision on its application
 	KeyDiffers int64 `json:"outcome_key_differs"`     // of those read: the record's key is not the application_id, which is what joins
+	Malformed  int64 `json:"malformed"`               // records that are no outcomes, not among those read; among those left out
 }
 
 // Group are the rows of one decision.

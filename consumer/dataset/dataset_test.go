@@ -114,7 +114,7 @@ func TestTheNewestDecisionMeetsTheFirstOutcome(t *testing.T) {
 	require.Equal(t, &Counts{
 		Rows: 5, Labelled: 3, Defaulted: 2, Repeated: 2, Left: 2, Parts: 1,
 		Decisions:  map[string]*Group{schemas.Approve: {3, 2, 2}, schemas.Decline: {2, 1, 0}},
-		KeyDiffers: 1, Outcomes: OutcomeCounts{Read: 5, Matched: 3, Unmatched: 1, Duplicate: 1},
+		KeyDiffers: 1, Outcomes: OutcomeCounts{Read: 5, Matched: 3, Unmatched: 1, Duplicate: 1, Malformed: 1},
 	}, counts)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/creditstream/creditstream/consumer/labels"
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // decision is what is remembered of a decision, and of the outcome that is of it.
@@ -134,6 +135,9 @@ func (r *run) findOutcomes(ctx context.Context) error {
 	c := &r.counts.Outcomes
 	return r.read(ctx, r.Topics.Outcomes, r.outcomes, func(record *kgo.Record) error {
 		if err := r.Codec.DecodeOutcome(ctx, record.Value, &r.o); err != nil {
+			if r.part == 0 && wire.IsBroken(err) {
+				c.Malformed++
+			}
 			return r.leftOut(record, err)
 		}
 		if !r.inPart(r.o.ApplicationID) {

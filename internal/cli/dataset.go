@@ -131,6 +131,9 @@ func printCounts(w io.Writer, c *dataset.Counts, labelledOnly bool) {
 	if c.Repeated > 0 {
 		fmt.Fprintf(w, "%d older decisions without an outcome, on applications that were decided again, are left out\n", c.Repeated)
 	}
+	if n := c.Outcomes.Malformed; n > 0 {
+		fmt.Fprintf(w, "%d malformed: records among the outcomes that are none\n", n)
+	}
 	if o := c.Outcomes; o.Read > 0 {
 		fmt.Fprintf(w, "%d outcomes read: %d matched to a decision, %d told twice, %d unmatched (of no decision that was read)\n",
 			o.Read, o.Matched, o.Duplicate, o.Unmatched)
