@@ -18,6 +18,8 @@ type AvroReader struct {
 	// resolved reads what the writer wrote; nil where that is laid out as this
 	// version writes it, which is read without a detour.
 	resolved *avro.Schema
+	// beginning reads what the writer wrote up to its application_id; nil where it cannot.
+	beginning *avro.Schema
 }
 
 // NewAvroReader makes a reader of what a schema has written. The error says what
@@ -35,13 +37,13 @@ func NewAvroReader(e Event, writer string) (*AvroReader, error) {
 		return nil, fmt.Errorf("cannot be read as %s: %w", e, err)
 	}
 	if bytes.Equal(w.Canonical(), r.Canonical()) {
-		return &AvroReader{}, nil
+		return &AvroReader{beginning: beginningOf(writer)}, nil
 	}
 	resolved, err := avro.Resolve(w, r)
 	if err != nil {
 		return nil, fmt.Errorf("cannot be read as %s: %w", e, err)
 	}
-	return &AvroReader{resolved}, nil
+	return &AvroReader{resolved, beginningOf(writer)}, nil
 }
 
 func parseAvro(text string) (*avro.Schema, error) {

@@ -249,8 +249,10 @@ func (c *modelJudgeCmd) countErrors(p *process, codec *wire.Codec, since time.Ti
 // takes a schema registry that does not answer.
 func applicationOf(p *process, codec *wire.Codec, l *deadletters.Letter) (id string, known bool, err error) {
 	if l.Cut.Value.Cut {
-		id, known = schemas.DecodeCutApplication(l.Value)
-		return id, known, nil
+		if id, known, err = codec.DecodeCutApplication(p.ctx, l.Value); err != nil {
+			err = fmt.Errorf("dead letter %s: %w", l.Position, err)
+		}
+		return id, known, err
 	}
 	var a schemas.Application
 	if err = codec.DecodeApplication(p.ctx, l.Value, &a); err != nil && !wire.IsBroken(err) {

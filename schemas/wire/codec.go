@@ -257,6 +257,25 @@ func (c *Codec) DecodeApplication(ctx context.Context, value []byte, a *schemas.
 	return r.Application(body, a)
 }
 
+// DecodeCutApplication reads the application_id of an application of which only the
+// beginning was kept; known is false where it cannot be read. The error is one of the
+// registry.
+func (c *Codec) DecodeCutApplication(ctx context.Context, beginning []byte) (id string, known bool, err error) {
+	if !schemas.IsAvro(beginning) {
+		id, known = schemas.DecodeCutApplication(beginning)
+		return id, known, nil
+	}
+	r, body, err := c.reader(ctx, schemas.EventApplication, beginning)
+	if err != nil {
+		if IsBroken(err) {
+			err = nil
+		}
+		return "", false, err
+	}
+	id, known = r.CutApplication(body)
+	return id, known, nil
+}
+
 // DecodePrediction reads a prediction as DecodeApplication reads an application.
 func (c *Codec) DecodePrediction(ctx context.Context, value []byte, p *schemas.Prediction) error {
 	if !schemas.IsAvro(value) {

@@ -334,3 +334,21 @@ func BenchmarkDecodeApplication(b *testing.B) {
 		}
 	}
 }
+
+// A letter that was cut still says whose it was, by the schema that wrote it.
+func TestCodec_ReadsTheIDOfACutApplication(t *testing.T) {
+	c := New(Config{Registry: newShelf()})
+	f := func(c *Codec, value []byte, want string) {
+		t.Helper()
+		id, known, err := c.DecodeCutApplication(t.Context(), value)
+		require.NoError(t, err)
+		require.Equal(t, want, id)
+		require.Equal(t, want != "", known)
+	}
+	whole := written(applicationID)
+	f(c, whole[:12], "A-1")
+	f(c, whole[:7], "") // within the id
+	f(c, whole[:3], "") // within the header
+	f(nil, whole, "")   // without a registry nobody knows
+	f(nil, schemas.AppendApplication(nil, application())[:60], "A-1")
+}
