@@ -33,6 +33,7 @@ func twoKeys(t *testing.T) *Keys {
 }
 
 func TestWhatNeedsAKey(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Keys = twoKeys(t); c.Feed = newFakeFeed() })
 	for _, at := range [][2]string{{"POST", "/predict"}, {"POST", "/predict/batch"}, {"GET", "/predictions/x"}, {"GET", "/model"}, {"GET", "/decisions"}, {"GET", "/decisions/stream"}} {
 		rec := w.do(at[0], at[1], "")
@@ -51,6 +52,7 @@ func TestWhatNeedsAKey(t *testing.T) {
 }
 
 func TestKeyFileIsRefused(t *testing.T) {
+	t.Parallel()
 	for text, says := range map[string]string{
 		"":                           "has no keys",
 		"# only this\n":              "has no keys",
@@ -70,6 +72,7 @@ func TestKeyFileIsRefused(t *testing.T) {
 }
 
 func TestKeyFileIsReadAgain(t *testing.T) {
+	t.Parallel()
 	k := twoKeys(t)
 	w := newWorld(t, func(c *Config) { c.Keys = k })
 	require.NoError(t, os.WriteFile(k.path, []byte("shop:another-key-0123456789"), 0o600))
@@ -83,6 +86,7 @@ func TestKeyFileIsReadAgain(t *testing.T) {
 }
 
 func TestKeysRunTakesUpChanges(t *testing.T) {
+	t.Parallel()
 	k := twoKeys(t)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -94,6 +98,7 @@ func TestKeysRunTakesUpChanges(t *testing.T) {
 }
 
 func TestRateOfOneCaller(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Keys = twoKeys(t); c.Limits.PerSecond, c.Limits.Burst = 0.5, 2 })
 	ask := func(key string) int { return w.get("/model", "X-API-Key", key).Code }
 	require.Equal(t, http.StatusOK, ask(shopKey))
@@ -118,6 +123,7 @@ func TestRateOfOneCaller(t *testing.T) {
 
 // Who guesses keys is not told that one is right once its address's rate is used up.
 func TestWrongKeys_AreNotComparedPastTheAddressesRate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Keys = twoKeys(t); c.Limits.PerSecond, c.Limits.Burst = 0.5, 2 })
 	ask := func(peer, key string) int { return w.ask(peer, "/model", "X-API-Key", key).Code }
 	require.Equal(t, 200, ask("192.0.2.1:1", shopKey), "right keys do not count for the address")
@@ -132,6 +138,7 @@ func TestWrongKeys_AreNotComparedPastTheAddressesRate(t *testing.T) {
 }
 
 func TestWrongKeys_AreLoggedNowAndThen(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Keys = twoKeys(t) })
 	for range 500 {
 		w.ask("192.0.2.7:1", "/model", "X-API-Key", "guess-1-0123456789")
@@ -146,6 +153,7 @@ func TestWrongKeys_AreLoggedNowAndThen(t *testing.T) {
 }
 
 func TestKeys_AreTakenFromAnyBearer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Keys = twoKeys(t) })
 	for _, authorization := range []string{"Bearer " + shopKey, "bearer " + shopKey, "BEARER  " + shopKey, "Bearer \t " + shopKey + " "} {
 		require.Equal(t, http.StatusOK, w.get("/model", "Authorization", authorization).Code, authorization)
@@ -157,6 +165,7 @@ func TestKeys_AreTakenFromAnyBearer(t *testing.T) {
 }
 
 func TestLimiter_LooksWithoutTaking(t *testing.T) {
+	t.Parallel()
 	l := newLimiter(0.5, 1)
 	now := time.Unix(0, 0)
 	require.Zero(t, l.peek("a", now))
@@ -169,6 +178,7 @@ func TestLimiter_LooksWithoutTaking(t *testing.T) {
 }
 
 func TestAddressesAreApart(t *testing.T) {
+	t.Parallel()
 	require.Equal(t, "10.0.0.1", address("10.0.0.1:1234"))
 	require.Equal(t, "10.0.0.1", address("[::ffff:10.0.0.1]:1"))
 	require.Equal(t, address("[2001:db8:1:2:3::1]:1"), address("[2001:db8:1:2:ffff::2]:2"), "one subscriber")
@@ -177,6 +187,7 @@ func TestAddressesAreApart(t *testing.T) {
 }
 
 func TestLimiterForgets(t *testing.T) {
+	t.Parallel()
 	l := newLimiter(1, 1)
 	now := time.Unix(0, 0)
 	for i := range maxAccounts {
@@ -193,6 +204,7 @@ func TestLimiterForgets(t *testing.T) {
 }
 
 func TestNoMoreThanSoManyInFlight(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Limits.InFlight, c.Limits.PerCaller = 1, 2 })
 	entered, release := make(chan struct{}), make(chan struct{})
 	w.log.enter = func(context.Context) error { close(entered); <-release; return nil }
@@ -209,6 +221,7 @@ func TestNoMoreThanSoManyInFlight(t *testing.T) {
 }
 
 func TestReadySaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	var missing, pending error
 	w := newWorld(t, func(c *Config) {
 		c.Ready = func() error { return missing }

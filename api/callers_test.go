@@ -58,6 +58,7 @@ func withTwoKeys(t *testing.T, inFlight, perCaller int) func(*Config) {
 }
 
 func TestSlowBodies_TakeNoPlaceAmongRequestsWorkedOn(t *testing.T) {
+	t.Parallel()
 	keys := withTwoKeys(t, 2, 0)
 	synctest.Test(t, func(t *testing.T) {
 		_, p, stop, stopped := running(t, keys, func(c *Config) { c.Limits.PerCaller = 10 })
@@ -74,6 +75,7 @@ func TestSlowBodies_TakeNoPlaceAmongRequestsWorkedOn(t *testing.T) {
 }
 
 func TestSlowBodies_MakeRoomForTheirCallersNextRequest(t *testing.T) {
+	t.Parallel()
 	keys := withTwoKeys(t, 8, 0)
 	synctest.Test(t, func(t *testing.T) {
 		_, p, stop, stopped := running(t, keys)
@@ -96,6 +98,7 @@ func TestSlowBodies_MakeRoomForTheirCallersNextRequest(t *testing.T) {
 }
 
 func TestSlowBodies_TakeNoMoreMemoryThanThereIs(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1000, 0)
 	c := newCallers(100, 10*minBytes)
 	cut := 0
@@ -129,6 +132,7 @@ func TestSlowBodies_TakeNoMoreMemoryThanThereIs(t *testing.T) {
 
 // Slow bodies do not keep a server from stopping.
 func TestSlowBodies_AreCutWhenTheServerStops(t *testing.T) {
+	t.Parallel()
 	keys := withTwoKeys(t, 8, 0)
 	synctest.Test(t, func(t *testing.T) {
 		_, p, stop, stopped := running(t, keys)
@@ -144,6 +148,7 @@ func TestSlowBodies_AreCutWhenTheServerStops(t *testing.T) {
 
 // What is worked on is not slow: it gives way to nobody.
 func TestCallers_WhatIsWorkedOnStays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Limits.InFlight, c.Limits.PerCaller = 10, 1 })
 	entered, release := make(chan struct{}), make(chan struct{})
 	w.log.enter = func(context.Context) error { close(entered); <-release; return nil }
@@ -159,6 +164,7 @@ func TestCallers_WhatIsWorkedOnStays(t *testing.T) {
 }
 
 func TestStreams_OneCallerTakesNotAll(t *testing.T) {
+	t.Parallel()
 	keys := twoKeys(t)
 	w := newWorld(t, func(c *Config) { c.Keys = keys; c.Feed = newFakeFeed() })
 	ctx, stop := context.WithCancel(t.Context())

@@ -22,6 +22,7 @@ func document(t *testing.T) string {
 }
 
 func TestTheDocumentHasEveryProblem(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	made := regexp.MustCompile(`newProblem\(http\.Status\w+, "([a-z-]+)"|problemType\+"([a-z-]+)"`)
@@ -45,6 +46,7 @@ func TestTheDocumentHasEveryProblem(t *testing.T) {
 }
 
 func TestTheDocumentHasEveryRoute(t *testing.T) {
+	t.Parallel()
 	text := document(t)
 	require.NoError(t, chi.Walk(newWorld(t).doc.routes, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		if method != http.MethodHead && !slices.Contains(pages, route) {
@@ -55,6 +57,7 @@ func TestTheDocumentHasEveryRoute(t *testing.T) {
 }
 
 func TestTheDocumentsExamplesAreWhatIsAnswered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(document(t), -1)
 	require.NotEmpty(t, blocks)

@@ -55,6 +55,7 @@ func someDrift(t *testing.T) *drift.Status {
 }
 
 func TestTheDriftStatusIsHandedOnAsItIs(t *testing.T) {
+	t.Parallel()
 	status := someDrift(t)
 	w := newWorld(t, func(c *Config) { c.Drift = &fakeDrift{status: status} })
 	status.EvaluatedAt = schemas.At(w.now)
@@ -84,6 +85,7 @@ func TestTheDriftStatusIsHandedOnAsItIs(t *testing.T) {
 // An evaluator that stopped says nothing, and what it said last must not look like
 // the present.
 func TestAStatusThatIsOldIsMarked(t *testing.T) {
+	t.Parallel()
 	status := someDrift(t)
 	w := newWorld(t, func(c *Config) { c.Drift = &fakeDrift{status: status} })
 	status.EvaluatedAt = schemas.At(w.now)
@@ -104,6 +106,7 @@ func TestAStatusThatIsOldIsMarked(t *testing.T) {
 }
 
 func TestTheDriftReportIsAPageOfItsOwn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Drift = &fakeDrift{status: someDrift(t)} })
 	rec := w.get("/drift/report")
 	require.Equal(t, http.StatusOK, rec.Code)
@@ -128,6 +131,7 @@ func TestTheDriftReportIsAPageOfItsOwn(t *testing.T) {
 }
 
 func TestNoDriftStatus(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Drift = &fakeDrift{} })
 	for _, path := range []string{"/drift", "/drift/report"} {
 		p := w.problem(w.get(path), http.StatusNotFound, "no-drift")
@@ -145,6 +149,7 @@ func TestNoDriftStatus(t *testing.T) {
 }
 
 func TestDriftNeedsAKeyWhereOneIsAskedFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) {
 		c.Keys, c.Drift = openKeys(t, "shop:0123456789abcdef\n"), &fakeDrift{status: someDrift(t)}
 	})
@@ -170,6 +175,7 @@ func (f *fakeDemo) SetScenario(name string) error {
 }
 
 func TestADemosScenarioCanBeChanged(t *testing.T) {
+	t.Parallel()
 	demo := &fakeDemo{scenario: "steady"}
 	w := newWorld(t, func(c *Config) { c.Demo, c.LocalOnly = demo, true })
 	ask := func(method, body string, headers ...string) (status int, answer string) {

@@ -41,6 +41,7 @@ func (f *fakeFeed) Subscribe(context.Context) (FeedSnapshot, <-chan FeedUpdate) 
 }
 
 func TestDecisionsAreShownWithoutFeatures(t *testing.T) {
+	t.Parallel()
 	feed := newFakeFeed()
 	w := newWorld(t, func(c *Config) { c.Feed = feed })
 	rec := w.get("/decisions")
@@ -71,6 +72,7 @@ func TestDecisionsAreShownWithoutFeatures(t *testing.T) {
 }
 
 func TestDecisionsAreShownNewestFirst(t *testing.T) {
+	t.Parallel()
 	feed := newFakeFeed()
 	at := func(id string, ms int64) schemas.Prediction {
 		return schemas.Prediction{ApplicationID: id, DecidedAt: schemas.At(time.UnixMilli(ms)), Decision: "approve", Channel: "stream", ModelVersion: "v"}
@@ -90,6 +92,7 @@ func TestDecisionsAreShownNewestFirst(t *testing.T) {
 }
 
 func TestStreamOfDecisions(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		feed := newFakeFeed()
 		w := newWorld(t, func(c *Config) { c.Feed = feed })
@@ -122,6 +125,7 @@ func TestStreamOfDecisions(t *testing.T) {
 }
 
 func TestStreamEndsWithTheFeed(t *testing.T) {
+	t.Parallel()
 	feed := newFakeFeed()
 	w := newWorld(t, func(c *Config) { c.Feed = feed })
 	close(feed.updates)

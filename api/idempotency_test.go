@@ -17,6 +17,7 @@ import (
 )
 
 func TestRetryGetsTheFirstAnswer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	first := w.post("/predict", request(example), "Idempotency-Key", "k")
 	require.Empty(t, first.Header().Get("Idempotency-Replayed"))
@@ -40,6 +41,7 @@ func TestRetryGetsTheFirstAnswer(t *testing.T) {
 }
 
 func TestRetriesAtOnceMakeOneRecord(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	entered, release := make(chan struct{}), make(chan struct{})
 	w.log.enter = func(context.Context) error { close(entered); <-release; return nil }
@@ -71,6 +73,7 @@ func TestRetriesAtOnceMakeOneRecord(t *testing.T) {
 }
 
 func TestCrashBetweenClaimAndAnswer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	// The decision is in the log, and the process dies before it has answered.
 	w.log.fail = func(_ int, p *schemas.Prediction) error { panic("killed after " + p.ApplicationID) }
@@ -95,6 +98,7 @@ func TestCrashBetweenClaimAndAnswer(t *testing.T) {
 }
 
 func TestUnrecordedDecisionMayBeRetriedAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.log.enter = func(context.Context) error { return errors.New("no leader") }
 	failed := w.problem(w.post("/predict", request(example), "Idempotency-Key", "k"), http.StatusServiceUnavailable, "unrecorded")
@@ -121,6 +125,7 @@ func TestUnrecordedDecisionMayBeRetriedAtOnce(t *testing.T) {
 }
 
 func TestStoreAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.keys.away = true
 	rec := w.post("/predict", request(example), "Idempotency-Key", "k")
@@ -142,6 +147,7 @@ func TestStoreAway(t *testing.T) {
 }
 
 func TestKeysOfCallersAreApart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Keys = openKeys(t, "shop:0123456789abcdef\nbank:fedcba9876543210\n") })
 	a := w.answer(w.post("/predict", request(example), "Idempotency-Key", "k", "X-API-Key", "0123456789abcdef"))
 	b := w.answer(w.post("/predict", request(example), "Idempotency-Key", "k", "X-API-Key", "fedcba9876543210"))

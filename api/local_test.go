@@ -13,6 +13,7 @@ import (
 )
 
 func TestOnlyThisMachinesNamesAreAnswered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.LocalOnly = true; c.Feed = newFakeFeed() })
 	ask := func(method, target, host string) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), method, target, http.NoBody)
@@ -37,6 +38,7 @@ func TestOnlyThisMachinesNamesAreAnswered(t *testing.T) {
 }
 
 func TestLocalNames(t *testing.T) {
+	t.Parallel()
 	for _, host := range []string{"localhost", "localhost:8000", "LocalHost.:80", "demo.localhost:1", "127.0.0.1", "127.0.0.1:8000", "127.9.9.9:1", "[::1]", "[::1]:8000", "[::ffff:127.0.0.1]:1"} {
 		require.True(t, localName(host), host)
 	}

@@ -18,6 +18,7 @@ import (
 var pages = []string{"/", "/docs", "/docs/docs.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/assets/page.css", "/assets/page.js", "/assets/icon.svg"}
 
 func TestOpenAPIHasEveryRoute(t *testing.T) {
+	t.Parallel()
 	openAPIHasEveryRoute(t, newWorld(t))
 	openAPIHasEveryRoute(t, newWorld(t, func(c *Config) { c.Demo = &fakeDemo{} }))
 }
@@ -39,6 +40,7 @@ func openAPIHasEveryRoute(t *testing.T, w *world) {
 }
 
 func TestOpenAPIIsWhole(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Demo = &fakeDemo{} })
 	var doc map[string]any
 	require.NoError(t, json.Unmarshal(w.get("/openapi.json").Body.Bytes(), &doc))
@@ -81,6 +83,7 @@ func TestOpenAPIIsWhole(t *testing.T) {
 }
 
 func TestPageAndDocumentationComeFromHere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	total := 0
 	for _, path := range pages {

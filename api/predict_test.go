@@ -22,6 +22,7 @@ import (
 )
 
 func TestPredictAnswersWhatItRecords(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.answer(w.post("/predict", request(example)))
 	records := w.log.all()
@@ -57,6 +58,7 @@ func TestPredictAnswersWhatItRecords(t *testing.T) {
 }
 
 func TestPredictTakesWhatIsSent(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.answer(w.post("/predict", `{"application_id":"A-1","applied_at":"2026-11-20T00:00:00Z","features":`+featuresJSON(example)+`}`))
 	require.Equal(t, "A-1", a.ApplicationID)
@@ -74,6 +76,7 @@ func TestPredictTakesWhatIsSent(t *testing.T) {
 }
 
 func TestContributionsSumToTheLogOdds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.answer(w.post("/predict?detail=contributions", request(example)))
 	require.NotEmpty(t, a.Contributions)
@@ -88,6 +91,7 @@ func TestContributionsSumToTheLogOdds(t *testing.T) {
 }
 
 func TestPredictRefuses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const secret = "7654321"
 	f := func(status int, name, body string, headers ...string) problem {
@@ -126,6 +130,7 @@ func TestPredictRefuses(t *testing.T) {
 type chunked struct{ *strings.Reader }
 
 func TestBodyOfUnknownLengthIsBounded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/predict", chunked{strings.NewReader(strings.Repeat(" ", maxBody+1))})
 	rec := httptest.NewRecorder()
@@ -134,6 +139,7 @@ func TestBodyOfUnknownLengthIsBounded(t *testing.T) {
 }
 
 func TestNoModelServes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Live = func() *model.LiveSet { return nil } })
 	for _, rec := range []*httptest.ResponseRecorder{
 		w.post("/predict", request(example)), w.post("/predict/batch", `{"applications":[`+request(example)+`]}`), w.get("/model"),
@@ -144,6 +150,7 @@ func TestNoModelServes(t *testing.T) {
 }
 
 func TestDecisionThatCannotBeRecorded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.log.fail = func(int, *schemas.Prediction) error { return errors.New("broker 10.9.8.7 is not the leader") }
 	rec := w.post("/predict", `{"application_id":"A-7","features":`+featuresJSON(example)+`}`)
@@ -156,6 +163,7 @@ func TestDecisionThatCannotBeRecorded(t *testing.T) {
 }
 
 func TestLogThatHangsIsGivenUp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.log.enter = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
@@ -166,6 +174,7 @@ func TestLogThatHangsIsGivenUp(t *testing.T) {
 }
 
 func TestClientThatLeavesDoesNotUndoADecision(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx, leave := context.WithCancel(t.Context())
 	w.log.enter = func(ctx context.Context) error { leave(); return ctx.Err() }
@@ -175,6 +184,7 @@ func TestClientThatLeavesDoesNotUndoADecision(t *testing.T) {
 }
 
 func TestPanicIsAnsweredAndLogged(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.log.enter = func(context.Context) error { panic("the roof is on fire") }
 	rec := w.post("/predict", request(example))
@@ -198,6 +208,7 @@ func batch(w *world, rec *httptest.ResponseRecorder) []answered {
 }
 
 func TestBatchAnswersInOrder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var items []string
 	for i := range 20 {
@@ -246,6 +257,7 @@ func TestBatchAnswersInOrder(t *testing.T) {
 }
 
 func TestBatchRefuses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	many := func(n int) string {
 		return `{"applications":[` + strings.Repeat(request(example)+",", n-1) + request(example) + `]}`
@@ -261,6 +273,7 @@ func TestBatchRefuses(t *testing.T) {
 }
 
 func TestPredictionIsLookedUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.answer(w.post("/predict", request(example)))
 	p := w.log.all()[0]
@@ -283,6 +296,7 @@ func TestPredictionIsLookedUp(t *testing.T) {
 }
 
 func TestModelIsDescribed(t *testing.T) {
+	t.Parallel()
 	set, err := shippedSet()
 	require.NoError(t, err)
 	both := *set

@@ -16,6 +16,7 @@ func parsedProxies(t *testing.T, texts ...string) Proxies {
 }
 
 func TestTrustedProxies_SayWhoAsks(t *testing.T) {
+	t.Parallel()
 	p := parsedProxies(t, "127.0.0.1", "::1", "10.0.0.0/8", " fd00::/8")
 	for _, c := range []struct{ peer, forwarded, want string }{
 		{"192.0.2.1:80", "203.0.113.9", "192.0.2.1"},                    // nobody's proxy
@@ -45,6 +46,7 @@ func TestTrustedProxies_SayWhoAsks(t *testing.T) {
 }
 
 func TestTrustedProxies_AreAddressesAndNetworks(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{"", "localhost", "10.0.0.1/8", "10.0.0.0/33", "10.0.0", "fe80::1%eth0", "10.0.0.1:80", "*"} {
 		_, err := ParseProxies([]string{"127.0.0.1", text})
 		require.ErrorContains(t, err, "expected an address or a network", text)
@@ -72,6 +74,7 @@ func (w *world) ask(peer, path string, headers ...string) *httptest.ResponseReco
 }
 
 func TestProxiedRequests_AreRefusedWithoutKeysAndTrust(t *testing.T) {
+	t.Parallel()
 	for _, local := range []bool{true, false} { // --no-auth asks for no key either
 		w := newWorld(t, func(c *Config) { c.LocalOnly = local })
 		for _, header := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "x-real-ip", "Forwarded", "Via", "X-Original-Forwarded-For", "X-Original-Host", "CF-Connecting-IP", "CF-Ray",
@@ -97,6 +100,7 @@ func TestProxiedRequests_AreRefusedWithoutKeysAndTrust(t *testing.T) {
 }
 
 func TestProxiedRequests_AreLimitedByWhoAsks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) {
 		c.Proxies = parsedProxies(t, "127.0.0.1")
 		c.Limits.PerSecond, c.Limits.Burst = 1, 2
@@ -107,6 +111,7 @@ func TestProxiedRequests_AreLimitedByWhoAsks(t *testing.T) {
 }
 
 func TestProxiedRequests_OfTheSitesOwnPagesAreAnswered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Proxies = parsedProxies(t, "127.0.0.1") })
 	post := func(headers ...string) *httptest.ResponseRecorder {
 		return w.ask("127.0.0.1:1", "/predict", headers...)
@@ -127,6 +132,7 @@ func TestProxiedRequests_OfTheSitesOwnPagesAreAnswered(t *testing.T) {
 }
 
 func TestCharsets_OfUTF8AreTakenAndOthersNamed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, content := range []string{"application/json; charset=utf8", "application/json;charset=UTF8", `Application/JSON; charset="Utf-8"`} {
 		require.Equal(t, http.StatusOK, w.post("/predict", request(example), "Content-Type", content).Code, content)

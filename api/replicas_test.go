@@ -22,6 +22,7 @@ type fakeReplicas struct {
 func (f *fakeReplicas) Replicas() ([]replica.Summary, error) { return f.all, f.err }
 
 func TestReplicasAreShown(t *testing.T) {
+	t.Parallel()
 	p50, lag := 12.5, int64(7)
 	known := &fakeReplicas{all: []replica.Summary{
 		{
@@ -50,6 +51,7 @@ type taken struct{ n int }
 func (l *taken) Observe(took time.Duration, n int) { l.n += n }
 
 func TestOnlyDecisionsAreTimed(t *testing.T) {
+	t.Parallel()
 	l := &taken{}
 	w := newWorld(t, func(c *Config) { c.Latencies = l })
 	w.get("/model")

@@ -36,6 +36,7 @@ func fiveApplications() string {
 }
 
 func TestRetries_DecideOnlyWhatWasNotRecorded(t *testing.T) {
+	t.Parallel()
 	set, err := shippedSet()
 	require.NoError(t, err)
 	live := set
@@ -76,6 +77,7 @@ func TestRetries_DecideOnlyWhatWasNotRecorded(t *testing.T) {
 }
 
 func TestRetries_OnlyPositionsAreKept(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.post("/predict", request(example), "Idempotency-Key", "one")
 	require.JSONEq(t, `{"applied_at":"2026-11-23T10:00:00Z","at":[[7,0]]}`, string(w.keys.kept("/one").note))
@@ -93,6 +95,7 @@ func TestRetries_OnlyPositionsAreKept(t *testing.T) {
 }
 
 func TestRetries_NothingDecidedNothingKept(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.keys.away = true // it is not even asked
 	wrong := `{"applications":[{},` + strings.Replace(request(example), `"age":37`, `"age":7`, 1) + `]}`
@@ -114,6 +117,7 @@ func mustSet(t *testing.T) *model.LiveSet {
 }
 
 func TestRetries_SayWhatIsGone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.post("/predict", `{"application_id":"A-1","features":`+featuresJSON(example)+`}`, "Idempotency-Key", "one")
 	first := w.post("/predict/batch", fiveApplications(), "Idempotency-Key", "five")
@@ -136,6 +140,7 @@ func TestRetries_SayWhatIsGone(t *testing.T) {
 }
 
 func TestRetries_WaitForTheLog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.log.fail = func(i int, _ *schemas.Prediction) error {
 		if i == 1 {
@@ -158,6 +163,7 @@ func TestRetries_WaitForTheLog(t *testing.T) {
 // What may be on the topic is decided again for the same request only, and as if
 // it were then.
 func TestRetries_AnUnrecordedDecisionKeepsItsKey(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.log.fail = func(int, *schemas.Prediction) error { return errors.New("no leader") }
 	w.problem(w.post("/predict", request(example), "Idempotency-Key", "k"), http.StatusServiceUnavailable, "unrecorded")
@@ -172,6 +178,7 @@ func TestRetries_AnUnrecordedDecisionKeepsItsKey(t *testing.T) {
 }
 
 func TestRetries_TellDetailsAgain(t *testing.T) {
+	t.Parallel()
 	set := mustSet(t)
 	live := set
 	w := newWorld(t, func(c *Config) { c.Live = func() *model.LiveSet { return live } })
@@ -189,6 +196,7 @@ func TestRetries_TellDetailsAgain(t *testing.T) {
 }
 
 func TestRetries_ACallerKeepsNotMoreThanItMay(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.keys.full = true
 	rec := w.post("/predict", request(example), "Idempotency-Key", "k")
@@ -201,6 +209,7 @@ func TestRetries_ACallerKeepsNotMoreThanItMay(t *testing.T) {
 // Without API keys a client finds its key again from wherever it asks, and what is
 // kept counts for where it asks from.
 func TestRetries_WithoutAPIKeysCountForTheAddress(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Proxies = parsedProxies(t, "127.0.0.1") })
 	ask := func(key, client string) *httptest.ResponseRecorder {
 		return w.ask("127.0.0.1:1", "/predict", "X-Forwarded-For", client, "Idempotency-Key", key)

@@ -63,6 +63,7 @@ func running(t *testing.T, change ...func(*Config)) (w *world, p *pipes, stop fu
 const predictHead = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
 
 func TestSlowClientsAreLetGo(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		_, p, stop, stopped := running(t)
 		f := func(sent string, after time.Duration) {
@@ -82,6 +83,7 @@ func TestSlowClientsAreLetGo(t *testing.T) {
 }
 
 func TestQuietConnectionIsClosed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		_, p, stop, stopped := running(t)
 		conn := p.dial()
@@ -102,6 +104,7 @@ func TestQuietConnectionIsClosed(t *testing.T) {
 }
 
 func TestShutdownFinishesWhatIsBegun(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, p, stop, stopped := running(t)
 		release := make(chan struct{})
@@ -137,6 +140,7 @@ func TestShutdownFinishesWhatIsBegun(t *testing.T) {
 }
 
 func TestShutdownEndsStreams(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		_, p, stop, stopped := running(t, func(c *Config) { c.Feed = newFakeFeed() })
 		conn := p.dial()
@@ -157,6 +161,7 @@ func TestShutdownEndsStreams(t *testing.T) {
 }
 
 func TestListenerThatFailsEndsTheServer(t *testing.T) {
+	t.Parallel()
 	_, p, stop, stopped := running(t)
 	defer stop()
 	require.NoError(t, p.Close())

@@ -8,6 +8,7 @@ import (
 )
 
 func TestBrokersThatAcknowledgeNothingAreNoticed(t *testing.T) {
+	t.Parallel()
 	var f flow
 	now := time.Unix(1_800_000_000, 0)
 	after := func(d time.Duration) time.Time { now = now.Add(d); return now }

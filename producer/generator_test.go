@@ -42,6 +42,7 @@ func mean(x []float64) float64 {
 }
 
 func TestSameSeedAndNumberGiveTheSameApplication(t *testing.T) {
+	t.Parallel()
 	forward, backward := newGenerator(shipped(t), 7, "A-"), newGenerator(shipped(t), 7, "A-")
 	var want [200]schemas.Features
 	var fates [200]uint8
@@ -57,6 +58,7 @@ func TestSameSeedAndNumberGiveTheSameApplication(t *testing.T) {
 }
 
 func TestOtherSeedsGiveOtherApplicationsAndIDs(t *testing.T) {
+	t.Parallel()
 	seen := map[schemas.Features]uint64{}
 	tags := map[string]uint64{}
 	for seed := range uint64(500) {
@@ -76,6 +78,7 @@ func TestOtherSeedsGiveOtherApplicationsAndIDs(t *testing.T) {
 }
 
 func TestNeighbouringNumbersAreIndependent(t *testing.T) {
+	t.Parallel()
 	columns, _ := sample(t, 20_000, 3, weather{})
 	for i, c := range columns {
 		if r := correlation(ranks(c[1:]), ranks(c[:len(c)-1])); math.Abs(r) > 0.03 {
@@ -85,6 +88,7 @@ func TestNeighbouringNumbersAreIndependent(t *testing.T) {
 }
 
 func TestEveryApplicationKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	for _, scenario := range Scenarios() {
 		for seed := range uint64(5) {
 			s := &synthetic{generator: newGenerator(shipped(t), seed, "A-")}
@@ -121,6 +125,7 @@ func TestEveryApplicationKeepsTheContract(t *testing.T) {
 }
 
 func TestMarginalsFollowThePopulation(t *testing.T) {
+	t.Parallel()
 	p := shipped(t)
 	const n, seed = 20_000, 11
 	columns, _ := sample(t, n, seed, weather{})
@@ -182,6 +187,7 @@ func psi(expected []bin, values []float64) float64 {
 }
 
 func TestFeaturesDependOnEachOtherAsInThePopulation(t *testing.T) {
+	t.Parallel()
 	p := shipped(t)
 	const n, seed = 20_000, 5
 	columns, _ := sample(t, n, seed, weather{})
@@ -244,6 +250,7 @@ func correlation(x, y []float64) float64 {
 }
 
 func TestBillsStayPlausibleAgainstTheLimit(t *testing.T) {
+	t.Parallel()
 	for _, w := range []weather{{}, {newcomers: 1}, {bills: 1}} {
 		columns, _ := sample(t, 5_000, 1, w)
 		for i, limit := range columns[limitBal] {
@@ -257,6 +264,7 @@ func TestBillsStayPlausibleAgainstTheLimit(t *testing.T) {
 }
 
 func TestDefaultsFollowTheRule(t *testing.T) {
+	t.Parallel()
 	p := shipped(t)
 	const n, seed = 20_000, 9
 	g := newGenerator(p, seed, "A-")
@@ -291,6 +299,7 @@ func TestDefaultsFollowTheRule(t *testing.T) {
 }
 
 func TestATruthTakesTheRulesPlace(t *testing.T) {
+	t.Parallel()
 	const n, seed = 20_000, 9
 	rule, told := newGenerator(shipped(t), seed, "A-"), newGenerator(shipped(t), seed, "A-")
 	told.truth = func(f *schemas.Features) float64 {
@@ -320,6 +329,7 @@ func TestATruthTakesTheRulesPlace(t *testing.T) {
 }
 
 func TestScenariosMoveWhatTheySay(t *testing.T) {
+	t.Parallel()
 	const n, seed = 10_000, 21
 	full := func(name string) weather { s := script{name: name, from: 0, ramp: 1}; return s.at(10) }
 	steady, steadyDefaults := sample(t, n, seed, full(Steady))
@@ -355,6 +365,7 @@ func TestScenariosMoveWhatTheySay(t *testing.T) {
 }
 
 func TestScenariosBeginAndRampAsDocumented(t *testing.T) {
+	t.Parallel()
 	f := func(name string, n uint64, want weather) {
 		t.Helper()
 		s := script{name: name, from: 1_000, ramp: 500}
@@ -380,6 +391,7 @@ func TestScenariosBeginAndRampAsDocumented(t *testing.T) {
 }
 
 func TestApplicantsAreTheSameUntilTheScenarioBegins(t *testing.T) {
+	t.Parallel()
 	draw := func(name string) string {
 		s := &synthetic{generator: newGenerator(shipped(t), 4, "A-")}
 		play := script{name: name, from: 50, ramp: 10}
@@ -401,6 +413,7 @@ func TestApplicantsAreTheSameUntilTheScenarioBegins(t *testing.T) {
 }
 
 func TestAScenarioSetWhileRunningBeginsWithTheNextApplication(t *testing.T) {
+	t.Parallel()
 	d := newDirector(Steady, 0, 100)
 	if w := d.at(70); w != (weather{}) {
 		t.Fatalf("steady: %+v", w)

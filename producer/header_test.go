@@ -33,6 +33,7 @@ func numberedNames() []string {
 }
 
 func TestColumnsAreFoundByAnyOfTheirNames(t *testing.T) {
+	t.Parallel()
 	f := func(names []string, id, first, label int, wholeID bool) {
 		t.Helper()
 		c, ok, err := readHeader(names)
@@ -56,6 +57,7 @@ func TestColumnsAreFoundByAnyOfTheirNames(t *testing.T) {
 }
 
 func TestWrongColumnsAreNamed(t *testing.T) {
+	t.Parallel()
 	f := func(want string, names ...string) {
 		t.Helper()
 		_, ok, err := readHeader(names)

@@ -22,6 +22,7 @@ func anApplication(t testing.TB, n uint64) schemas.Application {
 // Every kind must break the contract in the way its name says, whichever field
 // it falls on.
 func TestEveryMalformedRecordBreaksTheContractItsOwnWay(t *testing.T) {
+	t.Parallel()
 	app := anApplication(t, 3)
 	valid := schemas.AppendApplication(nil, &app)
 	for kind := range NumKinds {
@@ -71,6 +72,7 @@ func TestEveryMalformedRecordBreaksTheContractItsOwnWay(t *testing.T) {
 }
 
 func TestMalformedRecordsAreExactlyTheShareAskedForAndEveryKindInTurn(t *testing.T) {
+	t.Parallel()
 	f := func(share float64, applications uint64, want int) {
 		t.Helper()
 		m := newBlend(share)
@@ -102,6 +104,7 @@ func TestMalformedRecordsAreExactlyTheShareAskedForAndEveryKindInTurn(t *testing
 }
 
 func TestMalformedRecordsFollowTheApplicationTheyAreMadeFrom(t *testing.T) {
+	t.Parallel()
 	var m batch
 	mix := newBlend(1)
 	app := anApplication(t, 9)
@@ -121,6 +124,7 @@ func TestMalformedRecordsFollowTheApplicationTheyAreMadeFrom(t *testing.T) {
 
 // The records of a batch share one buffer that moves when it grows.
 func TestRecordsOfABatchKeepTheirBytes(t *testing.T) {
+	t.Parallel()
 	var b batch
 	mix := newBlend(1)
 	var want []string

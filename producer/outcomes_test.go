@@ -82,6 +82,7 @@ func (k *teller) at(seconds int) {
 }
 
 func TestOutcomesAreToldWhenTheyAreDue(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := newTeller(t, false, 100)
 		k.add("a", 0, time.Now())
@@ -106,6 +107,7 @@ func TestOutcomesAreToldWhenTheyAreDue(t *testing.T) {
 }
 
 func TestManyMoreApplicationsMakeAnOutcomeDueEarly(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutcomes(10*time.Second, true, 100)
 		o.within = 3
@@ -149,6 +151,7 @@ func TestManyMoreApplicationsMakeAnOutcomeDueEarly(t *testing.T) {
 }
 
 func TestOutcomesAreToldOfSoManyASecondAtMost(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutcomes(10*time.Second, false, 10_000)
 		o.rate = 50
@@ -170,6 +173,7 @@ func TestOutcomesAreToldOfSoManyASecondAtMost(t *testing.T) {
 }
 
 func TestOnlyOutcomesOfApprovedApplicationsAreTold(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := newTeller(t, true, 100)
 		for _, id := range []string{"early", "declined", "late", "late declined"} {
@@ -198,6 +202,7 @@ func TestOnlyOutcomesOfApprovedApplicationsAreTold(t *testing.T) {
 }
 
 func TestWhatIsNeverDecidedIsGivenUpInTheEnd(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := newTeller(t, true, 100)
 		for _, id := range []string{"a", "b", "c"} {
@@ -219,6 +224,7 @@ func TestWhatIsNeverDecidedIsGivenUpInTheEnd(t *testing.T) {
 }
 
 func TestPastTheBoundTheOldestAreGivenUp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := newTeller(t, true, 3)
 		for _, id := range []string{"a", "b", "c", "d", "e"} {
@@ -238,6 +244,7 @@ func TestPastTheBoundTheOldestAreGivenUp(t *testing.T) {
 }
 
 func TestStoppingGivesUpWhatIsNotDue(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := newTeller(t, false, 100)
 		k.add("a", 0, time.Now())
@@ -256,6 +263,7 @@ func TestStoppingGivesUpWhatIsNotDue(t *testing.T) {
 // Whatever the order of things, every application is told once, declined, or
 // counted as given up.
 func TestNoOutcomeIsLostOrToldTwice(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 0))

@@ -40,6 +40,7 @@ func (k *taker) after(d time.Duration) int {
 }
 
 func TestPaceLetsThroughWhatIsDue(t *testing.T) {
+	t.Parallel()
 	f := func(rate float64, d time.Duration, want int) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
@@ -62,6 +63,7 @@ func TestPaceLetsThroughWhatIsDue(t *testing.T) {
 }
 
 func TestPaceCatchesUpAtMostASecond(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPace(100)
 		n, _, _ := p.due(time.Now(), 1)
@@ -76,6 +78,7 @@ func TestPaceCatchesUpAtMostASecond(t *testing.T) {
 }
 
 func TestPaceHandsOutAtMostTheLimit(t *testing.T) {
+	t.Parallel()
 	p := newPace(0)
 	n, err := p.take(t.Context(), 7)
 	require.NoError(t, err)
@@ -94,6 +97,7 @@ func TestPaceHandsOutAtMostTheLimit(t *testing.T) {
 }
 
 func TestANewRateIsInForceAtOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPace(0.0001) // the second is due in almost three hours
 		var k taker
@@ -111,6 +115,7 @@ func TestANewRateIsInForceAtOnce(t *testing.T) {
 }
 
 func TestAPauseHoldsEverythingBackAndOwesNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPace(10)
 		var k taker

@@ -24,6 +24,7 @@ func edited(t *testing.T, change func(j *populationJSON)) []byte {
 }
 
 func TestAWrongPopulationIsRefusedWithPartAndValue(t *testing.T) {
+	t.Parallel()
 	f := func(want string, change func(j *populationJSON)) {
 		t.Helper()
 		_, err := ParsePopulation(edited(t, change))
@@ -51,6 +52,7 @@ func TestAWrongPopulationIsRefusedWithPartAndValue(t *testing.T) {
 }
 
 func TestTheDistributionFunctionIsRight(t *testing.T) {
+	t.Parallel()
 	p := shipped(t)
 	for z := -7.0; z <= 7; z += 0.001 {
 		require.InDelta(t, math.Erfc(-z/math.Sqrt2)/2, p.cdf(z), 3e-7, "at %v", z)

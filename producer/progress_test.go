@@ -39,6 +39,7 @@ func shown(t *testing.T, terminal bool, count uint64) string {
 }
 
 func TestProgressIsABarOnATerminal(t *testing.T) {
+	t.Parallel()
 	got := shown(t, true, 1_000)
 	require.True(t, strings.HasSuffix(got, "\r\x1b[K"), "the bar does not stay")
 	require.NotContains(t, got, "\n")
@@ -48,6 +49,7 @@ func TestProgressIsABarOnATerminal(t *testing.T) {
 }
 
 func TestProgressIsAPlainLineNowAndThenElsewhere(t *testing.T) {
+	t.Parallel()
 	got := shown(t, false, 0)
 	require.NotContains(t, got, "\x1b")
 	lines := strings.Split(strings.TrimSpace(got), "\n")
@@ -58,6 +60,7 @@ func TestProgressIsAPlainLineNowAndThenElsewhere(t *testing.T) {
 }
 
 func TestProgressSaysWhatIsGoingOn(t *testing.T) {
+	t.Parallel()
 	f := func(want string, c Counters, count uint64, terminal bool) {
 		t.Helper()
 		require.Equal(t, want, progressLine(&c, count, 1234.4, terminal))
@@ -69,6 +72,7 @@ func TestProgressSaysWhatIsGoingOn(t *testing.T) {
 }
 
 func TestSummaryForPeople(t *testing.T) {
+	t.Parallel()
 	s := Summary{Produced: 12_345, Seconds: 12.34, Rate: 1000.4}
 	require.Equal(t, "12,345 applications in 12.3 s (1,000/s)", s.String())
 	s.Malformed = map[string]int64{"not-json": 2, "too-large": 1_000}
@@ -84,6 +88,7 @@ func TestSummaryForPeople(t *testing.T) {
 }
 
 func TestNumbersAreGrouped(t *testing.T) {
+	t.Parallel()
 	for n, want := range map[int64]string{0: "0", 999: "999", 1_000: "1,000", -123_456: "-123,456", 1_234_567_890: "1,234,567,890"} {
 		require.Equal(t, want, grouped(n))
 	}

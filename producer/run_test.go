@@ -101,12 +101,14 @@ func (w *world) applications(records []*kgo.Record) (valid map[string]schemas.Fe
 	for _, r := range records {
 		var a schemas.Application
 		if err := schemas.DecodeApplication(r.Value, &a); err != nil {
-			require.NotContains(w.t, malformed, string(r.Key))
+			_, twice := malformed[string(r.Key)]
+			require.False(w.t, twice, "%s was emitted twice", r.Key)
 			malformed[string(r.Key)] = err.Error()
 			continue
 		}
 		require.Equal(w.t, a.ApplicationID, string(r.Key))
-		require.NotContains(w.t, valid, a.ApplicationID, "emitted twice")
+		_, twice := valid[a.ApplicationID]
+		require.False(w.t, twice, "%s was emitted twice", a.ApplicationID)
 		valid[a.ApplicationID] = a.Features
 	}
 	return valid, malformed
@@ -125,6 +127,7 @@ func drawn(t *testing.T, seed, first, last uint64) map[string]schemas.Features {
 }
 
 func TestAFileIsEmittedRowByRow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	reg := prometheus.NewRegistry()
 	p := w.producer(Config{File: writeFile(t, uciFile(3_000)), Registerer: reg})
@@ -157,6 +160,7 @@ func TestAFileIsEmittedRowByRow(t *testing.T) {
 }
 
 func TestAWrongRowStopsTheRunAndWhatCameBeforeIsKept(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.producer(Config{File: writeFile(t, strings.Replace(uciFile(700), "10600,2", "10600,3", 1))})
 	err := p.Run(t.Context())
@@ -168,6 +172,7 @@ func TestAWrongRowStopsTheRunAndWhatCameBeforeIsKept(t *testing.T) {
 // Every Kafka client must find an application's records in one partition, so
 // keys are hashed as the Java client does; the hashes are those of its own tests.
 func TestKeysGoToThePartitionTheJavaClientChooses(t *testing.T) {
+	t.Parallel()
 	hashes := map[string]int32{
 		"21":                         -973932308,
 		"foobar":                     -790332482,
@@ -191,6 +196,7 @@ func TestKeysGoToThePartitionTheJavaClientChooses(t *testing.T) {
 }
 
 func TestRecordsAreIdempotentAndAcknowledgedByAll(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var safe, unsafe atomic.Int32
 	w.broker.Cluster().ControlKey(int16(kmsg.Produce), func(request kmsg.Request) (kmsg.Response, error, bool) {
@@ -236,6 +242,7 @@ func (w *world) refuse(code *kerr.Error) {
 }
 
 func TestAFailedWriteStopsTheRunAndNamesTheTopic(t *testing.T) {
+	t.Parallel()
 	for _, code := range []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.MessageTooLarge, kerr.InvalidRecord} {
 		w := newWorld(t)
 		w.refuse(code)
@@ -249,6 +256,7 @@ func TestAFailedWriteStopsTheRunAndNamesTheTopic(t *testing.T) {
 }
 
 func TestAFailedOutcomeStopsTheRunAndWhatWasMadeIsHandedIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, err := kadm.NewClient(w.client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("10")}}, w.topics.Outcomes)
 	require.NoError(t, err)
@@ -263,6 +271,7 @@ func TestAFailedOutcomeStopsTheRunAndWhatWasMadeIsHandedIn(t *testing.T) {
 }
 
 func TestMissingTopicsAreNamedWithTheCommandThatMakesThem(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.topics = schemas.NewTopics("other")
 	f := func(c Config, want ...string) {
@@ -279,6 +288,7 @@ func TestMissingTopicsAreNamedWithTheCommandThatMakesThem(t *testing.T) {
 }
 
 func TestBrokersThatAreAwayAreNamed(t *testing.T) {
+	t.Parallel()
 	addr, _, err := loopback.Free(1)
 	require.NoError(t, err)
 	p, err := New(Config{Kafka: kafka.Config{Brokers: []string{addr}}, Topics: schemas.NewTopics("t")})
@@ -298,6 +308,7 @@ func TestBrokersThatAreAwayAreNamed(t *testing.T) {
 }
 
 func TestAStopLosesNothingAndTheNextRunGoesOnThere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	next := uint64(0)
 	for range 3 {
@@ -315,6 +326,7 @@ func TestAStopLosesNothingAndTheNextRunGoesOnThere(t *testing.T) {
 }
 
 func TestMalformedRecordsAreMixedInOnTop(t *testing.T) {
+	t.Parallel()
 	run := func() (map[string]schemas.Features, map[string]string) {
 		w := newWorld(t)
 		p := w.producer(Config{Count: 3_000, Seed: 5, Malformed: 0.05})
@@ -336,6 +348,7 @@ func TestMalformedRecordsAreMixedInOnTop(t *testing.T) {
 }
 
 func TestABrokenFeedIsCountedAndReachesItsEnd(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.producer(Config{Count: 4_000, Seed: 5, Scenario: BrokenFeed, ScenarioRamp: 500})
 	require.NoError(t, p.Run(t.Context()))
@@ -356,6 +369,7 @@ func TestABrokenFeedIsCountedAndReachesItsEnd(t *testing.T) {
 }
 
 func TestAScenarioSetByOthersIsInForceFromTheNextApplication(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.producer(Config{Count: 600, Seed: 3, Rate: 0.0001, ScenarioRamp: 1})
 	stop := w.start(p)
@@ -390,6 +404,7 @@ func TestAScenarioSetByOthersIsInForceFromTheNextApplication(t *testing.T) {
 }
 
 func TestAFileTakesNoScenarioThatChangesWhoApplies(t *testing.T) {
+	t.Parallel()
 	p, err := New(Config{File: writeFile(t, uciFile(2))})
 	require.NoError(t, err)
 	require.ErrorContains(t, p.SetScenario(Recession), "needs the synthetic population")
@@ -397,6 +412,7 @@ func TestAFileTakesNoScenarioThatChangesWhoApplies(t *testing.T) {
 }
 
 func TestOutcomesOfAllApplicationsAreTold(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.producer(Config{File: writeFile(t, uciFile(400)), OutcomesAfter: 20 * time.Millisecond, OutcomesFor: OutcomesForAll})
 	require.NoError(t, p.Run(t.Context()))
@@ -459,6 +475,7 @@ func (w *world) decide(decision func(row int32) string) (stop func()) {
 }
 
 func TestOutcomesOfApprovedApplicationsAreTold(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	// What was decided before, and what is no prediction, decides nothing.
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}")}).FirstErr())
@@ -474,6 +491,7 @@ func TestOutcomesOfApprovedApplicationsAreTold(t *testing.T) {
 }
 
 func TestAStopDoesNotWaitForOutcomes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.producer(Config{Count: 50, OutcomesAfter: 24 * time.Hour, OutcomesFor: OutcomesForAll})
 	stop := w.start(p)
@@ -485,6 +503,7 @@ func TestAStopDoesNotWaitForOutcomes(t *testing.T) {
 }
 
 func TestOutcomesBeyondTheBoundAreCountedAsDropped(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.producer(Config{Count: 500, OutcomesAfter: 300 * time.Millisecond, OutcomesFor: OutcomesForAll, MaxPending: 20})
 	require.NoError(t, p.Run(t.Context()))
@@ -496,6 +515,7 @@ func TestOutcomesBeyondTheBoundAreCountedAsDropped(t *testing.T) {
 }
 
 func TestBrokersThatStopAnsweringMakeItUnready(t *testing.T) {
+	t.Parallel()
 	p, err := New(Config{Kafka: kafka.Config{Brokers: []string{"kafka:9092"}}})
 	require.NoError(t, err)
 	p.setReady(nil)
@@ -505,6 +525,7 @@ func TestBrokersThatStopAnsweringMakeItUnready(t *testing.T) {
 }
 
 func TestWrongSettingsAreNamedWithTheirValue(t *testing.T) {
+	t.Parallel()
 	f := func(want string, c Config) {
 		t.Helper()
 		_, err := New(c)
@@ -527,6 +548,7 @@ func TestWrongSettingsAreNamedWithTheirValue(t *testing.T) {
 }
 
 func TestUndecidedOutcomesAreReported(t *testing.T) {
+	t.Parallel()
 	var logged bytes.Buffer
 	e := &emission{Producer: &Producer{config: Config{Log: slog.New(slog.NewTextHandler(&logged, nil)), Topics: schemas.NewTopics("t")}}}
 	e.reportUndecided(0)

@@ -49,6 +49,7 @@ func (b *Board) names(now time.Time) (all []string) {
 }
 
 func TestTheBoardShowsWhoIsThere(t *testing.T) {
+	t.Parallel()
 	b := NewBoard()
 	one, two := process{"score", "one", noon}, process{"score", "two", noon}
 	b.takes(t, process{"view", "a", noon}.said(noon, nil), two.said(noon, nil), one.said(noon, nil), process{"api", "z", noon}.said(noon, nil), process{"other", "o", noon}.said(noon, nil))
@@ -60,6 +61,7 @@ func TestTheBoardShowsWhoIsThere(t *testing.T) {
 }
 
 func TestTwoProcessesUnderOneNameAreBothShown(t *testing.T) {
+	t.Parallel()
 	b := NewBoard()
 	old, young := process{"api", "host", noon}, process{"api", "host", noon.Add(time.Minute)}
 	at := noon.Add(2 * time.Minute)
@@ -75,6 +77,7 @@ func TestTwoProcessesUnderOneNameAreBothShown(t *testing.T) {
 }
 
 func TestASuccessorReplacesOneThatWasKilled(t *testing.T) {
+	t.Parallel()
 	b := NewBoard()
 	killed, next := process{"score", "one", noon}, process{"score", "one", noon.Add(time.Second)}
 	b.takes(t, killed.said(noon, nil), next.said(noon.Add(2*time.Second), nil))
@@ -86,6 +89,7 @@ func TestASuccessorReplacesOneThatWasKilled(t *testing.T) {
 }
 
 func TestWhatIsOvertakenIsIgnored(t *testing.T) {
+	t.Parallel()
 	b := NewBoard()
 	one := process{"score", "one", noon}
 	b.takes(t, one.said(noon.Add(time.Second), nil), one.said(noon, func(r *schemas.Replica) { r.Ready = false }))
@@ -93,6 +97,7 @@ func TestWhatIsOvertakenIsIgnored(t *testing.T) {
 }
 
 func TestTheBoardRefusesWhatSaysNothing(t *testing.T) {
+	t.Parallel()
 	b := NewBoard()
 	require.ErrorContains(t, b.Take(Record{Key: "score/one", Value: []byte("x")}), `replica "score/one": byte 0: expected one JSON object`)
 	r := process{"score", "one", noon}.said(noon, nil)
@@ -103,6 +108,7 @@ func TestTheBoardRefusesWhatSaysNothing(t *testing.T) {
 }
 
 func TestASummaryAddsUp(t *testing.T) {
+	t.Parallel()
 	b := NewBoard()
 	l := NewLatencies()
 	l.Observe(20*time.Millisecond, 50)
@@ -137,6 +143,7 @@ func TestASummaryAddsUp(t *testing.T) {
 }
 
 func TestWhoServesARoute(t *testing.T) {
+	t.Parallel()
 	b := NewBoard()
 	serves := func(instance string, revision, newest int64, pending string, refused ...schemas.Refusal) {
 		b.takes(t, process{"score", instance, noon}.said(noon, func(r *schemas.Replica) {

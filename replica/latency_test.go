@@ -27,6 +27,7 @@ func about(t *testing.T, want, have time.Duration) {
 }
 
 func TestLatenciesOfLateAndInAll(t *testing.T) {
+	t.Parallel()
 	l := NewLatencies()
 	recent, total := l.Turn()
 	require.Nil(t, recent, "nothing was timed")
@@ -55,6 +56,7 @@ func TestLatenciesOfLateAndInAll(t *testing.T) {
 }
 
 func TestLatenciesTakeWhatClocksMakeOfThem(t *testing.T) {
+	t.Parallel()
 	l := NewLatencies()
 	l.Observe(-time.Second, 2)
 	l.Observe(time.Nanosecond, 1)
@@ -72,6 +74,7 @@ func TestLatenciesTakeWhatClocksMakeOfThem(t *testing.T) {
 
 // What every replica sends is small, however its latencies are spread.
 func TestASketchIsBounded(t *testing.T) {
+	t.Parallel()
 	l := NewLatencies()
 	for took := time.Microsecond; took < 24*time.Hour; took += took/200 + 1 {
 		l.Observe(took, 1_000_003)
@@ -81,6 +84,7 @@ func TestASketchIsBounded(t *testing.T) {
 }
 
 func TestSketchesOfReplicasAreMerged(t *testing.T) {
+	t.Parallel()
 	fast, slow := NewLatencies(), NewLatencies()
 	fast.Observe(time.Millisecond, 900)
 	slow.Observe(time.Second, 100)
@@ -97,6 +101,7 @@ func TestSketchesOfReplicasAreMerged(t *testing.T) {
 }
 
 func TestASketchOfAnotherKindIsRefused(t *testing.T) {
+	t.Parallel()
 	other, err := ddsketch.NewDefaultDDSketch(0.02)
 	require.NoError(t, err)
 	require.NoError(t, other.Add(1))

@@ -96,6 +96,7 @@ func (w *world) read(c Config) (rows []row, counts *Counts) {
 func declined(p *schemas.Prediction) { p.Decision = schemas.Decline }
 
 func TestTheNewestDecisionMeetsTheFirstOutcome(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write(
 		w.prediction("once", 0, 0),
@@ -132,6 +133,7 @@ func month(n int) func(*schemas.Prediction) {
 // Decided in January, February and March, told of in January and February: no label
 // was known when its row was decided, and none is of two rows.
 func TestRead_LabelsTheDecisionThatAnOutcomeIsOf(t *testing.T) {
+	t.Parallel()
 	const day = time.Second // so that all was appended in the stretch
 	w := newWorld(t)
 	w.write(w.at("told-before", "told-before", 300*day, 1)) // before anything was decided
@@ -180,6 +182,7 @@ func TestRead_LabelsTheDecisionThatAnOutcomeIsOf(t *testing.T) {
 
 // Ten decisions, and an outcome of each: of the first two it comes too late.
 func TestRead_CountsOutcomesThatAreTooOld(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var outcomes []*kgo.Record
 	for i := range 10 {
@@ -194,6 +197,7 @@ func TestRead_CountsOutcomesThatAreTooOld(t *testing.T) {
 }
 
 func TestOnlyTheStretchAskedForIsRead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	at := func(d time.Duration) time.Time { return schemas.At(w.now.Add(d)).Time() }
 	for i := range 10 {
@@ -219,6 +223,7 @@ func TestOnlyTheStretchAskedForIsRead(t *testing.T) {
 
 // However many parts it takes, the rows are the same.
 func TestManyApplicationsAreReadInParts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	var records []*kgo.Record
@@ -267,6 +272,7 @@ func TestManyApplicationsAreReadInParts(t *testing.T) {
 
 // What an aborted transaction wrote is nobody's decision.
 func TestWhatWasAbortedIsNotRead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	client, err := kgo.NewClient(append(w.config.Kafka.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID("x"))...)
 	require.NoError(t, err)
@@ -281,6 +287,7 @@ func TestWhatWasAbortedIsNotRead(t *testing.T) {
 }
 
 func TestAnErrorOfTheReceiverEndsTheReading(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write(w.prediction("a", 0, 0), w.prediction("b", 0, 0))
 	n := 0
@@ -290,6 +297,7 @@ func TestAnErrorOfTheReceiverEndsTheReading(t *testing.T) {
 }
 
 func TestRowsAreWrittenInTheColumnsOfTraining(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	w, err := NewWriter(&out)
 	require.NoError(t, err)
@@ -320,6 +328,7 @@ func TestRowsAreWrittenInTheColumnsOfTraining(t *testing.T) {
 
 // A damaged batch is no foreign record: it is named, once, however many parts are read.
 func TestUnreadableBatch_IsNamedBesideTheRows(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := newWorldIn(t, dir)
 	w.write(w.prediction("a", 0, 0))

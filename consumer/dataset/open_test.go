@@ -11,6 +11,7 @@ import (
 )
 
 func TestRead_NamesWhatLiesBehindAnOpenTransaction(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write(w.prediction("A", 0, 0), w.prediction("B", 1, 0))
 	hangs, err := kgo.NewClient(append(w.config.Kafka.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID("hangs"))...)

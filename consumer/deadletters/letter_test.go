@@ -13,6 +13,7 @@ import (
 )
 
 func TestPositionsAreReadAsTheyAreWritten(t *testing.T) {
+	t.Parallel()
 	p, err := ParsePosition("3/918")
 	require.NoError(t, err)
 	require.Equal(t, Position{3, 918}, p)
@@ -24,6 +25,7 @@ func TestPositionsAreReadAsTheyAreWritten(t *testing.T) {
 }
 
 func TestALetterSaysWhatTheScorerAdded(t *testing.T) {
+	t.Parallel()
 	r := &kgo.Record{
 		Partition: 2, Offset: 7, Key: []byte("A-1"), Value: []byte("{"), Timestamp: noon.Add(time.Hour),
 		Headers: append(headers("trace", "x"), letterHeaders(5, "decode", "value-digest", "sha256:ab", "value-truncated", "true")...),
@@ -38,6 +40,7 @@ func TestALetterSaysWhatTheScorerAdded(t *testing.T) {
 
 // Whoever emits applications may give them any headers.
 func TestReceivedHeadersAreNotTakenForTheScorers(t *testing.T) {
+	t.Parallel()
 	r := &kgo.Record{Headers: append(
 		headers("replay-of", "0/1", "value-truncated", "true", "value-digest", "sha256:00", "error-class", "mine", "source-topic", "mine", "replayed-from", "t.applications.dlq/1/2"),
 		letterHeaders(1, "contract")...)}
@@ -52,6 +55,7 @@ func TestReceivedHeadersAreNotTakenForTheScorers(t *testing.T) {
 }
 
 func TestALetterWithMalformedHeadersIsStillALetter(t *testing.T) {
+	t.Parallel()
 	r := &kgo.Record{Timestamp: noon, Headers: headers("error-class", "later", "failed-at", "yesterday", "source-topic", "t.applications", "source-partition", "x", "source-offset", "1")}
 	l := parse(r)
 	require.Equal(t, noon, l.FailedAt)
@@ -62,6 +66,7 @@ func TestALetterWithMalformedHeadersIsStillALetter(t *testing.T) {
 }
 
 func TestAReplayHandsInWhatWasReceived(t *testing.T) {
+	t.Parallel()
 	topics := schemas.NewTopics("t")
 	received := headers("trace", "x", "trace", "y", "source", "branch 7", "error", "none")
 	r := &kgo.Record{
@@ -78,6 +83,7 @@ func TestAReplayHandsInWhatWasReceived(t *testing.T) {
 }
 
 func TestSelections(t *testing.T) {
+	t.Parallel()
 	l := Letter{Position: Position{1, 5}, Class: "contract", FailedAt: noon}
 	f := func(want bool, s Selection) {
 		t.Helper()
@@ -96,6 +102,7 @@ func TestSelections(t *testing.T) {
 }
 
 func TestClassesAreNumbered(t *testing.T) {
+	t.Parallel()
 	f := func(want string, l Letter) {
 		t.Helper()
 		require.Equal(t, want, (chosen | cut | l.classNumber()<<classShift).className())
@@ -109,6 +116,7 @@ func TestClassesAreNumbered(t *testing.T) {
 }
 
 func TestNothingOfAnApplicantIsShown(t *testing.T) {
+	t.Parallel()
 	f := func(key, want string) {
 		t.Helper()
 		l := Letter{Key: []byte(key), Value: []byte("secret"), Message: "m"}
@@ -135,6 +143,7 @@ func TestNothingOfAnApplicantIsShown(t *testing.T) {
 }
 
 func TestLettersAsLines(t *testing.T) {
+	t.Parallel()
 	l := Letter{
 		Position: Position{3, 918}, FailedAt: noon, Class: "contract", Message: `features.age "x": must be a whole number`,
 		Source: schemas.Source{Topic: "credit.applications", Partition: 1, Offset: 77}, Key: []byte("A-1"),
@@ -153,6 +162,7 @@ func TestLettersAsLines(t *testing.T) {
 
 // A key of which only the beginning is there is no application_id.
 func TestLetter_NamesWhatWasCut(t *testing.T) {
+	t.Parallel()
 	r := &kgo.Record{Key: []byte("A-1"), Headers: letterHeaders(1, "decode", "value-digest", "sha256:ab", "value-bytes", "2",
 		"key-digest", "sha256:cd", "key-bytes", "3145728", "key-truncated", "true", "headers-digest", "sha256:ef", "headers-bytes", "7", "headers-truncated", "true")}
 	l := parse(r)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestLettersAreListedTheOldestFirst(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	found, counts := w.list()
 	require.Empty(t, found)
@@ -44,6 +45,7 @@ func TestLettersAreListedTheOldestFirst(t *testing.T) {
 }
 
 func TestWhatWasReplayedIsListedWhereItIsAskedFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(12)
 	w.replayed(at(Position{0, 1}, Position{2, 3}))
@@ -66,6 +68,7 @@ func TestWhatWasReplayedIsListedWhereItIsAskedFor(t *testing.T) {
 }
 
 func TestMarkersThatNameNoLetter(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(6)
 	markers := []*kgo.Record{}
@@ -83,6 +86,7 @@ func TestMarkersThatNameNoLetter(t *testing.T) {
 
 // What was aborted is neither a letter nor a marker.
 func TestAbortedRecordsAreNotRead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(6)
 	client := w.connect(kgo.TransactionalID("aborted"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -97,6 +101,7 @@ func TestAbortedRecordsAreNotRead(t *testing.T) {
 // A replay that ended may have its marker in one partition and not yet the end of
 // its transaction: who looks then waits for it, or would replay the letter again.
 func TestAReplayWhoseEndIsOnItsWayIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(6)
 	client := w.connect(kgo.TransactionalID("ending"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -126,6 +131,7 @@ func TestAReplayWhoseEndIsOnItsWayIsWaitedFor(t *testing.T) {
 }
 
 func TestWhatRetentionHasRemovedIsNotListed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(12)
 	offsets := kadm.Offsets{}

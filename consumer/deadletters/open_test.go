@@ -12,6 +12,7 @@ import (
 // Letters are listed up to a transaction that hangs. None is replayed: behind it may
 // stand the marker that says it was.
 func TestDeadLetters_BehindAnOpenTransactionAreNamedAndKeepReplayFromGuessing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(30)
 	hangs := w.connect(kgo.TransactionalID("hangs"), kgo.RecordPartitioner(kgo.ManualPartitioner()))

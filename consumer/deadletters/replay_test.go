@@ -22,6 +22,7 @@ import (
 )
 
 func TestALetterIsReplayedOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	written := w.letters(30)
 	report := w.replayed()
@@ -53,6 +54,7 @@ func TestALetterIsReplayedOnce(t *testing.T) {
 }
 
 func TestOnlyWhatIsSelectedIsReplayed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(40)
 	require.EqualValues(t, 10, w.replayed(func(c *ReplayConfig) { c.Classes = []string{"decode"} }).Replayed)
@@ -69,6 +71,7 @@ func TestOnlyWhatIsSelectedIsReplayed(t *testing.T) {
 // What came back and failed as before is left unless it is asked for; what fails
 // otherwise today is not the same.
 func TestReplay_LeavesWhatFailedAlike(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(6)
 	require.EqualValues(t, 6, w.replayed().Replayed)
@@ -108,6 +111,7 @@ func TestReplay_LeavesWhatFailedAlike(t *testing.T) {
 }
 
 func TestOneIsAskedBeforeAnythingIsWritten(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(8)
 	w.replayed(at(Position{0, 0}))
@@ -131,6 +135,7 @@ func TestOneIsAskedBeforeAnythingIsWritten(t *testing.T) {
 
 // A replay that died inside a transaction holds nothing up and has done nothing.
 func TestACrashBeforeTheEndReplaysNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(6)
 	dead, err := openWriter(t.Context(), w.config)
@@ -151,6 +156,7 @@ func TestACrashBeforeTheEndReplaysNothing(t *testing.T) {
 }
 
 func TestACrashBetweenTransactionsReplaysNoneTwice(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(20)
 	ctx, crash := context.WithCancel(t.Context())
@@ -211,6 +217,7 @@ func TestReplay_TakesAsManyLettersAsKafkaTakesInTime(t *testing.T) {
 }
 
 func TestOfTwoReplaysAtOnceOneIsStopped(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(20)
 	asked, answer := make(chan struct{}), make(chan struct{})
@@ -235,6 +242,7 @@ func TestOfTwoReplaysAtOnceOneIsStopped(t *testing.T) {
 
 // The other comes in the middle of this one.
 func TestAReplayIsStoppedBetweenItsTransactions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(20)
 	r := w.replay()
@@ -267,6 +275,7 @@ func TestAReplayIsStoppedBetweenItsTransactions(t *testing.T) {
 }
 
 func TestWhetherATransactionEndedIsNotGuessed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(6)
 	w.broker.Cluster().ControlKey(int16(kmsg.EndTxn), func(request kmsg.Request) (kmsg.Response, error, bool) {
@@ -282,6 +291,7 @@ func TestWhetherATransactionEndedIsNotGuessed(t *testing.T) {
 }
 
 func TestAFenceIsExplained(t *testing.T) {
+	t.Parallel()
 	w := &writer{id: "t-dlq-replay"}
 	require.ErrorContains(t, w.failed(kerr.ProducerFenced, time.Now()), "another dlq replay has begun")
 	late := w.failed(kerr.ProducerFenced, time.Now().Add(-time.Minute))
@@ -304,6 +314,7 @@ func (w *world) cutLetter(value []byte, source *kgo.Record, more ...string) *kgo
 }
 
 func TestACutLetterIsReplayedFromItsSource(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	value := bytes.Repeat([]byte("large "), 2000)
 	source := func() *kgo.Record {
@@ -335,6 +346,7 @@ func TestACutLetterIsReplayedFromItsSource(t *testing.T) {
 // A letter whose key and headers were cut is not the application that was received,
 // though its value is whole.
 func TestReplay_RefusesALetterWithoutItsKeyAndHeaders(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	key, value := bytes.Repeat([]byte("k"), 3000), []byte("{")
 	received := headers("trace", "x", "large", string(bytes.Repeat([]byte("h"), 20_000)), "error-class", "mine")
@@ -374,6 +386,7 @@ func TestReplay_RefusesALetterWithoutItsKeyAndHeaders(t *testing.T) {
 }
 
 func TestACutLetterWhoseSourceIsNotThere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	value := bytes.Repeat([]byte("large "), 2000)
 	application := func(partition int32, value string) *kgo.Record {
@@ -409,6 +422,7 @@ func TestACutLetterWhoseSourceIsNotThere(t *testing.T) {
 
 // A record that the applications do not take does not hold up the others.
 func TestALetterThatIsTooLargeIsRefusedAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.letters(9)
 	large := w.letter(9)
@@ -450,6 +464,7 @@ func grants(t *testing.T, principal string) (list []kfake.ACL) {
 }
 
 func TestAReplayNeedsWhatItIsGranted(t *testing.T) {
+	t.Parallel()
 	f := func(name string, lacks func(kfake.ACL) bool, want string) {
 		t.Run(name, func(t *testing.T) {
 			topics := schemas.NewTopics("t")

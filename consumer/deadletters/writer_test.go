@@ -18,6 +18,7 @@ import (
 // Where the broker gives it one (before Kafka 2.5 all do, to whoever asks) another
 // replay's fence is overcome: the transaction could be committed.
 func TestAFencedClientWithANewEpochCommitsNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var pairs []pair
 	for i := range 2 { // of one key and one partition: what the first is acknowledged, the second can miss

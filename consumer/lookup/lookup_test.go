@@ -66,6 +66,7 @@ func (w *world) find(id string, newest bool) (found []schemas.Source) {
 }
 
 func TestDecisionsAreFoundNewestFirst(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3)
 	var wanted []schemas.Source
 	for i := range 300 {
@@ -87,6 +88,7 @@ func TestDecisionsAreFoundNewestFirst(t *testing.T) {
 
 // With more partitions a key may go elsewhere; what was decided before stays where it is.
 func TestDecisionsFromBeforePartitionsWereAddedAreFound(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1)
 	for i := range 20 {
 		w.decide(fmt.Sprint("A-", i), schemas.Timestamp(i))
@@ -106,6 +108,7 @@ func TestDecisionsFromBeforePartitionsWereAddedAreFound(t *testing.T) {
 }
 
 func TestAPlaceWithoutAPredictionIsSaid(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1)
 	f := func(partition int32, offset int64, says string) {
 		t.Helper()

@@ -34,6 +34,7 @@ func (w *world) read(positions ...kafka.Position) map[int]string {
 }
 
 func TestPositions_AreReadBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3)
 	var all []kafka.Position
 	for i := range 200 {
@@ -49,6 +50,7 @@ func TestPositions_AreReadBack(t *testing.T) {
 }
 
 func TestPositions_AreJumpedToWhereTheyAreFarApart(t *testing.T) {
+	t.Parallel()
 	all := runs([]kafka.Position{{Partition: 1, Offset: 5000}, {Partition: 0, Offset: 9}, {Partition: 1, Offset: 10}, {Partition: 1, Offset: 1010}, {Partition: 1, Offset: 99}},
 		func(p kafka.Position) bool { return p.Offset != 99 })
 	require.Equal(t, []*run{
@@ -59,6 +61,7 @@ func TestPositions_AreJumpedToWhereTheyAreFarApart(t *testing.T) {
 }
 
 func TestPositions_SayWhatIsGone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1)
 	first, second, third := at(w.decide("A-1", 1)), at(w.decide("A-2", 2)), at(w.decide("A-3", 3))
 	r, err := w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.config.Topics.Predictions, Value: []byte("something else")}).First()
@@ -73,6 +76,7 @@ func TestPositions_SayWhatIsGone(t *testing.T) {
 
 // What stands behind another's open transaction is read back: it is no part of one.
 func TestPositions_DoNotWaitForOpenTransactions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1)
 	client, err := kgo.NewClient(append(w.config.Kafka.Options(), kgo.TransactionalID("open"))...)
 	require.NoError(t, err)
@@ -84,6 +88,7 @@ func TestPositions_DoNotWaitForOpenTransactions(t *testing.T) {
 }
 
 func TestPositions_EndWithTheirContext(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1)
 	position := at(w.decide("A-1", 1))
 	ctx, cancel := context.WithCancel(t.Context())

@@ -98,6 +98,7 @@ func upTo(from, to int) (seconds []int) {
 }
 
 func TestTheNewestOfAllPartitions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	got, _, _ := w.last(10)
 	require.Empty(t, got)
@@ -120,6 +121,7 @@ func TestTheNewestOfAllPartitions(t *testing.T) {
 }
 
 func TestOutcomesThatAreKnown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.predict(0, upTo(0, 100)...)
 	w.tell(98, 1)
@@ -135,6 +137,7 @@ func TestOutcomesThatAreKnown(t *testing.T) {
 
 // An outcome is of the last decision before it, by the id that stands in it.
 func TestRead_LabelsTheDecisionThatAnOutcomeIsOf(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	id := func(second int, id string) *kgo.Record {
 		p := decided(second)
@@ -166,6 +169,7 @@ func TestRead_LabelsTheDecisionThatAnOutcomeIsOf(t *testing.T) {
 }
 
 func TestHowManyIsBounded(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{0, -1, Most + 1} {
 		_, _, err := Read(t.Context(), Config{N: n})
 		require.ErrorContains(t, err, "expected 1 … 1000000")
@@ -174,6 +178,7 @@ func TestHowManyIsBounded(t *testing.T) {
 
 // A damaged batch is no foreign record: it is named, once, wherever spans end in it.
 func TestUnreadableBatch_IsNamedBesideTheLastDecisions(t *testing.T) {
+	t.Parallel()
 	for _, header := range []bool{false, true} {
 		dir := t.TempDir()
 		w := newWorldIn(t, dir)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestBothFormatsAreShown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	fake := srfake.New()
 	defer fake.Close()

@@ -14,6 +14,7 @@ import (
 )
 
 func TestAFeedKeepsTheLastDecisions(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		feed := NewFeed(FeedConfig{})
 		require.Empty(t, feed.Snapshot().Recent)
@@ -39,6 +40,7 @@ func TestAFeedKeepsTheLastDecisions(t *testing.T) {
 }
 
 func TestTheRateIsOverTheLastSeconds(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		feed := NewFeed(FeedConfig{})
 		second := func(n int) float64 {
@@ -79,6 +81,7 @@ func (p page) of(t *testing.T, s Snapshot) {
 
 // While more comes than may be told the newest are, and then the rest of the last.
 func TestASubscriberSeesASampleOfTheNewest(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const perSecond = 8
 		feed := NewFeed(FeedConfig{})
@@ -137,6 +140,7 @@ func TestASubscriberSeesASampleOfTheNewest(t *testing.T) {
 }
 
 func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		feed := NewFeed(FeedConfig{})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -162,6 +166,7 @@ func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
 }
 
 func TestASubscriberHearsNothingWhenNothingHappens(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		feed := NewFeed(FeedConfig{})
 		_, updates := feed.Subscribe(t.Context(), 20)

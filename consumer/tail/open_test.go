@@ -12,6 +12,7 @@ import (
 )
 
 func TestRead_TellsOfATransactionThatHangsAndOfNoOther(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	told := func() (all []kafka.Open) {
 		config := Config{Kafka: w.kafka, Topics: w.topics, From: From{Start: true}, Open: func(open []kafka.Open) { all = open }}

@@ -102,6 +102,7 @@ func (w *world) ids(c Config, limit int) map[string]bool {
 }
 
 func TestFilters(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 60, kgo.TryCommit)
 	w.emit(100, 160, kgo.TryAbort)
@@ -131,6 +132,7 @@ func TestFilters(t *testing.T) {
 }
 
 func TestFollowingShowsWhatComes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 10, kgo.TryCommit)
 	got := make(chan map[string]bool)
@@ -141,6 +143,7 @@ func TestFollowingShowsWhatComes(t *testing.T) {
 }
 
 func TestTheLastAreShown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	// shown are the ids that Read gives, in its order.
 	shown := func(c Config, most int) (ids []string) {
@@ -194,6 +197,7 @@ func TestTheLastAreShown(t *testing.T) {
 }
 
 func TestWhatIsNoPredictionIsLeftOut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 3, kgo.TryCommit)
 	plain, err := kgo.NewClient(w.kafka.Options()...)
@@ -212,6 +216,7 @@ func TestWhatIsNoPredictionIsLeftOut(t *testing.T) {
 }
 
 func TestAMissingTopicIsNamed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.topics.Predictions = "t.nowhere"
 	_, err := Read(t.Context(), Config{Kafka: w.kafka, Topics: w.topics}, nil)
@@ -221,6 +226,7 @@ func TestAMissingTopicIsNamed(t *testing.T) {
 }
 
 func TestParseFrom(t *testing.T) {
+	t.Parallel()
 	f := func(text string, want From) {
 		t.Helper()
 		got, err := ParseFrom(text)
@@ -237,6 +243,7 @@ func TestParseFrom(t *testing.T) {
 }
 
 func TestLinesAreAligned(t *testing.T) {
+	t.Parallel()
 	p := prediction(7)
 	line := Line(p)
 	require.Equal(t, "2025-11-25T18:00:00.130Z  A-0007                approve        0.0700     530  stream   UTILISATION, RECENT_DELAY +1          v1\n", line)
@@ -250,6 +257,7 @@ func TestLinesAreAligned(t *testing.T) {
 }
 
 func TestAFeedFollowsTheLog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 10, kgo.TryCommit)
 	feed := NewFeed(FeedConfig{Kafka: w.kafka, Topics: w.topics, Log: slog.New(slog.DiscardHandler)})
@@ -276,6 +284,7 @@ func TestAFeedFollowsTheLog(t *testing.T) {
 }
 
 func TestAFeedReadsPartitionsThatWereAdded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	feed := NewFeed(FeedConfig{Kafka: w.kafka, Topics: w.topics, Log: slog.New(slog.DiscardHandler), lookInterval: 10 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())

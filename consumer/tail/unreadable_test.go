@@ -32,6 +32,7 @@ func (w *world) write(from, to int) {
 // A damaged batch is left out and named, whether the client complains of it or waits for
 // it in silence.
 func TestUnreadableBatch_IsLeftOutByTail(t *testing.T) {
+	t.Parallel()
 	for name, header := range map[string]bool{"records": false, "length": true} {
 		for how, follow := range map[string]bool{"to the end": false, "following": true} {
 			t.Run(name+" "+how, func(t *testing.T) {
@@ -60,6 +61,7 @@ func TestUnreadableBatch_IsLeftOutByTail(t *testing.T) {
 }
 
 func TestUnreadableBatch_DoesNotSilenceTheFeed(t *testing.T) {
+	t.Parallel()
 	for name, header := range map[string]bool{"records": false, "length": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -96,6 +98,7 @@ func TestUnreadableBatch_DoesNotSilenceTheFeed(t *testing.T) {
 
 // A broker that fails and does not say why is asked again.
 func TestRead_WaitsForAFailingBroker(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write(0, 3)
 	var left atomic.Int64

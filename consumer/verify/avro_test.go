@@ -18,6 +18,7 @@ import (
 
 // An application in one format may be answered in the other.
 func TestBothFormatsAreJudged(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	fake := srfake.New()
 	defer fake.Close()
@@ -76,6 +77,7 @@ func TestBothFormatsAreJudged(t *testing.T) {
 // A prediction whose schema the registry refuses is not judged: nobody says that it was
 // altered.
 func TestRefusedSchema_OfAPredictionIsNotJudged(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	fake := srfake.New()
 	defer fake.Close()

@@ -17,6 +17,7 @@ import (
 // Three rounds of 60 applications, 20 in each partition; what is damaged is of the
 // second round. Of the 20 of a partition 2 are dead letters.
 func TestVerify_JudgesTheRestWhereABatchCannotBeRead(t *testing.T) {
+	t.Parallel()
 	topics := newWorld(t).config.Topics
 	for _, c := range []struct {
 		name      string
@@ -86,6 +87,7 @@ func TestVerify_JudgesTheRestWhereABatchCannotBeRead(t *testing.T) {
 
 // Of a batch that is too large to be unpacked every offset has to have a dead letter.
 func TestVerify_CountsWhatIsTooLargeToBeUnpacked(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(60, same)
 	packed := w.connect(kgo.ProducerBatchMaxBytes(100<<20), kgo.MaxBufferedBytes(200<<20), kgo.BrokerMaxWriteBytes(200<<20),
@@ -119,6 +121,7 @@ func TestVerify_CountsWhatIsTooLargeToBeUnpacked(t *testing.T) {
 // A group that has stopped at a batch that cannot be read has not answered it: that is
 // no pass, whether the batch says where it ends or not, and however much is behind it.
 func TestVerify_CountsWhatTheGroupHasStoppedAt(t *testing.T) {
+	t.Parallel()
 	for _, header := range []bool{false, true} {
 		for _, backlog := range []bool{false, true} {
 			t.Run(fmt.Sprint("header ", header, ", backlog ", backlog), func(t *testing.T) {

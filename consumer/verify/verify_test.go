@@ -178,6 +178,7 @@ func counts(r *Report) Report {
 }
 
 func TestEveryApplicationAnsweredOnceIsFine(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(1000, same)
 	// An aborted attempt before a second stretch takes offsets and says nothing.
@@ -193,6 +194,7 @@ func TestEveryApplicationAnsweredOnceIsFine(t *testing.T) {
 }
 
 func TestAbortedAnswersDoNotCountHoweverMany(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const n = 12_000 // 8 MB of answers, aborted and again
 	var applications, answers []*kgo.Record
@@ -218,6 +220,7 @@ func TestAbortedAnswersDoNotCountHoweverMany(t *testing.T) {
 }
 
 func TestEveryFailureIsCountedAndNamed(t *testing.T) {
+	t.Parallel()
 	var w *world
 	altered := func(change func(p *schemas.Prediction)) func(*kgo.Record) []*kgo.Record {
 		return func(answer *kgo.Record) []*kgo.Record {
@@ -329,6 +332,7 @@ func cut(r *kgo.Record, whole []byte) *kgo.Record {
 }
 
 func TestAnswersThatChangedPlacesAreAltered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(1000, func(i int, answer *kgo.Record) []*kgo.Record {
 		if i == 30 || i == 60 { // the same block of the same partition
@@ -342,6 +346,7 @@ func TestAnswersThatChangedPlacesAreAltered(t *testing.T) {
 }
 
 func TestMoreIsBrokenThanOneReadingLooksAt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(3000, func(i int, answer *kgo.Record) []*kgo.Record {
 		if i%10 == 9 {
@@ -360,6 +365,7 @@ func TestMoreIsBrokenThanOneReadingLooksAt(t *testing.T) {
 }
 
 func TestWhatIsNotAFailureIsReportedApart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	records := w.scored(300, func(i int, answer *kgo.Record) []*kgo.Record {
 		switch i {
@@ -396,6 +402,7 @@ func TestWhatIsNotAFailureIsReportedApart(t *testing.T) {
 
 // An application may come with any header, and its dead letter carries it.
 func TestReceivedHeadersDoNotMakeADeadLetterAMarkerOrCut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(300, func(_ int, answer *kgo.Record) []*kgo.Record {
 		if answer.Topic == w.config.Topics.DLQ {
@@ -414,6 +421,7 @@ func TestReceivedHeadersDoNotMakeADeadLetterAMarkerOrCut(t *testing.T) {
 
 // A letter whose key was cut is compared by the digest of its value.
 func TestVerify_ComparesALetterWhoseKeyWasCut(t *testing.T) {
+	t.Parallel()
 	for _, honest := range []bool{true, false} {
 		w := newWorld(t)
 		w.scored(300, func(i int, answer *kgo.Record) []*kgo.Record {
@@ -439,6 +447,7 @@ func TestVerify_ComparesALetterWhoseKeyWasCut(t *testing.T) {
 }
 
 func TestAnAnswerToAnAbortedApplicationIsAltered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	aborted := w.application(1)
 	w.transaction(kgo.TryAbort, aborted)
@@ -450,6 +459,7 @@ func TestAnAnswerToAnAbortedApplicationIsAltered(t *testing.T) {
 }
 
 func TestWhatCameAfterTheGroupsOffsetsIsNotJudged(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(600, same)
 	w.commit(50)
@@ -466,6 +476,7 @@ func (w *world) remove(topic string, below map[int32]int64) {
 }
 
 func TestWhatRetentionRemovedIsUnjudgeable(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(600, same)
 	w.remove(w.config.Topics.Applications, map[int32]int64{0: 50, 1: 200, 2: 0})
@@ -476,6 +487,7 @@ func TestWhatRetentionRemovedIsUnjudgeable(t *testing.T) {
 // What the log lost before the group had answered it is lost, and nothing else is
 // said of it: not that it waits, not that it may have been answered.
 func TestWhatLeftTheLogUnansweredIsLost(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(600, same)
 	w.commit(100) // at 100 of 200 in each partition
@@ -502,6 +514,7 @@ func TestWhatLeftTheLogUnansweredIsLost(t *testing.T) {
 }
 
 func TestWhatLeftTheLogBeforeFromIsNotJudged(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(600, same)
 	w.commit(100)
@@ -513,6 +526,7 @@ func TestWhatLeftTheLogBeforeFromIsNotJudged(t *testing.T) {
 }
 
 func TestAnAnswerThatRetentionRemovedIsNotLost(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	lost := 570 // partition 0, long after what is removed
 	w.scored(600, func(i int, answer *kgo.Record) []*kgo.Record {
@@ -528,6 +542,7 @@ func TestAnAnswerThatRetentionRemovedIsNotLost(t *testing.T) {
 }
 
 func TestFromLeavesOutWhatCameBefore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write(w.client, w.application(0), w.application(1), w.application(2))
 	written := time.Now().UnixMilli() // they were appended in this millisecond at the latest
@@ -540,6 +555,7 @@ func TestFromLeavesOutWhatCameBefore(t *testing.T) {
 }
 
 func TestAnOpenTransactionIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	records := w.scored(30, same)
 	more := w.application(30)
@@ -586,6 +602,7 @@ func (w *world) meanwhile(key kmsg.Key, happen func()) (happened *atomic.Bool) {
 // What the group commits until its offsets are asked for is judged, so its answers
 // must be looked for: the outputs' ends are taken afterwards.
 func TestAnswersAreLookedForAfterTheirApplicationsAreFixed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(300, same)
 	happened := w.meanwhile(kmsg.OffsetFetch, func() { w.scored(300, same) })
@@ -598,6 +615,7 @@ func TestAnswersAreLookedForAfterTheirApplicationsAreFixed(t *testing.T) {
 // Retention does not wait for a judge: what it takes before it is read is not
 // judged, and the answers to it are no answers to nothing.
 func TestWhatRetentionRemovesMeanwhileIsUnjudgeable(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(600, same)
 	happened := w.meanwhile(kmsg.Fetch, func() { w.remove(w.config.Topics.Applications, map[int32]int64{0: 50, 2: 20}) })
@@ -608,6 +626,7 @@ func TestWhatRetentionRemovesMeanwhileIsUnjudgeable(t *testing.T) {
 }
 
 func TestThereMustBeSomethingToJudge(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, err := Run(t.Context(), w.config)
 	require.ErrorContains(t, err, "group scorer has no committed offsets on t.applications")
@@ -629,6 +648,7 @@ func TestThereMustBeSomethingToJudge(t *testing.T) {
 }
 
 func TestARecomputationThatFailsEndsTheRun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(30, same)
 	w.config.Recompute = func(*schemas.Prediction) (schemas.Prediction, error) {
@@ -663,6 +683,7 @@ func said(t *testing.T, report *Report, allowUnjudgeable bool) string {
 }
 
 func TestVerify_DoesNotPassApplicationsBehindAnOpenTransaction(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(300, same)
 	w.commit(0)
@@ -688,6 +709,7 @@ func TestVerify_DoesNotPassApplicationsBehindAnOpenTransaction(t *testing.T) {
 
 // What lies behind an open transaction is not lost: what is seen to be missing is.
 func TestVerify_DoesNotCallAnswersLostThatMayBeHidden(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const hangs, lost = 450, 30 // answers to partition 0 stand in partition 1 of predictions
 	var applications, before, after []*kgo.Record
@@ -722,6 +744,7 @@ func TestVerify_DoesNotCallAnswersLostThatMayBeHidden(t *testing.T) {
 }
 
 func TestVerify_DoesNotPassWhatCannotBeJudgedUnlessThatIsAllowed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(600, same)
 	w.remove(w.config.Topics.Applications, map[int32]int64{0: 50})
@@ -738,6 +761,7 @@ func TestVerify_DoesNotPassWhatCannotBeJudgedUnlessThatIsAllowed(t *testing.T) {
 
 // The end of a producer's transaction is no application that waits.
 func TestVerify_CountsApplicationsThatWaitAndNoEndsOfTransactions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.scored(300, same)
 	w.transaction(kgo.TryAbort, w.application(300), w.application(301))

@@ -27,6 +27,7 @@ import (
 
 // Redis always holds JSON; while a schema cannot be had, the view waits.
 func TestPredictionsInAvroAreShownAsJSON(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	fake := srfake.New()
 	t.Cleanup(fake.Close)
@@ -82,6 +83,7 @@ func TestPredictionsInAvroAreShownAsJSON(t *testing.T) {
 // A view leaves out what names a schema that the registry refuses; a rebuild, which
 // would remove it, takes a word for that.
 func TestRefusedSchema_EndsARebuild(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	fake := srfake.New()
 	defer fake.Close()
@@ -112,6 +114,7 @@ func TestRefusedSchema_EndsARebuild(t *testing.T) {
 // no view: it is left out, counted and told of. A rebuild removes what it leaves out,
 // so there it takes a word.
 func TestForeignRecord_IsLeftOutByTheView(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var log capture.Output
 	w.config.Log = slog.New(slog.NewTextHandler(&log, nil))
@@ -138,6 +141,7 @@ func TestForeignRecord_IsLeftOutByTheView(t *testing.T) {
 // A batch that cannot be read is left out, too, after some tries, and counted by its
 // offsets, whether its records or its length are wrong.
 func TestUnreadableBatch_IsLeftOutByTheView(t *testing.T) {
+	t.Parallel()
 	for name, header := range map[string]bool{"records": false, "length": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -169,6 +173,7 @@ func TestUnreadableBatch_IsLeftOutByTheView(t *testing.T) {
 // takes nothing is left out for it, even where it names the end of the log with it. The
 // view is unready meanwhile and names where; a rebuild waits.
 func TestFailingBroker_LeavesNothingOut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 40, 1)
 	var left atomic.Int64

@@ -18,6 +18,7 @@ import (
 var lately = labels.Outcome{Observed: math.MaxInt64, Appended: math.MaxInt64}
 
 func TestAnOutcomeClaimsItsDecisionOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 300, 7)
 	_, stop := w.start()
@@ -50,6 +51,7 @@ func TestAnOutcomeClaimsItsDecisionOnce(t *testing.T) {
 // A later decision about the same application, and the view that is written anew,
 // leave a claim where it is, and the later decision can be claimed, too.
 func TestAClaimStaysWhenItsDecisionIsWrittenAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 10, 1)
 	between := labels.Outcome{Observed: schemas.At(w.clock), Appended: math.MaxInt64}
@@ -82,6 +84,7 @@ func TestAClaimStaysWhenItsDecisionIsWrittenAgain(t *testing.T) {
 
 // An outcome that claimed a decision while a later one was missing gives it back.
 func TestClaim_IsGivenBackWhenTheRightDecisionAppears(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	store, ctx := NewStore(w.rdb, "t"), t.Context()
 	write := func(offset int64) {
@@ -106,6 +109,7 @@ func TestClaim_IsGivenBackWhenTheRightDecisionAppears(t *testing.T) {
 }
 
 func TestWhatTheViewDidNotWriteIsNoDecision(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	store, ctx := NewStore(w.rdb, "t"), t.Context()
 	require.NoError(t, w.rdb.Set(ctx, w.keys.decided("text"), "x", 0).Err())
@@ -125,6 +129,7 @@ func TestWhatTheViewDidNotWriteIsNoDecision(t *testing.T) {
 }
 
 func TestPassedSaysWhetherTheViewHasCaughtUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	store, ctx := NewStore(w.rdb, "t"), t.Context()
 	topic := [16]byte{1, 2, 3, 4, 5}

@@ -27,6 +27,7 @@ func emptyStore(t *testing.T) (*local.Redis, *redis.Client, *Store) {
 // Whatever the order and however often decisions are written, the last eight are
 // kept, each once, and of those before them when the first was made.
 func TestDecided_KeepsTheLastEightInAnyOrder(t *testing.T) {
+	t.Parallel()
 	server, rdb, store := emptyStore(t)
 	seed := rand.Uint64()
 	t.Log("seed", seed)
@@ -77,6 +78,7 @@ func TestDecided_KeepsTheLastEightInAnyOrder(t *testing.T) {
 
 // A decision whose time is over goes with the next; the key lives as long as the last.
 func TestDecided_ForgetsWhatIsTooOld(t *testing.T) {
+	t.Parallel()
 	_, rdb, store := emptyStore(t)
 	now := time.Now()
 	const lifetime = 800 * 24 * time.Hour
@@ -103,6 +105,7 @@ func TestDecided_ForgetsWhatIsTooOld(t *testing.T) {
 
 // Of another log nothing is kept.
 func TestDecided_IsOfOneLog(t *testing.T) {
+	t.Parallel()
 	_, _, store := emptyStore(t)
 	for i, log := range []uint32{1, 1, 2} {
 		_, err := store.Write(t.Context(), []Entry{{ID: "a", DecidedExpires: time.Now().Add(time.Hour), Decided: Decided{Stamp: Stamp{Offset: int64(i), Log: log, DecidedUS: 100 - int64(i)}}}})
@@ -115,6 +118,7 @@ func TestDecided_IsOfOneLog(t *testing.T) {
 
 // A rebuild takes out what the log no longer holds, and leaves claims where they are.
 func TestDecided_IsSweptDecisionByDecision(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 10, 1)
 	w.emit(0, 10, 2)
@@ -145,6 +149,7 @@ func TestDecided_IsSweptDecisionByDecision(t *testing.T) {
 
 // What is kept of a decision is small: eight take less than a kilobyte and a half.
 func TestDecided_IsSmall(t *testing.T) {
+	t.Parallel()
 	d := Decided{Probability: 0.18342113, ModelVersion: "2026-11-23.1", Decision: schemas.Approve, Sex: "2", Marriage: "1", Education: "2", AgeBand: "25-34",
 		Appended: 1764093600124, Stamp: Stamp{11, 123_456_789, 4_294_967_295, 1764093600123456, 1}}
 	line := d.appendLine(nil)

@@ -32,6 +32,7 @@ func (w *world) beside(prefix string) *world {
 }
 
 func TestDeployments_ShareOneRedis(t *testing.T) {
+	t.Parallel()
 	prod := newWorld(t)
 	prod.emit(0, 400, 1)
 	staging := prod.beside("t2") // begins with the other's prefix
@@ -73,6 +74,7 @@ func TestDeployments_ShareOneRedis(t *testing.T) {
 }
 
 func TestDeployments_NameEveryKey(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 40, 1)
 	w.start()
@@ -88,6 +90,7 @@ func TestDeployments_NameEveryKey(t *testing.T) {
 }
 
 func TestDeployments_RefuseAGroupOfAnotherTopic(t *testing.T) {
+	t.Parallel()
 	prod := newWorld(t)
 	staging := prod.beside("t2")
 	staging.emit(0, 40, 1)
@@ -119,6 +122,7 @@ func (w *world) elsewhere() *world {
 }
 
 func TestDeployments_RefuseTheViewOfAnotherCluster(t *testing.T) {
+	t.Parallel()
 	here := newWorld(t)
 	here.emit(0, 100, 1)
 	v, stop := here.start()
@@ -156,6 +160,7 @@ func TestDeployments_RefuseTheViewOfAnotherCluster(t *testing.T) {
 
 // Whoever reads the view, or claims decisions in it, takes no other cluster's for its own.
 func TestDeployments_ReadNothingOfAnotherClustersView(t *testing.T) {
+	t.Parallel()
 	here := newWorld(t)
 	here.emit(0, 40, 1)
 	v, _ := here.start()
@@ -196,6 +201,7 @@ func TestDeployments_ReadNothingOfAnotherClustersView(t *testing.T) {
 
 // What earlier releases wrote, in their layout.
 func TestUnprefixed_OnlyKeysOfThisLogAreRemoved(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 40, 1)
 	_, stop := w.start()
@@ -241,6 +247,7 @@ func TestUnprefixed_OnlyKeysOfThisLogAreRemoved(t *testing.T) {
 
 // Keys of a deployment that is called like an old key are new ones.
 func TestUnprefixed_KeysOfADeploymentNamedPredictionStay(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t).beside("prediction")
 	w.emit(0, 40, 1)
 	w.start()

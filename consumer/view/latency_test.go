@@ -13,6 +13,7 @@ import (
 type latencies struct{ n atomic.Int64 }
 
 func TestReadable_IsNeverLessThanNothing(t *testing.T) {
+	t.Parallel()
 	const now = 1_700_000_000_000_000
 	require.Zero(t, readableAfter(now+1, now))
 	require.Zero(t, readableAfter(math.MaxInt64, now))
@@ -24,6 +25,7 @@ func (l *latencies) Observe(_ time.Duration, n int) { l.n.Add(int64(n)) }
 
 // What was there before is not timed: it says how old the log is, not how fast the view.
 func TestLatenciesAreThoseOfPredictionsThatCame(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	l := &latencies{}
 	w.config.Latencies = l

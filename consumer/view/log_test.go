@@ -14,6 +14,7 @@ import (
 // Commit markers are offsets, too: a log that ends with one is read to its end,
 // and what was aborted is never shown.
 func TestOnlyWhatIsCommittedIsShown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	writer, err := kgo.NewClient(append(w.config.Kafka.Options(), kgo.TransactionalID("t"), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	require.NoError(t, err)
@@ -54,6 +55,7 @@ func TestOnlyWhatIsCommittedIsShown(t *testing.T) {
 }
 
 func TestProgressOutsideTheLogBeginsAtItsStart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 40, 1)
 	_, stop := w.start()
@@ -84,6 +86,7 @@ func TestProgressOutsideTheLogBeginsAtItsStart(t *testing.T) {
 }
 
 func TestTheAPIsPredictionsAreShown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	value := w.predict(1, 1)
 	var p schemas.Prediction
@@ -98,6 +101,7 @@ func TestTheAPIsPredictionsAreShown(t *testing.T) {
 }
 
 func TestAMissingTopicIsNamed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.Topics.Predictions = "t.nowhere"
 	v, err := New(w.configured())

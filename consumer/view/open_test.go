@@ -12,6 +12,7 @@ import (
 
 // What lies behind a transaction that hangs is said, and is no lag; the view is ready.
 func TestView_SaysWhatWaitsBehindAnOpenTransaction(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.ends = 5 * time.Millisecond
 	v, _ := w.start()
@@ -37,6 +38,7 @@ func TestView_SaysWhatWaitsBehindAnOpenTransaction(t *testing.T) {
 
 // A view that is held up reads nothing, and its lag grows all the same.
 func TestView_LooksUpItsLagWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.ends = 5 * time.Millisecond
 	v, stop := w.start()

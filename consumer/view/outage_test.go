@@ -20,6 +20,7 @@ func outageLines(text string) (away, back int) {
 }
 
 func TestOutage_EndsWhenNoAttemptFails(t *testing.T) {
+	t.Parallel()
 	var text capture.Output
 	o := &outage{log: slog.New(slog.NewTextHandler(&text, nil)), errors: prometheus.NewCounter(prometheus.CounterOpts{Name: "t"})}
 	fails, mayEnd, ended := make(chan struct{}, 1000), make(chan struct{}), make(chan error)
@@ -59,6 +60,7 @@ func TestOutage_EndsWhenNoAttemptFails(t *testing.T) {
 }
 
 func TestOutage_IsSaidOnceWhereRedisWasNeverReached(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var text capture.Output
 	w.config.Log = slog.New(slog.NewTextHandler(&text, nil))

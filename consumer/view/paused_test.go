@@ -42,6 +42,7 @@ func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 }
 
 func TestAPausedViewResumesBehindAnotherThatWentOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 200, 1)
 	g := &gate{}

@@ -26,6 +26,7 @@ func (w *world) cutLog(at int64) {
 }
 
 func TestRebuildRemovesWhatTheLogNoLongerHolds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 100, 1)
 	w.emit(40, 80, 2)
@@ -66,6 +67,7 @@ func TestRebuildRemovesWhatTheLogNoLongerHolds(t *testing.T) {
 }
 
 func TestRebuildOfAnEmptyRedisIsTheViewsProgress(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 200, 1)
 	_, err := Rebuild(t.Context(), w.config, io.Discard)
@@ -80,6 +82,7 @@ func TestRebuildOfAnEmptyRedisIsTheViewsProgress(t *testing.T) {
 }
 
 func TestRebuildWhilePredictionsComeIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.batch = 100
 	w.emit(0, 600, 1)
@@ -127,6 +130,7 @@ func (i *interrupt) Write(p []byte) (int, error) {
 }
 
 func TestRebuildGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.batch = 100
 	w.emit(0, 600, 1)
@@ -152,6 +156,7 @@ func TestRebuildGoesOnWhereItStopped(t *testing.T) {
 }
 
 func TestRebuildStopsWhenRedisIsEmptied(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.batch = 100
 	w.emit(0, 600, 1)

@@ -42,6 +42,7 @@ func FuzzCutStamp(f *testing.F) {
 }
 
 func TestWhatIsStored(t *testing.T) {
+	t.Parallel()
 	server, err := local.StartRedis()
 	require.NoError(t, err)
 	defer server.Close()
@@ -91,6 +92,7 @@ func TestWhatIsStored(t *testing.T) {
 }
 
 func TestWhatHasExpiredIsNotWritten(t *testing.T) {
+	t.Parallel()
 	server, err := local.StartRedis()
 	require.NoError(t, err)
 	defer server.Close()

@@ -23,6 +23,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/loopback"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -54,7 +55,10 @@ func newWorldIn(t *testing.T, dir string) *world {
 	broker, err := local.StartKafka(dir, kfake.SleepOutOfOrder())
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
-	server, err := local.StartRedis()
+	// One that is stopped and started again finds its port free: nobody else here gets it.
+	at, _, err := loopback.Free(1)
+	require.NoError(t, err)
+	server, err := local.StartRedisAt(at)
 	require.NoError(t, err)
 	t.Cleanup(server.Close)
 	w := &world{t: t, broker: broker, redis: server, last: map[string]string{}, keys: keysOf("t"), clock: time.Now().Add(-time.Hour)}
@@ -188,6 +192,7 @@ func (w *world) same() {
 }
 
 func TestTheViewShowsTheLastPredictionOfEveryApplication(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 500, 1)
 	v, stop := w.start()
@@ -243,6 +248,7 @@ func TestAViewThatGathersWaitsForMore(t *testing.T) {
 }
 
 func TestRecordsThatAreNoPredictionStopNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 8, 1)
 	for _, value := range [][]byte{nil, []byte("{"), []byte("[]"), []byte(`{"application_id":"A-1"}`)} {
@@ -256,6 +262,7 @@ func TestRecordsThatAreNoPredictionStopNothing(t *testing.T) {
 }
 
 func TestRedisAwayAtStartAndLater(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 300, 1)
 	w.redis.Server().SetError("LOADING Redis is loading the dataset in memory")
@@ -280,6 +287,7 @@ func TestRedisAwayAtStartAndLater(t *testing.T) {
 }
 
 func TestAnEmptiedRedisIsFilledAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 400, 1)
 	v, stop := w.start()
@@ -309,6 +317,7 @@ func TestAnEmptiedRedisIsFilledAgain(t *testing.T) {
 }
 
 func TestARedisFromAnOlderCopyIsFilledFromThere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 100, 1)
 	_, _ = w.start()
@@ -337,6 +346,7 @@ func TestARedisFromAnOlderCopyIsFilledFromThere(t *testing.T) {
 }
 
 func TestATopicMadeAgainIsAnotherLog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 400, 9)
 	_, stop := w.start()
@@ -356,6 +366,7 @@ func TestATopicMadeAgainIsAnotherLog(t *testing.T) {
 }
 
 func TestTwoViewsShareTheWorkAndOneLeaves(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	one, stopOne := w.start()
 	two, _ := w.start()
@@ -383,6 +394,7 @@ func TestTwoViewsShareTheWorkAndOneLeaves(t *testing.T) {
 // An old view holds a batch while another has gone on; what it writes then must
 // change nothing, neither values nor progress.
 func TestAPausedViewComesBackTooLate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 40, 1)
 	store := NewStore(w.rdb, w.config.Kafka.Prefix)
@@ -426,6 +438,7 @@ func TestAPausedViewComesBackTooLate(t *testing.T) {
 
 // Any order of writing the same records, with repetitions, ends the same.
 func TestForwardOnlyInAnyOrder(t *testing.T) {
+	t.Parallel()
 	server, err := local.StartRedis()
 	require.NoError(t, err)
 	defer server.Close()

@@ -269,6 +269,7 @@ func becomesReady(t *testing.T, a *Aggregator) {
 }
 
 func TestEveryDecisionIsCountedOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(2000)
 	a, stop := w.start("one")
@@ -287,6 +288,7 @@ func TestEveryDecisionIsCountedOnce(t *testing.T) {
 
 // A pane ends where its bucket does; what is late has a pane of its own.
 func TestPanesDoNotReachAcrossBuckets(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(30) // twenty seconds of them in the second minute
 	w.start("one", func(c *Config) { c.Bucket, c.interval = time.Minute, 200*time.Millisecond })
@@ -300,6 +302,7 @@ func TestPanesDoNotReachAcrossBuckets(t *testing.T) {
 // With a new champion decisions are counted over its bins, never in one pane with
 // others.
 func TestANewChampionBeginsNewPanes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(200)
 	w.start("one")
@@ -326,6 +329,7 @@ func TestANewChampionBeginsNewPanes(t *testing.T) {
 
 // Whatever is refused and whoever comes and goes, the panes count what is there.
 func TestCountsAreExactWhateverFails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	failures := w.failNowAndThen(60, map[kmsg.Key][]*kerr.Error{
 		kmsg.Produce:         {kerr.NotLeaderForPartition, kerr.UnknownServerError, kerr.InvalidTxnState, kerr.OutOfOrderSequenceNumber, kerr.TransactionAbortable},
@@ -381,6 +385,7 @@ func (w *world) failNowAndThen(most int64, codes map[kmsg.Key][]*kerr.Error) *at
 
 // Panes that no broker takes end the process, which says so.
 func TestPanesThatAreRefusedForGoodEndTheProcess(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(10)
 	w.broker.Cluster().ControlKey(int16(kmsg.Produce), func(request kmsg.Request) (kmsg.Response, error, bool) {
@@ -398,6 +403,7 @@ func TestPanesThatAreRefusedForGoodEndTheProcess(t *testing.T) {
 
 // A group begins where it is told, else where the longest window does.
 func TestWhereAGroupBegins(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(100)
 	_, stop := w.start("one", func(c *Config) { c.Group, c.From = member.Names{Group: "end"}, member.From{End: true} })
@@ -426,6 +432,7 @@ func TestWhereAGroupBegins(t *testing.T) {
 }
 
 func TestWithoutAModelNothingIsRead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(20)
 	served := w.live.Swap(nil)
@@ -437,6 +444,7 @@ func TestWithoutAModelNothingIsRead(t *testing.T) {
 }
 
 func TestAMissingTopicIsNamed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.config
 	c.Topics.DriftPanes, c.Registerer = "t.elsewhere", prometheus.NewRegistry()
@@ -446,6 +454,7 @@ func TestAMissingTopicIsNamed(t *testing.T) {
 }
 
 func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
+	t.Parallel()
 	f := func(says string, change func(*Config)) {
 		c := Config{Group: member.Names{Group: "g"}, Instance: "i", Sessions: 1, Bucket: time.Second, Protocol: member.ProtocolClassic}
 		change(&c)

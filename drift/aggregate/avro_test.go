@@ -30,6 +30,7 @@ func (s *silent) Register(context.Context, string, string) (uint32, error) {
 
 // While the registry is silent, both sessions name the record that they wait at.
 func TestSilentRegistry_IsNamedWithTheRecordThatWaits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	registry := &silent{}
 	registry.away.Store(true)

@@ -173,6 +173,7 @@ func (w *world) joined(matched, unmatched, duplicate int) {
 
 // What is told long after it was observed is counted apart, where it was matched.
 func TestLateOutcomesAreCounted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.LateAfter = 48 * time.Hour
 	w.emit(20)
@@ -189,6 +190,7 @@ func TestLateOutcomesAreCounted(t *testing.T) {
 }
 
 func TestOutcomesAreJoinedWithTheirDecisions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(200)
 	w.catchUp(0)
@@ -206,6 +208,7 @@ func TestOutcomesAreJoinedWithTheirDecisions(t *testing.T) {
 // An outcome that comes before its decision is known is held, and what comes
 // behind it with it; decisions are counted all the same.
 func TestAnOutcomeWaitsForItsDecision(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(50)
 	w.catchUp(0)
@@ -223,6 +226,7 @@ func TestAnOutcomeWaitsForItsDecision(t *testing.T) {
 
 // Without Redis outcomes wait, decisions do not.
 func TestOutcomesWaitWhileDecisionsCannotBeLookedUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(50)
 	w.catchUp(0)
@@ -240,6 +244,7 @@ func TestOutcomesWaitWhileDecisionsCannotBeLookedUp(t *testing.T) {
 // What was wiped is waited for until it is there again: nothing is unmatched
 // because of it.
 func TestOutcomesWaitUntilWhatWasWipedIsThereAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(50)
 	w.catchUp(0)
@@ -259,6 +264,7 @@ type refused struct{ error }
 func (refused) Permanent() bool { return true }
 
 func TestWhatRefusesTheJoinEndsTheProcess(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.decisions.with(func(d *decisions) { d.down = refused{errors.New("NOPERM")} })
 	w.tell(1)
@@ -270,6 +276,7 @@ func TestWhatRefusesTheJoinEndsTheProcess(t *testing.T) {
 // matched + unmatched + duplicate is what was read, and each is what it is, though
 // claims stay where transactions are aborted and replicas come and go.
 func TestOutcomesAreExactWhateverFails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(1000)
 	w.catchUp(0)
@@ -305,6 +312,7 @@ func TestOutcomesAreExactWhateverFails(t *testing.T) {
 }
 
 func TestAMalformedOutcomeIsLeftOut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(10)
 	w.catchUp(0)
@@ -322,6 +330,7 @@ func TestAMalformedOutcomeIsLeftOut(t *testing.T) {
 // Whatever the record's key, an outcome is of the application that it names; what
 // cannot be matched is counted by name.
 func TestOutcomes_JoinByTheirApplicationID(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(10)
 	w.catchUp(0)
@@ -353,6 +362,7 @@ func TestOutcomes_JoinByTheirApplicationID(t *testing.T) {
 // No outcome is joined before all decisions are known that were there when it came:
 // an earlier one would be taken for its own.
 func TestOutcomes_WaitForLaterDecisionsToo(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(10)
 	w.catchUp(0)
@@ -366,6 +376,7 @@ func TestOutcomes_WaitForLaterDecisionsToo(t *testing.T) {
 }
 
 func TestOutcomesStandInTheBucketTheyCameIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.emit(10)
 	w.catchUp(0)

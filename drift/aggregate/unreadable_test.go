@@ -17,6 +17,7 @@ import (
 // Foreign records on the topics end no aggregator: they are left out and counted.
 // Those in Avro, where there is no registry, are told of once a minute.
 func TestForeignRecord_IsLeftOutAndCounted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var log capture.Output
 	w.config.Log = slog.New(slog.NewTextHandler(&log, nil))
@@ -39,6 +40,7 @@ func TestForeignRecord_IsLeftOutAndCounted(t *testing.T) {
 // A batch that cannot be read is skipped after some tries; the other partitions are
 // counted meanwhile, and what stands behind it afterwards.
 func TestUnreadableBatch_IsSkippedAfterSomeTries(t *testing.T) {
+	t.Parallel()
 	for name, header := range map[string]bool{"records": false, "length": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

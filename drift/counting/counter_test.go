@@ -19,6 +19,7 @@ import (
 
 // Every value is counted in the bin that the reference says, whatever the bins.
 func TestCountersCountOverTheReferencesBins(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -96,6 +97,7 @@ func byHand(all []*schemas.Prediction) (groups map[[2]string]drift.Decided, vers
 }
 
 func TestCountersCountByGroupAndByVersion(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -125,12 +127,14 @@ func TestCountersCountByGroupAndByVersion(t *testing.T) {
 }
 
 func TestAnEmptyCounterFillsNothing(t *testing.T) {
+	t.Parallel()
 	var pane drift.Pane
 	NewCounter(NewBins(drifttest.ShippedReference(t))).Fill(&pane)
 	assert.Equal(t, drift.Pane{}, pane)
 }
 
 func TestOutcomesAreCountedByVersionAndScore(t *testing.T) {
+	t.Parallel()
 	var c OutcomeCounter
 	c.Add(Outcome{Claimed: Claimed{State: Matched, Probability: 0.25, ModelVersion: "v1"}, Defaulted: true, Late: true})
 	c.Add(Outcome{Claimed: Claimed{State: Matched, Probability: 0.25, ModelVersion: "v1"}})
@@ -158,6 +162,7 @@ func TestOutcomesAreCountedByVersionAndScore(t *testing.T) {
 
 // scikit-learn's figures of the same loans, as statistic/testdata has them.
 func TestScoresOfLoansAreScikitLearns(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "statistic", "testdata", "figures.json"))
 	require.NoError(t, err)
 	var recorded struct {

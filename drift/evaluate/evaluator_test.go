@@ -153,6 +153,7 @@ func alone(t *testing.T, panes []*drift.Pane) (told []string, decisions int64) {
 }
 
 func TestStatusAndAlertsComeFromPanes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	panes := drifttest.Story(t, 30)
 	whole, decisions := alone(t, panes)
@@ -177,6 +178,7 @@ func TestStatusAndAlertsComeFromPanes(t *testing.T) {
 // Who takes over tells again what the one before may not have come to tell, and
 // nothing twice.
 func TestWhatIsToldNowIsNotToldAgain(t *testing.T) {
+	t.Parallel()
 	alert := func(name, state string, ago time.Duration) drift.AlertStatus {
 		return drift.AlertStatus{Alert: schemas.Alert{Alert: name, State: state, Since: drifttest.Noon - schemas.Timestamp(ago.Microseconds())}}
 	}
@@ -211,6 +213,7 @@ func (e *ear) told() []string {
 // Whoever takes the transactional id over while an evaluator works cuts it off at
 // any point, as kill -9 does: what it has begun is aborted.
 func TestNoAlertIsToldTwiceOrForgottenWhenEvaluatorsDie(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	panes := drifttest.Story(t, 31)
 	whole, decisions := alone(t, panes)
@@ -242,6 +245,7 @@ func TestNoAlertIsToldTwiceOrForgottenWhenEvaluatorsDie(t *testing.T) {
 }
 
 func TestStoppedAndStartedAgainNothingIsToldTwice(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	panes := drifttest.Story(t, 32)
 	whole, decisions := alone(t, panes)
@@ -265,6 +269,7 @@ func TestStoppedAndStartedAgainNothingIsToldTwice(t *testing.T) {
 // A commit that fails now and then aborts its transaction; what was not written is
 // written again.
 func TestAFailedTransactionIsWrittenAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	panes := drifttest.Story(t, 33)
 	whole, decisions := alone(t, panes)
@@ -295,6 +300,7 @@ func TestAFailedTransactionIsWrittenAgain(t *testing.T) {
 // An aggregator that aborts counts the same decisions again: what it took back must
 // not be counted beside them.
 func TestPanesThatWereAbortedAreNotFolded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	panes := drifttest.Story(t, 34)[:20]
 	_, decisions := alone(t, panes)
@@ -310,6 +316,7 @@ func TestPanesThatWereAbortedAreNotFolded(t *testing.T) {
 // What an evaluator asks of the brokers: that it is given up after 10 s of silence,
 // and that a transaction of its is aborted before.
 func TestATransactionEndsBeforeTheEvaluatorsSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var session, rebalance, transaction atomic.Int64
 	w.broker.Cluster().ControlKey(int16(kmsg.JoinGroup), func(request kmsg.Request) (kmsg.Response, error, bool) {
@@ -340,6 +347,7 @@ func TestATransactionEndsBeforeTheEvaluatorsSession(t *testing.T) {
 }
 
 func TestOneWorksAndTheOtherTakesOver(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	panes := drifttest.Story(t, 34)
 	whole, decisions := alone(t, panes)
@@ -358,6 +366,7 @@ func TestOneWorksAndTheOtherTakesOver(t *testing.T) {
 }
 
 func TestABurstBeforeSilenceFires(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	city := drifttest.NewCity(drifttest.ShippedChampion(t), 44)
 	var ahead atomic.Int64
@@ -376,6 +385,7 @@ func TestABurstBeforeSilenceFires(t *testing.T) {
 }
 
 func TestSilenceIsToldAndTakenBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	city := drifttest.NewCity(drifttest.ShippedChampion(t), 40)
 	var ahead atomic.Int64
@@ -396,6 +406,7 @@ func TestSilenceIsToldAndTakenBack(t *testing.T) {
 }
 
 func TestAnotherChampionIsAnnounced(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	city := drifttest.NewCity(drifttest.ShippedChampion(t), 41)
 	next := drifttest.ShippedChampion(t)
@@ -419,6 +430,7 @@ func TestAnotherChampionIsAnnounced(t *testing.T) {
 
 // A status takes tens of kilobytes: while nothing is told, not every tick has one.
 func TestStatusRecordsAreApartUnlessSomethingIsTold(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	city := drifttest.NewCity(drifttest.ShippedChampion(t), 43)
 	var ahead atomic.Int64
@@ -439,6 +451,7 @@ func TestStatusRecordsAreApartUnlessSomethingIsTold(t *testing.T) {
 }
 
 func TestWithoutAModelItWaits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var champion atomic.Pointer[drift.Champion]
 	e := w.evaluator(func(c *Config) { c.Champion = champion.Load })
@@ -453,6 +466,7 @@ func TestWithoutAModelItWaits(t *testing.T) {
 }
 
 func TestAPaneThatIsNoneIsCountedAndSkipped(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	city := drifttest.NewCity(drifttest.ShippedChampion(t), 42)
 	e := w.evaluator()
@@ -472,6 +486,7 @@ func TestAPaneThatIsNoneIsCountedAndSkipped(t *testing.T) {
 }
 
 func TestAMissingTopicEndsIt(t *testing.T) {
+	t.Parallel()
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
@@ -481,6 +496,7 @@ func TestAMissingTopicEndsIt(t *testing.T) {
 
 // Panes behind a transaction that was left open are not judged: whoever evaluates says so.
 func TestEvaluator_SaysThatPanesWaitBehindAnOpenTransaction(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.evaluator()
 	e.looks = 5 * time.Millisecond

@@ -38,6 +38,7 @@ func numbered(values map[float64]string, records ...any) {
 // A statistic that somebody adds to the status and not here is missed by whoever
 // watches metrics.
 func TestEveryStatisticIsAMetric(t *testing.T) {
+	t.Parallel()
 	window := drift.WindowStatus{
 		Name: "1000", Features: []drift.FeatureStatus{{Feature: "pay_0"}}, Score: drift.FeatureStatus{Feature: drift.ScoreName},
 		Groups: []drift.GroupStatus{{Attribute: "sex", Group: "2"}}, Expected: []drift.ExpectedStatus{{ModelVersion: "v1"}},

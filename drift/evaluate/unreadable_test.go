@@ -15,6 +15,7 @@ import (
 // Panes that cannot be read make the evaluator unready, named with their offset, whether
 // the client complains of them or waits for them in silence.
 func TestUnreadableBatch_IsNamedByTheEvaluator(t *testing.T) {
+	t.Parallel()
 	for name, header := range map[string]bool{"records": false, "length": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -28,6 +28,7 @@ func (b *bench) appendedAt(moment schemas.Timestamp, panes ...*drift.Pane) {
 }
 
 func TestABurstBeforeSilenceIsJudged(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 50)
 	b.judge.settings = live
 	b.city.Move("pay_0", 3)
@@ -50,6 +51,7 @@ func TestABurstBeforeSilenceIsJudged(t *testing.T) {
 
 // Fewer than a block has are no ground to judge on, however long nothing comes.
 func TestLessThanABlockWaits(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 51)
 	b.judge.settings = live
 	b.city.Move("pay_0", 3)
@@ -65,6 +67,7 @@ func TestLessThanABlockWaits(t *testing.T) {
 // What the log takes at one moment is judged as if it
 // had come when it was decided.
 func TestABacklogIsJudgedInBlocks(t *testing.T) {
+	t.Parallel()
 	for name, partitions := range map[string]int32{"one partition": 1, "several, one behind the other": 4} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, 52)
@@ -120,6 +123,7 @@ func TestABacklogIsJudgedInBlocks(t *testing.T) {
 // With many partitions, whose panes do not come at the same moment, a block takes
 // its time as with one.
 func TestPartitionsDoNotMakeBlocksShorter(t *testing.T) {
+	t.Parallel()
 	const partitions, seconds = 12, 200
 	b := newBench(t, 53)
 	b.judge.settings = live
@@ -141,6 +145,7 @@ func TestPartitionsDoNotMakeBlocksShorter(t *testing.T) {
 }
 
 func TestALateDecisionMovesNoClock(t *testing.T) {
+	t.Parallel()
 	c := clocks{}
 	move := func(partition int32, bucket, appended schemas.Timestamp) int64 {
 		return c.move(&drift.Pane{Partition: partition, Bucket: bucket}, appended)
@@ -159,6 +164,7 @@ func TestALateDecisionMovesNoClock(t *testing.T) {
 
 // What an evaluator knows of a backlog's time goes over to the next one.
 func TestStoppingWithinABacklogChangesNothing(t *testing.T) {
+	t.Parallel()
 	tell := func(stop bool) (spans []blockSpan) {
 		b := newBench(t, 54)
 		b.judge.settings = live

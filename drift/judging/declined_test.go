@@ -12,6 +12,7 @@ import (
 // Outcomes of declined applications are counted, also by the evaluator that takes
 // over, and are in no figure of loans.
 func TestOutcomesOfDeclinedApplicationsAreCountedApart(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 31)
 	version := drifttest.ShippedChampion(t).ModelVersion
 	b.fold(&drift.Pane{

@@ -14,6 +14,7 @@ import (
 
 // What is expected of scores is what happens when they are right.
 func TestWhatIsExpectedHappensWhereScoresAreRight(t *testing.T) {
+	t.Parallel()
 	c := drifttest.ShippedChampion(t)
 	rng := rand.New(rand.NewPCG(3, 3))
 	scored := noDecisionsOf(c.ModelVersion)
@@ -56,6 +57,7 @@ func noDecisionsOf(version string) *drift.VersionCounts {
 }
 
 func TestNothingIsExpectedOfNobody(t *testing.T) {
+	t.Parallel()
 	c := drifttest.ShippedChampion(t)
 	require.Empty(t, Compare("w", NewTally(c.Reference), c, FourFifths).Expected)
 }

@@ -20,6 +20,7 @@ import (
 )
 
 func TestAShiftFiresItsFeatureAndResolves(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 1)
 	b.blocks(20)
 	require.Empty(t, b.told)
@@ -51,6 +52,7 @@ func TestAShiftFiresItsFeatureAndResolves(t *testing.T) {
 }
 
 func TestAnAlertLastsAWhile(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 2)
 	b.judge.settings.MinFiring = 60 * time.Second // sixty panes
 	b.city.Move("age", 3)
@@ -63,6 +65,7 @@ func TestAnAlertLastsAWhile(t *testing.T) {
 }
 
 func TestABlockTakesItsTime(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 2)
 	b.judge.settings.BlockTime = 10 * time.Second
 	for range 10 {
@@ -75,6 +78,7 @@ func TestABlockTakesItsTime(t *testing.T) {
 }
 
 func TestMissingValuesFireTheirFeature(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 3)
 	for range 10 {
 		p := b.city.Pane(100)
@@ -94,6 +98,7 @@ func TestMissingValuesFireTheirFeature(t *testing.T) {
 }
 
 func TestScoresAndDecisionsAreComparedWithTheReference(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 4)
 	b.city.MoveScores(4)
 	b.blocks(3)
@@ -116,6 +121,7 @@ func TestScoresAndDecisionsAreComparedWithTheReference(t *testing.T) {
 }
 
 func TestAnotherPolicyIsComparedWithWhatItDecides(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 5)
 	b.blocks(3)
 	text := "threshold: 0.5\napprove_below: 0.10\ndecline_from: 0.30\nmax_missing: 3\npoints: {base: 600, base_odds: 50, pdo: 20}\n"
@@ -137,6 +143,7 @@ func TestAnotherPolicyIsComparedWithWhatItDecides(t *testing.T) {
 }
 
 func TestAnotherChampionBeginsAnew(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 6)
 	b.city.Move("pay_0", 3)
 	b.blocks(3)
@@ -153,6 +160,7 @@ func TestAnotherChampionBeginsAnew(t *testing.T) {
 }
 
 func TestSilenceIsToldOnce(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 7)
 	b.blocks(1)
 	last := b.city.At
@@ -168,6 +176,7 @@ func TestSilenceIsToldOnce(t *testing.T) {
 }
 
 func TestAGroupApprovedTooSeldomFires(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 8)
 	b.blocks(10)
 	require.Empty(t, b.told)
@@ -194,6 +203,7 @@ func TestAGroupApprovedTooSeldomFires(t *testing.T) {
 // However much has been counted of a group that was treated otherwise, when that is
 // over it is over.
 func TestWhatAGroupsAlertWasAboutIsForgotten(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 27)
 	b.city.Lower = 0.95
 	b.blocks(sequential.Blocks)
@@ -225,6 +235,7 @@ func decidedOn(approved, n int64) drift.Decided {
 }
 
 func TestALargeGroupJustBelowTheLimitIsWatchedOnly(t *testing.T) {
+	t.Parallel()
 	groups := map[string]drift.Decided{"sex/1": decidedOn(100_000, 200_000), "sex/2": decidedOn(79_000, 200_000)}
 	g := fairness(groups, FourFifths)[1]
 	require.InDelta(t, 0.79, g.Ratio, 1e-9)
@@ -236,6 +247,7 @@ func TestALargeGroupJustBelowTheLimitIsWatchedOnly(t *testing.T) {
 }
 
 func TestAFallThatDoesNotMatterIsSilent(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 24)
 	name := performanceAlert(b.judge.champion.ModelVersion)
 	blur := func(part float64) func(float64) float64 {
@@ -257,6 +269,7 @@ func TestAFallThatDoesNotMatterIsSilent(t *testing.T) {
 }
 
 func TestOutcomesThatAreAsPromisedAreQuiet(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 9)
 	for range 400 {
 		b.fold(b.city.Loans(100, func(p float64) float64 { return p }))
@@ -286,6 +299,7 @@ func TestOutcomesThatAreAsPromisedAreQuiet(t *testing.T) {
 }
 
 func TestScoresThatNoLongerRankFire(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 10)
 	name := performanceAlert(b.judge.champion.ModelVersion)
 	for range 50 {
@@ -310,6 +324,7 @@ func TestScoresThatNoLongerRankFire(t *testing.T) {
 
 // More or fewer: either is a miss, so that chance has two ways to one.
 func TestADeviationIsTwoSided(t *testing.T) {
+	t.Parallel()
 	// SciPy: -log10(2 binom.sf(129, 1000, 0.1)), -log10(2 binom.cdf(70, 1000, 0.1)).
 	for defaulted, evidence := range map[int64]float64{130: 2.571412229781143, 70: 2.939683115450371} {
 		m := deviation(loans{-20: {loans: 1000, defaulted: defaulted, expected: 100}})
@@ -322,6 +337,7 @@ func TestADeviationIsTwoSided(t *testing.T) {
 // look, where defaults are rare, too: added up over every number of defaults that there
 // may be in the last 1, 2, 4, 8 and 16 blocks, with the chance of five falls of the AUC.
 func TestPerformance_RareDefaultsFireAsSeldomAsIsSaid(t *testing.T) {
+	t.Parallel()
 	for _, rate := range []float64{0.002, 0.01, 0.05, 0.1, 0.22} {
 		chance := chanceOfADeviation(rate)
 		require.Positive(t, chance, "at a rate of %v none could fire", rate)
@@ -373,6 +389,7 @@ func convolved(a, b []float64) []float64 {
 }
 
 func TestEveryKindOfOutcomeIsInTheStatus(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 28)
 	for range 2 {
 		b.fold(&drift.Pane{Topic: "outcomes", Bucket: drifttest.Noon, Width: 1, Read: 15, Matched: 8, NoMatch: 4, Repeated: 3, Late: 2})
@@ -382,6 +399,7 @@ func TestEveryKindOfOutcomeIsInTheStatus(t *testing.T) {
 }
 
 func TestMoreDefaultsThanPromisedFire(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 11)
 	for range 40 {
 		b.fold(b.city.Loans(100, func(p float64) float64 { return min(1, 1.5*p) }))
@@ -394,6 +412,7 @@ func TestMoreDefaultsThanPromisedFire(t *testing.T) {
 // In a pane outcomes are in the order of score: a block that ended within one would
 // hold neighbouring scores alone.
 func TestABlockOfLoansEndsWithItsPane(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 25)
 	b.fold(b.city.Loans(20_000, func(p float64) float64 { return p }))
 	p := b.judge.performance[b.judge.champion.ModelVersion]
@@ -403,6 +422,7 @@ func TestABlockOfLoansEndsWithItsPane(t *testing.T) {
 }
 
 func TestOldVersionsAreForgotten(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 12)
 	for i := range mostVersions + 3 {
 		p := b.city.Loans(10, func(p float64) float64 { return p })
@@ -419,6 +439,7 @@ func TestOldVersionsAreForgotten(t *testing.T) {
 // Wherever an evaluator stops, what it has told and what the next one tells are
 // what one alone tells.
 func TestStoppingAnywhereChangesNothing(t *testing.T) {
+	t.Parallel()
 	panes := drifttest.Story(t, 20)
 	tell := func(stop func(i int) bool) (told []string) {
 		c := drifttest.ShippedChampion(t)
@@ -462,6 +483,7 @@ func TestStoppingAnywhereChangesNothing(t *testing.T) {
 }
 
 func TestResumingUnderAnotherChampionTakesBackWhatWasAboutTheOld(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 21)
 	b.city.Move("pay_0", 3)
 	b.blocks(3)
@@ -477,6 +499,7 @@ func TestResumingUnderAnotherChampionTakesBackWhatWasAboutTheOld(t *testing.T) {
 }
 
 func TestAStateThatIsNoneIsRefused(t *testing.T) {
+	t.Parallel()
 	_, err := UnpackState([]byte("nonsense"))
 	require.ErrorContains(t, err, "evaluator state")
 }
@@ -499,6 +522,7 @@ func FuzzState(f *testing.F) {
 }
 
 func TestEvaluationsAreOfWhatIsThere(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 22)
 	b.blocks(30)
 	s := b.status()
@@ -547,6 +571,7 @@ func BenchmarkBlock(b *testing.B) {
 
 // A record takes 1 MiB, header included.
 func TestAStatusFitsItsRecord(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 23)
 	b.blocks(40)
 	for i := range mostVersions {
@@ -568,6 +593,7 @@ func TestAStatusFitsItsRecord(t *testing.T) {
 
 // Of any counts, a row's own figures are what its state follows from.
 func TestCompare_StateFollowsFromWhatIsShown(t *testing.T) {
+	t.Parallel()
 	c := drifttest.ShippedChampion(t)
 	quiet, told := 0, 0
 	for seed := range uint64(12) {
@@ -605,6 +631,7 @@ func TestCompare_StateFollowsFromWhatIsShown(t *testing.T) {
 
 // What a row of the live status says of evidence comes of the blocks that it names.
 func TestStatus_EvidenceIsOfTheBlocksItNames(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 30)
 	b.blocks(10)
 	b.city.Move("limit_bal", 1.2)
@@ -624,6 +651,7 @@ func TestStatus_EvidenceIsOfTheBlocksItNames(t *testing.T) {
 }
 
 func TestAlerts_SayBesideWhatFiredThemWhatItIsNow(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, 31)
 	b.judge.settings.MinFiring = time.Hour
 	b.city.Move("limit_bal", 2)
@@ -667,6 +695,7 @@ func constantly(t *testing.T, feature int, edges []float64, counts ...int64) *dr
 }
 
 func TestConstantColumn_TenTimesItsValueFires(t *testing.T) {
+	t.Parallel()
 	const payAmt6 = schemas.NumFeatures - 1
 	f := func(c *drift.Champion, bin int) *bench {
 		b := newBench(t, 40)

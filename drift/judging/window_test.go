@@ -12,6 +12,7 @@ import (
 )
 
 func TestWindowsAreReadInOrder(t *testing.T) {
+	t.Parallel()
 	windows, err := ParseWindows("24h, 10000,1h,1000")
 	require.NoError(t, err)
 	require.Equal(t, []Window{
@@ -21,6 +22,7 @@ func TestWindowsAreReadInOrder(t *testing.T) {
 }
 
 func TestWindowsThatCannotBeAreNamed(t *testing.T) {
+	t.Parallel()
 	f := func(text, want string) {
 		t.Helper()
 		_, err := ParseWindows(text)
@@ -38,6 +40,7 @@ func TestWindowsThatCannotBeAreNamed(t *testing.T) {
 // At least so many once there are, and less than a fiftieth and one pane more, however
 // large panes are.
 func TestCountWindow_KeepsTheBoundThatIsSaid(t *testing.T) {
+	t.Parallel()
 	c := drifttest.ShippedChampion(t)
 	city := drifttest.NewCity(c, 3)
 	rng := rand.New(rand.NewPCG(3, 3))
@@ -57,6 +60,7 @@ func TestCountWindow_KeepsTheBoundThatIsSaid(t *testing.T) {
 
 // The fewest panes that reach the number, up to a fiftieth.
 func TestCountWindowsHoldTheNewest(t *testing.T) {
+	t.Parallel()
 	c := drifttest.ShippedChampion(t)
 	city := drifttest.NewCity(c, 1)
 	v := newView(Window{Name: "1000", Decisions: 1000}, c)
@@ -78,6 +82,7 @@ func TestCountWindowsHoldTheNewest(t *testing.T) {
 }
 
 func TestTimeWindowsForgetWhatIsOld(t *testing.T) {
+	t.Parallel()
 	c := drifttest.ShippedChampion(t)
 	city := drifttest.NewCity(c, 1)
 	v := newView(Window{Name: "10m", Time: 10 * time.Minute}, c)
@@ -104,6 +109,7 @@ func TestTimeWindowsForgetWhatIsOld(t *testing.T) {
 }
 
 func TestAPaneOfOtherBinsIsNotAdded(t *testing.T) {
+	t.Parallel()
 	c := drifttest.ShippedChampion(t)
 	city := drifttest.NewCity(c, 1)
 	tally := NewTally(c.Reference)
@@ -122,6 +128,7 @@ func TestAPaneOfOtherBinsIsNotAdded(t *testing.T) {
 
 // Scores fall where the reference counts them, whatever their bins are called.
 func TestScoresFallIntoTheReferencesBins(t *testing.T) {
+	t.Parallel()
 	c := drifttest.ShippedChampion(t)
 	city := drifttest.NewCity(c, 2)
 	tally := NewTally(c.Reference)

@@ -60,6 +60,7 @@ func status(t *testing.T, decisions int64) string {
 }
 
 func TestTheNewestCommittedStatusIsFound(t *testing.T) {
+	t.Parallel()
 	c := broker(t)
 	create(t, c)
 	newest, next, err := Read(t.Context(), c, topics)
@@ -85,12 +86,14 @@ func TestTheNewestCommittedStatusIsFound(t *testing.T) {
 }
 
 func TestATopicThatIsMissingIsNamed(t *testing.T) {
+	t.Parallel()
 	_, _, err := Read(t.Context(), broker(t), topics)
 	require.ErrorContains(t, err, topics.DriftStatus)
 	require.ErrorContains(t, err, "topics apply")
 }
 
 func TestAFollowerKnowsTheNewest(t *testing.T) {
+	t.Parallel()
 	c := broker(t)
 	f := NewFollower(c, topics, slog.New(slog.DiscardHandler))
 	_, err := f.Newest()

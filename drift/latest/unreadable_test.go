@@ -20,6 +20,7 @@ import (
 
 // A status that cannot be read comes while it is followed: the next one is found behind it.
 func TestUnreadableBatch_DoesNotEndFollowingTheStatus(t *testing.T) {
+	t.Parallel()
 	for name, header := range map[string]bool{"records": false, "length": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

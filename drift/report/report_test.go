@@ -128,6 +128,7 @@ func words(n *html.Node) string {
 }
 
 func TestAWholePageIsSmallAndLoadsNothing(t *testing.T) {
+	t.Parallel()
 	text := page(t, whole(), edges())
 	require.Less(t, len(text), 300_000)
 	require.Empty(t, elements(t, text, func(n *html.Node) bool {
@@ -142,6 +143,7 @@ func TestAWholePageIsSmallAndLoadsNothing(t *testing.T) {
 }
 
 func TestFeaturesStandBySeverity(t *testing.T) {
+	t.Parallel()
 	s := whole()
 	w := &s.Windows[1]
 	w.Features[3] = moved("marriage", drift.Watch, 0.01)
@@ -175,6 +177,7 @@ func TestFeaturesStandBySeverity(t *testing.T) {
 // Of rows of the same state, evidence that chance alone makes does not put one above
 // another.
 func TestEvidenceBelowWatchOrdersNothing(t *testing.T) {
+	t.Parallel()
 	s := whole()
 	w := &s.Windows[1]
 	w.Features[0] = moved("limit_bal", drift.Quiet, 0.02)
@@ -190,6 +193,7 @@ func TestEvidenceBelowWatchOrdersNothing(t *testing.T) {
 }
 
 func TestAnAlertAboutLoansIsNotOfDecisions(t *testing.T) {
+	t.Parallel()
 	s := whole()
 	require.Contains(t, page(t, s, nil), "10,012 decisions <small>10000</small>")
 	s.Alerts[0].Window = schemas.AlertWindow{Name: schemas.WindowOutcomes, Decisions: 4012}
@@ -197,12 +201,14 @@ func TestAnAlertAboutLoansIsNotOfDecisions(t *testing.T) {
 }
 
 func TestNothingCountedIsNotCalledNothingDecided(t *testing.T) {
+	t.Parallel()
 	s := whole()
 	s.Alerts[0].Alert.Alert = "no-decisions"
 	require.Regexp(t, `no-decisions <small>nothing was counted</small>`, page(t, s, nil))
 }
 
 func TestTextIsEscaped(t *testing.T) {
+	t.Parallel()
 	s := whole()
 	const evil = `"><script>alert(1)</script><b title='`
 	s.ModelVersions = []string{evil}
@@ -216,6 +222,7 @@ func TestTextIsEscaped(t *testing.T) {
 }
 
 func TestAlerts_AreOfTheMomentTheyFired(t *testing.T) {
+	t.Parallel()
 	s := whole()
 	s.Alerts[0].Now = &drift.AlertFigures{EvaluatedAt: at, Statistic: "evidence", Value: 2.25, Threshold: 20}
 	text := page(t, s, edges())
@@ -225,6 +232,7 @@ func TestAlerts_AreOfTheMomentTheyFired(t *testing.T) {
 }
 
 func TestStretch_SaysWhichAlertsFiredOrThatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
 	s := whole()
 	s.Windows = s.Windows[:1]
 	s.Windows[0].Name = drift.WindowStretch
@@ -247,6 +255,7 @@ func TestStretch_SaysWhichAlertsFiredOrThatItDoesNotKnow(t *testing.T) {
 }
 
 func TestUnwatched_IsSaid(t *testing.T) {
+	t.Parallel()
 	s := whole()
 	require.NotContains(t, page(t, s, nil), "ot watched")
 	s.Reference.Unwatched = []model.Unwatched{{Feature: "pay_amt6", Why: "one bin"}}
@@ -257,6 +266,7 @@ func TestUnwatched_IsSaid(t *testing.T) {
 }
 
 func TestAPageOfNothing(t *testing.T) {
+	t.Parallel()
 	text := page(t, &drift.Status{State: drift.Quiet, EvaluatedAt: at}, nil)
 	for _, want := range []string{"No alert fires", "No decisions were counted", "No outcome has been matched", "none firing"} {
 		require.Contains(t, text, want)
@@ -268,6 +278,7 @@ func TestAPageOfNothing(t *testing.T) {
 }
 
 func TestABarSaysWhatItIs(t *testing.T) {
+	t.Parallel()
 	text := page(t, whole(), edges())
 	var titles []string
 	for _, n := range elements(t, text, func(n *html.Node) bool { return n.Data == "title" && n.Parent.Data == "rect" }) {
@@ -285,6 +296,7 @@ func TestABarSaysWhatItIs(t *testing.T) {
 }
 
 func TestBinNames(t *testing.T) {
+	t.Parallel()
 	f := func(feature string, edges []float64, n int, want ...string) {
 		t.Helper()
 		require.Equal(t, want, binNames(feature, edges, n))
@@ -301,6 +313,7 @@ func TestBinNames(t *testing.T) {
 }
 
 func TestCharts(t *testing.T) {
+	t.Parallel()
 	c := newChart([]int64{1, 1, 0}, []int64{0, 2, 0}, []string{"a", "b", "c"})
 	require.Equal(t, "M0 40V20H100V20H200V40Z", c.Reference)
 	require.Equal(t, "M0 40V40H100V0H200V40", c.Current)
@@ -319,6 +332,7 @@ func TestCharts(t *testing.T) {
 }
 
 func TestFigures(t *testing.T) {
+	t.Parallel()
 	for v, want := range map[float64]string{0: "0.000", 0.31: "0.310", 12.345: "12.3", 1234.5: "1,235", -0.5: "-0.500", math.Inf(1): "–", math.MaxFloat64: "–"} {
 		require.Equal(t, want, figure(v))
 	}
@@ -358,6 +372,7 @@ func FuzzPage(f *testing.F) {
 }
 
 func TestAgesArePutInTheirLargestUnit(t *testing.T) {
+	t.Parallel()
 	f := func(want string, d time.Duration) {
 		t.Helper()
 		require.Equal(t, want, ago(d))
@@ -372,6 +387,7 @@ func TestAgesArePutInTheirLargestUnit(t *testing.T) {
 
 // Many bins make much PSI by chance: what is first has moved.
 func TestQuietFeaturesAreSortedByThePSIThatDecides(t *testing.T) {
+	t.Parallel()
 	few := drift.FeatureStatus{State: drift.Quiet, PSI: 0.029, PSIAllBins: 0.03}
 	score := drift.FeatureStatus{State: drift.Quiet, PSI: 0, PSIAllBins: 0.054}
 	require.Negative(t, bySeverity(&few, &score))

@@ -13,6 +13,7 @@ import (
 )
 
 func TestRareBinsShareACell(t *testing.T) {
+	t.Parallel()
 	c := Bins([]int64{5, 500, 0, 490, 5, 0})
 	require.Equal(t, []int{0, 1, 0, 2, 0, 0}, c.of)
 	require.Equal(t, []int64{10, 500, 490}, c.reference)
@@ -20,6 +21,7 @@ func TestRareBinsShareACell(t *testing.T) {
 }
 
 func TestNeighboursHoldTheirPart(t *testing.T) {
+	t.Parallel()
 	fine := make([]int64, 100)
 	for i := range fine {
 		fine[i] = int64(i)
@@ -36,6 +38,7 @@ func TestNeighboursHoldTheirPart(t *testing.T) {
 }
 
 func TestWhatTheReferenceDoesNotKnowIsNoEvidence(t *testing.T) {
+	t.Parallel()
 	known := Known([]int64{5000, 5000})
 	evidence, psi := known.compare([]int64{600, 400})
 	require.Greater(t, evidence, 4.0)
@@ -50,6 +53,7 @@ func TestWhatTheReferenceDoesNotKnowIsNoEvidence(t *testing.T) {
 }
 
 func TestAlarmsEndAfterSomeCalm(t *testing.T) {
+	t.Parallel()
 	a := Alarm{}
 	require.Equal(t, Same, a.Look(false, false, true))
 	require.Equal(t, Fires, a.Look(true, false, true))
@@ -67,6 +71,7 @@ func TestAlarmsEndAfterSomeCalm(t *testing.T) {
 }
 
 func TestNothingIsNoEvidence(t *testing.T) {
+	t.Parallel()
 	test := Test{Cells: Bins([]int64{100, 200, 300})}
 	require.Equal(t, Reading{Look: Look{Required: Required(0)}}, test.Read())
 	require.Zero(t, test.Add([]int64{0, 0, 0}).Evidence)
@@ -120,6 +125,7 @@ func tilted(weights []float64, psi float64) []float64 {
 }
 
 func TestAShiftIsGoneBelowWatch(t *testing.T) {
+	t.Parallel()
 	require.True(t, Reading{Recent: Watch - 0.1}.Gone())
 	for _, evidence := range []float64{Watch, (Watch + Act) / 2, Act} {
 		require.False(t, Reading{Recent: evidence}.Gone(), "what would not fire is not over for that")
@@ -128,6 +134,7 @@ func TestAShiftIsGoneBelowWatch(t *testing.T) {
 
 // What hovers around the floor does not fire, and does not end what has fired.
 func TestAShiftBetweenHalfTheFloorAndTheFloorIsNotGone(t *testing.T) {
+	t.Parallel()
 	_, weights := weightsOf(t)
 	rng := rand.New(rand.NewPCG(5, 3))
 	w := weights[0]
@@ -159,6 +166,7 @@ const referenceRows = 24_000
 // A threshold that is too low fails here, one that is too high below. The real
 // figures, on whole rows and many more of them, are make bench-drift's.
 func TestNothingIsSeenWhereNothingHasChanged(t *testing.T) {
+	t.Parallel()
 	const runs, windows = 4, 200
 	_, weights := weightsOf(t)
 	for run := range runs {
@@ -180,6 +188,7 @@ func TestNothingIsSeenWhereNothingHasChanged(t *testing.T) {
 // Nothing rests on a block's size but that it is BlockSize at least: how fast a
 // stream is, and how much of it comes at once, makes no false alarm.
 func TestBlocksOfAnySizeAreQuietWhereNothingHasChanged(t *testing.T) {
+	t.Parallel()
 	const blocks = 60
 	_, weights := weightsOf(t)
 	rng := rand.New(rand.NewPCG(9, 9))
@@ -198,6 +207,7 @@ func TestBlocksOfAnySizeAreQuietWhereNothingHasChanged(t *testing.T) {
 }
 
 func TestAShiftIsSeenSoonAndSeenToEnd(t *testing.T) {
+	t.Parallel()
 	names, weights := weightsOf(t)
 	const runs = 9
 	for _, c := range []struct {
@@ -232,6 +242,7 @@ func TestAShiftIsSeenSoonAndSeenToEnd(t *testing.T) {
 
 // However many decisions there are, a difference below the floor is none.
 func TestWhatIsTooSmallToMatterIsNotTold(t *testing.T) {
+	t.Parallel()
 	_, weights := weightsOf(t)
 	rng := rand.New(rand.NewPCG(3, 3))
 	w := weights[0]
@@ -246,6 +257,7 @@ func TestWhatIsTooSmallToMatterIsNotTold(t *testing.T) {
 
 // A small shift takes more evidence, a smaller one yet more.
 func TestRequired_RisesTowardsTheFloor(t *testing.T) {
+	t.Parallel()
 	require.Equal(t, float64(Act), Required(1))
 	require.Equal(t, float64(Act), Required(Full))
 	require.InDelta(t, 16, Required(Full/2), 1e-12)

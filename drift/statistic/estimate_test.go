@@ -76,6 +76,7 @@ func byDefinition(defaulted []bool, scores ...[]float32) (auc []float64, covaria
 }
 
 func TestDeLongIsWhatIsDefined(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
 		defaulted, better, worse := draw(r, 10+r.IntN(120))
@@ -93,6 +94,7 @@ func TestDeLongIsWhatIsDefined(t *testing.T) {
 }
 
 func TestDeLongNeedsRowsOfBothKinds(t *testing.T) {
+	t.Parallel()
 	f := func(defaulted ...bool) {
 		t.Helper()
 		_, ok := DeLong(defaulted, make([]float32, len(defaulted)))
@@ -107,6 +109,7 @@ func TestDeLongNeedsRowsOfBothKinds(t *testing.T) {
 }
 
 func TestAPerfectScoreHasTheWholeArea(t *testing.T) {
+	t.Parallel()
 	a, ok := DeLong([]bool{false, true, false, true}, []float32{1, 3, 2, 4}, []float32{4, 1, 3, 2}, []float32{7, 7, 7, 7})
 	require.True(t, ok)
 	require.Equal(t, []float64{1, 0, 0.5}, a.AUC)
@@ -117,6 +120,7 @@ func TestAPerfectScoreHasTheWholeArea(t *testing.T) {
 // The interval of the difference must hold the truth as often as it says, also
 // where the two scores have much in common.
 func TestTheIntervalOfADifferenceHoldsTheTruth(t *testing.T) {
+	t.Parallel()
 	const runs = 600
 	r := rand.New(rand.NewPCG(3, 4))
 	// What the difference tends to, from many rows.
@@ -146,6 +150,7 @@ func TestTheIntervalOfADifferenceHoldsTheTruth(t *testing.T) {
 }
 
 func TestSharesHaveTheIntervalsOfTheLiterature(t *testing.T) {
+	t.Parallel()
 	f := func(k, n int64, lower, upper float64) {
 		t.Helper()
 		i := Wilson(k, n)
@@ -173,6 +178,7 @@ func TestSharesHaveTheIntervalsOfTheLiterature(t *testing.T) {
 }
 
 func TestAMeanIsThatOfItsValues(t *testing.T) {
+	t.Parallel()
 	var m Mean
 	require.Equal(t, Interval{}, m.Interval())
 	for _, v := range []float64{2, 4, 4, 4, 5, 5, 7, 9} {
@@ -195,6 +201,7 @@ func normal(r *rand.Rand, n int, shift float64) (s Scores, z []float64) {
 }
 
 func TestScoresThatAreFartherApartShiftMore(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 6))
 	base, z := normal(r, 20_000, 0)
 	require.Zero(t, base.Shift(&base).PSI)
@@ -233,6 +240,7 @@ func kolmogorov(x, y []float64) (largest float64) {
 }
 
 func TestAShiftByChanceStaysBelowItsNoise(t *testing.T) {
+	t.Parallel()
 	const runs = 400
 	r := rand.New(rand.NewPCG(7, 8))
 	below := 0
@@ -249,6 +257,7 @@ func TestAShiftByChanceStaysBelowItsNoise(t *testing.T) {
 // The figures are NumPy's and SciPy's of the same scores: quantile (inverted_cdf),
 // searchsorted, ks_2samp.
 func TestShift_IsThatOfTheScores(t *testing.T) {
+	t.Parallel()
 	f := func(step int, psi, ks float64) {
 		t.Helper()
 		scores := func(n, by int, of func(k int) int) (s Scores) {
@@ -267,6 +276,7 @@ func TestShift_IsThatOfTheScores(t *testing.T) {
 }
 
 func TestShift_OfEqualScoresAndOfNone(t *testing.T) {
+	t.Parallel()
 	of := func(scores ...float32) *Scores {
 		s := &Scores{}
 		for _, p := range scores {

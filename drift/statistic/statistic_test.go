@@ -24,6 +24,7 @@ func figures(t *testing.T, into any) {
 }
 
 func TestDistancesAreSciPys(t *testing.T) {
+	t.Parallel()
 	var recorded struct {
 		Distances []struct {
 			Edges       []float64
@@ -59,6 +60,7 @@ func TestDistancesAreSciPys(t *testing.T) {
 }
 
 func TestTailsAreSciPys(t *testing.T) {
+	t.Parallel()
 	var recorded struct {
 		Tails []struct {
 			X, Evidence float64
@@ -80,6 +82,7 @@ func TestTailsAreSciPys(t *testing.T) {
 }
 
 func TestRankingIsScikitLearns(t *testing.T) {
+	t.Parallel()
 	var recorded struct {
 		Rankings []struct {
 			Goods, Bads   []int64
@@ -99,6 +102,7 @@ func TestRankingIsScikitLearns(t *testing.T) {
 }
 
 func TestCalibrationIsNumPys(t *testing.T) {
+	t.Parallel()
 	var recorded struct {
 		Loans struct {
 			Probabilities []float64
@@ -121,6 +125,7 @@ func TestCalibrationIsNumPys(t *testing.T) {
 }
 
 func TestIntervalsAreSciPys(t *testing.T) {
+	t.Parallel()
 	var recorded struct {
 		Jeffreys []struct {
 			K, N         int64
@@ -157,6 +162,7 @@ func TestIntervalsAreSciPys(t *testing.T) {
 }
 
 func TestTheSameIsNoDistance(t *testing.T) {
+	t.Parallel()
 	same := []int64{10, 0, 30, 5}
 	require.Zero(t, PSI(same, same))
 	require.Zero(t, JensenShannon(same, same))
@@ -168,11 +174,13 @@ func TestTheSameIsNoDistance(t *testing.T) {
 }
 
 func TestNothingInCommonIsTheMostThereIs(t *testing.T) {
+	t.Parallel()
 	require.Equal(t, 1.0, JensenShannon([]int64{10, 0}, []int64{0, 3}))
 	require.Equal(t, 1.0, KS([]int64{10, 0}, []int64{0, 3}))
 }
 
 func TestNothingCountedIsNothingKnown(t *testing.T) {
+	t.Parallel()
 	none, some := []int64{0, 0, 0}, []int64{1, 2, 3}
 	for _, pair := range [][2][]int64{{none, some}, {some, none}, {none, none}} {
 		require.Zero(t, PSI(pair[0], pair[1]))
@@ -195,6 +203,7 @@ func TestNothingCountedIsNothingKnown(t *testing.T) {
 // Counts that cannot be are refused where panes are read; should some come by
 // another way, no figure of theirs may be one that JSON cannot write.
 func TestCountsThatCannotBeSayNothing(t *testing.T) {
+	t.Parallel()
 	finite := func(figures ...float64) {
 		t.Helper()
 		for _, f := range figures {
@@ -224,6 +233,7 @@ func TestCountsThatCannotBeSayNothing(t *testing.T) {
 }
 
 func TestRepresentativesStandForTheirBins(t *testing.T) {
+	t.Parallel()
 	require.Equal(t, []float64{1.5, 2.5}, Representatives([]float64{2}))
 	require.Equal(t, []float64{-5, 5, 15, 25}, Representatives([]float64{0, 10, 20}))
 	require.Equal(t, []float64{0}, Representatives(nil))
@@ -231,6 +241,7 @@ func TestRepresentativesStandForTheirBins(t *testing.T) {
 }
 
 func TestDeviations_AreSciPys(t *testing.T) {
+	t.Parallel()
 	var recorded struct {
 		Deviations []struct {
 			Trials    []Trials
@@ -262,6 +273,7 @@ func exactly(p []float64) []float64 {
 // Of trials that are only known by the mean of their probabilities the evidence is
 // never more than that of the trials themselves.
 func TestDeviations_OfMeansAreABound(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
 		var all []float64
@@ -294,6 +306,7 @@ func TestDeviations_OfMeansAreABound(t *testing.T) {
 // A deviation with evidence e comes as often by chance as that says, or less often:
 // also where defaults are rare.
 func TestDeviations_ComeByChanceAsOftenAsTheySay(t *testing.T) {
+	t.Parallel()
 	for _, rate := range []float64{0.0005, 0.002, 0.01, 0.05, 0.2} {
 		for _, n := range []int{500, 1000} {
 			p := make([]float64, n)
@@ -320,6 +333,7 @@ func TestDeviations_ComeByChanceAsOftenAsTheySay(t *testing.T) {
 }
 
 func TestDeviations_HoldAtTheEnds(t *testing.T) {
+	t.Parallel()
 	require.Zero(t, DeviationEvidence(nil, 0))
 	require.Zero(t, DeviationEvidence([]Trials{{100, 0.5}}, 50))
 	require.Zero(t, DeviationEvidence([]Trials{{100, 0}}, 0))

@@ -142,6 +142,7 @@ func (w *world) evaluate(from, to int, source string) (*drift.Status, *Counted) 
 }
 
 func TestAStretchIsCountedFromPredictionsWhereThereAreNoPanes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.decide(1200)
 	w.produce(&kgo.Record{Topic: topics.Predictions, Timestamp: midnight.Add(time.Minute), Value: []byte("nonsense")})
@@ -169,6 +170,7 @@ func TestAStretchIsCountedFromPredictionsWhereThereAreNoPanes(t *testing.T) {
 }
 
 func TestPanesAndPredictionsAddUpToTheSame(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.decide(1800)
 	// Partition 0 whole; of partition 1 the counting began late and is behind.
@@ -192,6 +194,7 @@ func TestPanesAndPredictionsAddUpToTheSame(t *testing.T) {
 
 // As the evaluator does: one record that is no pane must not take a whole stretch.
 func TestWhatIsNoPaneIsPassedOverAndCounted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.decide(600)
 	w.count(0, 0, 600)
@@ -208,6 +211,7 @@ func TestWhatIsNoPaneIsPassedOverAndCounted(t *testing.T) {
 }
 
 func TestPanesThatDoNotServeAreLeftAlone(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		write func(w *world)
 		why   string
@@ -229,6 +233,7 @@ func TestPanesThatDoNotServeAreLeftAlone(t *testing.T) {
 }
 
 func TestOutcomesAreThoseThatPanesHold(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.decide(600)
 	w.count(0, 0, 600)
@@ -255,6 +260,7 @@ func TestOutcomesAreThoseThatPanesHold(t *testing.T) {
 }
 
 func TestWhatIsUncovered(t *testing.T) {
+	t.Parallel()
 	spans := map[int32]kafka.Span{0: {From: 10, To: 20}, 1: {From: 0, To: 5}, 2: {From: 10, To: 20}, 3: {From: 10, To: 20}}
 	rest := uncovered(spans, map[int32]kafka.Span{0: {From: 12, To: 15}, 2: {From: 0, To: 30}, 3: {From: 20, To: 25}})
 	require.Equal(t, map[int32][]kafka.Span{0: {{From: 10, To: 12}, {From: 15, To: 20}}, 1: {{From: 0, To: 5}}, 3: {{From: 10, To: 20}}}, rest)
@@ -272,6 +278,7 @@ func (w *world) alert(name, state string, second int) {
 }
 
 func TestStretch_HasTheAlertsThatFiredInIt(t *testing.T) {
+	t.Parallel()
 	w := newWorldWithoutAlerts(t)
 	w.decide(900)
 	status, _ := w.evaluate(0, 900, Auto)
@@ -320,6 +327,7 @@ func (w *world) watch(from, to int) {
 // One status does not make a watched stretch: it says of which part nobody knows,
 // whether or not alerts fired in the rest.
 func TestStretch_SaysWhichPartOfItNobodyWatched(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		watched [][2]int // minutes of the hour
 		want    []string // parts of what it says; nil: it knows
@@ -357,6 +365,7 @@ func TestStretch_SaysWhichPartOfItNobodyWatched(t *testing.T) {
 
 // A damaged batch is no foreign record, and none of panes is a record without a pane.
 func TestUnreadableBatch_IsNamedBesideTheStretch(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := newWorldIn(t, dir)
 	w.decide(300)
@@ -375,6 +384,7 @@ func TestUnreadableBatch_IsNamedBesideTheStretch(t *testing.T) {
 
 // A damaged batch of alerts takes the others of the stretch along no more.
 func TestUnreadableBatch_LeavesTheOtherAlertsOfTheStretch(t *testing.T) {
+	t.Parallel()
 	for name, header := range map[string]bool{"records": false, "length": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -399,6 +409,7 @@ func TestUnreadableBatch_LeavesTheOtherAlertsOfTheStretch(t *testing.T) {
 // What lies behind a transaction that hangs is no quiet stretch: it is named, and alerts
 // that may lie there are not called none.
 func TestStretch_NamesWhatLiesBehindAnOpenTransaction(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.decide(600)
 	w.watch(0, 10)

@@ -99,6 +99,7 @@ func hear(t *testing.T, told chan notification) notification {
 }
 
 func TestARealAlertmanagerTellsWhatFiresAndWhatIsOver(t *testing.T) {
+	t.Parallel()
 	address, told := alertmanager(t)
 	n, err := New(Config{URL: "http://" + address, System: "credit", Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	require.NoError(t, err)

@@ -98,12 +98,14 @@ func running(t *testing.T, m *manager) (n *Notifier, stop func()) {
 }
 
 func TestAnAlertAboutLoansSaysSo(t *testing.T) {
+	t.Parallel()
 	a := alert("performance/v1", schemas.AlertFiring, time.Unix(1_764_000_000, 0))
 	a.Window.Name, a.Window.Decisions, a.Contributors = schemas.WindowOutcomes, 4012, nil
 	require.Equal(t, "performance/v1 is firing: evidence 7.512, threshold 3, over outcomes (4012 loans) when it fired, "+a.Since.String(), summary(&a))
 }
 
 func TestAnAlertIsToldAgainWhileItFiresAndForAWhileWhenItIsOver(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &manager{}
 		n, stop := running(t, m)
@@ -149,6 +151,7 @@ func TestAnAlertIsToldAgainWhileItFiresAndForAWhileWhenItIsOver(t *testing.T) {
 }
 
 func TestTheNewestStateIsToldOnceTheAlertmanagerIsBack(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &manager{fail: func() (int, error) { return 0, errors.New("connection refused") }}
 		n, stop := running(t, m)
@@ -184,6 +187,7 @@ func TestTheNewestStateIsToldOnceTheAlertmanagerIsBack(t *testing.T) {
 }
 
 func TestAStateThatCameWhileAnotherWasToldIsTold(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &manager{}
 		n, stop := running(t, m)
@@ -203,6 +207,7 @@ func TestAStateThatCameWhileAnotherWasToldIsTold(t *testing.T) {
 }
 
 func TestAnEndWhoseBeginningIsNotKnown(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &manager{}
 		n, stop := running(t, m)
@@ -220,6 +225,7 @@ func TestAnEndWhoseBeginningIsNotKnown(t *testing.T) {
 }
 
 func TestWhatIsNewIsToldWhenTheProcessStops(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &manager{fail: func() (int, error) { return http.StatusInternalServerError, nil }}
 		n, stop := running(t, m)
@@ -233,6 +239,7 @@ func TestWhatIsNewIsToldWhenTheProcessStops(t *testing.T) {
 }
 
 func TestTheTokenIsSentToTheAlertmanagerAlone(t *testing.T) {
+	t.Parallel()
 	var elsewhere []string
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { elsewhere = append(elsewhere, r.URL.Path) }))
 	defer other.Close()
@@ -259,6 +266,7 @@ func TestTheTokenIsSentToTheAlertmanagerAlone(t *testing.T) {
 }
 
 func TestATokenThatCannotBeReadIsAFailure(t *testing.T) {
+	t.Parallel()
 	n, err := New(Config{
 		URL: "http://alerts:9093/api/v2/alerts", Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 		Token: func(context.Context) (string, error) { return "", errors.New("--alert-webhook-token-file: gone") },
@@ -270,6 +278,7 @@ func TestATokenThatCannotBeReadIsAFailure(t *testing.T) {
 }
 
 func TestAddressesThatAreRefused(t *testing.T) {
+	t.Parallel()
 	f := func(text, want string) {
 		t.Helper()
 		err := CheckURL(text)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestWhatWasAppendedInAStretchIsFoundWithALittleMore(t *testing.T) {
+	t.Parallel()
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)

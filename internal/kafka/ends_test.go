@@ -51,6 +51,7 @@ func newHeld(t *testing.T, timestamps string) *held {
 }
 
 func TestEnds_TellWhatLiesBehindAnOpenTransaction(t *testing.T) {
+	t.Parallel()
 	h := newHeld(t, "LogAppendTime")
 	h.write(h.plain, 0, 3)
 	h.write(h.plain, 1, 2)
@@ -77,6 +78,7 @@ func TestEnds_TellWhatLiesBehindAnOpenTransaction(t *testing.T) {
 
 // What a producer says of the time is not when a transaction began.
 func TestEnds_DoNotTrustAProducersClock(t *testing.T) {
+	t.Parallel()
 	h := newHeld(t, "CreateTime")
 	require.NoError(t, h.holder.BeginTransaction())
 	record := &kgo.Record{Topic: topic, Value: []byte("x"), Timestamp: time.UnixMilli(1_764_493_200)}
@@ -90,6 +92,7 @@ func TestEnds_DoNotTrustAProducersClock(t *testing.T) {
 }
 
 func TestSettled_WaitsForATransactionThatEnds(t *testing.T) {
+	t.Parallel()
 	h := newHeld(t, "LogAppendTime")
 	require.NoError(t, h.holder.BeginTransaction())
 	h.write(h.holder, 0, 1)
@@ -104,6 +107,7 @@ func TestSettled_WaitsForATransactionThatEnds(t *testing.T) {
 }
 
 func TestSettled_GivesUpOnATransactionThatHangs(t *testing.T) {
+	t.Parallel()
 	h := newHeld(t, "LogAppendTime")
 	require.NoError(t, h.holder.BeginTransaction())
 	h.write(h.plain, 0, 2)
@@ -121,8 +125,10 @@ func TestSettled_GivesUpOnATransactionThatHangs(t *testing.T) {
 // of its records is written behind the last stable offset, where readers of committed
 // records do not come until the other ends.
 func TestReadCommitted_ReadsToTheLastStableOffsetWhileATransactionHangs(t *testing.T) {
+	t.Parallel()
 	for name, commit := range map[string]kgo.TransactionEndTry{"committed": kgo.TryCommit, "aborted": kgo.TryAbort} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			h := newHeld(t, "LogAppendTime")
 			other := h.connect(kgo.TransactionalID("other"))
 			h.write(h.plain, 0, 2)

@@ -42,6 +42,7 @@ func TestBrokersThatDoNotAnswerAreNamed(t *testing.T) {
 }
 
 func TestTheClientWarnsInTheProcessLogOnceInAWhile(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		l := newClientLog(slog.New(slog.NewTextHandler(&out, nil)))
@@ -64,6 +65,7 @@ func TestTheClientWarnsInTheProcessLogOnceInAWhile(t *testing.T) {
 var spec = TopicSpec{Name: "t", Partitions: 3, Replication: 1, Configs: map[string]string{"retention.ms": "1000", "cleanup.policy": "delete"}}
 
 func TestTopicsAreCreatedOnce(t *testing.T) {
+	t.Parallel()
 	_, config := start(t)
 	adm := kadm.NewClient(connect(t, config))
 	created, err := CreateTopics(t.Context(), adm, []TopicSpec{spec})
@@ -80,6 +82,7 @@ func TestTopicsAreCreatedOnce(t *testing.T) {
 }
 
 func TestDifferencesAreFoundAndSet(t *testing.T) {
+	t.Parallel()
 	_, config := start(t)
 	client := connect(t, config)
 	adm := kadm.NewClient(client)
@@ -113,6 +116,7 @@ func TestDifferencesAreFoundAndSet(t *testing.T) {
 
 // A topic is created before every broker knows of it.
 func TestATopicJustCreatedIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	cluster, config := start(t)
 	adm := kadm.NewClient(connect(t, config))
 	other := kadm.NewClient(connect(t, config))
@@ -137,6 +141,7 @@ func TestATopicJustCreatedIsWaitedFor(t *testing.T) {
 // Brokers that are busy may take longer to hear of a topic than one that nobody
 // has created is looked for.
 func TestATopicThatWasCreatedIsNotMissing(t *testing.T) {
+	t.Parallel()
 	cluster, config := start(t)
 	adm := kadm.NewClient(connect(t, config))
 	var known time.Time // when the broker has heard of it; only the broker's goroutine reads and writes it
@@ -188,6 +193,7 @@ func groupConfigs(t *testing.T, client *kgo.Client, group string) map[string]str
 }
 
 func TestAGroupsTimesAreAsLowAsAllowed(t *testing.T) {
+	t.Parallel()
 	_, config := start(t)
 	client := connect(t, config)
 	set, err := SetGroupTimes(t.Context(), client, "g", wantedTimes)
@@ -199,6 +205,7 @@ func TestAGroupsTimesAreAsLowAsAllowed(t *testing.T) {
 }
 
 func TestTheBrokersMinimaRuleAGroupsTimes(t *testing.T) {
+	t.Parallel()
 	cluster, config := start(t)
 	cluster.ControlKey(int16(kmsg.DescribeConfigs), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		response := request.ResponseKind().(*kmsg.DescribeConfigsResponse)
@@ -222,6 +229,7 @@ func TestTheBrokersMinimaRuleAGroupsTimes(t *testing.T) {
 }
 
 func TestAClusterWithoutGroupConfigsSaysSo(t *testing.T) {
+	t.Parallel()
 	cluster, config := start(t)
 	cluster.ControlKey(int16(kmsg.IncrementalAlterConfigs), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		response := request.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
@@ -235,6 +243,7 @@ func TestAClusterWithoutGroupConfigsSaysSo(t *testing.T) {
 }
 
 func TestServerSideGroups(t *testing.T) {
+	t.Parallel()
 	_, config := start(t)
 	has, err := ServerSideGroups(t.Context(), kadm.NewClient(connect(t, config)))
 	require.NoError(t, err)

@@ -18,6 +18,7 @@ import (
 )
 
 func TestReadCommittedReadsWhatIsCommittedInOrder(t *testing.T) {
+	t.Parallel()
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
@@ -70,6 +71,7 @@ func TestReadCommittedReadsWhatIsCommittedInOrder(t *testing.T) {
 // A batch that cannot be read is told of by its offsets, and reading goes on behind it;
 // whoever does not ask for it gets it as the error.
 func TestReadCommitted_GoesOnBehindWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	for name, header := range map[string]bool{"records": false, "length": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -175,6 +177,7 @@ func TestReadCommitted_NoticesABatchThatClaimsOtherOffsets(t *testing.T) {
 
 // A broker that fails and does not say why makes no batch unreadable: it is asked again.
 func TestReadCommitted_WaitsForAFailingBroker(t *testing.T) {
+	t.Parallel()
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
@@ -208,6 +211,7 @@ func TestReadCommitted_WaitsForAFailingBroker(t *testing.T) {
 // Where the broker calls a batch corrupt and names no end of the log, the batch ends
 // where something can be read again, or at what is decided.
 func TestUnreadable_AlwaysSaysWhereItEnds(t *testing.T) {
+	t.Parallel()
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)

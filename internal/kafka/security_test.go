@@ -58,6 +58,7 @@ func fixed(secret string) func(context.Context) (string, error) {
 }
 
 func TestEveryMechanismLogsInOverTLS(t *testing.T) {
+	t.Parallel()
 	config, ca := selfSigned(t)
 	for _, mechanism := range []string{ScramSHA256, ScramSHA512, Plain} {
 		t.Run(mechanism, func(t *testing.T) {
@@ -96,6 +97,7 @@ func answering(t *testing.T, handshake, authenticate *kerr.Error, bytes string) 
 }
 
 func TestALoginThatIsRefusedSaysWhatToLookAt(t *testing.T) {
+	t.Parallel()
 	f := func(c Config, login *Login, want ...string) {
 		t.Helper()
 		c.Login = login
@@ -115,6 +117,7 @@ func TestALoginThatIsRefusedSaysWhatToLookAt(t *testing.T) {
 }
 
 func TestASecretIsAskedForByEveryConnection(t *testing.T) {
+	t.Parallel()
 	for _, mechanism := range []string{Plain, OAuthBearer} { // whose first message shows it
 		asked := 0
 		m := (&Login{Mechanism: mechanism, User: "ann", Secret: func(context.Context) (string, error) {
@@ -130,6 +133,7 @@ func TestASecretIsAskedForByEveryConnection(t *testing.T) {
 }
 
 func TestTheWrongKindOfConnectionIsNamed(t *testing.T) {
+	t.Parallel()
 	config, ca := selfSigned(t)
 	_, encrypted := start(t, kfake.TLS(config))
 	_, err := encrypted.Connect(t.Context())
@@ -162,6 +166,7 @@ func TestTheWrongKindOfConnectionIsNamed(t *testing.T) {
 }
 
 func TestWhatIsNotAllowedIsNamedAltogether(t *testing.T) {
+	t.Parallel()
 	literal := func(topic string, operation kmsg.ACLOperation) kfake.ACL {
 		return kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: topic, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: operation, Allow: true}
 	}
@@ -184,6 +189,7 @@ func TestWhatIsNotAllowedIsNamedAltogether(t *testing.T) {
 }
 
 func TestEverythingThatIsMissingIsNamedAtOnce(t *testing.T) {
+	t.Parallel()
 	_, c := start(t, kfake.SeedTopics(1, "a", "b"), kfake.EnableACLs(), kfake.User(ScramSHA256, "ANONYMOUS", "unused",
 		kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "a", Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: kmsg.ACLOperationRead, Allow: true},
 		kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "x", Pattern: kmsg.ACLResourcePatternTypePrefixed, Operation: kmsg.ACLOperationRead, Allow: true}))
@@ -206,6 +212,7 @@ func TestEverythingThatIsMissingIsNamedAtOnce(t *testing.T) {
 }
 
 func TestTokensAreFetchedAndKept(t *testing.T) {
+	t.Parallel()
 	fetched := 0
 	status := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

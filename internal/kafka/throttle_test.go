@@ -12,6 +12,7 @@ import (
 )
 
 func TestThrottle_RemembersWhatIsImposedOnProducing(t *testing.T) {
+	t.Parallel()
 	var log strings.Builder
 	clock := time.Unix(1000, 0)
 	throttle := NewThrottle(slog.New(slog.NewTextHandler(&log, nil)))

@@ -16,6 +16,7 @@ import (
 // handed on keeps its order. An embedded broker that cuts an answer at its bytes
 // does not say which of its transactions were aborted.
 func TestReadCommittedDoesNotRelyOnWhatAnAnswerSaysWasAborted(t *testing.T) {
+	t.Parallel()
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
@@ -80,6 +81,7 @@ func TestReadCommittedDoesNotRelyOnWhatAnAnswerSaysWasAborted(t *testing.T) {
 
 // A span ends where it ends: what is past it decides and is not handed on.
 func TestAMarkerPastTheEndOfASpanCounts(t *testing.T) {
+	t.Parallel()
 	record := func(offset, producer int64) *kgo.Record {
 		return &kgo.Record{Topic: "t", Offset: offset, ProducerID: producer, Attrs: inTransaction()}
 	}
@@ -102,6 +104,7 @@ func TestAMarkerPastTheEndOfASpanCounts(t *testing.T) {
 
 // When retention has removed the markers, the broker's word is all there is.
 func TestWithoutTheirMarkersRecordsAreTakenAsTheyCame(t *testing.T) {
+	t.Parallel()
 	var got []int64
 	gaps := 0
 	p := partitionReader{to: 5, out: Sink{

@@ -7,6 +7,7 @@ import (
 )
 
 func TestUnread_CountsABatchOnceAndNamesTheFirst(t *testing.T) {
+	t.Parallel()
 	var u Unread
 	require.Empty(t, u.String())
 	for range 2 {

@@ -68,6 +68,7 @@ const (
 )
 
 func TestOpenWatch_SaysOnceThatATransactionHangsAndThatItHasEnded(t *testing.T) {
+	t.Parallel()
 	w := newWatching(t)
 	w.look(0, map[int32]kafka.End{4: {Stable: 7, High: 8}, 5: {Stable: 3, High: 3}})
 	w.look(5, map[int32]kafka.End{4: {Stable: 7, High: 20}, 5: {Stable: 3, High: 3}})
@@ -95,6 +96,7 @@ func TestOpenWatch_SaysOnceThatATransactionHangsAndThatItHasEnded(t *testing.T) 
 
 // Where producers write in transactions there is nearly always one that is open.
 func TestOpenWatch_TakesTransactionsThatEndForWhatTheyAre(t *testing.T) {
+	t.Parallel()
 	w := newWatching(t)
 	for i := range 20 {
 		w.look(5, map[int32]kafka.End{0: {Stable: int64(10 * i), High: int64(10*i + 9)}})
@@ -106,6 +108,7 @@ func TestOpenWatch_TakesTransactionsThatEndForWhatTheyAre(t *testing.T) {
 
 // A replica that is started when a transaction already hangs goes by the log.
 func TestOpenWatch_GoesByTheLogsTime(t *testing.T) {
+	t.Parallel()
 	w := newWatching(t)
 	w.since = w.now.Add(-5 * time.Minute)
 	w.look(0, map[int32]kafka.End{0: {Stable: 1, High: 2}, 1: {Stable: 1, High: 4}})
@@ -115,6 +118,7 @@ func TestOpenWatch_GoesByTheLogsTime(t *testing.T) {
 }
 
 func TestOpenWatch_CountsFromItsFirstLookWhereTheLogDoesNotSay(t *testing.T) {
+	t.Parallel()
 	w := newWatching(t)
 	w.fails = errors.New("not authorised")
 	for range 3 {
@@ -125,6 +129,7 @@ func TestOpenWatch_CountsFromItsFirstLookWhereTheLogDoesNotSay(t *testing.T) {
 
 // Several components of one process read the same topic.
 func TestOpenWatch_SharesItsMetricsWithOthers(t *testing.T) {
+	t.Parallel()
 	w := newWatching(t)
 	other := kafka.NewOpenWatch(kafka.OpenWatchConfig{
 		Component: "drift", Topic: "a", Log: slog.New(slog.DiscardHandler), Registerer: w.reg,

@@ -61,6 +61,7 @@ func read(t *testing.T, client *kgo.Client, n int) map[string]*kgo.Record {
 }
 
 func TestWriterAnswersOnceTheLogHasIt(t *testing.T) {
+	t.Parallel()
 	w, _, client := start(t, time.Minute)
 	errs := make([]error, 100)
 	at := make([]kafka.Position, 100)
@@ -82,6 +83,7 @@ func TestWriterAnswersOnceTheLogHasIt(t *testing.T) {
 }
 
 func TestWriterSaysWhichFailed(t *testing.T) {
+	t.Parallel()
 	w, broker, client := start(t, time.Minute)
 	broker.Cluster().ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		resp := r.ResponseKind().(*kmsg.ProduceResponse)
@@ -106,6 +108,7 @@ func TestWriterSaysWhichFailed(t *testing.T) {
 }
 
 func TestWriterGivesUpInTimeAndRecovers(t *testing.T) {
+	t.Parallel()
 	w, broker, client := start(t, 300*time.Millisecond)
 	errs := make([]error, 3)
 	// The broker takes the records and does not answer.
@@ -134,6 +137,7 @@ func TestWriterGivesUpInTimeAndRecovers(t *testing.T) {
 }
 
 func TestWriterWithoutABroker(t *testing.T) {
+	t.Parallel()
 	addr, _, err := loopback.Free(1)
 	require.NoError(t, err)
 	w, err := kafka.NewWriter(kafka.Config{Brokers: []string{addr}}, topic, 200*time.Millisecond)
@@ -146,6 +150,7 @@ func TestWriterWithoutABroker(t *testing.T) {
 }
 
 func TestWriterIsReadyWhenItsTopicIsThere(t *testing.T) {
+	t.Parallel()
 	w, broker, _ := start(t, time.Second)
 	require.Error(t, w.Ready(), "not reached yet")
 	ctx, stop := context.WithCancel(t.Context())

@@ -10,6 +10,7 @@ import (
 )
 
 func TestEveryErrorThatIsNeitherRetriableNorOursIsARecords(t *testing.T) {
+	t.Parallel()
 	require.True(t, IsRecords(kerr.PolicyViolation))
 	require.True(t, IsRecords(fmt.Errorf("writing: %w", kerr.MessageTooLarge)))
 	require.False(t, IsRecords(kerr.NotEnoughReplicas))
@@ -19,6 +20,7 @@ func TestEveryErrorThatIsNeitherRetriableNorOursIsARecords(t *testing.T) {
 }
 
 func TestErrorsOfSeveralPartitionsAreOneLine(t *testing.T) {
+	t.Parallel()
 	one := fmt.Errorf("unable to commit: %w", errors.Join(
 		fmt.Errorf("partition 2: %w", kerr.FencedInstanceID), fmt.Errorf("partition 7: %w", kerr.FencedInstanceID)))
 	why := Needs{Instance: "a", Group: "g"}.Fatal(onOneLine(one))

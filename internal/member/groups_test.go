@@ -75,6 +75,7 @@ func (w *groupWorld) join(group, topic string) (leave func()) {
 func prodScorer() Names { return Names{Group: "prod.scorer", Former: "scorer"} }
 
 func TestNames_AdoptAGroupThatHasCommits(t *testing.T) {
+	t.Parallel()
 	w := newGroupWorld(t)
 	f := func(n Names, want string) {
 		t.Helper()
@@ -98,6 +99,7 @@ func TestNames_AdoptAGroupThatHasCommits(t *testing.T) {
 }
 
 func TestNames_RefuseAGroupOfAnotherTopic(t *testing.T) {
+	t.Parallel()
 	w := newGroupWorld(t)
 	f := func(group, names string) {
 		t.Helper()
@@ -123,6 +125,7 @@ func TestNames_RefuseAGroupOfAnotherTopic(t *testing.T) {
 }
 
 func TestNames_AdoptMovesOffsetsOnce(t *testing.T) {
+	t.Parallel()
 	w := newGroupWorld(t)
 	moved, err := prodScorer().Adopt(t.Context(), w.adm, ours)
 	require.NoError(t, err)
@@ -161,6 +164,7 @@ func TestNames_AdoptMovesOffsetsOnce(t *testing.T) {
 }
 
 func TestNames_AdoptContinuesWhereItWasInterrupted(t *testing.T) {
+	t.Parallel()
 	for name, interrupted := range map[string]func(w *groupWorld){
 		"before the old are gone": func(w *groupWorld) {
 			w.commit("scorer", ours, 100)
@@ -193,6 +197,7 @@ func TestNames_AdoptContinuesWhereItWasInterrupted(t *testing.T) {
 // Who joins between the look for members and the end fences Adopt, not the other way
 // round: a broker deletes no offset that a member reads.
 func TestNames_AdoptIsFencedByWhoJoins(t *testing.T) {
+	t.Parallel()
 	w := newGroupWorld(t)
 	w.commit("scorer", ours, 100)
 	leave := w.join("scorer", ours)

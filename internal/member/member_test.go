@@ -8,6 +8,7 @@ import (
 )
 
 func TestWhoHoldsATransactionalID(t *testing.T) {
+	t.Parallel()
 	f := func(state string, id int64, epoch int16, want bool) {
 		t.Helper()
 		require.Equal(t, want, isAnothers(kadm.DescribedTransaction{State: state, ProducerID: id, ProducerEpoch: epoch}, 7, 3))

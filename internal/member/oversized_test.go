@@ -20,6 +20,7 @@ import (
 // Where nobody heard, as when the group rebalanced at that moment, it is made to say
 // so again.
 func TestReach_MakesTheClientSayAgainWhatIsTooLarge(t *testing.T) {
+	t.Parallel()
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	defer broker.Close()

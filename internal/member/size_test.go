@@ -10,6 +10,7 @@ import (
 const most = 20_000
 
 func TestSize_ReachesTheMostWithinSixFullTransactions(t *testing.T) {
+	t.Parallel()
 	s := NewSize(most)
 	for _, want := range []int{500, 1000, 2000, 4000, 8000, 16_000, 20_000, 20_000} {
 		require.Equal(t, want, s.Records())
@@ -19,6 +20,7 @@ func TestSize_ReachesTheMostWithinSixFullTransactions(t *testing.T) {
 }
 
 func TestSize_ChangesByHowLongATransactionTook(t *testing.T) {
+	t.Parallel()
 	f := func(records int, took time.Duration, want int) {
 		t.Helper()
 		s := &Size{records: 4000, most: most}
@@ -38,6 +40,7 @@ func TestSize_ChangesByHowLongATransactionTook(t *testing.T) {
 // What is refused is found, what takes too long becomes ever less, and both at least
 // one record.
 func TestSize_ShrinksToOneRecord(t *testing.T) {
+	t.Parallel()
 	s := &Size{records: most, most: most}
 	for _, want := range []int{500, 125, 31, 7, 1, 1} {
 		s.GaveUp(s.Records())
@@ -51,6 +54,7 @@ func TestSize_ShrinksToOneRecord(t *testing.T) {
 }
 
 func TestSize_BeginsSmallWithANewClient(t *testing.T) {
+	t.Parallel()
 	s := &Size{records: most, most: most}
 	s.Restart()
 	require.Equal(t, FirstSize, s.Records())
@@ -63,6 +67,7 @@ func TestSize_BeginsSmallWithANewClient(t *testing.T) {
 // it: the sizes settle where a transaction ends in time, and all that is waiting is
 // written at the link's rate.
 func TestSize_SettlesAtWhatALinkTakes(t *testing.T) {
+	t.Parallel()
 	for _, rate := range []float64{2, 20, 200, 2000, 200_000} { // records a second
 		s := NewSize(most)
 		clock, done, aborted := 0.0, 0, 0

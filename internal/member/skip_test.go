@@ -7,6 +7,7 @@ import (
 )
 
 func TestSkip_IsATopicAPartitionAndOffsets(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]Skip{
 		"applications/3@264":           {"applications", 3, 264, -1},
 		"credit.applications/11@0":     {"credit.applications", 11, 0, -1},

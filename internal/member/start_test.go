@@ -14,6 +14,7 @@ import (
 )
 
 func TestFromText(t *testing.T) {
+	t.Parallel()
 	f := func(text string, want From) {
 		from, err := ParseFrom(text)
 		require.NoError(t, err)

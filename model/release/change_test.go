@@ -30,6 +30,7 @@ func text(r schemas.Route) string {
 }
 
 func TestChange_KeepsWhatItDoesNotName(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		change Change
 		want   string
@@ -60,6 +61,7 @@ func TestChange_KeepsWhatItDoesNotName(t *testing.T) {
 }
 
 func TestChange_NamesTheFirstRouteWhole(t *testing.T) {
+	t.Parallel()
 	got, err := Change{Champion: "a"}.apply(nil)
 	require.NoError(t, err)
 	require.Equal(t, "a   default", text(got))
@@ -68,6 +70,7 @@ func TestChange_NamesTheFirstRouteWhole(t *testing.T) {
 }
 
 func TestChange_RefusesContradictions(t *testing.T) {
+	t.Parallel()
 	for _, c := range []Change{
 		{},
 		{Canary: "n", CanaryShare: 1, NoCanary: true},
@@ -86,6 +89,7 @@ func TestChange_RefusesContradictions(t *testing.T) {
 }
 
 func TestDifferences_SayWhatARouteChanges(t *testing.T) {
+	t.Parallel()
 	said := func(c Change) []string {
 		next, err := c.apply(inForce())
 		require.NoError(t, err)
@@ -117,6 +121,7 @@ func TestDifferences_SayWhatARouteChanges(t *testing.T) {
 }
 
 func TestRouteCommand_NamesItsDeployment(t *testing.T) {
+	t.Parallel()
 	for want, c := range map[string]kafka.Config{
 		"":                                {Brokers: []string{kafka.DefaultBroker}, Prefix: kafka.DefaultPrefix},
 		" --prefix prod":                  {Brokers: []string{kafka.DefaultBroker}, Prefix: "prod"},
@@ -132,6 +137,7 @@ func TestRouteCommand_NamesItsDeployment(t *testing.T) {
 }
 
 func TestRouteCommand_IsWhatAShellTakes(t *testing.T) {
+	t.Parallel()
 	r := Revision{Number: 7, Route: schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}}
 	require.Equal(t, `creditstream model route --champion v1 --canary v2=12.34% --shadow v3 --expect 7 --why "the champion's errors"`,
 		r.RouteCommand(Change{Champion: "v1", Canary: "v2", CanaryShare: 1234, Shadow: "v3"}, "the champion's errors"))
@@ -146,6 +152,7 @@ func TestRouteCommand_IsWhatAShellTakes(t *testing.T) {
 // A retry after a write whose answer was lost finds its route there; what somebody
 // else wrote in between is no retry.
 func TestRoute_SentAgainIsThereAlready(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	for _, v := range []string{"v1", "v2", "v3"} {
@@ -204,6 +211,7 @@ func TestRoute_SentAgainIsThereAlready(t *testing.T) {
 }
 
 func TestRoute_SaysWhatChangesBeforeItIsWritten(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.release("v1")
@@ -223,6 +231,7 @@ func TestRoute_SaysWhatChangesBeforeItIsWritten(t *testing.T) {
 }
 
 func TestRoute_NamesHowToDropWhatStays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.release("v1")

@@ -53,6 +53,7 @@ func summing(t *testing.T, version string) []byte {
 }
 
 func TestAGraphThatCannotGiveReasonsIsRefusedByItsOperator(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.release("v1")
@@ -74,6 +75,7 @@ func TestAGraphThatCannotGiveReasonsIsRefusedByItsOperator(t *testing.T) {
 // It needs the ONNX Runtime library: `make test-onnx` fetches it and sets
 // CREDITSTREAM_ONNXRUNTIME.
 func TestTheOtherEngineMayRunAShadow(t *testing.T) {
+	t.Parallel()
 	if _, asked := os.LookupEnv("CREDITSTREAM_ONNXRUNTIME"); !asked {
 		t.Skip("CREDITSTREAM_ONNXRUNTIME is not set; make test-onnx sets it")
 	}

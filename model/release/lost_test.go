@@ -43,6 +43,7 @@ func (w *world) waits(f *Follower, why string) {
 }
 
 func TestFollower_ServesNoFallbackWhereRetentionTookTheRoute(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.release("v1")
@@ -64,6 +65,7 @@ func TestFollower_ServesNoFallbackWhereRetentionTookTheRoute(t *testing.T) {
 }
 
 func TestFollower_ServesNoFallbackWhereAReplicaHasReadARoute(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics() // made again: the log begins at 0
 	w.release("v1")
@@ -73,6 +75,7 @@ func TestFollower_ServesNoFallbackWhereAReplicaHasReadARoute(t *testing.T) {
 }
 
 func TestFollower_ServesNoFallbackWhereTheRouteCannotBeRead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	client, err := kgo.NewClient(w.config.Options()...)
@@ -84,6 +87,7 @@ func TestFollower_ServesNoFallbackWhereTheRouteCannotBeRead(t *testing.T) {
 
 // A first route that was begun and given up was never in force.
 func TestFollower_ServesTheFallbackWhereThereNeverWasARoute(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.release("v1")

@@ -18,6 +18,7 @@ import (
 // A route behind a transaction that was left open cannot be read: whoever follows the
 // routes says so, and the old one serves.
 func TestFollower_SaysThatRoutesWaitBehindAnOpenTransaction(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.release("v1")

@@ -80,6 +80,7 @@ func (s *slowOpener) settled(champion string) {
 }
 
 func TestFollower_TakesUpANewerRouteWhileABundleOpens(t *testing.T) {
+	t.Parallel()
 	s := newSlowOpener(t)
 	s.route(schemas.Route{Champion: "v1"})
 	s.settled("v1")
@@ -100,6 +101,7 @@ func TestFollower_TakesUpANewerRouteWhileABundleOpens(t *testing.T) {
 }
 
 func TestFollower_ServesABundleThatTookLong(t *testing.T) {
+	t.Parallel()
 	s := newSlowOpener(t)
 	s.route(schemas.Route{Champion: "slow"})
 	require.ErrorContains(t, s.f.Ready(), "opening model slow")
@@ -109,6 +111,7 @@ func TestFollower_ServesABundleThatTookLong(t *testing.T) {
 }
 
 func TestFollower_RefusesABundleThatTakesTooLong(t *testing.T) {
+	t.Parallel()
 	s := newSlowOpener(t)
 	s.route(schemas.Route{Champion: "v1"})
 	s.settled("v1")
@@ -124,6 +127,7 @@ func TestFollower_RefusesABundleThatTakesTooLong(t *testing.T) {
 
 // While the newest route waits, an older one is opened only where that one is refused.
 func TestFollower_OpensNoOlderRouteWhileTheNewestOpens(t *testing.T) {
+	t.Parallel()
 	s := newSlowOpener(t)
 	s.f.history.routes = []Revision{{Route: schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}}}
 	s.route(schemas.Route{Champion: "slow"})
@@ -133,6 +137,7 @@ func TestFollower_OpensNoOlderRouteWhileTheNewestOpens(t *testing.T) {
 }
 
 func TestOpener_OfACommandGivesUpToo(t *testing.T) {
+	t.Parallel()
 	o := newOpener(model.EngineAuto, func(string) ([]byte, bool) { return nil, true })
 	o.limit = 0
 	o.parse = func(ctx context.Context, _ []byte, _ string) (*model.Model, error) {

@@ -138,6 +138,7 @@ func (w *world) serves(f *Follower, revision int64, champion string) {
 }
 
 func TestAReleasedVersionNeverChanges(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	first := version(t, "v1")
@@ -173,6 +174,7 @@ func TestAReleasedVersionNeverChanges(t *testing.T) {
 }
 
 func TestReleaseRefusesWhatDoesNotOpen(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	for name, bundle := range map[string][]byte{
@@ -189,6 +191,7 @@ func TestReleaseRefusesWhatDoesNotOpen(t *testing.T) {
 
 // The largest bundle fits the topic's largest record.
 func TestTheLargestBundleFits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	noise := make([]byte, model.MaxBundle) // does not compress
@@ -206,6 +209,7 @@ func TestTheLargestBundleFits(t *testing.T) {
 }
 
 func TestTwoReleasesOfOneVersionAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	// The embedded broker compacts every five seconds whatever was written last, Kafka
@@ -239,6 +243,7 @@ func TestTwoReleasesOfOneVersionAtOnce(t *testing.T) {
 }
 
 func TestARouteNeedsTheCurrentRevision(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.release("v1")
@@ -288,6 +293,7 @@ func TestARouteNeedsTheCurrentRevision(t *testing.T) {
 }
 
 func TestOfTwoRoutersAtOnceOneWrites(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.release("v1")
@@ -324,6 +330,7 @@ func TestOfTwoRoutersAtOnceOneWrites(t *testing.T) {
 
 // A router that was overtaken between reading and writing must not write.
 func TestAnOvertakenRouterWritesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.release("v1")
@@ -343,6 +350,7 @@ func TestAnOvertakenRouterWritesNothing(t *testing.T) {
 }
 
 func TestRollbackGoesToTheLastOtherChampion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	for _, v := range []string{"v1", "v2", "v3"} {
@@ -378,6 +386,7 @@ func TestRollbackGoesToTheLastOtherChampion(t *testing.T) {
 }
 
 func TestRollbackPassesOverWhatCannotServe(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	for _, v := range []string{"v1", "v2", "v3"} {
@@ -424,6 +433,7 @@ func TestRollbackPassesOverWhatCannotServe(t *testing.T) {
 }
 
 func TestFollowerTakesUpRoutesAsTheyCome(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	f, reg := w.follow(nil)
@@ -467,6 +477,7 @@ func TestFollowerTakesUpRoutesAsTheyCome(t *testing.T) {
 }
 
 func TestAReplicaThatStartsLaterServesTheSame(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.release("v1")
@@ -494,6 +505,7 @@ func TestAReplicaThatStartsLaterServesTheSame(t *testing.T) {
 }
 
 func TestARouteBeforeItsBundleServesWhenThatArrives(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.putRoute(schemas.Route{Champion: "v1"})
@@ -506,6 +518,7 @@ func TestARouteBeforeItsBundleServesWhenThatArrives(t *testing.T) {
 }
 
 func TestTheFallbackServesUntilThereIsARoute(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	f, err := NewFollower(Config{Topics: w.topics, Engine: model.EngineAuto, Fallback: shipped.Bundle})
@@ -522,6 +535,7 @@ func TestTheFallbackServesUntilThereIsARoute(t *testing.T) {
 }
 
 func TestARefusedBundleNeverReplacesAWorkingOne(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.release("v1")
@@ -565,6 +579,7 @@ func TestARefusedBundleNeverReplacesAWorkingOne(t *testing.T) {
 }
 
 func TestOnlyWhatRoutesNameIsKeptOpen(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	bundles := map[string][]byte{"v1": version(t, "v1"), "v2": version(t, "v2"), "v3": version(t, "v3")}
 	f, err := NewFollower(Config{Topics: w.topics, Engine: model.EngineAuto, Log: slog.New(slog.DiscardHandler)})
@@ -592,6 +607,7 @@ func TestOnlyWhatRoutesNameIsKeptOpen(t *testing.T) {
 }
 
 func TestMissingTopicsAreNamed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	f, err := NewFollower(Config{Kafka: w.config, Topics: w.topics, Engine: model.EngineAuto, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
@@ -605,6 +621,7 @@ func TestMissingTopicsAreNamed(t *testing.T) {
 }
 
 func TestUnreachableBrokersAreWaitedFor(t *testing.T) {
+	t.Parallel()
 	log := &capture.Output{}
 	f, err := NewFollower(Config{Kafka: kafka.Config{Brokers: []string{"127.0.0.1:1"}, ClientID: "test"}, Topics: schemas.NewTopics("t"), Engine: model.EngineAuto, Fallback: shipped.Bundle, Log: slog.New(slog.NewTextHandler(log, nil))})
 	require.NoError(t, err)
@@ -619,6 +636,7 @@ func TestUnreachableBrokersAreWaitedFor(t *testing.T) {
 }
 
 func TestADecisionOfThePastCanBeMadeAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopics()
 	w.release("v1")

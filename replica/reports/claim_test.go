@@ -39,6 +39,7 @@ func (w *world) write(r *kgo.Record) {
 }
 
 func TestClaim_IsHeldAtOnceWhereNobodyReports(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopic()
 	started := time.Now().Add(-time.Minute)
@@ -60,6 +61,7 @@ func TestClaim_IsHeldAtOnceWhereNobodyReports(t *testing.T) {
 }
 
 func TestClaim_IsHeldOnceTheNameIsSilent(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopic()
 	w.said("one", time.Now())
@@ -73,6 +75,7 @@ func TestClaim_IsHeldOnceTheNameIsSilent(t *testing.T) {
 // The one that waits reports nothing: two that wait do not take each other for one
 // that works, and the one that works is not hidden.
 func TestClaim_IsRefusedWhereTheNameReportsAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopic()
 	started := time.Now().Add(-time.Hour).UTC()
@@ -97,6 +100,7 @@ func TestClaim_IsRefusedWhereTheNameReportsAgain(t *testing.T) {
 
 // How old a report is says nothing: its time is another machine's.
 func TestClaim_DoesNotBelieveClocks(t *testing.T) {
+	t.Parallel()
 	for name, ahead := range map[string]time.Duration{"the holder's is slow": -50 * time.Second, "the holder's is fast": 50 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -119,6 +123,7 @@ func TestClaim_DoesNotBelieveClocks(t *testing.T) {
 }
 
 func TestClaim_IsHeldWhenTheHolderStops(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopic()
 	started := time.Now()
@@ -134,6 +139,7 @@ func TestClaim_IsHeldWhenTheHolderStops(t *testing.T) {
 
 // Where nobody may look, fencing has the last word.
 func TestClaim_IsHeldWhereReportsCannotBeRead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t) // without the topic
 	c := w.claim()
 	require.NoError(t, c.Take(t.Context()))
@@ -142,6 +148,7 @@ func TestClaim_IsHeldWhereReportsCannotBeRead(t *testing.T) {
 }
 
 func TestReporter_ReportsOnceTheNameIsHeld(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopic()
 	c := w.claim()

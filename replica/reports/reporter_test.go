@@ -96,6 +96,7 @@ func (w *world) eventually(condition func() bool, message string) {
 func fine() error { return nil }
 
 func TestAReplicaSaysWhatItDoes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopic()
 	latency := replica.NewLatencies()
@@ -153,6 +154,7 @@ func TestAReplicaSaysWhatItDoes(t *testing.T) {
 }
 
 func TestOneThatFailsLeavesItsLastWords(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopic()
 	r := w.report(time.Now(), Component{Name: "score", Instance: "one", Ready: fine})
@@ -165,6 +167,7 @@ func TestOneThatFailsLeavesItsLastWords(t *testing.T) {
 
 // The two of one name do not remove each other.
 func TestAStopIsThatOfOneProcess(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopic()
 	began := time.Now()
@@ -178,6 +181,7 @@ func TestAStopIsThatOfOneProcess(t *testing.T) {
 }
 
 func TestWithoutTheTopicReportsAreDroppedAndItSaysWhy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.report(time.Now(), Component{Name: "score", Instance: "one", Ready: fine})
 	w.eventually(func() bool { return testutil.ToFloat64(r.reporter.dropped) > 1 }, "dropped and counted")
@@ -205,6 +209,7 @@ func TestKafkaAwayHoldsNothingUp(t *testing.T) {
 }
 
 func TestAFollowerKnowsThemAll(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	f := NewFollower(w.config, w.topics, slog.New(slog.NewTextHandler(w.log, nil)))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -236,6 +241,7 @@ func report(instance string, at time.Time) replica.Record {
 
 // What is no replica's record is counted and told, and nothing else is lost by it.
 func TestWhatSaysNothingIsIgnored(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopic()
 	good := report("one", time.Now())
@@ -254,6 +260,7 @@ func TestWhatSaysNothingIsIgnored(t *testing.T) {
 
 // A topic whose last records compaction has removed is read to its end all the same.
 func TestAnEndThatIsGoneIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.createTopic()
 	r := report("one", time.Now())
