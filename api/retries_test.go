@@ -14,6 +14,7 @@ import (
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -54,7 +55,7 @@ func TestRetries_DecideOnlyWhatWasNotRecorded(t *testing.T) {
 	// By the time of the retry another policy serves: everybody is declined.
 	w.log.fail = nil
 	w.now = w.now.Add(5 * time.Minute)
-	live, err = model.Fixed(shipped.Bundle, model.EngineNative, strings.NewReplacer("approve_below: 0.20", "approve_below: 0.001", "decline_from: 0.45", "decline_from: 0.002").Replace(schemas.DefaultPolicyText))
+	live, err = model.Fixed(shipped.Bundle, model.EngineNative, strings.NewReplacer("approve_below: 0.20", "approve_below: 0.001", "decline_from: 0.45", "decline_from: 0.002").Replace(policy.DefaultText))
 	require.NoError(t, err)
 	require.NotEqual(t, set.Policy.Version, live.Policy.Version)
 	second := w.post("/predict/batch", fiveApplications(), "Idempotency-Key", "k")

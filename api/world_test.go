@@ -23,6 +23,7 @@ import (
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -186,7 +187,7 @@ func (m *memoryKeys) kept(scopeAndKey string) *heldKey {
 }
 
 var shippedSet = sync.OnceValues(func() (*model.LiveSet, error) {
-	return model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	return model.Fixed(shipped.Bundle, model.EngineNative, policy.DefaultText)
 })
 
 // world is a server without Kafka and Redis, at a time of the test's choosing.

@@ -2,7 +2,7 @@ package drift
 
 import (
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/policy"
 )
 
 // Champion is what serves, as far as judging drift needs it.
@@ -10,7 +10,7 @@ type Champion struct {
 	ModelVersion string
 	Digest       string // of the reference, as panes name it
 	Reference    *model.Reference
-	Policy       *schemas.Policy
+	Policy       *policy.Policy
 }
 
 // Info names the reference as a status does.

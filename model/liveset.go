@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/policy"
 )
 
 // LiveSet is what serves at one moment: immutable, one snapshot per transaction
@@ -15,7 +15,7 @@ type LiveSet struct {
 	Canary      *Model // nil without one
 	CanaryShare uint64 // of ShareScale
 	Shadow      *Model // nil without one
-	Policy      *schemas.Policy
+	Policy      *policy.Policy
 	Revision    int64 // offset of the route record, -1 where none serves
 }
 
@@ -28,12 +28,12 @@ func (s *LiveSet) Split() Split {
 }
 
 // Fixed is a live set without a route: one bundle as champion under one policy.
-func Fixed(bundle []byte, engine, policy string) (*LiveSet, error) {
+func Fixed(bundle []byte, engine, policyText string) (*LiveSet, error) {
 	m, err := Parse(bundle, engine)
 	if err != nil {
 		return nil, err
 	}
-	p, perr := schemas.ParsePolicy(policy)
+	p, perr := policy.Parse(policyText)
 	if err := errors.Join(m.Explains(), perr); err != nil {
 		m.Close()
 		return nil, err

@@ -9,7 +9,7 @@ var (
 
 const optionalRoute = 1<<5 | 1<<6 // routeNames' canary and shadow
 
-// DecodeRoute reads a route and checks its shape; ParsePolicy checks the policy.
+// DecodeRoute reads a route and checks its shape; policy.Parse checks the policy.
 // The error is a *DecodeError or a *ContractError.
 func DecodeRoute(value []byte, route *Route) error {
 	*route = Route{}

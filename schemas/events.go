@@ -1,6 +1,5 @@
 // Package schemas is the wire contract: event types, their validation and
-// codecs, headers, the policy and the topic catalogue. It knows nothing else of
-// the system.
+// codecs, headers and the topic catalogue. It knows nothing else of the system.
 package schemas
 
 // Application is what an applicant handed in (topic applications, keyed by
@@ -87,7 +86,7 @@ type Route struct {
 	Champion string    `json:"champion"`
 	Canary   *Canary   `json:"canary"`
 	Shadow   *string   `json:"shadow"` // model version
-	Policy   string    `json:"policy"` // YAML text, see ParsePolicy
+	Policy   string    `json:"policy"` // YAML text, see policy.Parse
 	By       string    `json:"by"`
 	At       Timestamp `json:"at"`
 	Why      string    `json:"why"`

@@ -8,6 +8,7 @@ import (
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -18,9 +19,9 @@ func open(t testing.TB) *model.Model {
 }
 
 func liveSet(t testing.TB) *model.LiveSet {
-	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
+	rules, err := policy.Parse(policy.DefaultText)
 	require.NoError(t, err)
-	return &model.LiveSet{Champion: open(t), Policy: policy, Revision: 7}
+	return &model.LiveSet{Champion: open(t), Policy: rules, Revision: 7}
 }
 
 // applications differ from one another, some of them with missing features.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/creditstream/creditstream/drift/statistic"
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -29,7 +30,7 @@ const batchRows = 1024
 // known its two scores: 9 bytes, and 20 more while areas are computed.
 type Comparer struct {
 	a, b     *model.Model
-	policy   *schemas.Policy
+	policy   *policy.Policy
 	examples int
 
 	batch   []Row
@@ -52,7 +53,7 @@ type Comparer struct {
 type turn struct{ a, b string }
 
 // New compares b with a. examples is how many flips are named.
-func New(a, b *model.Model, policy *schemas.Policy, examples int) *Comparer {
+func New(a, b *model.Model, policy *policy.Policy, examples int) *Comparer {
 	c := &Comparer{
 		a: a, b: b, policy: policy, examples: examples,
 		rows: make([]float32, batchRows*model.NumInputs), matrix: map[turn]int64{}, segments: newSegments(a.Reference),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -28,8 +29,8 @@ func smallModel(t *testing.T) *model.Model {
 	return m
 }
 
-func policy(t *testing.T) *schemas.Policy {
-	p, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
+func defaultPolicy(t *testing.T) *policy.Policy {
+	p, err := policy.Parse(policy.DefaultText)
 	require.NoError(t, err)
 	return p
 }
@@ -61,7 +62,7 @@ func rows(t *testing.T, n int, labelled float64, truth *model.Model) []Row {
 }
 
 func compared(t *testing.T, a, b *model.Model, all []Row, examples int) *Comparison {
-	c := New(a, b, policy(t), examples)
+	c := New(a, b, defaultPolicy(t), examples)
 	for i := range all {
 		require.NoError(t, c.Add(&all[i]))
 	}
@@ -92,7 +93,7 @@ func TestWhoIsDecidedOtherwiseAndWhy(t *testing.T) {
 	require.Len(t, c.Examples, 7)
 
 	// Counted one by one.
-	p := policy(t)
+	p := defaultPolicy(t)
 	flips, labelled, defaulted := int64(0), int64(0), int64(0)
 	matrix := map[turn]int64{}
 	sums, flipped := map[string]float64{}, map[string]float64{}

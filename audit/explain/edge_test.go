@@ -10,15 +10,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
 // cut is the default policy with its cut-offs where two probabilities lie on either
 // side of one.
-func cut(t *testing.T, approveBelow, declineFrom float32) *schemas.Policy {
+func cut(t *testing.T, approveBelow, declineFrom float32) *policy.Policy {
 	t.Helper()
-	text := strings.NewReplacer("0.20", fmt.Sprint(approveBelow), "0.45", fmt.Sprint(declineFrom)).Replace(schemas.DefaultPolicyText)
-	p, err := schemas.ParsePolicy(text)
+	text := strings.NewReplacer("0.20", fmt.Sprint(approveBelow), "0.45", fmt.Sprint(declineFrom)).Replace(policy.DefaultText)
+	p, err := policy.Parse(text)
 	require.NoError(t, err)
 	return p
 }

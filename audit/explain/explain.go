@@ -132,7 +132,7 @@ func Explain(s *Subject) (*Explanation, error) {
 	if e.Reproduction.Result == Near { // what was decided is what is explained
 		shown = p
 	}
-	e.Policy = policy(s.Set.Policy, m, shown)
+	e.Policy = steps(s.Set.Policy, m, shown)
 	if err := e.score(m, row[:], shown); err != nil {
 		return nil, err
 	}

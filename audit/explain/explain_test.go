@@ -10,6 +10,7 @@ import (
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer"
 )
@@ -34,7 +35,7 @@ func applicant(late int32, missing ...int) (f schemas.Features) {
 
 // subject is a recorded decision on an applicant, with a shadow.
 func subject(t *testing.T, f schemas.Features) *Subject {
-	set, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, policy.DefaultText)
 	require.NoError(t, err)
 	return decided(t, *set, f)
 }
@@ -55,7 +56,7 @@ func decided(t *testing.T, set model.LiveSet, f schemas.Features) *Subject {
 }
 
 func TestADecisionComesOutTheSameAndAddsUp(t *testing.T) {
-	set, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, policy.DefaultText)
 	require.NoError(t, err)
 	for late := int32(-2); late < 9; late++ {
 		for _, missing := range [][]int{nil, {0, 5}, {0, 5, 11, 17}} {
@@ -94,7 +95,7 @@ func TestADecisionComesOutTheSameAndAddsUp(t *testing.T) {
 					decides++
 					require.True(t, strings.HasSuffix(step.Says, ": "+s.Recorded.Decision) || strings.Contains(step.Says, ": "+s.Recorded.Decision+","), step.Says)
 				}
-				require.Contains(t, schemas.DefaultPolicyText, step.Line)
+				require.Contains(t, policy.DefaultText, step.Line)
 			}
 			require.Equal(t, 1, decides)
 			require.Len(t, e.Features, schemas.NumFeatures)
@@ -112,7 +113,7 @@ func TestADecisionComesOutTheSameAndAddsUp(t *testing.T) {
 }
 
 func TestEveryFieldThatDiffersIsNamed(t *testing.T) {
-	set, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, policy.DefaultText)
 	require.NoError(t, err)
 	f := func(field, result string, change func(p *schemas.Prediction)) {
 		t.Helper()

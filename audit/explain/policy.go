@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -24,38 +25,38 @@ type Step struct {
 	Decides bool   `json:"decides"` // it made the decision
 }
 
-// policy goes through a policy's lines in the order in which it decides.
-func policy(policy *schemas.Policy, m *model.Model, p *schemas.Prediction) Policy {
-	out := Policy{Version: policy.Version, Decision: p.Decision, Prediction: p.DefaultPrediction}
+// steps goes through a policy's lines in the order in which it decides.
+func steps(rules *policy.Policy, m *model.Model, p *schemas.Prediction) Policy {
+	out := Policy{Version: rules.Version, Decision: p.Decision, Prediction: p.DefaultPrediction}
 	decided := false
 	step := func(key, says string, decides bool) {
-		out.Steps = append(out.Steps, Step{line(policy.Text, key), says, decides && !decided})
+		out.Steps = append(out.Steps, Step{line(rules.Text, key), says, decides && !decided})
 		decided = decided || decides
 	}
 	missing, inputs, q := m.Missing(&p.Features), len(m.Inputs), float(p.DefaultProbability)
-	if missing > policy.MaxMissing {
-		step("max_missing", fmt.Sprintf("%d of the model's %d inputs are missing, more than %d: %s", missing, inputs, policy.MaxMissing, schemas.Refer), true)
+	if missing > rules.MaxMissing {
+		step("max_missing", fmt.Sprintf("%d of the model's %d inputs are missing, more than %d: %s", missing, inputs, rules.MaxMissing, schemas.Refer), true)
 	} else {
-		step("max_missing", fmt.Sprintf("%d of the model's %d inputs are missing, at most %d may be", missing, inputs, policy.MaxMissing), false)
+		step("max_missing", fmt.Sprintf("%d of the model's %d inputs are missing, at most %d may be", missing, inputs, rules.MaxMissing), false)
 	}
 	// As float32, like the policy compares.
-	if cut := float32(policy.DeclineFrom); p.DefaultProbability >= cut {
+	if cut := float32(rules.DeclineFrom); p.DefaultProbability >= cut {
 		step("decline_from", fmt.Sprintf("%s is not below %s: %s", q, float(cut), schemas.Decline), true)
 	} else {
 		step("decline_from", fmt.Sprintf("%s is below %s", q, float(cut)), false)
 	}
-	if cut := float32(policy.ApproveBelow); p.DefaultProbability < cut {
+	if cut := float32(rules.ApproveBelow); p.DefaultProbability < cut {
 		step("approve_below", fmt.Sprintf("%s is below %s: %s", q, float(cut), schemas.Approve), true)
 	} else {
 		step("approve_below", fmt.Sprintf("%s is not below %s: %s, where nothing above decided", q, float(cut), schemas.Refer), !decided)
 	}
-	if cut := float32(policy.Threshold); p.DefaultPrediction == 1 {
+	if cut := float32(rules.Threshold); p.DefaultPrediction == 1 {
 		step("threshold", fmt.Sprintf("%s is not below %s: default_prediction 1", q, float(cut)), false)
 	} else {
 		step("threshold", fmt.Sprintf("%s is below %s: default_prediction 0", q, float(cut)), false)
 	}
-	factor := policy.Points.PDO / math.Ln2
-	offset := policy.Points.Base - factor*math.Log(policy.Points.BaseOdds)
+	factor := rules.Points.PDO / math.Ln2
+	offset := rules.Points.Base - factor*math.Log(rules.Points.BaseOdds)
 	step("points", fmt.Sprintf("%.4f + %.4f · ln((1 − %s) / %s), rounded: %d", offset, factor, q, q, p.Points), false)
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -41,7 +42,7 @@ type Difference struct {
 // Engines agree on a probability to model.ProbabilityTolerance. Where a cut-off lies
 // between their two values each decides otherwise, and rightly: what the policy makes
 // of the recorded probability is then what was recorded.
-func reproduce(p, again *schemas.Prediction, under *schemas.Policy, missing int) Reproduction {
+func reproduce(p, again *schemas.Prediction, under *policy.Policy, missing int) Reproduction {
 	r := Reproduction{Result: Exact, Engine: again.Engine, Differences: []Difference{}}
 	differ := func(field, recorded, now string, near bool, why string) {
 		r.Differences = append(r.Differences, Difference{field, recorded, now, near, why})
@@ -90,7 +91,7 @@ func reproduce(p, again *schemas.Prediction, under *schemas.Policy, missing int)
 }
 
 // onTheEdge says what lies between two probabilities that are alike.
-func onTheEdge(under *schemas.Policy, a, b float32) string {
+func onTheEdge(under *policy.Policy, a, b float32) string {
 	if cut := under.CutOffBetween(a, b); cut != "" {
 		return fmt.Sprintf("within %g of the cut-off %s", model.ProbabilityTolerance, cut)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer"
 )
@@ -280,7 +281,7 @@ func TestErrors_CountForTheArmThatTheScorerTakes(t *testing.T) {
 	defer m.Close()
 	canary := *m
 	canary.Version = "v2"
-	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
+	rules, err := policy.Parse(policy.DefaultText)
 	require.NoError(t, err)
 	var ids [model.ShareScale]string // one of each bucket
 	for i, found := 0, 0; found < len(ids); i++ {
@@ -293,13 +294,13 @@ func TestErrors_CountForTheArmThatTheScorerTakes(t *testing.T) {
 	decide := scorer.New()
 	for share := 1; share <= model.ShareScale; share++ {
 		written := schemas.AppendRoute(nil, &schemas.Route{
-			Champion: m.Version, Canary: &schemas.Canary{ModelVersion: "v2", Share: float64(share) / model.ShareScale}, Policy: schemas.DefaultPolicyText,
+			Champion: m.Version, Canary: &schemas.Canary{ModelVersion: "v2", Share: float64(share) / model.ShareScale}, Policy: policy.DefaultText,
 		})
 		var route schemas.Route
 		require.NoError(t, schemas.DecodeRoute(written, &route))
 		split, err := model.SplitOf(&route)
 		require.NoError(t, err)
-		set := &model.LiveSet{Champion: m, Canary: &canary, CanaryShare: split.Share, Policy: policy}
+		set := &model.LiveSet{Champion: m, Canary: &canary, CanaryShare: split.Share, Policy: rules}
 		apps := []schemas.Application{{ApplicationID: ids[share-1]}}
 		if share < model.ShareScale {
 			apps = append(apps, schemas.Application{ApplicationID: ids[share]})

@@ -23,6 +23,7 @@ import (
 	"github.com/creditstream/creditstream/api"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -47,7 +48,7 @@ func run(ctx context.Context, listen string, bare bool) error {
 	if bare {
 		return serveBare(ctx, l)
 	}
-	live, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	live, err := model.Fixed(shipped.Bundle, model.EngineNative, policy.DefaultText)
 	if err != nil {
 		return err
 	}

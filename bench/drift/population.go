@@ -14,6 +14,7 @@ import (
 
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -23,7 +24,7 @@ const streams = schemas.NumFeatures + 2
 // population is the rows of the dataset, each in the bins that a reference counts.
 type population struct {
 	model    *model.Model
-	policy   *schemas.Policy
+	policy   *policy.Policy
 	features []schemas.Features
 	bins     [][streams]uint8
 
@@ -36,11 +37,11 @@ func readPopulation(path string, bundle []byte) (*population, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
+	rules, err := policy.Parse(policy.DefaultText)
 	if err != nil {
 		return nil, err
 	}
-	p := &population{model: m, policy: policy}
+	p := &population{model: m, policy: rules}
 	if p.features, err = readRows(path); err != nil {
 		return nil, err
 	}
@@ -59,9 +60,9 @@ func readPopulation(path string, bundle []byte) (*population, error) {
 		}
 		at[schemas.NumFeatures] = uint8(m.Reference.Scores.Bin(float64(result[0].LogOdds)))
 		switch probability := float64(result[0].Probability); {
-		case probability < policy.ApproveBelow:
+		case probability < rules.ApproveBelow:
 			at[schemas.NumFeatures+1] = 0
-		case probability < policy.DeclineFrom:
+		case probability < rules.DeclineFrom:
 			at[schemas.NumFeatures+1] = 1
 		default:
 			at[schemas.NumFeatures+1] = 2

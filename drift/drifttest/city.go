@@ -11,6 +11,7 @@ import (
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -18,9 +19,9 @@ import (
 func ShippedChampion(t testing.TB) *drift.Champion {
 	m, r, err := model.ReadManifest(shipped.Bundle)
 	require.NoError(t, err)
-	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
+	rules, err := policy.Parse(policy.DefaultText)
 	require.NoError(t, err)
-	return &drift.Champion{ModelVersion: m.Version, Digest: "sha256:shipped", Reference: r, Policy: policy}
+	return &drift.Champion{ModelVersion: m.Version, Digest: "sha256:shipped", Reference: r, Policy: rules}
 }
 
 // City is a stream of decisions whose features are distributed as in a reference,

@@ -6,7 +6,7 @@ import (
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/sequential"
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/policy"
 )
 
 // scoreParts is how many cells the score's fine bins are put into.
@@ -48,7 +48,7 @@ func withOutside(bins []int64, missing, outOfRange int64) []int64 {
 // decisionCells are approve, refer and decline as the policy would have decided on
 // the reference's scores. A cut-off lies within a bin of scores: on which side its
 // counts are is not known, and a difference that they may explain is none.
-func decisionCells(scores *model.Distribution, p *schemas.Policy) *sequential.Cells {
+func decisionCells(scores *model.Distribution, p *policy.Policy) *sequential.Cells {
 	approve, decline := scores.Bin(logit(p.ApproveBelow)), scores.Bin(logit(p.DeclineFrom))
 	counts := make([]int64, 3)
 	for i, n := range scores.Counts {

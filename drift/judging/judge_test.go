@@ -16,6 +16,7 @@ import (
 	"github.com/creditstream/creditstream/drift/sequential"
 	"github.com/creditstream/creditstream/drift/statistic"
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -125,10 +126,10 @@ func TestAnotherPolicyIsComparedWithWhatItDecides(t *testing.T) {
 	b := newBench(t, 5)
 	b.blocks(3)
 	text := "threshold: 0.5\napprove_below: 0.10\ndecline_from: 0.30\nmax_missing: 3\npoints: {base: 600, base_odds: 50, pdo: 20}\n"
-	policy, err := schemas.ParsePolicy(text)
+	rules, err := policy.Parse(text)
 	require.NoError(t, err)
 	c := *b.judge.champion
-	c.Policy = policy
+	c.Policy = rules
 	b.city.Champion = &c
 	b.hear(b.judge.serve(&c, b.city.At))
 	b.blocks(10)

@@ -17,6 +17,7 @@ import (
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -69,9 +70,9 @@ func newWorldIn(t *testing.T, dir string) *world {
 	require.NoError(t, err)
 	manifest, reference, err := model.ReadManifest(shipped.Bundle)
 	require.NoError(t, err)
-	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
+	rules, err := policy.Parse(policy.DefaultText)
 	require.NoError(t, err)
-	w.champion = &drift.Champion{ModelVersion: manifest.Version, Digest: reference.Digest(), Reference: reference, Policy: policy}
+	w.champion = &drift.Champion{ModelVersion: manifest.Version, Digest: reference.Digest(), Reference: reference, Policy: rules}
 	return w
 }
 

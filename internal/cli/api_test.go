@@ -25,6 +25,7 @@ import (
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/loopback"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -285,7 +286,7 @@ func TestEveryReadyzOfAProcessTellsTheSame(t *testing.T) {
 		}, time.Minute, 10*time.Millisecond, says)
 	}
 	both("ready\n")
-	route := schemas.Route{Champion: "v-none", Policy: schemas.DefaultPolicyText, By: "test", Why: "its bundle comes later"}
+	route := schemas.Route{Champion: "v-none", Policy: policy.DefaultText, By: "test", Why: "its bundle comes later"}
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: "t.routes", Value: schemas.AppendRoute(nil, &route)}).FirstErr())
 	both("models: route revision 0 waits: ")
 	w.redis.Server().SetError("ERR away")

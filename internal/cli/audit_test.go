@@ -24,6 +24,7 @@ import (
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -333,9 +334,9 @@ func TestACandidateIsJudgedByTheRouteInForce(t *testing.T) {
 	l.must("model", "route", "--champion", first, "--why", "first")
 	l.fails(1, `route revision 0 has neither canary nor shadow: nothing to judge; to take its champion back: creditstream model rollback --expect 0 --why "`, "model", "judge")
 	var routed routeLine
-	policy := filepath.Join(t.TempDir(), "policy.yaml")
-	require.NoError(t, os.WriteFile(policy, []byte(strings.Replace(schemas.DefaultPolicyText, "0.45", "0.46", 1)), 0o600))
-	require.Zero(t, l.json(&routed, "model", "route", "--champion", first, "--canary", small+"=50%", "--shadow", "v2", "--policy", policy, "--expect", "0", "--why", "half"))
+	policyFile := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(policyFile, []byte(strings.Replace(policy.DefaultText, "0.45", "0.46", 1)), 0o600))
+	require.Zero(t, l.json(&routed, "model", "route", "--champion", first, "--canary", small+"=50%", "--shadow", "v2", "--policy", policyFile, "--expect", "0", "--why", "half"))
 	n, inForce := 0, func(p schemas.Prediction) bool { return p.RouteRevision == routed.Revision }
 	var all []schemas.Prediction
 	require.Eventually(t, func() bool {
@@ -395,7 +396,7 @@ func TestACandidateIsJudgedByTheRouteInForce(t *testing.T) {
 	require.Nil(t, after.Canary)
 	require.Equal(t, "v2", *after.Shadow)
 	require.Equal(t, routed.PolicyVersion, after.PolicyVersion)
-	require.NotEqual(t, schemas.DefaultPolicyText, after.Policy)
+	require.NotEqual(t, policy.DefaultText, after.Policy)
 	require.Contains(t, after.Why, "judged: ")
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -31,9 +32,9 @@ func demoChampion(t *testing.T) (*model.Model, *drift.Champion) {
 	m, err := model.Parse(bundle, model.EngineNative)
 	require.NoError(t, err)
 	t.Cleanup(m.Close)
-	policy, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
+	rules, err := policy.Parse(policy.DefaultText)
 	require.NoError(t, err)
-	return m, &drift.Champion{ModelVersion: m.Version, Digest: m.Reference.Digest(), Reference: m.Reference, Policy: policy}
+	return m, &drift.Champion{ModelVersion: m.Version, Digest: m.Reference.Digest(), Reference: m.Reference, Policy: rules}
 }
 
 // steadyPanes are a demo's decisions in which nothing happens: so many seconds of

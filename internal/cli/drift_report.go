@@ -14,7 +14,7 @@ import (
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
-	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/policy"
 )
 
 type driftReportCmd struct {
@@ -137,7 +137,7 @@ func (c *driftReportCmd) champion(p *process, at time.Time) (*drift.Champion, er
 		return nil, err
 	}
 	warnOpen(p, history.Open())
-	version, text := c.Model, schemas.DefaultPolicyText
+	version, text := c.Model, policy.DefaultText
 	if r := routeAt(history, at); r != nil {
 		text = r.Route.Policy
 		if version == "" {
@@ -159,11 +159,11 @@ func (c *driftReportCmd) champion(p *process, at time.Time) (*drift.Champion, er
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", version, err)
 	}
-	policy, err := schemas.ParsePolicy(text)
+	rules, err := policy.Parse(text)
 	if err != nil {
 		return nil, err
 	}
-	return &drift.Champion{ModelVersion: manifest.Version, Digest: reference.Digest(), Reference: reference, Policy: policy}, nil
+	return &drift.Champion{ModelVersion: manifest.Version, Digest: reference.Digest(), Reference: reference, Policy: rules}, nil
 }
 
 // routeAt is the route that was in force, the first where the log begins later, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -86,21 +87,21 @@ func (c *modelCompareCmd) Run(p *process) error {
 }
 
 // policyInForce is the policy that both are compared under.
-func (c *modelCompareCmd) policyInForce(p *process, source *modelSource) (*schemas.Policy, error) {
+func (c *modelCompareCmd) policyInForce(p *process, source *modelSource) (*policy.Policy, error) {
 	if c.Policy.File == "" && c.CSV == "" {
 		h, err := source.released(p)
 		if err != nil {
 			return nil, err
 		}
 		if current := h.Current(); current != nil {
-			return schemas.ParsePolicy(current.Route.Policy)
+			return policy.Parse(current.Route.Policy)
 		}
 	}
 	text, err := c.Policy.Text()
 	if err != nil {
 		return nil, err
 	}
-	return schemas.ParsePolicy(text)
+	return policy.Parse(text)
 }
 
 // modelSource opens models by version, file or shipped.

@@ -10,6 +10,7 @@ import (
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -217,8 +218,8 @@ func lineOf(r release.Revision) routeLine {
 		revision: r, Revision: r.Number, At: r.Route.At, By: r.Route.By, Why: r.Route.Why,
 		Champion: r.Route.Champion, Canary: r.Route.Canary, Shadow: r.Route.Shadow, Policy: r.Route.Policy,
 	}
-	if policy, err := schemas.ParsePolicy(r.Route.Policy); err == nil {
-		line.PolicyVersion = policy.Version
+	if rules, err := policy.Parse(r.Route.Policy); err == nil {
+		line.PolicyVersion = rules.Version
 	}
 	return line
 }

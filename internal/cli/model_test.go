@@ -19,6 +19,7 @@ import (
 	"github.com/creditstream/creditstream/model"
 	releases "github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -270,12 +271,12 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	require.Contains(t, ok("model", "route", "--champion", v1, "--why", "first"), "route revision 0: champion "+v1)
 	fails("--expect is not set: the current revision is 0", "model", "route", "--champion", "v2", "--why", "x")
 
-	policy := filepath.Join(t.TempDir(), "policy.yaml")
-	require.NoError(t, os.WriteFile(policy, []byte(strings.Replace(schemas.DefaultPolicyText, "0.45", "0.40", 1)), 0o600))
+	policyFile := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(policyFile, []byte(strings.Replace(policy.DefaultText, "0.45", "0.40", 1)), 0o600))
 	fails("shadow "+v1+" is the canary itself", "model", "route", "--champion", "v2", "--canary", v1+"=10%", "--shadow", v1, "--expect", "0", "--why", "x")
 	var written routeLine
 	require.NoError(t, json.Unmarshal([]byte(ok("model", "route", "--champion", "v2", "--canary", v1+"=12.5%", "--shadow", "v3",
-		"--policy", policy, "--expect", "0", "--by", "risk", "--why", "better", "--json")), &written))
+		"--policy", policyFile, "--expect", "0", "--by", "risk", "--why", "better", "--json")), &written))
 	require.Equal(t, "risk", written.By)
 	require.Equal(t, &schemas.Canary{ModelVersion: v1, Share: 0.125}, written.Canary)
 
@@ -289,7 +290,7 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	require.Equal(t, model.Digest(shipped.Bundle), versions[0].Digest)
 
 	fails("the current revision is", "model", "rollback", "--expect", "0", "--why", "worse")
-	fails("can't be used together", "model", "route", "--champion", "v2", "--policy", policy, "--same-policy", "--expect", "0", "--why", "x")
+	fails("can't be used together", "model", "route", "--champion", "v2", "--policy", policyFile, "--same-policy", "--expect", "0", "--why", "x")
 	rolled := ok("model", "rollback", "--expect", jsonNumber(written.Revision), "--why", "worse")
 	require.True(t, strings.HasPrefix(rolled, "back to the champion and the policy of revision 0\nchampion v2 → "+v1+"\ncanary "+v1+"=12.5% ends\nshadow v3 ends\npolicy "), rolled)
 	var history []routeLine
@@ -302,9 +303,9 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	require.NotEqual(t, history[1].PolicyVersion, history[2].PolicyVersion)
 	require.Contains(t, ok("model", "history"), v1+"=12.5%")
 	// A route under the policy in force, and back by its JSON.
-	stricterSaid := ok("model", "route", "--policy", policy, "--expect", jsonNumber(history[2].Revision), "--why", "stricter")
+	stricterSaid := ok("model", "route", "--policy", policyFile, "--expect", jsonNumber(history[2].Revision), "--why", "stricter")
 	require.Regexp(t, "^policy [0-9a-f]{8} → [0-9a-f]{8} \\(decline_from 0.45 → 0.4\\)\nroute revision \\d+: champion "+v1+", canary -, shadow -, policy ", stricterSaid)
-	require.Contains(t, ok("model", "route", "--policy", policy, "--expect", jsonNumber(history[2].Revision), "--why", "sent again"),
+	require.Contains(t, ok("model", "route", "--policy", policyFile, "--expect", jsonNumber(history[2].Revision), "--why", "sent again"),
 		" is there already (by ")
 	require.NoError(t, json.Unmarshal([]byte(ok("model", "history", "--json")), &history))
 	stricter := history[3]

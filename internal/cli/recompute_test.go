@@ -12,12 +12,13 @@ import (
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/scorer"
 )
 
 func TestAPredictionIsComputedAgainFromWhatItCarries(t *testing.T) {
-	set, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, policy.DefaultText)
 	require.NoError(t, err)
 	app := schemas.Application{ApplicationID: "A-1", AppliedAt: 5}
 	for k, rule := range schemas.FeatureRules {
@@ -68,7 +69,7 @@ func TestAPredictionIsComputedAgainFromWhatItCarries(t *testing.T) {
 // Two engines differ by less than the tolerance; a cut-off between them flips the
 // decision, and the record is right all the same.
 func TestRecompute_AppliesThePolicyToTheRecordedProbability(t *testing.T) {
-	set, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, policy.DefaultText)
 	require.NoError(t, err)
 	app := schemas.Application{ApplicationID: "A-1", AppliedAt: 5}
 	for k, rule := range schemas.FeatureRules {
@@ -78,30 +79,30 @@ func TestRecompute_AppliesThePolicyToTheRecordedProbability(t *testing.T) {
 	require.NoError(t, scorer.New().Decide(set, schemas.ChannelAPI, 7, []schemas.Application{app}, out))
 	here := out[0].DefaultProbability
 	there := math.Nextafter32(here, 1)
-	text := strings.NewReplacer("0.20", fmt.Sprint(there), "0.45", "1").Replace(schemas.DefaultPolicyText)
-	policy, err := schemas.ParsePolicy(text)
+	text := strings.NewReplacer("0.20", fmt.Sprint(there), "0.45", "1").Replace(policy.DefaultText)
+	rules, err := policy.Parse(text)
 	require.NoError(t, err)
 	manifest, _, err := model.ReadManifest(shipped.Bundle)
 	require.NoError(t, err)
 	r := &recomputer{newest: 7, scorer: scorer.New(), sets: map[served]*model.LiveSet{
-		{manifest.Version, 7, policy.Version, model.EngineNative}: {Champion: set.Champion, Policy: policy, Revision: 7},
+		{manifest.Version, 7, rules.Version, model.EngineNative}: {Champion: set.Champion, Policy: rules, Revision: 7},
 	}}
 	for probability, decision := range map[float32]string{here: schemas.Approve, there: schemas.Refer} {
 		p := out[0]
-		p.RouteRevision, p.PolicyVersion, p.DefaultProbability = 7, policy.Version, probability
+		p.RouteRevision, p.PolicyVersion, p.DefaultProbability = 7, rules.Version, probability
 		again, err := r.recompute(&p)
 		require.NoError(t, err)
 		require.Equal(t, decision, again.Decision)
 	}
 	far := out[0]
-	far.RouteRevision, far.PolicyVersion, far.DefaultProbability = 7, policy.Version, there+0.01
+	far.RouteRevision, far.PolicyVersion, far.DefaultProbability = 7, rules.Version, there+0.01
 	again, err := r.recompute(&far)
 	require.NoError(t, err)
 	require.Equal(t, schemas.Approve, again.Decision, "of its own probability: the record differs in both")
 }
 
 func TestRecompute_SaysWhatIsMissing(t *testing.T) {
-	set, err := model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, policy.DefaultText)
 	require.NoError(t, err)
 	r := &recomputer{unrouted: [][]byte{shipped.Bundle}, newest: -1, scorer: scorer.New(), read: func() (*release.History, error) { return &release.History{}, nil }}
 	require.NoError(t, r.load())

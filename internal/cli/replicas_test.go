@@ -17,6 +17,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -77,11 +78,11 @@ func TestARouteIsWaitedFor(t *testing.T) {
 	code, _, errs := creditstream(t, "model", "release", "shipped")
 	require.Zero(t, code, errs)
 	v1 := list1(t)
-	policy, routes := filepath.Join(t.TempDir(), "policy.yaml"), 0
+	policyFile, routes := filepath.Join(t.TempDir(), "policy.yaml"), 0
 	route := func(args ...string) (int, string, string) { // each is another: what changes nothing is not written
 		routes++
-		require.NoError(t, os.WriteFile(policy, fmt.Appendf(nil, "%s# %d\n", schemas.DefaultPolicyText, routes), 0o600))
-		return creditstream(t, append([]string{"model", "route", "--champion", v1, "--policy", policy, "--why", "test"}, args...)...)
+		require.NoError(t, os.WriteFile(policyFile, fmt.Appendf(nil, "%s# %d\n", policy.DefaultText, routes), 0o600))
+		return creditstream(t, append([]string{"model", "route", "--champion", v1, "--policy", policyFile, "--why", "test"}, args...)...)
 	}
 	code, out, errs := route("--wait", "50ms")
 	require.Equal(t, 1, code)

@@ -40,13 +40,14 @@ var aside = []string{"github.com/prometheus", module + "/internal/kafka"}
 var (
 	entrance   = []string{"internal/cli", "internal/app", "internal/demo"}
 	components = []string{"scorer", "consumer", "api", "producer", "replica", "audit", "drift"}
-	domain     = slices.Concat([]string{"schemas", "model"}, components)
+	domain     = slices.Concat([]string{"schemas", "policy", "model"}, components)
 	services   = []string{"Kafka", "Redis", "HTTP"}
 )
 
 // rooms is the table.
 var rooms = []room{
-	{"schemas", not("model", "internal", components, services)},
+	{"schemas", not("policy", "model", "internal", components, services)},
+	{"policy", not("model", "internal", components, services)},
 	{"model", not("internal/kafka", components, services)},
 	{"model/forest", not("internal", domain, services)},
 	{"model/onnx", not("internal", domain, services)},

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/creditstream/creditstream/model"
-	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/policy"
 )
 
 // Archive makes decisions of the past again: with the model, the route and the
@@ -74,7 +74,7 @@ func (a *Archive) Set(modelVersion string, revision int64, policyVersion, engine
 	if s, ok := a.sets[key]; ok {
 		return s, nil
 	}
-	text := schemas.DefaultPolicyText
+	text := policy.DefaultText
 	if revision >= 0 {
 		route, ok := a.history.Route(revision)
 		if !ok {
@@ -85,18 +85,18 @@ func (a *Archive) Set(modelVersion string, revision int64, policyVersion, engine
 		}
 		text = route.Policy
 	}
-	policy, err := schemas.ParsePolicy(text)
+	rules, err := policy.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("route revision %d: %w", revision, err)
 	}
-	if policy.Version != policyVersion {
-		return nil, fmt.Errorf("route revision %d has policy %s, not %s", revision, policy.Version, policyVersion)
+	if rules.Version != policyVersion {
+		return nil, fmt.Errorf("route revision %d has policy %s, not %s", revision, rules.Version, policyVersion)
 	}
 	m, err := a.opener(engine).deciding(modelVersion, "champion")
 	if err != nil {
 		return nil, err
 	}
-	s := &model.LiveSet{Champion: m, Policy: policy, Revision: revision}
+	s := &model.LiveSet{Champion: m, Policy: rules, Revision: revision}
 	a.sets[key] = s
 	return s, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -31,7 +32,7 @@ func (c Change) apply(now *schemas.Route) (schemas.Route, error) {
 	if err := c.check(); err != nil {
 		return schemas.Route{}, err
 	}
-	next := schemas.Route{Policy: schemas.DefaultPolicyText}
+	next := schemas.Route{Policy: policy.DefaultText}
 	if now != nil {
 		next = schemas.Route{Champion: now.Champion, Canary: now.Canary, Shadow: now.Shadow, Policy: now.Policy}
 	}
@@ -190,19 +191,19 @@ func policyDifference(from, to string) Difference {
 
 // policyName is a policy; of one that is not valid its version says so, and of none
 // it is empty.
-func policyName(text string) schemas.Policy {
+func policyName(text string) policy.Policy {
 	if text == "" {
-		return schemas.Policy{}
+		return policy.Policy{}
 	}
-	p, err := schemas.ParsePolicy(text)
+	p, err := policy.Parse(text)
 	if err != nil {
-		return schemas.Policy{Version: "(not valid)"}
+		return policy.Policy{Version: "(not valid)"}
 	}
 	return *p
 }
 
 // fields are the fields in which two policies differ.
-func fields(from, to schemas.Policy) []string {
+func fields(from, to policy.Policy) []string {
 	var out []string
 	number := func(name string, a, b float64) {
 		if a != b {

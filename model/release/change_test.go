@@ -8,6 +8,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -22,11 +23,11 @@ func inForce() *schemas.Route {
 
 // text is what a route serves, in one line.
 func text(r schemas.Route) string {
-	policy := "other"
-	if r.Policy == schemas.DefaultPolicyText {
-		policy = "default"
+	name := "other"
+	if r.Policy == policy.DefaultText {
+		name = "default"
 	}
-	return strings.Join([]string{r.Champion, CanaryText(r.Canary), shadowText(r.Shadow), policy}, " ")
+	return strings.Join([]string{r.Champion, CanaryText(r.Canary), shadowText(r.Shadow), name}, " ")
 }
 
 func TestChange_KeepsWhatItDoesNotName(t *testing.T) {
@@ -39,10 +40,10 @@ func TestChange_KeepsWhatItDoesNotName(t *testing.T) {
 		{Change{Canary: "n", CanaryShare: 1234}, "a n=12.34% s other"},
 		{Change{Canary: "c", CanaryShare: 5000}, "a c=50% s other"},
 		{Change{Shadow: "n"}, "a c=30% n other"},
-		{Change{Policy: schemas.DefaultPolicyText}, "a c=30% s default"},
+		{Change{Policy: policy.DefaultText}, "a c=30% s default"},
 		{Change{NoCanary: true}, "a  s other"},
 		{Change{NoShadow: true}, "a c=30%  other"},
-		{Change{Champion: "n", NoCanary: true, NoShadow: true, Policy: schemas.DefaultPolicyText}, "n   default"},
+		{Change{Champion: "n", NoCanary: true, NoShadow: true, Policy: policy.DefaultText}, "n   default"},
 		// Who takes another role leaves the one it had.
 		{Change{Champion: "c"}, "c  s other"},
 		{Change{Champion: "s"}, "s c=30%  other"},
@@ -99,15 +100,15 @@ func TestDifferences_SayWhatARouteChanges(t *testing.T) {
 		}
 		return out
 	}
-	before, err := schemas.ParsePolicy(otherPolicy)
+	before, err := policy.Parse(otherPolicy)
 	require.NoError(t, err)
-	standard, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
+	standard, err := policy.Parse(policy.DefaultText)
 	require.NoError(t, err)
 	require.Equal(t, []string{"champion a → n"}, said(Change{Champion: "n"}))
 	require.Equal(t, []string{"champion a → c", "canary c=30% ends"}, said(Change{Champion: "c"}))
 	require.Equal(t, []string{"canary c=30% → c=50%"}, said(Change{Canary: "c", CanaryShare: 5000}))
 	require.Equal(t, []string{"canary c=30% → s=1%", "shadow s ends"}, said(Change{Canary: "s", CanaryShare: 100}))
-	policy := said(Change{Policy: schemas.DefaultPolicyText})
+	policy := said(Change{Policy: policy.DefaultText})
 	require.Len(t, policy, 1)
 	require.True(t, strings.HasPrefix(policy[0], "policy "+before.Version+" → "+standard.Version+" ("), policy[0])
 	require.Empty(t, Differences(inForce(), *inForce()))
@@ -138,7 +139,7 @@ func TestRouteCommand_NamesItsDeployment(t *testing.T) {
 
 func TestRouteCommand_IsWhatAShellTakes(t *testing.T) {
 	t.Parallel()
-	r := Revision{Number: 7, Route: schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}}
+	r := Revision{Number: 7, Route: schemas.Route{Champion: "v1", Policy: policy.DefaultText}}
 	require.Equal(t, `creditstream model route --champion v1 --canary v2=12.34% --shadow v3 --expect 7 --why "the champion's errors"`,
 		r.RouteCommand(Change{Champion: "v1", Canary: "v2", CanaryShare: 1234, Shadow: "v3"}, "the champion's errors"))
 	require.Equal(t, `creditstream model route --no-canary --no-shadow --expect 7 --why "x"`, r.RouteCommand(Change{NoCanary: true, NoShadow: true}, "x"))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -64,7 +65,7 @@ func TestAGraphThatCannotGiveReasonsIsRefusedByItsOperator(t *testing.T) {
 	_, err := Release(t.Context(), w.config, w.topics, bundle, model.EngineNative, "a test")
 	require.ErrorContains(t, err, "Sum")
 	w.put("v2", bundle)
-	_, err = Route(t.Context(), w.config, w.topics, RouteRequest{Change: Change{Champion: "v1", Canary: "v2", CanaryShare: 5, Policy: schemas.DefaultPolicyText}, Expect: &first, Engine: model.EngineAuto})
+	_, err = Route(t.Context(), w.config, w.topics, RouteRequest{Change: Change{Champion: "v1", Canary: "v2", CanaryShare: 5, Policy: policy.DefaultText}, Expect: &first, Engine: model.EngineAuto})
 	require.ErrorContains(t, err, "Sum")
 	w.putRoute(schemas.Route{Champion: "v2"})
 	w.eventually(func() bool { return len(f.Status().Refused) == 1 }, "refused")
@@ -89,7 +90,7 @@ func TestTheOtherEngineMayRunAShadow(t *testing.T) {
 	w.serves(f, first, "v1")
 	old := f.Live()
 	require.Equal(t, model.EngineONNX, old.Shadow.Engine)
-	_, err = Route(t.Context(), w.config, w.topics, RouteRequest{Change: Change{Champion: "v2", Policy: schemas.DefaultPolicyText}, Expect: &first, Engine: model.EngineAuto})
+	_, err = Route(t.Context(), w.config, w.topics, RouteRequest{Change: Change{Champion: "v2", Policy: policy.DefaultText}, Expect: &first, Engine: model.EngineAuto})
 	require.ErrorContains(t, err, "model v2 is refused: as champion")
 	require.ErrorContains(t, err, "Sum")
 

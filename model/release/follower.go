@@ -20,6 +20,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -78,7 +79,7 @@ func NewFollower(c Config) (*Follower, error) {
 	}
 	if c.Fallback != nil {
 		var err error
-		if f.fallback, err = model.Fixed(c.Fallback, c.Engine, schemas.DefaultPolicyText); err != nil {
+		if f.fallback, err = model.Fixed(c.Fallback, c.Engine, policy.DefaultText); err != nil {
 			return nil, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -95,7 +96,7 @@ func TestFollower_ServesTheFallbackWhereThereNeverWasARoute(t *testing.T) {
 	require.NoError(t, err)
 	defer client.Close()
 	require.NoError(t, client.BeginTransaction())
-	route := schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}
+	route := schemas.Route{Champion: "v1", Policy: policy.DefaultText}
 	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Routes, Value: schemas.AppendRoute(nil, &route)}).FirstErr())
 	require.NoError(t, client.EndTransaction(t.Context(), kgo.TryAbort))
 	f := w.fallingBack(-1)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -128,11 +129,11 @@ func (o *opener) deciding(version, role string) (*model.Model, error) {
 
 // set opens everything a route names.
 func (o *opener) set(r Revision) (*model.LiveSet, error) {
-	policy, err := schemas.ParsePolicy(r.Route.Policy)
+	rules, err := policy.Parse(r.Route.Policy)
 	if err != nil {
 		return nil, &refusedError{reason: err}
 	}
-	s := &model.LiveSet{Policy: policy, Revision: r.Number}
+	s := &model.LiveSet{Policy: rules, Revision: r.Number}
 	if s.Champion, err = o.deciding(r.Route.Champion, "champion"); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -55,7 +56,7 @@ func newSlowOpener(t *testing.T) *slowOpener {
 }
 
 func (s *slowOpener) route(r schemas.Route) {
-	r.Policy = schemas.DefaultPolicyText
+	r.Policy = policy.DefaultText
 	s.f.mu.Lock()
 	s.f.history.routes = append(s.f.history.routes, Revision{Number: int64(len(s.f.history.routes)), Route: r})
 	s.f.caughtUp = true
@@ -129,7 +130,7 @@ func TestFollower_RefusesABundleThatTakesTooLong(t *testing.T) {
 func TestFollower_OpensNoOlderRouteWhileTheNewestOpens(t *testing.T) {
 	t.Parallel()
 	s := newSlowOpener(t)
-	s.f.history.routes = []Revision{{Route: schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}}}
+	s.f.history.routes = []Revision{{Route: schemas.Route{Champion: "v1", Policy: policy.DefaultText}}}
 	s.route(schemas.Route{Champion: "slow"})
 	require.Equal(t, []string{"slow"}, s.o.inProgress())
 	s.clock = s.clock.Add(openTime)

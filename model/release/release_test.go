@@ -20,6 +20,7 @@ import (
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -89,13 +90,13 @@ func (w *world) put(v string, value []byte) {
 // putRoute writes a route that Route would refuse.
 func (w *world) putRoute(r schemas.Route) {
 	if r.Policy == "" {
-		r.Policy = schemas.DefaultPolicyText
+		r.Policy = policy.DefaultText
 	}
 	require.NoError(w.t, w.client.ProduceSync(w.t.Context(), &kgo.Record{Topic: w.topics.Routes, Value: schemas.AppendRoute(nil, &r)}).FirstErr())
 }
 
 func (w *world) route(expect int64, change func(*RouteRequest)) int64 {
-	r := RouteRequest{Change: Change{Policy: schemas.DefaultPolicyText}, By: "test", At: 1, Why: "test", Engine: model.EngineAuto}
+	r := RouteRequest{Change: Change{Policy: policy.DefaultText}, By: "test", At: 1, Why: "test", Engine: model.EngineAuto}
 	if expect >= 0 {
 		r.Expect = &expect
 	}
@@ -248,7 +249,7 @@ func TestARouteNeedsTheCurrentRevision(t *testing.T) {
 	w.createTopics()
 	w.release("v1")
 	w.release("v2")
-	request := RouteRequest{Change: Change{Champion: "v1", Policy: schemas.DefaultPolicyText}, By: "test", Engine: model.EngineAuto}
+	request := RouteRequest{Change: Change{Champion: "v1", Policy: policy.DefaultText}, By: "test", Engine: model.EngineAuto}
 	refused := func(says string, change func(*RouteRequest)) {
 		t.Helper()
 		r := request
@@ -302,7 +303,7 @@ func TestOfTwoRoutersAtOnceOneWrites(t *testing.T) {
 		const routers = 3
 		errs := make(chan error, routers)
 		for router := range routers {
-			policy := fmt.Sprintf("%s# round %d, router %d\n", schemas.DefaultPolicyText, round, router)
+			policy := fmt.Sprintf("%s# round %d, router %d\n", policy.DefaultText, round, router)
 			r := RouteRequest{Change: Change{Champion: "v1", Policy: policy}, By: "test", Engine: model.EngineAuto}
 			if current >= 0 {
 				r.Expect = &current
@@ -339,7 +340,7 @@ func TestAnOvertakenRouterWritesNothing(t *testing.T) {
 	router := routeWriter{kafka: w.config, topics: w.topics, engine: model.EngineAuto}
 	_, err := router.write(t.Context(), func(*History, *opener) (schemas.Route, error) {
 		overtaking = w.champion(-1, "v2")
-		return schemas.Route{Champion: "v1", Policy: schemas.DefaultPolicyText}, nil
+		return schemas.Route{Champion: "v1", Policy: policy.DefaultText}, nil
 	})
 	require.ErrorContains(t, err, "the route was not written: another model route or rollback came in between")
 	h, err := ReadAll(t.Context(), w.config, w.topics)
@@ -591,7 +592,7 @@ func TestOnlyWhatRoutesNameIsKeptOpen(t *testing.T) {
 		return b, ok
 	})
 	add := func(r schemas.Route) {
-		r.Policy = schemas.DefaultPolicyText
+		r.Policy = policy.DefaultText
 		f.history.routes = append(f.history.routes, Revision{Number: int64(len(f.history.routes)), Route: r})
 		f.settle(o)
 	}
@@ -649,9 +650,9 @@ func TestADecisionOfThePastCanBeMadeAgain(t *testing.T) {
 	require.NoError(t, err)
 	a, err := NewArchive(h, shipped.Bundle)
 	require.NoError(t, err)
-	other, err := schemas.ParsePolicy(otherPolicy)
+	other, err := policy.Parse(otherPolicy)
 	require.NoError(t, err)
-	standard, err := schemas.ParsePolicy(schemas.DefaultPolicyText)
+	standard, err := policy.Parse(policy.DefaultText)
 	require.NoError(t, err)
 
 	s, err := a.Set("v2", first, other.Version, model.EngineNative)

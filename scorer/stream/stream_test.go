@@ -26,6 +26,7 @@ import (
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 	"github.com/creditstream/creditstream/scorer"
@@ -85,7 +86,7 @@ func newBareWorldIn(t *testing.T, dir string, options ...kfake.Opt) *world {
 	w.client, err = kgo.NewClient(append(w.config.Options(), kgo.ProducerBatchMaxBytes(maxLetterBytes), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	require.NoError(t, err)
 	t.Cleanup(w.client.Close)
-	w.live, err = model.Fixed(shipped.Bundle, model.EngineNative, schemas.DefaultPolicyText)
+	w.live, err = model.Fixed(shipped.Bundle, model.EngineNative, policy.DefaultText)
 	require.NoError(t, err)
 	return w
 }

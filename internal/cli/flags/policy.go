@@ -6,7 +6,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/creditstream/creditstream/internal/bounded"
-	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/policy"
 )
 
 // Policy says which policy a command decides under.
@@ -20,13 +20,13 @@ const defaultPolicy = "default"
 // Text is the policy's text, checked; the default policy's where none is named.
 func (f Policy) Text() (string, error) {
 	if f.File == "" || f.File == defaultPolicy {
-		return schemas.DefaultPolicyText, nil
+		return policy.DefaultText, nil
 	}
 	text, err := bounded.ReadFile(kong.ExpandPath(f.File), bounded.Text)
 	if err != nil {
 		return "", fmt.Errorf("--policy: %w", err)
 	}
-	if _, err := schemas.ParsePolicy(string(text)); err != nil {
+	if _, err := policy.Parse(string(text)); err != nil {
 		return "", fmt.Errorf("--policy %s: %w", f.File, err)
 	}
 	return string(text), nil

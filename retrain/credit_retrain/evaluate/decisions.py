@@ -12,7 +12,7 @@ from credit_retrain.evaluate.fairness import MAX_MISSING, approve, missing
 from credit_retrain.evaluate.figures import Doubles, wilson
 
 DECLINE_FROM = 0.45
-"""The default policy's other cut-off: a probability at or above it is declined (schemas/policy.go)."""
+"""The default policy's other cut-off: a probability at or above it is declined (policy/policy.go)."""
 
 
 def decide(rows: Dataset, probability: Doubles) -> npt.NDArray[np.str_]:

@@ -18,7 +18,7 @@ from credit_retrain.uci.contract import NAMES, USED
 from credit_retrain.uci.groups import ATTRIBUTES
 
 APPROVE_BELOW = 0.20
-"""The default policy's cut-off: a probability below it is approved (schemas/policy.go)."""
+"""The default policy's cut-off: a probability below it is approved (policy/policy.go)."""
 
 MAX_MISSING = 3
 """The default policy refers an application that lacks more of the model's inputs."""

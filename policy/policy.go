@@ -1,4 +1,6 @@
-package schemas
+// Package policy makes decisions of probabilities: cut-offs, how many inputs may be
+// missing, and scorecard points. A policy is a text that a route carries.
+package policy
 
 import (
 	"bytes"
@@ -10,6 +12,8 @@ import (
 	"math"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // Points is how log-odds become scorecard points:
@@ -33,8 +37,8 @@ type Policy struct {
 	Version string // first 8 hex digits of the text's SHA-256
 }
 
-// DefaultPolicyText is the policy that serves when no route names another.
-const DefaultPolicyText = `threshold: 0.5
+// DefaultText is the policy that serves when no route names another.
+const DefaultText = `threshold: 0.5
 approve_below: 0.20
 decline_from: 0.45
 max_missing: 3
@@ -57,14 +61,14 @@ type policyText struct {
 // maxPoints bounds a policy's scaling, so that points fit an int32 for every p.
 const maxPoints = 1e6
 
-// ParsePolicy reads and checks a policy's text: every field there, none unknown.
+// Parse reads and checks a policy's text: every field there, none unknown.
 // Its error names each field, its value and what was expected.
-func ParsePolicy(text string) (*Policy, error) {
+func Parse(text string) (*Policy, error) {
 	var t policyText
 	d := yaml.NewDecoder(bytes.NewReader([]byte(text)))
 	d.KnownFields(true)
 	if err := d.Decode(&t); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("policy: %w", Plain(err))
+		return nil, fmt.Errorf("policy: %w", schemas.Plain(err))
 	}
 	if err := d.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
 		return nil, errors.New("policy: expected one YAML document")
@@ -90,8 +94,8 @@ func ParsePolicy(text string) (*Policy, error) {
 	switch {
 	case t.MaxMissing == nil:
 		errs = append(errs, errors.New("policy: max_missing is required"))
-	case !(*t.MaxMissing >= 0 && *t.MaxMissing <= NumFeatures) || *t.MaxMissing != math.Trunc(*t.MaxMissing):
-		errs = append(errs, fmt.Errorf("policy: max_missing %v: must be a whole number 0 … %d", *t.MaxMissing, NumFeatures))
+	case !(*t.MaxMissing >= 0 && *t.MaxMissing <= schemas.NumFeatures) || *t.MaxMissing != math.Trunc(*t.MaxMissing):
+		errs = append(errs, fmt.Errorf("policy: max_missing %v: must be a whole number 0 … %d", *t.MaxMissing, schemas.NumFeatures))
 	default:
 		p.MaxMissing = int(*t.MaxMissing)
 	}
@@ -117,13 +121,13 @@ func (p *Policy) Decide(probability float32, missing int) (decision string, pred
 	}
 	switch {
 	case missing > p.MaxMissing:
-		return Refer, prediction
+		return schemas.Refer, prediction
 	case probability >= float32(p.DeclineFrom):
-		return Decline, prediction
+		return schemas.Decline, prediction
 	case probability < float32(p.ApproveBelow):
-		return Approve, prediction
+		return schemas.Approve, prediction
 	}
-	return Refer, prediction
+	return schemas.Refer, prediction
 }
 
 // CutOffBetween is the cut-off, as "approve_below 0.2", that two probabilities lie on

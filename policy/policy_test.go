@@ -1,4 +1,4 @@
-package schemas
+package policy
 
 import (
 	"math"
@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/creditstream/creditstream/schemas"
 )
 
-func TestDefaultPolicy(t *testing.T) {
-	p, err := ParsePolicy(DefaultPolicyText)
+func TestPolicy_DecidesAtItsCutOffs(t *testing.T) {
+	p, err := Parse(DefaultText)
 	require.NoError(t, err)
 	require.Len(t, p.Version, 8)
 	for _, c := range []struct {
@@ -18,8 +20,8 @@ func TestDefaultPolicy(t *testing.T) {
 		decision string
 		defaults uint8
 	}{
-		{0, 0, Approve, 0}, {0.19, 3, Approve, 0}, {0.19, 4, Refer, 0}, {0.2, 0, Refer, 0},
-		{0.44, 0, Refer, 0}, {0.45, 0, Decline, 0}, {0.5, 0, Decline, 1}, {0.9, 23, Refer, 1}, {1, 0, Decline, 1},
+		{0, 0, schemas.Approve, 0}, {0.19, 3, schemas.Approve, 0}, {0.19, 4, schemas.Refer, 0}, {0.2, 0, schemas.Refer, 0},
+		{0.44, 0, schemas.Refer, 0}, {0.45, 0, schemas.Decline, 0}, {0.5, 0, schemas.Decline, 1}, {0.9, 23, schemas.Refer, 1}, {1, 0, schemas.Decline, 1},
 	} {
 		decision, prediction := p.Decide(c.p, c.missing)
 		require.Equal(t, c.decision, decision, c)
@@ -33,7 +35,7 @@ func TestDefaultPolicy(t *testing.T) {
 	require.Equal(t, p.ScorecardPoints(0), p.ScorecardPoints(math.SmallestNonzeroFloat32))
 }
 
-func TestParsePolicyRefuses(t *testing.T) {
+func TestParse_NamesWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ old, with, says string }{
 		{"threshold: 0.5", "", "threshold is required"},
 		{"threshold: 0.5", "threshold: 1.5", "threshold 1.5: must be 0 … 1"},
@@ -47,24 +49,40 @@ func TestParsePolicyRefuses(t *testing.T) {
 		{"pdo: 20", "pdo: 0", "points.pdo 0"},
 		{"points:", "---\npoints:", "one YAML document"},
 	} {
-		require.Contains(t, DefaultPolicyText, c.old)
-		_, err := ParsePolicy(strings.Replace(DefaultPolicyText, c.old, c.with, 1))
+		require.Contains(t, DefaultText, c.old)
+		_, err := Parse(strings.Replace(DefaultText, c.old, c.with, 1))
 		require.ErrorContains(t, err, c.says)
 	}
-	_, err := ParsePolicy("")
+	_, err := Parse("")
 	require.ErrorContains(t, err, "approve_below is required")
 }
 
-func FuzzParsePolicy(f *testing.F) {
-	f.Add(DefaultPolicyText)
+func TestParse_NamesFieldsAndNoTypesOfGo(t *testing.T) {
+	for text, want := range map[string]string{
+		"threshold: x\n":            `policy: line 1: "x", expected a number`,
+		"threshold: [1]\n":          `policy: line 1: a list, expected a number`,
+		"max_missing: x\n":          `policy: line 1: "x", expected a number`,
+		"points: 3\n":               `policy: line 1: "3", expected a mapping`,
+		"unknown: 3\n":              `policy: line 1: unknown field unknown`,
+		"[]\n":                      `policy: line 1: a list, expected a mapping`,
+		"threshold: {a: 1}\nx: 1\n": "policy: line 1: a mapping, expected a number\nline 2: unknown field x",
+	} {
+		_, err := Parse(text)
+		require.EqualError(t, err, want, text)
+		require.False(t, strings.Contains(err.Error(), "struct") || strings.Contains(err.Error(), "float64"))
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(DefaultText)
 	f.Fuzz(func(t *testing.T, text string) {
-		p, err := ParsePolicy(text)
+		p, err := Parse(text)
 		if err != nil {
 			return
 		}
 		for _, v := range []float32{0, 0.3, 1} {
 			decision, _ := p.Decide(v, 0)
-			require.Contains(t, []string{Approve, Refer, Decline}, decision)
+			require.Contains(t, []string{schemas.Approve, schemas.Refer, schemas.Decline}, decision)
 			p.ScorecardPoints(v)
 		}
 	})
