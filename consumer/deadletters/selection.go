@@ -1,7 +1,6 @@
 package deadletters
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -29,27 +28,6 @@ func Classes() []string {
 		schemas.ErrorClassDecode, schemas.ErrorClassContract, schemas.ErrorClassTooLarge, schemas.ErrorClassPermanent,
 		unknownClass, ForeignClass,
 	}
-}
-
-// ParseTime reads an RFC 3339 time for the flag named.
-func ParseTime(flag, text string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("--%s %q: expected an RFC 3339 time, as 2026-11-23T10:00:00Z", flag, text)
-	}
-	return t, nil
-}
-
-// ParseFrom reads start or an RFC 3339 time.
-func ParseFrom(text string) (time.Time, error) {
-	if text == "start" {
-		return time.Time{}, nil
-	}
-	t, err := ParseTime("from", text)
-	if err != nil {
-		return t, fmt.Errorf("--from %q: expected start or an RFC 3339 time, as 2026-11-23T10:00:00Z", text)
-	}
-	return t, nil
 }
 
 // matcher says of a letter whether the selection takes it.

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/registry"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -32,10 +33,10 @@ func TestBothFormatsAreShown(t *testing.T) {
 	}
 	require.NoError(t, w.client.EndTransaction(t.Context(), kgo.TryCommit))
 	// ids reads every value as JSON.
-	require.Len(t, w.ids(Config{From: From{Start: true}, Codec: codec}, 0), 30)
-	require.Len(t, w.ids(Config{From: From{Start: true}, Codec: codec, Filter: Filter{ID: "A-0017"}}, 0), 1)
+	require.Len(t, w.ids(Config{From: kafka.From{Start: true}, Codec: codec}, 0), 30)
+	require.Len(t, w.ids(Config{From: kafka.From{Start: true}, Codec: codec, Filter: Filter{ID: "A-0017"}}, 0), 1)
 
-	leftOut, err := Read(t.Context(), Config{Kafka: w.kafka, Topics: w.topics, From: From{Start: true}}, func(*schemas.Prediction, []byte) (bool, error) { return true, nil })
+	leftOut, err := Read(t.Context(), Config{Kafka: w.kafka, Topics: w.topics, From: kafka.From{Start: true}}, func(*schemas.Prediction, []byte) (bool, error) { return true, nil })
 	require.NoError(t, err)
 	require.EqualValues(t, 20, leftOut.Records, "what takes a registry is left out and counted")
 }

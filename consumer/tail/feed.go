@@ -140,7 +140,7 @@ func (f *Feed) Run(ctx context.Context) error {
 }
 
 func (f *Feed) follow(ctx context.Context) (read bool, err error) {
-	r, err := open(ctx, f.config.Kafka, f.config.Topics.Predictions, From{}, true)
+	r, err := open(ctx, f.config.Kafka, f.config.Topics.Predictions, kafka.From{}, true)
 	if err != nil {
 		return false, err
 	}

@@ -15,7 +15,7 @@ func TestRead_TellsOfATransactionThatHangsAndOfNoOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	told := func() (all []kafka.Open) {
-		config := Config{Kafka: w.kafka, Topics: w.topics, From: From{Start: true}, Open: func(open []kafka.Open) { all = open }}
+		config := Config{Kafka: w.kafka, Topics: w.topics, From: kafka.From{Start: true}, Open: func(open []kafka.Open) { all = open }}
 		_, err := Read(t.Context(), config, func(*schemas.Prediction, []byte) (bool, error) { return true, nil })
 		require.NoError(t, err)
 		return all
@@ -54,7 +54,7 @@ func TestRead_EndsWhereAbortedRecordsLieBeforeATransactionThatHangs(t *testing.T
 	require.NoError(t, w.client.EndTransaction(t.Context(), kgo.TryAbort))
 
 	var open []kafka.Open
-	require.Empty(t, w.ids(Config{From: From{Start: true}, Open: func(all []kafka.Open) { open = all }}, 0))
+	require.Empty(t, w.ids(Config{From: kafka.From{Start: true}, Open: func(all []kafka.Open) { open = all }}, 0))
 	require.Len(t, open, 1)
 	require.EqualValues(t, 1, open[0].Offset)
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -19,35 +18,14 @@ import (
 	"github.com/creditstream/creditstream/schemas/wire"
 )
 
-// From is where reading begins. Its zero value is the end of the log.
-type From struct {
-	Start bool
-	Time  time.Time
-}
-
-// ParseFrom reads start, end or an RFC 3339 time.
-func ParseFrom(text string) (From, error) {
-	switch text {
-	case "start":
-		return From{Start: true}, nil
-	case "end":
-		return From{}, nil
-	}
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return From{}, fmt.Errorf("--from %q: expected start, end or an RFC 3339 time", text)
-	}
-	return From{Time: t}, nil
-}
-
 // Config says what is read.
 type Config struct {
 	Kafka  kafka.Config
 	Topics schemas.Topics
 	Codec  *wire.Codec // nil: JSON only
-	From   From
-	Last   int  // from the end on: but first the last so many before it; they are held in memory
-	Follow bool // go on at the end that the log had at the beginning
+	From   kafka.From  // the zero value is the end
+	Last   int         // from the end on: but first the last so many before it; they are held in memory
+	Follow bool        // go on at the end that the log had at the beginning
 	Filter Filter
 	Open   func([]kafka.Open) // told at the beginning what hangs at the log's end; may be nil
 }
@@ -172,7 +150,7 @@ func (r *reader) readToEnd(ctx context.Context, config kafka.Config, leftOut *re
 }
 
 // open finds where to begin. Its client reads from there on where it is to follow.
-func open(ctx context.Context, config kafka.Config, topic string, from From, follow bool) (*reader, error) {
+func open(ctx context.Context, config kafka.Config, topic string, from kafka.From, follow bool) (*reader, error) {
 	r := &reader{topic: topic, next: map[int32]int64{}, ends: map[int32]int64{}}
 	if err := r.locate(ctx, config, topic, from); err != nil {
 		return nil, err
@@ -196,7 +174,7 @@ func open(ctx context.Context, config kafka.Config, topic string, from From, fol
 }
 
 // locate finds where every partition begins and ends.
-func (r *reader) locate(ctx context.Context, config kafka.Config, topic string, from From) error {
+func (r *reader) locate(ctx context.Context, config kafka.Config, topic string, from kafka.From) error {
 	client, err := config.Connect(ctx)
 	if err != nil {
 		return err

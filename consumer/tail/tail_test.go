@@ -106,7 +106,7 @@ func TestFilters(t *testing.T) {
 	w := newWorld(t)
 	w.emit(0, 60, kgo.TryCommit)
 	w.emit(100, 160, kgo.TryAbort)
-	from := From{Start: true}
+	from := kafka.From{Start: true}
 	f := func(filter Filter, matches func(i int) bool) {
 		t.Helper()
 		want := map[string]bool{}
@@ -127,8 +127,8 @@ func TestFilters(t *testing.T) {
 	f(Filter{Decision: schemas.Approve, Channel: schemas.ChannelAPI, MinProbability: 0.2}, func(i int) bool { return i%3 != 0 && i%5 == 0 && i >= 20 })
 	require.Len(t, w.ids(Config{From: from}, 10), 10)
 	require.Empty(t, w.ids(Config{}, 0), "the end")
-	require.Empty(t, w.ids(Config{From: From{Time: time.Now().Add(time.Hour)}}, 0))
-	require.Len(t, w.ids(Config{From: From{Time: time.Now().Add(-time.Hour)}}, 0), 60)
+	require.Empty(t, w.ids(Config{From: kafka.From{Time: time.Now().Add(time.Hour)}}, 0))
+	require.Len(t, w.ids(Config{From: kafka.From{Time: time.Now().Add(-time.Hour)}}, 0), 60)
 }
 
 func TestFollowingShowsWhatComes(t *testing.T) {
@@ -136,7 +136,7 @@ func TestFollowingShowsWhatComes(t *testing.T) {
 	w := newWorld(t)
 	w.emit(0, 10, kgo.TryCommit)
 	got := make(chan map[string]bool)
-	go func() { got <- w.ids(Config{From: From{Start: true}, Follow: true}, 40) }()
+	go func() { got <- w.ids(Config{From: kafka.From{Start: true}, Follow: true}, 40) }()
 	w.emit(100, 120, kgo.TryAbort)
 	w.emit(10, 40, kgo.TryCommit)
 	require.Len(t, <-got, 40)
@@ -206,7 +206,7 @@ func TestWhatIsNoPredictionIsLeftOut(t *testing.T) {
 	require.NoError(t, plain.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}")}).FirstErr())
 	w.emit(3, 6, kgo.TryCommit)
 	shown := 0
-	leftOut, err := Read(t.Context(), Config{Kafka: w.kafka, Topics: w.topics, From: From{Start: true}}, func(*schemas.Prediction, []byte) (bool, error) {
+	leftOut, err := Read(t.Context(), Config{Kafka: w.kafka, Topics: w.topics, From: kafka.From{Start: true}}, func(*schemas.Prediction, []byte) (bool, error) {
 		shown++
 		return true, nil
 	})
@@ -223,23 +223,6 @@ func TestAMissingTopicIsNamed(t *testing.T) {
 	require.ErrorContains(t, err, "t.nowhere")
 	require.ErrorContains(t, err, "topics apply")
 	require.ErrorContains(t, NewFeed(FeedConfig{Kafka: w.kafka, Topics: w.topics}).Run(t.Context()), "topics apply")
-}
-
-func TestParseFrom(t *testing.T) {
-	t.Parallel()
-	f := func(text string, want From) {
-		t.Helper()
-		got, err := ParseFrom(text)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-	}
-	f("start", From{Start: true})
-	f("end", From{})
-	f("2026-11-23T10:00:00Z", From{Time: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)})
-	for _, text := range []string{"", "begin", "2026-11-23"} {
-		_, err := ParseFrom(text)
-		require.ErrorContains(t, err, "start, end or an RFC 3339 time")
-	}
 }
 
 func TestLinesAreAligned(t *testing.T) {

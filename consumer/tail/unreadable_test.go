@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
@@ -46,7 +47,7 @@ func TestUnreadableBatch_IsLeftOutByTail(t *testing.T) {
 				var ids []string
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
-				leftOut, err := Read(ctx, Config{Kafka: w.kafka, Topics: w.topics, From: From{Start: true}, Follow: follow}, func(p *schemas.Prediction, _ []byte) (bool, error) {
+				leftOut, err := Read(ctx, Config{Kafka: w.kafka, Topics: w.topics, From: kafka.From{Start: true}, Follow: follow}, func(p *schemas.Prediction, _ []byte) (bool, error) {
 					ids = append(ids, p.ApplicationID)
 					return !follow || len(ids) < 6, nil
 				})
@@ -67,7 +68,7 @@ func TestUnreadableBatch_DoesNotSilenceTheFeed(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			w := newWorldIn(t, dir)
-			r, err := open(t.Context(), w.kafka, w.topics.Predictions, From{}, true)
+			r, err := open(t.Context(), w.kafka, w.topics.Predictions, kafka.From{}, true)
 			require.NoError(t, err)
 			r.client.Close()
 			feed := NewFeed(FeedConfig{Kafka: w.kafka, Topics: w.topics, Log: slog.New(slog.DiscardHandler)})
@@ -110,6 +111,6 @@ func TestRead_WaitsForAFailingBroker(t *testing.T) {
 		}
 		return local.Refusal(request, kerr.UnknownServerError.Code), nil, true
 	})
-	require.Len(t, w.ids(Config{From: From{Start: true}}, 0), 3)
+	require.Len(t, w.ids(Config{From: kafka.From{Start: true}}, 0), 3)
 	require.LessOrEqual(t, left.Load(), int64(0))
 }

@@ -49,7 +49,7 @@ type Config struct {
 	Sessions   int    // that count predictions; one more counts outcomes
 	Protocol   string // member.ProtocolClassic or member.ProtocolConsumer
 	Static     bool   // static membership, member.ProtocolClassic only
-	From       member.From
+	From       kafka.From
 	Bucket     time.Duration               // of decided_at, whole seconds; no pane reaches across
 	LateAfter  time.Duration               // from when an outcome was observed until the log took it; 0: DefaultLateAfter
 	Claim      func(context.Context) error // waits until no other process works as this instance; nil: nobody asks
@@ -247,7 +247,7 @@ func (a *Aggregator) tryPrepare(ctx context.Context) error {
 		return err
 	}
 	from := a.config.From
-	if from == (member.From{}) {
+	if from == (kafka.From{}) {
 		from.Time = a.config.Now().Add(-DefaultPast)
 	}
 	if a.group, err = a.config.Group.Settle(ctx, adm, a.config.Log, needs.Reads...); err != nil {

@@ -67,7 +67,7 @@ func newWorldIn(t *testing.T, dir string) *world {
 	w.serve(&model.Model{Version: "v1", Reference: drifttest.ShippedReference(t)})
 	w.config = Config{
 		Kafka: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}, Topics: schemas.NewTopics("t"),
-		Group: member.Names{Group: "drift"}, Instance: "one", Sessions: 2, Protocol: member.ProtocolClassic, From: member.From{Start: true},
+		Group: member.Names{Group: "drift"}, Instance: "one", Sessions: 2, Protocol: member.ProtocolClassic, From: kafka.From{Start: true},
 		Bucket: time.Minute, Live: w.live.Load, Decisions: w.decisions, Log: slog.New(slog.DiscardHandler), interval: 5 * time.Millisecond,
 	}
 	w.client, err = kgo.NewClient(append(w.config.Kafka.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
@@ -406,7 +406,7 @@ func TestWhereAGroupBegins(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.emit(100)
-	_, stop := w.start("one", func(c *Config) { c.Group, c.From = member.Names{Group: "end"}, member.From{End: true} })
+	_, stop := w.start("one", func(c *Config) { c.Group, c.From = member.Names{Group: "end"}, kafka.From{End: true} })
 	adm := kadm.NewClient(w.client)
 	begun := func(group string) (sum int64) {
 		require.Eventually(t, func() bool {
@@ -421,11 +421,11 @@ func TestWhereAGroupBegins(t *testing.T) {
 	require.Equal(t, int64(102), begun("end"))
 	require.NoError(t, stop())
 	// By the broker's clock all was appended a moment ago, by another in a year.
-	_, stop = w.start("one", func(c *Config) { c.Group, c.From = member.Names{Group: "default"}, member.From{} })
+	_, stop = w.start("one", func(c *Config) { c.Group, c.From = member.Names{Group: "default"}, kafka.From{} })
 	require.NotEmpty(t, w.exact())
 	require.NoError(t, stop())
 	_, stop = w.start("one", func(c *Config) {
-		c.Group, c.From, c.Now = member.Names{Group: "later"}, member.From{}, func() time.Time { return time.Now().Add(365 * 24 * time.Hour) }
+		c.Group, c.From, c.Now = member.Names{Group: "later"}, kafka.From{}, func() time.Time { return time.Now().Add(365 * 24 * time.Hour) }
 	})
 	require.Equal(t, int64(102), begun("later"))
 	require.NoError(t, stop())

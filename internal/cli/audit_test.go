@@ -97,7 +97,7 @@ func (l *lender) decided(n int) (all []schemas.Prediction) {
 	l.t.Helper()
 	require.Eventually(l.t, func() bool {
 		all = nil
-		_, err := tail.Read(l.t.Context(), tail.Config{Kafka: l.config, Topics: l.topics, From: tail.From{Start: true}}, func(p *schemas.Prediction, _ []byte) (bool, error) {
+		_, err := tail.Read(l.t.Context(), tail.Config{Kafka: l.config, Topics: l.topics, From: kafka.From{Start: true}}, func(p *schemas.Prediction, _ []byte) (bool, error) {
 			one := *p
 			one.Reasons = slices.Clone(p.Reasons)
 			all = append(all, one)

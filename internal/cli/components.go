@@ -7,7 +7,6 @@ import (
 	"github.com/creditstream/creditstream/drift/aggregate"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/kafka"
-	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/replica/reports"
 	"github.com/creditstream/creditstream/schemas"
@@ -55,7 +54,7 @@ func produceReport() reports.Component {
 
 // addScorer adds the scorer.
 func addScorer(s *services, f *flags.Score, m flags.Model, as flags.Member) error {
-	from, err := member.ParseFrom(f.From)
+	from, err := kafka.ParseFrom(f.From)
 	if err != nil {
 		return flags.Usage(err)
 	}
@@ -135,7 +134,7 @@ func addAPI(s *services, f *flags.API, r flags.Redis, m flags.Model) error {
 
 // addDrift adds the aggregator and the evaluator.
 func addDrift(s *services, f *flags.Drift, r flags.Redis, m flags.Model, as flags.Member, group, text string) error {
-	from, err := member.ParseFrom(text)
+	from, err := kafka.ParseFrom(text)
 	if err != nil {
 		return flags.Usage(err)
 	}

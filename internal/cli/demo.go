@@ -223,7 +223,7 @@ func (c *demoCmd) assemble(p *process, d *demo) error {
 	d.report(viewReport(latency), nil, v)
 	counts, err := aggregate.New(aggregate.Config{
 		Kafka: d.kafka.Config(p.log).For("drift"), Topics: d.topics, Codec: d.codec, Log: p.log, Group: groupNames(demoPrefix, schemas.GroupDrift, ""), Instance: demoInstance,
-		Sessions: 1, Protocol: member.ProtocolClassic, Static: true, From: member.From{Start: true}, Bucket: demoBucket,
+		Sessions: 1, Protocol: member.ProtocolClassic, Static: true, From: kafka.From{Start: true}, Bucket: demoBucket,
 		Live: models.Live, Decisions: decided{view.NewStore(viewClient, demoPrefix)}, Registerer: reg,
 	})
 	if err != nil {

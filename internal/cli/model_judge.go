@@ -139,9 +139,9 @@ func (c *modelJudgeCmd) judge(p *process, route *release.Revision) (*judged, err
 		return nil, err
 	}
 	if c.From != "" {
-		from, err := deadletters.ParseTime("from", c.From)
+		from, err := flags.Time("from", c.From)
 		if err != nil {
-			return nil, flags.Usage(err)
+			return nil, err
 		}
 		out.Since = max(out.Since, schemas.At(from))
 	}
@@ -191,8 +191,8 @@ func (c *modelJudgeCmd) checkLimits() error {
 		return err
 	}
 	if c.From != "" {
-		if _, err := deadletters.ParseTime("from", c.From); err != nil {
-			return flags.Usage(err)
+		if _, err := flags.Time("from", c.From); err != nil {
+			return err
 		}
 	}
 	for _, f := range []struct {

@@ -50,7 +50,7 @@ func (c *tailCmd) Run(p *process) error {
 	default:
 		c.From, follow = "end", true
 	}
-	from, err := tail.ParseFrom(c.From)
+	from, err := kafka.ParseFrom(c.From)
 	if err != nil {
 		return flags.Usage(err)
 	}

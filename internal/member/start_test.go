@@ -6,27 +6,11 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/creditstream/creditstream/internal/capture"
 )
-
-func TestFromText(t *testing.T) {
-	t.Parallel()
-	f := func(text string, want From) {
-		from, err := ParseFrom(text)
-		require.NoError(t, err)
-		require.Equal(t, want, from)
-	}
-	f("", From{})
-	f("start", From{Start: true})
-	f("end", From{End: true})
-	f("2026-11-23T10:00:00Z", From{Time: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)})
-	_, err := ParseFrom("yesterday")
-	require.ErrorContains(t, err, `--from "yesterday"`)
-}
 
 // Whoever is stopped while it tries has not failed.
 func TestPatiently_SaysNothingWhenItIsStopped(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
@@ -51,7 +52,7 @@ func TestErrorsThatPass(t *testing.T) {
 			w := newWorldOn(t, options...)
 			w.apply(0, 400)
 			failures := w.fail(key, times, code)
-			_, stop := w.start("one", member.From{})
+			_, stop := w.start("one", kafka.From{})
 			w.exact(400)
 			require.NoError(t, stop())
 			require.Equal(t, int64(times), failures.Load())
@@ -156,7 +157,7 @@ func TestARecordThatFailsForGoodIsDeadLettered(t *testing.T) {
 	w := newWorld(t)
 	w.apply(0, 400)
 	w.failWhere(kmsg.Produce, always, kerr.InvalidRecord, func(r kmsg.Request) bool { return carries(t, r, "A-000123", true) })
-	s, stop := w.start("one", member.From{})
+	s, stop := w.start("one", kafka.From{})
 	letters := w.exact(400)
 	require.NoError(t, stop())
 	require.Len(t, letters, 41)
@@ -180,7 +181,7 @@ func TestSession_LeavesOutOfALetterWhatIsRefused(t *testing.T) {
 	w.failWhere(kmsg.Produce, always, kerr.InvalidRecord, func(r kmsg.Request) bool {
 		return carries(t, r, "A-000005", true) || carries(t, r, "A-000005", false)
 	})
-	_, stop := w.start("one", member.From{})
+	_, stop := w.start("one", kafka.From{})
 	letters := w.exact(8)
 	require.NoError(t, stop())
 	require.Len(t, letters, 2)
@@ -216,7 +217,7 @@ func TestALargeRecordThatFailsIsCut(t *testing.T) {
 	w.failWhere(kmsg.Produce, always, kerr.MessageTooLarge, func(r kmsg.Request) bool {
 		return carries(t, r, strings.Repeat("y", keptValue+1), false)
 	})
-	_, stop := w.start("one", member.From{})
+	_, stop := w.start("one", kafka.From{})
 	letters := w.exact(1)
 	require.NoError(t, stop())
 	headers := map[string]string{}
@@ -238,7 +239,7 @@ func TestTwoProcessesUnderOneInstance(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- old.Run(t.Context()) }()
 	w.exact(400)
-	young, stop := w.start("same", member.From{})
+	young, stop := w.start("same", kafka.From{})
 	becomesReady(t, young)
 	w.apply(400, 800)
 	require.ErrorContains(t, <-ended, `another process runs as instance "same"`)

@@ -16,7 +16,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/creditstream/creditstream/internal/kafka"
-	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -116,7 +115,7 @@ func TestSession_CutsAHeaderThatNoLetterHolds(t *testing.T) {
 	large := []kgo.RecordHeader{{Key: "large", Value: bytes.Repeat([]byte("h"), 3<<20)}, {Key: "trace", Value: []byte("x")}}
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Applications, Partition: 1, Key: []byte("A-1"), Value: value, Headers: large}).FirstErr())
 	w.apply(40, 80)
-	s, stop := w.start("one", member.From{})
+	s, stop := w.start("one", kafka.From{})
 	letters := w.exact(81)
 	require.NoError(t, stop())
 	require.Zero(t, testutil.ToFloat64(s.metrics.aborts), "it is cut before it is refused")
@@ -153,7 +152,7 @@ func TestSession_CutsLettersToWhatTheirTopicTakes(t *testing.T) {
 	}
 	w.apply(0, 40)
 	require.NoError(t, w.client.ProduceSync(t.Context(), broken(20)...).FirstErr())
-	s, stop := w.start("one", member.From{})
+	s, stop := w.start("one", kafka.From{})
 	letters := w.exact(60)
 	require.NoError(t, stop())
 	require.Zero(t, testutil.ToFloat64(s.metrics.aborts), "what the topic takes was read at the start")
@@ -179,7 +178,7 @@ func TestSession_LearnsALimitThatWasLowered(t *testing.T) {
 				w.fail(kmsg.DescribeConfigs, always, kerr.TopicAuthorizationFailed)
 			}
 			w.apply(0, 40)
-			s, stop := w.start("one", member.From{})
+			s, stop := w.start("one", kafka.From{})
 			w.exact(40)
 			w.limit(w.topics.DLQ, "20000")
 			value := make([]byte, 40_000) // does not compress

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/loopback"
 	"github.com/creditstream/creditstream/internal/member"
@@ -31,15 +32,15 @@ func (w *world) emit(first, last int, to ...int32) {
 func TestAPartitionThatWasIdleAcrossARestartIsRead(t *testing.T) {
 	w := newWorld(t)
 	w.emit(0, 40, 0, 1, 2)
-	_, stop := w.start("one", member.From{})
+	_, stop := w.start("one", kafka.From{})
 	w.exact(40)
 	require.NoError(t, stop())
 	w.emit(40, 60, 3)
-	_, stop = w.start("one", member.From{})
+	_, stop = w.start("one", kafka.From{})
 	w.exact(60)
 	require.NoError(t, stop())
 	w.emit(60, 80, 0, 3)
-	_, stop = w.start("two", member.From{})
+	_, stop = w.start("two", kafka.From{})
 	w.exact(80)
 	require.NoError(t, stop())
 }
@@ -74,7 +75,7 @@ func TestADeletedGroupAsksWhereToBegin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.apply(0, 40)
-	_, stop := w.start("one", member.From{})
+	_, stop := w.start("one", kafka.From{})
 	w.exact(40)
 	require.NoError(t, stop())
 	deleted, err := kadm.NewClient(w.client).DeleteGroup(t.Context(), "g")
@@ -90,7 +91,7 @@ func TestADeletedGroupAsksWhereToBegin(t *testing.T) {
 	at := map[int32]int64{}
 	listed.Each(func(o kadm.ListedOffset) { at[o.Partition] = 10 })
 	w.commit(at)
-	_, stop = w.start("one", member.From{})
+	_, stop = w.start("one", kafka.From{})
 	w.exact(44)
 	require.NoError(t, stop())
 }
@@ -148,7 +149,7 @@ func TestWhatAGivenUpProduceHeldIsAnsweredByTheNext(t *testing.T) {
 			s.endTimeout = 300 * time.Millisecond
 			require.ErrorContains(t, s.Run(t.Context()), "did not end within")
 			refuses.Store(false)
-			_, stop := w.start("one", member.From{})
+			_, stop := w.start("one", kafka.From{})
 			w.exact(400)
 			require.NoError(t, stop())
 		})

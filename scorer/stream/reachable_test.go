@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/internal/kafka"
 )
 
 func TestAPartitionWhoseOffsetIsOutsideTheLogStops(t *testing.T) {
@@ -30,7 +30,7 @@ func TestAPartitionWhoseOffsetIsOutsideTheLogStops(t *testing.T) {
 		commit.AddOffset(w.topics.Applications, p, at, -1)
 	}
 	require.NoError(t, adm.CommitAllOffsets(t.Context(), "g", commit))
-	s, stop := w.start("one", member.From{})
+	s, stop := w.start("one", kafka.From{})
 	bySource, _ := w.outputs(30)
 	require.NoError(t, stop())
 	for source := range bySource {
@@ -108,7 +108,7 @@ func TestAPartitionWithoutACommitBeginsAtZero(t *testing.T) {
 	w.apply(0, 40)
 	w.commit(map[int32]int64{0: 0, 1: 0, 3: 0})
 	w.fail(kmsg.Produce, 1, kerr.InvalidTxnState)
-	_, stop := w.start("one", member.From{})
+	_, stop := w.start("one", kafka.From{})
 	w.exact(40)
 	require.NoError(t, stop())
 }
@@ -118,7 +118,7 @@ func TestAPartitionWithoutACommitWhoseLogStartsLaterStops(t *testing.T) {
 	w.apply(0, 40)
 	w.deleteBefore(2, 3)
 	w.commit(map[int32]int64{0: 0, 1: 0, 3: 0})
-	s, stop := w.start("one", member.From{})
+	s, stop := w.start("one", kafka.From{})
 	bySource, _ := w.outputs(30)
 	becomesReady(t, s)
 	require.NoError(t, stop())
@@ -132,7 +132,7 @@ func TestAPartitionWithoutACommitWhoseLogStartsLaterStops(t *testing.T) {
 func TestAPartitionThatLeavesTheLogWhileRunningStops(t *testing.T) {
 	w := newWorld(t)
 	w.apply(0, 40)
-	s, stop := w.start("one", member.From{})
+	s, stop := w.start("one", kafka.From{})
 	w.exact(40)
 	var away atomic.Bool
 	away.Store(true)

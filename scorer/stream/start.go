@@ -54,7 +54,7 @@ func (s *Scorer) tryPrepare(ctx context.Context) error {
 // beginning is the offset of every partition that a new group begins at.
 func (s *Scorer) beginning(ctx context.Context, adm *kadm.Client) (kadm.ListedOffsets, error) {
 	from := s.config.From
-	if from == (member.From{}) {
+	if from == (kafka.From{}) {
 		scored, err := s.scoredBefore(ctx, adm)
 		if err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/capture"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
@@ -20,7 +21,7 @@ import (
 func TestStartRefusesToGuess(t *testing.T) {
 	w := newWorld(t)
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Value: []byte("{}")}).FirstErr())
-	s, stop := w.start("one", member.From{})
+	s, stop := w.start("one", kafka.From{})
 	becomesReady(t, s)
 	require.NoError(t, stop())
 
@@ -29,7 +30,7 @@ func TestStartRefusesToGuess(t *testing.T) {
 	w.apply(0, 10)
 	require.ErrorContains(t, w.scorer("i").Run(t.Context()), "--from start, end or a time")
 
-	_, stop = w.start("i", member.From{End: true})
+	_, stop = w.start("i", kafka.From{End: true})
 	adm := kadm.NewClient(w.client)
 	require.Eventually(t, func() bool {
 		o, err := adm.FetchOffsets(t.Context(), "g")
@@ -111,7 +112,7 @@ func TestStartAtATime(t *testing.T) {
 	require.Eventually(t, func() bool { return time.Now().UnixMilli() > latest+1 }, time.Minute, time.Millisecond)
 	from := time.Now()
 	w.apply(40, 80)
-	_, stop := w.start("one", member.From{Time: from})
+	_, stop := w.start("one", kafka.From{Time: from})
 	bySource, _ := w.outputs(40)
 	require.Len(t, bySource, 40)
 	for source := range bySource {
@@ -197,7 +198,7 @@ func TestScorer_NamesWhatHadLeftTheLogBeforeItBegan(t *testing.T) {
 
 	// Later starts of the group, and one that is told to leave the past out, say nothing.
 	for _, group := range []string{"g", "h"} {
-		s := w.scorer("one", func(c *Config) { c.From, c.Group.Group = member.From{End: true}, group })
+		s := w.scorer("one", func(c *Config) { c.From, c.Group.Group = kafka.From{End: true}, group })
 		stop := run(s)
 		becomesReady(t, s)
 		require.NoError(t, stop())

@@ -49,7 +49,7 @@ type Config struct {
 	Protocol   string                      // member.ProtocolClassic or member.ProtocolConsumer
 	Static     bool                        // static membership, member.ProtocolClassic only
 	Skips      []member.Skip               // batches that cannot be read, to be passed over at the start
-	From       member.From                 // the zero value refuses to guess once predictions from the stream exist
+	From       kafka.From                  // the zero value refuses to guess once predictions from the stream exist
 	Claim      func(context.Context) error // waits until no other process works as this instance; nil: nobody asks
 	Codec      *wire.Codec                 // nil: JSON only
 	Live       func() *model.LiveSet       // nil result: nothing serves yet; once it is not nil it stays so

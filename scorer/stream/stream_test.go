@@ -156,7 +156,7 @@ func ends(t *testing.T, running <-chan error) (err error) {
 }
 
 // start makes a scorer and runs it.
-func (w *world) start(instance string, from member.From) (s *Scorer, stop func() error) {
+func (w *world) start(instance string, from kafka.From) (s *Scorer, stop func() error) {
 	s = w.scorer(instance, func(c *Config) { c.From = from })
 	return s, run(s)
 }
@@ -219,7 +219,7 @@ func (w *world) exact(n int) []*kgo.Record {
 func TestEveryApplicationIsAnsweredOnce(t *testing.T) {
 	w := newWorld(t)
 	w.apply(0, 3000)
-	s, stop := w.start("one", member.From{})
+	s, stop := w.start("one", kafka.From{})
 	letters := w.exact(3000)
 	require.Len(t, letters, 300)
 	classes := map[string]int{}
@@ -239,7 +239,7 @@ func TestEveryApplicationIsAnsweredOnce(t *testing.T) {
 
 	// Another instance goes on where it stopped; none is scored again.
 	w.apply(3000, 3100)
-	_, stop = w.start("two", member.From{})
+	_, stop = w.start("two", kafka.From{})
 	w.exact(3100)
 	require.NoError(t, stop())
 }
@@ -247,8 +247,8 @@ func TestEveryApplicationIsAnsweredOnce(t *testing.T) {
 func TestTwoReplicasShareTheWorkAndOneLeaves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, stopOne := w.start("one", member.From{})
-	_, stopTwo := w.start("two", member.From{})
+	_, stopOne := w.start("one", kafka.From{})
+	_, stopTwo := w.start("two", kafka.From{})
 	w.apply(0, 2000)
 	w.outputs(500)
 	require.NoError(t, stopOne())
@@ -270,7 +270,7 @@ func TestAnApplicationOfNearlyOneMebibyteIsAnswered(t *testing.T) {
 			first, big, last := applications[0], applications[4], *applications[0]
 			big.Value = large(big)
 			require.NoError(t, w.client.ProduceSync(t.Context(), first, big, &last).FirstErr())
-			_, stop := w.start("one", member.From{})
+			_, stop := w.start("one", kafka.From{})
 			answers := w.read(3)
 			require.NoError(t, stop())
 
@@ -315,7 +315,7 @@ func TestWhatAProducerAbortedIsNotAnswered(t *testing.T) {
 	}
 	emit(0, 40, kgo.TryAbort)
 	emit(40, 80, kgo.TryCommit)
-	s, stop := w.start("one", member.From{})
+	s, stop := w.start("one", kafka.From{})
 	w.read(40)
 	emit(80, 120, kgo.TryAbort) // while it reads
 	emit(120, 160, kgo.TryCommit)
@@ -355,7 +355,7 @@ func TestATransactionEndsBeforeTheMembersSession(t *testing.T) {
 		}
 		return nil, nil, false
 	})
-	s, stop := w.start("one", member.From{})
+	s, stop := w.start("one", kafka.From{})
 	becomesReady(t, s)
 	w.apply(0, 4)
 	w.exact(4)
@@ -510,7 +510,7 @@ func TestKafkaMayComeLater(t *testing.T) {
 func TestStoppingLeavesTheGroup(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s, stop := w.start("one", member.From{})
+	s, stop := w.start("one", kafka.From{})
 	becomesReady(t, s)
 	require.NoError(t, stop())
 	group, err := kadm.NewClient(w.client).DescribeGroups(t.Context(), "g")

@@ -19,13 +19,13 @@ func (f Letters) Narrow() bool {
 func (f Letters) Config() (s deadletters.Selection, err error) {
 	s.Classes = f.Class
 	if f.From != "" {
-		if s.From, err = deadletters.ParseFrom(f.From); err != nil {
-			return s, Usage(err)
+		if s.From, err = since(f.From); err != nil {
+			return s, err
 		}
 	}
 	if f.To != "" {
-		if s.To, err = deadletters.ParseTime("to", f.To); err != nil {
-			return s, Usage(err)
+		if s.To, err = Time("to", f.To); err != nil {
+			return s, err
 		}
 	}
 	if !s.To.IsZero() && !s.From.Before(s.To) {

@@ -2,8 +2,6 @@ package flags
 
 import (
 	"time"
-
-	"github.com/creditstream/creditstream/consumer/deadletters"
 )
 
 // Stretch says by when they were decided which predictions are meant.
@@ -15,13 +13,13 @@ type Stretch struct {
 // Config is the two times, zero where there is no bound.
 func (f Stretch) Config() (from, to time.Time, err error) {
 	if f.From != "" {
-		if from, err = deadletters.ParseFrom(f.From); err != nil {
-			return from, to, Usage(err)
+		if from, err = since(f.From); err != nil {
+			return from, to, err
 		}
 	}
 	if f.To != "" {
-		if to, err = deadletters.ParseTime("to", f.To); err != nil {
-			return from, to, Usage(err)
+		if to, err = Time("to", f.To); err != nil {
+			return from, to, err
 		}
 	}
 	if !to.IsZero() && !from.Before(to) {
