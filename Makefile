@@ -9,7 +9,7 @@ DVC_VENV := .venv-dvc
 TOOLS := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build build-onnx test test-app test-onnx test-race test-life test-upgrade test-kafka chaos-short verify-10m test-browser test-alertmanager test-proxies test-examples check-deploy bench bench-stream bench-http bench-drift bench-all bench-plot fuzz lint generate python test-python data prepare validate repro test-repro train release drift-check ship check-train clean
+.PHONY: help demo build build-onnx test test-app test-onnx test-race test-life test-upgrade test-kafka chaos-short verify-10m test-browser test-alertmanager test-proxies test-examples check-deploy bench bench-stream bench-http bench-drift bench-all bench-plot fuzz lint generate python test-python test-python-quick data prepare validate repro test-repro train release drift-check ship check-train clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -179,6 +179,9 @@ $(VENV)/.installed: retrain/requirements/dev.txt retrain/pyproject.toml
 
 test-python: python build ## Run the Python tests
 	cd retrain && ../$(VENV)/bin/python -m pytest -q
+
+test-python-quick: python ## Run the quick Python tests: 2,000 rows drawn from the synthetic population, no dataset, no binary
+	cd retrain && ../$(VENV)/bin/python -m pytest -q -m 'not slow'
 
 data: python ## Download the UCI dataset into data/raw (or take DATASET=FILE)
 	DATASET="$(DATASET)" $(CREDIT_RETRAIN) fetch

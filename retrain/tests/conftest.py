@@ -6,15 +6,33 @@ from registered import as_version
 
 from credit_retrain.__main__ import main
 from credit_retrain.artifact.opened import Bundle
+from credit_retrain.base.places import ROOT
 from credit_retrain.data import dataset
 from credit_retrain.evaluate.gates import Gate
 from credit_retrain.model.candidate import Made
 from credit_retrain.registry import tracking
+from credit_retrain.uci import population
+
+WHOLE = {"uci", "binary"}
+"""Fixtures that ask for more than the repository: the dataset, and the binary."""
+
+
+def pytest_collection_modifyitems(items):
+    """What reads all of the dataset, trains on it or runs the binary is slow."""
+    for item in items:
+        if WHOLE & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
 def uci():
     return dataset.read(dataset.locate(None))
+
+
+@pytest.fixture(scope="session")
+def few():
+    """2,000 rows of the synthetic population, with outcomes by its rule: what quick tests run on."""
+    return population.draw(json.loads((ROOT / "producer" / "population.json").read_text()), 2000, 11)
 
 
 @pytest.fixture(scope="session")

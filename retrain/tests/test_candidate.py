@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from credit_retrain.__main__ import main
-from credit_retrain.artifact import bundle
+from credit_retrain.artifact import bundle, card
 from credit_retrain.artifact.native import Binary
 from credit_retrain.artifact.opened import Bundle
 from credit_retrain.cli import flags
@@ -395,3 +395,10 @@ def test_evaluate_prints_the_figures_of_a_bundle(folder, metrics, capsys):
     assert main(["evaluate", "--bundle", str(folder / "t.1.bundle")]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["test"]["figures"]["auc"] == metrics["test"]["figures"]["auc"]
+
+
+def test_the_card_leaves_out_the_default_rate_of_a_decision_that_nobody_gets(made):
+    metrics = json.loads(json.dumps(made.metrics))
+    nobody = {"decision": "decline", "rows": 0, "share": 0.0, "default_rate": None, "interval": None}
+    metrics["test"]["decisions"][2] = {**nobody, "defaults": 0.0}
+    assert "| decline | 0 | 0.0 % |  | 0.0 % |" in card.write(made.manifest, metrics)

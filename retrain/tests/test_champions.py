@@ -151,6 +151,7 @@ def test_the_shipped_model_is_the_champion_where_the_stream_serves_it(store, cha
         champion()
 
 
+@pytest.mark.slow
 def test_before_anything_is_registered_the_shipped_model_is_the_champion(tmp_path, monkeypatch, champion):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(tracking, "ROOT", tmp_path)

@@ -26,8 +26,8 @@ def test_holdout_is_a_fifth_and_depends_on_features_alone(uci):
     assert not any(row.tobytes() in seen for row in test.features)
 
 
-def test_every_violation_is_named_with_column_and_value(tmp_path, uci):
-    frame = uci.frame().head(5).astype(str)
+def test_every_violation_is_named_with_column_and_value(tmp_path, few):
+    frame = few.frame().head(5).astype(str)
     frame.loc[1, "age"] = "17"
     frame.loc[3, "pay_0"] = "x"
     path = tmp_path / "bad.csv"
@@ -38,9 +38,9 @@ def test_every_violation_is_named_with_column_and_value(tmp_path, uci):
     assert "row 5: pay_0 'x'" in str(error.value)
 
 
-def test_a_missing_column_is_named(tmp_path, uci):
+def test_a_missing_column_is_named(tmp_path, few):
     path = tmp_path / "bad.csv"
-    uci.frame().head(2).drop(columns=[NAMES[4]]).to_csv(path, index=False)
+    few.frame().head(2).drop(columns=[NAMES[4]]).to_csv(path, index=False)
     with pytest.raises(dataset.DatasetError, match=NAMES[4]):
         dataset.read(path)
 
@@ -57,13 +57,13 @@ def test_a_folder_in_place_of_the_dataset_is_called_one(monkeypatch, tmp_path):
         dataset.locate(None)
 
 
-def lines_of(uci):
-    return uci.frame().head(3).to_csv(index=False).splitlines()
+def lines_of(few):
+    return few.frame().head(3).to_csv(index=False).splitlines()
 
 
-def test_a_line_with_another_number_of_fields_is_named(tmp_path, uci):
+def test_a_line_with_another_number_of_fields_is_named(tmp_path, few):
     path = tmp_path / "data.csv"
-    good = lines_of(uci)
+    good = lines_of(few)
     for broken, told in (
         ([good[0], *(line + "," for line in good[1:])], "line 2 has 25 fields, the header 24"),
         ([*good[:3], good[3].rsplit(",", 1)[0]], "line 4 has 23 fields, the header 24"),
@@ -75,14 +75,14 @@ def test_a_line_with_another_number_of_fields_is_named(tmp_path, uci):
             dataset.read(path)
 
 
-def test_a_comma_at_the_end_of_every_line_is_a_column_without_a_name(tmp_path, uci):
+def test_a_comma_at_the_end_of_every_line_is_a_column_without_a_name(tmp_path, few):
     path = tmp_path / "data.csv"
-    path.write_text("".join(f"{line},\n" for line in lines_of(uci)))
-    np.testing.assert_array_equal(dataset.read(path).features, uci.features[:3])
+    path.write_text("".join(f"{line},\n" for line in lines_of(few)))
+    np.testing.assert_array_equal(dataset.read(path).features, few.features[:3])
 
 
-def test_a_column_that_is_there_twice_is_named(tmp_path, uci):
+def test_a_column_that_is_there_twice_is_named(tmp_path, few):
     path = tmp_path / "data.csv"
-    path.write_text("".join(f"{line},{line.split(',')[4]}\n" for line in lines_of(uci)))
+    path.write_text("".join(f"{line},{line.split(',')[4]}\n" for line in lines_of(few)))
     with pytest.raises(dataset.DatasetError, match="the header names age twice"):
         dataset.read(path)

@@ -28,8 +28,8 @@ def decided(rows, seed=1):
 
 
 @pytest.fixture
-def frame(uci):
-    return decided(dataset.Dataset(uci.features[:400], uci.defaulted[:400]))
+def frame(few):
+    return decided(dataset.Dataset(few.features[:400], few.defaulted[:400]))
 
 
 def read(path, frame):
@@ -37,12 +37,12 @@ def read(path, frame):
     return exported.read(path)
 
 
-def test_an_export_is_read_as_it_was_written(tmp_path, frame, uci):
+def test_an_export_is_read_as_it_was_written(tmp_path, frame, few):
     got = read(tmp_path / "export.csv", frame)
     assert (len(got), got.rows) == (400, 400)
     known = frame[LABEL].notna().to_numpy()
     labelled = got.labelled()
-    np.testing.assert_array_equal(labelled.features, uci.features[:400][known])
+    np.testing.assert_array_equal(labelled.features, few.features[:400][known])
     np.testing.assert_array_equal(labelled.defaulted, frame[LABEL][known].astype(int))
     assert (
         labelled.source == "decisions from 2026-11-01T00:00:00Z to 2026-11-01T00:06:39Z with known outcomes"

@@ -111,6 +111,7 @@ def test_delong_counts_pairs():
         assert said == pytest.approx(pairs.mean())
 
 
+@pytest.mark.slow
 def test_delongs_error_is_the_bootstraps(scored):
     defaulted, probability = scored
     rng = np.random.default_rng(11)

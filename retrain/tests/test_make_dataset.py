@@ -16,11 +16,6 @@ def source(data):
 
 
 @pytest.fixture(scope="module")
-def few(uci):
-    return dataset.Dataset(uci.features[:3000], uci.defaulted[:3000])
-
-
-@pytest.fixture(scope="module")
 def holed(few):
     return dataset.Dataset(train.with_missing(few.features, 0.1, 1), few.defaulted)
 

@@ -56,9 +56,9 @@ def test_golden_rows_miss_each_feature_alone_and_all_together(shipped):
     assert any(len(m) == 2 for m in missing)
 
 
-def test_protected_features_change_nothing(shipped, uci):
+def test_protected_features_change_nothing(shipped, few):
     model = onnx.load_from_string(shipped["model.onnx"])
-    rows = uci.features[:500].astype(np.float32)
+    rows = few.features[:500].astype(np.float32)
     other = rows.copy()
     for name in PROTECTED:
         other[:, NAMES.index(name)] = np.nan

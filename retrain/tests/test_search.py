@@ -3,7 +3,6 @@ import pytest
 from sklearn.model_selection import ParameterSampler
 
 from credit_retrain.base.progress import report
-from credit_retrain.data.dataset import Dataset
 from credit_retrain.model import search
 from credit_retrain.model.pipeline import build
 from credit_retrain.model.search import Candidate
@@ -39,11 +38,6 @@ def test_depth_counts_before_trees_and_the_better_of_equals_wins():
     assert search.smallest_good([of(2, 100, 0.7895, uneven), of(2, 100, 0.79)]).auc == pytest.approx(0.79)
 
 
-@pytest.fixture(scope="module")
-def few(uci):
-    return Dataset(uci.features[:1500], uci.defaulted[:1500])
-
-
 def test_progress_is_told_for_every_candidate(few):
     lines = []
     found = search.search(few, 5, 3, 1, lines.append, TINY)
@@ -54,6 +48,7 @@ def test_progress_is_told_for_every_candidate(few):
     assert found.chosen is search.smallest_good(found.candidates)
 
 
+@pytest.mark.slow
 def test_progress_of_other_processes_is_told_as_well(few, capfd):
     search.search(few, 5, 3, 2, report, TINY)
     told = capfd.readouterr().err

@@ -97,6 +97,7 @@ def test_columns_that_do_not_matter_may_hold_anything():
     assert found(note="anything") == []
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12))
 def test_any_text_is_read_as_a_whole_number_within_the_bounds_or_named(tmp_path_factory, text):

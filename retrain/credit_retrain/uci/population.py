@@ -23,6 +23,8 @@ ABOUT = (
     "clip(pay_amt1 / max(bill_amt2, 1), 0, 1)."
 )
 
+ABOUT_DRAWN = "the synthetic population"
+
 Doubles = npt.NDArray[np.float64]
 
 
@@ -105,3 +107,13 @@ def sample(parameters: dict[str, Any], rows: int, seed: int) -> npt.NDArray[np.i
             q = marginal["quantiles"]
             out[:, i] = np.round(np.interp(u, np.linspace(0, 1, len(q)), q))
     return out
+
+
+def draw(parameters: dict[str, Any], rows: int, seed: int) -> Dataset:
+    """Draw applicants and, by the default rule, what becomes of their loans."""
+    features = sample(parameters, rows, seed).astype(np.float64)
+    rule = parameters["rule"]
+    terms = transforms(features)
+    log_odds = rule["intercept"] + sum(c * terms[name] for name, c in rule["coefficients"].items())
+    chance = np.random.default_rng(seed + 1).random(rows)
+    return Dataset(features, (chance < 1 / (1 + np.exp(-log_odds))).astype(np.int64), ABOUT_DRAWN)
