@@ -19,7 +19,7 @@ def rows(defaulted):
 
 
 def test_the_cut_offs_are_the_default_policys():
-    text = (ROOT / "schemas" / "policy.go").read_text()
+    text = (ROOT / "policy" / "policy.go").read_text()
     told = dict(re.findall(r"(approve_below|decline_from|max_missing): ([0-9.]+)\n", text))
     assert float(told["approve_below"]) == fairness.APPROVE_BELOW
     assert float(told["decline_from"]) == decisions.DECLINE_FROM
