@@ -5,7 +5,6 @@ import (
 	"io"
 
 	"github.com/creditstream/creditstream/audit/judge"
-	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 )
 
@@ -21,30 +20,14 @@ type nextStep struct {
 	Command string `json:"command"`
 }
 
-// firstShare is the share with which a shadow that was promoted begins to decide.
-const firstShare = model.ShareScale / 10
-
-// withNext adds what carries a judgement out: a route that changes this and nothing
-// else. To undo a candidate is no rollback: the champion is healthy.
+// withNext adds the command that carries a judgement out.
 func withNext(j *judge.Judgement, route *release.Revision) *candidateJudgement {
 	out := &candidateJudgement{Judgement: *j}
-	change := func(does string, c release.Change) {
-		out.Next = &nextStep{does, route.RouteCommand(c, "judged: "+j.Why)}
-	}
-	isCanary := j.Role == "canary"
-	switch {
-	case j.Verdict == judge.RollBack && isCanary:
-		change("the canary ends, the champion stays", release.Change{NoCanary: true})
-	case j.Verdict == judge.RollBack:
-		change("the shadow ends, the champion stays", release.Change{NoShadow: true})
-	case j.Verdict == judge.Promote && isCanary:
-		change("the canary becomes champion", release.Change{Champion: j.ModelVersion})
-	case j.Verdict == judge.Promote:
-		does := "the shadow becomes canary"
-		if canary := route.Route.Canary; canary != nil {
-			does += fmt.Sprintf(" in place of %s, which is better decided on first", canary.ModelVersion)
+	if step := j.Next(&route.Route); step != nil {
+		change := release.Change{
+			Champion: step.Champion, Canary: step.Canary, CanaryShare: step.CanaryShare, NoCanary: step.NoCanary, NoShadow: step.NoShadow,
 		}
-		change(does, release.Change{Canary: j.ModelVersion, CanaryShare: firstShare})
+		out.Next = &nextStep{step.Does, route.RouteCommand(change, "judged: "+j.Why)}
 	}
 	return out
 }

@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model/release"
-	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/replica/reports"
 )
 
@@ -43,47 +41,14 @@ func (w *routeWait) close() {
 
 // waited is what the replicas made of a route.
 type waited struct {
-	Served   bool               `json:"served"` // by every one of them
-	Serving  []string           `json:"serving"`
-	Refusing []replica.Refusing `json:"refusing"`
-	Waiting  []replica.Waiting  `json:"waiting"`
-	Why      string             `json:"why"` // why nothing more is known; empty when all is settled
-
+	*reports.Waited
 	revision int64
 }
 
 // until waits until every replica serves the route or never will, for as long as was
 // asked for.
 func (w *routeWait) until(p *process, r release.Revision) *waited {
-	ctx, cancel := context.WithTimeout(p.ctx, w.within)
-	defer cancel()
-	out := &waited{Serving: []string{}, Refusing: []replica.Refusing{}, Waiting: []replica.Waiting{}, revision: r.Number}
-	for {
-		v := w.log.Board.Judge(time.Now(), r.Number, r.Versions())
-		var err error
-		if !v.Settled() {
-			err = w.log.Follow(ctx, time.Second)
-		}
-		if !v.Settled() && err == nil {
-			continue
-		}
-		out.Serving = append(out.Serving, v.Serving...)
-		out.Refusing = append(out.Refusing, v.Refusing...)
-		out.Waiting = append(out.Waiting, v.Waiting...)
-		out.Served = v.Settled() && len(v.Refusing) == 0
-		switch {
-		case v.Settled():
-		case p.ctx.Err() != nil:
-			out.Why = "interrupted"
-		case ctx.Err() == nil:
-			out.Why = err.Error()
-		case len(v.Serving)+len(v.Waiting)+len(v.Refusing) == 0:
-			out.Why = fmt.Sprintf("no scorer and no API is running that reports to the replicas topic, for %s", w.within)
-		default:
-			out.Why = fmt.Sprintf("not served everywhere within %s", w.within)
-		}
-		return out
-	}
+	return &waited{w.log.Wait(p.ctx, w.within, r.Number, r.Versions()), r.Number}
 }
 
 // exit is the exit code that this asks for.
