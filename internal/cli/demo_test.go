@@ -9,21 +9,20 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/demo"
 	"github.com/creditstream/creditstream/internal/local"
-	"github.com/creditstream/creditstream/schemas"
 )
 
-func demoRun(t *testing.T, args ...string) demoResult {
+func demoRun(t *testing.T, args ...string) demo.Result {
 	t.Helper()
 	code, out, errs := creditstream(t, append([]string{"demo", "--exit", "--json", "--rate", "0", "--api-listen", "127.0.0.1:0"}, args...)...)
 	require.Zero(t, code, errs)
 	require.Equal(t, 1, strings.Count(out, "\n"), "one line")
-	var r demoResult
+	var r demo.Result
 	require.NoError(t, json.Unmarshal([]byte(out), &r))
 	require.Zero(t, r.Lost+r.Duplicated+r.Altered+r.Unjudgeable)
 	require.Equal(t, r.Applications, r.Decisions+r.DeadLetters)
@@ -95,32 +94,6 @@ func TestDemoRefusesWhatMakesNoSense(t *testing.T) {
 	f("loopback", "--api-listen", ":8000")
 }
 
-func TestTheDemoKeepsAsMuchAsItSays(t *testing.T) {
-	var sum int64
-	for _, bytes := range demoKept(schemas.NewTopics("credit")) {
-		sum += bytes
-	}
-	require.LessOrEqual(t, sum, int64(100e6))
-	for _, spec := range demoTopics(false) {
-		if spec.Configs["cleanup.policy"] == "delete" && spec.Name != "credit.routes" {
-			require.Equal(t, "3600000", spec.Configs["retention.ms"], spec.Name)
-			require.NotEqual(t, "-1", spec.Configs["retention.bytes"], spec.Name)
-		}
-	}
-}
-
-func TestTheStatusLineLetsOthersPass(t *testing.T) {
-	var b bytes.Buffer
-	s := &statusLine{w: &b}
-	s.show("one")
-	_, err := s.Write([]byte("log\n"))
-	require.NoError(t, err)
-	s.show("")
-	require.Equal(t, clearLine+"one"+clearLine+"log\none"+clearLine, b.String())
-	line := demoStatus(watched{Stream: 3, API: 1, DeadLetters: 2, Decisions: map[string]int64{schemas.Approve: 3, schemas.Decline: 1}}, 12.4, 1500*time.Microsecond, 2*time.Second, 1)
-	require.Equal(t, "4 decisions  12/s  approve 75 %  refer 0 %  decline 25 %  latency p50 1.5ms p99 2s  dead letters 2  scorer restarted 1×", line)
-}
-
 // A record of somebody else on predictions ends neither the view nor the aggregator
 // nor the judge, and so no demo.
 func TestForeignRecord_EndsNoDemo(t *testing.T) {
@@ -146,7 +119,7 @@ func TestDemo_SaysThatTheDiskIsFull(t *testing.T) {
 		t.Skip("this system has no /dev/full")
 	}
 	dir := t.TempDir()
-	for partition := range demoPartitions {
+	for partition := range 4 {
 		logs := filepath.Join(dir, "partitions", fmt.Sprintf("credit.applications-%d", partition))
 		require.NoError(t, os.MkdirAll(logs, 0o755))
 		require.NoError(t, os.Symlink("/dev/full", filepath.Join(logs, "0.dat")))

@@ -15,7 +15,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
-	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -216,29 +215,4 @@ func TestAgreementIsAYes(t *testing.T) {
 	defer w.Close() //nolint:errcheck // nothing was written
 	_, err := agreed(ctx, silent, io.Discard, "Replay?")
 	require.ErrorIs(t, err, context.Canceled)
-}
-
-func TestTheDemoCountsNoMarkers(t *testing.T) {
-	broker, err := local.StartKafka("")
-	require.NoError(t, err)
-	defer broker.Close()
-	code, _, stderr := onCommandLine(t, "topics", "apply", "--partitions", "1", "--brokers", broker.Addr(), "--prefix", "t")
-	require.Zero(t, code, stderr)
-	config, topics := kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t"}, schemas.NewTopics("t")
-	w, err := newWatch(t.Context(), config, topics, nil, 2)
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	go func() { _ = lifecycle.Component(w).Run(ctx) }() // it ends with ctx
-	client, err := kgo.NewClient(config.Options()...)
-	require.NoError(t, err)
-	defer client.Close()
-	letter := func() *kgo.Record {
-		return &kgo.Record{Topic: topics.DLQ, Value: []byte("{"), Headers: []kgo.RecordHeader{{Key: schemas.HeaderErrorClass, Value: []byte("decode")}}}
-	}
-	marker := &kgo.Record{Topic: topics.DLQ, Headers: []kgo.RecordHeader{{Key: schemas.HeaderReplayOf, Value: []byte("0/0")}}}
-	require.NoError(t, client.ProduceSync(t.Context(), letter(), marker, letter()).FirstErr())
-	<-w.done
-	seen, _ := w.snapshot()
-	require.EqualValues(t, 2, seen.DeadLetters)
 }

@@ -1,6 +1,9 @@
 package cli
 
-import "github.com/creditstream/creditstream/internal/cli/flags"
+import (
+	"github.com/creditstream/creditstream/internal/app"
+	"github.com/creditstream/creditstream/internal/cli/flags"
+)
 
 type driftCmd struct {
 	Serve   driftServeCmd   `cmd:"" name:"run" default:"withargs" help:"Count and judge decisions and their outcomes until stopped; what drift does by itself."`
@@ -34,13 +37,22 @@ Examples:
 
 // Run counts and judges until a signal.
 func (c *driftServeCmd) Run(p *process) error {
-	s, err := newServices(p, &c.Kafka, c.Member.Instance)
+	s, err := newServices(p, &c.Kafka, c.Member.Instance, c.Model)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	if err := addDrift(s, &c.Drift, c.Redis, c.Model, c.Member, c.Group, c.From); err != nil {
+	defer s.Close()
+	if err := addDrift(p, s, &c.Drift, &c.Redis, &c.Member, c.Group, c.From); err != nil {
 		return err
 	}
-	return s.serve(c.Listen.Address)
+	return serve(p, s, c.Listen)
+}
+
+// addDrift adds what counts and judges.
+func addDrift(p *process, s *app.Services, f *flags.Drift, r *flags.Redis, m *flags.Member, group, from string) error {
+	config, err := f.Config(p.log, r, m, group, from)
+	if err != nil {
+		return err
+	}
+	return s.AddDrift(config)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
@@ -63,10 +64,10 @@ func TestEverythingThatAPartLacksIsNamedAtOnce(t *testing.T) {
 		})
 	}
 	listen := []string{"--listen", "127.0.0.1:0"}
-	f("score", access("credit", scoreName), listen...)
-	f("view", access("credit", viewName), append(listen, "--redis", redis.Addr())...)
-	f("api", access("credit", apiName), "--api-listen", "127.0.0.1:0", "--redis", redis.Addr())
-	f("drift", access("credit", driftName), append(listen, "--redis", redis.Addr())...)
+	f("score", app.Access("credit", app.ScoreName), listen...)
+	f("view", app.Access("credit", app.ViewName), append(listen, "--redis", redis.Addr())...)
+	f("api", app.Access("credit", app.APIName), "--api-listen", "127.0.0.1:0", "--redis", redis.Addr())
+	f("drift", app.Access("credit", app.DriftName), append(listen, "--redis", redis.Addr())...)
 	f("verify", kafka.Reads(topics.Applications, topics.Predictions, topics.DLQ, topics.Models, topics.Routes))
 	f("produce", kafka.Writes(topics.Applications), "--count", "1")
 }

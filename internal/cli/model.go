@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/creditstream/creditstream/internal/demo"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
 )
@@ -41,12 +42,12 @@ func (a bundleArg) read() ([]byte, error) {
 	case "shipped":
 		return shipped.Bundle, nil
 	case demoName:
-		m, err := shippedModel()
+		m, err := demo.Shipped()
 		if err != nil {
 			return nil, err
 		}
 		defer m.Close()
-		return demoBundle(m)
+		return demo.Bundle(m)
 	}
 	return model.ReadFile(a.Name)
 }

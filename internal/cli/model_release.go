@@ -6,7 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/cli/flags"
+	"github.com/creditstream/creditstream/internal/demo"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/schemas"
@@ -29,7 +31,7 @@ const whyFirst = "the first model released"
 func (c *modelReleaseCmd) Run(p *process) error {
 	ungated := ""
 	if c.Bundle.Name == demoName {
-		ungated = whyUngatedDemo
+		ungated = demo.WhyUngated
 	}
 	if c.Ungated != nil {
 		ungated = *c.Ungated
@@ -43,7 +45,7 @@ func (c *modelReleaseCmd) Run(p *process) error {
 	}
 	p, cancel := withinModelTime(p)
 	defer cancel()
-	if err := checkControlTopics(p, &c.Kafka); err != nil {
+	if err := app.CheckControlTopics(p.ctx, c.Kafka.Config(p.log).For("topics")); err != nil {
 		return err
 	}
 	r, err := release.Release(p.ctx, c.Kafka.Config(p.log).For("release"), c.Kafka.Topics(), bundle, c.Engine, ungated)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
@@ -98,7 +99,7 @@ func (c *modelRouteCmd) Run(p *process) error {
 	defer w.close()
 	bounded, cancel := withinModelTime(p)
 	defer cancel()
-	if err := checkControlTopics(bounded, &c.Kafka); err != nil {
+	if err := app.CheckControlTopics(bounded.ctx, c.Kafka.Config(p.log).For("topics")); err != nil {
 		return err
 	}
 	r, err := release.Route(bounded.ctx, c.Kafka.Config(p.log).For("route"), c.Kafka.Topics(), release.RouteRequest{
@@ -157,7 +158,7 @@ func (c *modelRollbackCmd) Run(p *process) error {
 	defer w.close()
 	bounded, cancel := withinModelTime(p)
 	defer cancel()
-	if err := checkControlTopics(bounded, &c.Kafka); err != nil {
+	if err := app.CheckControlTopics(bounded.ctx, c.Kafka.Config(p.log).For("topics")); err != nil {
 		return err
 	}
 	back, err := release.Rollback(bounded.ctx, c.Kafka.Config(p.log).For("route"), c.Kafka.Topics(), release.RollbackRequest{

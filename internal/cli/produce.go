@@ -9,9 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/cli/flags"
+	"github.com/creditstream/creditstream/internal/demo"
 	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -76,43 +76,33 @@ func (c *produceCmd) Run(p *process) error {
 	}
 	config := c.producerConfig(p)
 	if c.File == "" && c.OutcomesAfter > 0 {
-		m, err := shippedModel()
+		m, err := demo.Shipped()
 		if err != nil {
 			return err
 		}
 		defer m.Close()
-		config.Truth = demoTruth(m)
+		config.Truth = demo.Truth(m)
 	}
 	if err := config.Check(); err != nil {
 		return flags.Usage(err)
 	}
-	instance, err := c.Instance.Config()
+	services, err := newServices(p, &c.Kafka, c.Instance, flags.Model{}, schemas.EventApplication, schemas.EventOutcome)
 	if err != nil {
 		return err
 	}
-	reg := prometheus.NewRegistry()
-	config.Registerer = reg
-	codec, err := newCodec(p, c.Kafka.Registry, reg, c.Kafka.Prefix, schemas.EventApplication, schemas.EventOutcome)
-	if err != nil {
-		return err
-	}
-	config.Codec = codec
+	defer services.Close()
+	config.Registerer, config.Codec = services.Metrics(), services.Codec()
 	prod, err := producer.New(config)
 	if err != nil {
 		return err
 	}
-	components := withCodec(codec, prod)
-	state := &readiness{components, newStopping()}
-	at, err := listenOn(c.Listen.Address)
+	services.Add(app.ProduceReport(), false, prod)
+	at, err := c.Listen.Open()
 	if err != nil {
 		return err
 	}
 	if at != nil {
 		defer func() { _ = at.Close() }() // the server has closed it, unless it never ran
-	}
-	reporter, err := newReporter(p, &c.Kafka, reg, reportOn(produceReport(), instance, state.stopping, components...))
-	if err != nil {
-		return err
 	}
 	if c.File == "" && c.Seed == nil {
 		p.log.Info("drawing a new population", "seed", config.Seed)
@@ -120,11 +110,11 @@ func (c *produceCmd) Run(p *process) error {
 	show, stop := context.WithCancel(context.Background())
 	var shown sync.WaitGroup
 	shown.Go(func() { prod.ShowProgress(show, p.stderr, onTerminal(p.stderr), c.Count) })
-	err = reporting(reporter, func() error {
-		if c.Listen.Address == "" && codec == nil {
+	err = services.Reported(func() error {
+		if at == nil && services.Codec() == nil {
 			return prod.Run(p.ctx)
 		}
-		return serveComponents(p, at, reg, state, 0)
+		return services.Run(p.ctx, at)
 	})
 	stop()
 	shown.Wait()

@@ -3,6 +3,7 @@ package cli
 import (
 	"slices"
 
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -38,25 +39,25 @@ Examples:
 type runnable struct {
 	name   string
 	writes []schemas.Event
-	add    func(*services) error
+	add    func(*app.Services) error
 }
 
 // runnables are those there are.
-func (c *runCmd) runnables() []runnable {
+func (c *runCmd) runnables(p *process) []runnable {
 	return []runnable{
-		{scoreName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return addScorer(s, &c.Score, c.Model, c.Member) }},
-		{viewName, nil, func(s *services) error { return addView(s, &c.View, c.Redis, c.ViewGroup) }},
-		{apiName, []schemas.Event{schemas.EventPrediction}, func(s *services) error { return addAPI(s, &c.API, c.Redis, c.Model) }},
-		{driftName, nil, func(s *services) error {
-			return addDrift(s, &c.Drift, c.Redis, c.Model, c.Member, c.DriftGroup, c.DriftFrom)
+		{app.ScoreName, []schemas.Event{schemas.EventPrediction}, func(s *app.Services) error { return addScorer(s, &c.Score, &c.Kafka, &c.Member) }},
+		{app.ViewName, nil, func(s *app.Services) error { return addView(s, &c.View, &c.Redis, c.ViewGroup) }},
+		{app.APIName, []schemas.Event{schemas.EventPrediction}, func(s *app.Services) error { return addAPI(p, s, &c.API, &c.Redis) }},
+		{app.DriftName, nil, func(s *app.Services) error {
+			return addDrift(p, s, &c.Drift, &c.Redis, &c.Member, c.DriftGroup, c.DriftFrom)
 		}},
 	}
 }
 
 // chosen are the components that were asked for, in the order they were.
-func (c *runCmd) chosen() (chosen []runnable, writes []schemas.Event, err error) {
+func (c *runCmd) chosen(p *process) (chosen []runnable, writes []schemas.Event, err error) {
 	var names []string
-	for _, one := range c.runnables() {
+	for _, one := range c.runnables(p) {
 		names = append(names, one.name)
 	}
 	for i, name := range c.Components {
@@ -67,7 +68,7 @@ func (c *runCmd) chosen() (chosen []runnable, writes []schemas.Event, err error)
 		case slices.Contains(c.Components[:i], name):
 			return nil, nil, flags.Usagef("run %s: named twice", name)
 		}
-		one := c.runnables()[at]
+		one := c.runnables(p)[at]
 		chosen = append(chosen, one)
 		for _, e := range one.writes {
 			if !slices.Contains(writes, e) {
@@ -80,19 +81,19 @@ func (c *runCmd) chosen() (chosen []runnable, writes []schemas.Event, err error)
 
 // Run runs them until a signal.
 func (c *runCmd) Run(p *process) error {
-	chosen, writes, err := c.chosen()
+	chosen, writes, err := c.chosen(p)
 	if err != nil {
 		return err
 	}
-	s, err := newServices(p, &c.Kafka, c.Member.Instance, writes...)
+	s, err := newServices(p, &c.Kafka, c.Member.Instance, c.Model, writes...)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	for _, one := range chosen {
 		if err := one.add(s); err != nil {
 			return err
 		}
 	}
-	return s.serve(c.Listen.Address)
+	return serve(p, s, c.Listen)
 }

@@ -1,94 +1,43 @@
 package cli
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"net"
-	"sync"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/creditstream/creditstream/internal/lifecycle"
-	"github.com/creditstream/creditstream/internal/telemetry"
+	"github.com/creditstream/creditstream/internal/app"
+	"github.com/creditstream/creditstream/internal/cli/flags"
+	"github.com/creditstream/creditstream/schemas"
 )
 
-// drainTime is how long components may take to finish what they have begun.
-const drainTime = 20 * time.Second
+// appConfig is what the components of this process share. writes are the events that any
+// of them writes.
+func appConfig(p *process, k *flags.Kafka, name flags.Instance, m flags.Model, writes ...schemas.Event) (c app.Config, err error) {
+	c = app.Config{Kafka: k.Config(p.log), Writes: writes, Version: version(), Began: p.began, Log: p.log}
+	if c.Instance, err = name.Config(); err != nil {
+		return c, err
+	}
+	if c.Registry, err = k.Registry.Client(p.log); err != nil {
+		return c, err
+	}
+	c.Models, err = m.Config()
+	return c, err
+}
 
-// serveComponents runs components until the process is told to stop, with their
-// metrics, liveness and readiness at a listener (nowhere when nil), which answers
-// until the components have ended. Told by a signal that a balancer has to hear of,
-// they go on working for the delay, unready.
-func serveComponents(p *process, at net.Listener, reg *prometheus.Registry, state *readiness, delay time.Duration) error {
-	group := lifecycle.Group{
-		Components: state.components, Stopping: state.stop, Drain: drainTime, Log: p.log,
-		Delay: func(cause error) (time.Duration, <-chan struct{}) { return shutdownDelay(cause, delay) },
+// newServices begins with it.
+func newServices(p *process, k *flags.Kafka, name flags.Instance, m flags.Model, writes ...schemas.Event) (*app.Services, error) {
+	c, err := appConfig(p, k, name, m, writes...)
+	if err != nil {
+		return nil, err
+	}
+	return app.New(c), nil
+}
+
+// serve runs what was added. The place where it is looked at is taken before the process
+// reports on itself: one that cannot have it never was there.
+func serve(p *process, s *app.Services, f flags.Listen) error {
+	at, err := f.Open()
+	if err != nil {
+		return err
 	}
 	if at != nil {
-		group.Watchers = []lifecycle.Component{&telemetryServer{at, reg, state}}
+		defer func() { _ = at.Close() }() // the server has closed it, unless it never ran
 	}
-	return group.Run(p.ctx)
-}
-
-// listenOn takes the place where metrics and readiness are served, nil for nowhere. It
-// is taken before the process reports on itself: one that cannot have it never was there.
-func listenOn(listen string) (net.Listener, error) {
-	if listen == "" {
-		return nil, nil
-	}
-	l, err := net.Listen("tcp", listen)
-	if err != nil {
-		return nil, fmt.Errorf("--listen %s: %w", listen, err)
-	}
-	return l, nil
-}
-
-// readiness is what every /readyz of the process tells, on whichever port: its
-// components are set before any of them runs.
-type readiness struct {
-	components []lifecycle.Component
-	*stopping
-}
-
-// stopping says whether a process is about to stop.
-type stopping struct {
-	once  sync.Once
-	begun chan struct{} // closed when it is
-}
-
-func newStopping() *stopping { return &stopping{begun: make(chan struct{})} }
-
-// stop makes the process unready for good.
-func (s *stopping) stop() { s.once.Do(func() { close(s.begun) }) }
-
-var errStopping = errors.New("stopping: the process was told to stop, or a component has ended")
-
-// ready is nil when the work can be done, and otherwise says what is missing.
-func (r *readiness) ready() error {
-	select {
-	case <-r.begun:
-		return errStopping
-	default:
-		return lifecycle.NotReady(r.components...)
-	}
-}
-
-// pending says what is waited for though the work can be done.
-func (r *readiness) pending() error { return lifecycle.Pending(r.components...) }
-
-// telemetryServer shows what the other components of the process are doing.
-type telemetryServer struct {
-	listener net.Listener
-	registry *prometheus.Registry
-	process  *readiness
-}
-
-func (*telemetryServer) Name() string { return "telemetry" }
-
-func (*telemetryServer) Ready() error { return nil }
-
-func (t *telemetryServer) Run(ctx context.Context) error {
-	return telemetry.Serve(ctx, t.listener, telemetry.Handler(t.registry, t.process.ready, t.process.pending))
+	return s.Serve(p.ctx, at)
 }

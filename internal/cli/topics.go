@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
@@ -176,7 +177,7 @@ func (c *topicsApplyCmd) groupTimes(p *process, client *kgo.Client) (kafka.Group
 		return kafka.GroupTimes{}, nil
 	}
 	var err error
-	if c.Group, err = groupInUse(p.ctx, c.Kafka.Config(p.log).For("topics"), schemas.GroupScorer, c.Group, c.Kafka.Topics().Applications); err != nil {
+	if c.Group, err = app.GroupInUse(p.ctx, c.Kafka.Config(p.log).For("topics"), schemas.GroupScorer, c.Group, c.Kafka.Topics().Applications); err != nil {
 		return kafka.GroupTimes{}, err
 	}
 	set, err := kafka.SetGroupTimes(p.ctx, client, c.Group, wantedGroupTimes())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
@@ -55,7 +56,7 @@ func (c *topicsAdoptCmd) Run(p *process) error {
 		{schemas.GroupView, []string{topics.Predictions}},
 		{schemas.GroupDrift, []string{topics.Predictions, topics.Outcomes}},
 	} {
-		done, err := groupNames(c.Kafka.Prefix, one.component, "").Adopt(p.ctx, adm, one.topics...)
+		done, err := app.GroupNames(c.Kafka.Prefix, one.component, "").Adopt(p.ctx, adm, one.topics...)
 		a := adoptedGroup{Component: one.component, Adopted: done}
 		if err != nil {
 			a.Error = err.Error()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/verify"
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
@@ -54,7 +55,7 @@ func (c *verifyCmd) Run(p *process) error {
 	topics := c.Kafka.Topics()
 	config := verify.Config{Kafka: c.Kafka.Config(p.log).For("verify"), Topics: topics, Codec: codec, From: from}
 	var report *verify.Report
-	config.Group, err = groupInUse(p.ctx, config.Kafka, schemas.GroupScorer, c.Group, topics.Applications)
+	config.Group, err = app.GroupInUse(p.ctx, config.Kafka, schemas.GroupScorer, c.Group, topics.Applications)
 	if err == nil {
 		report, err = recomputed(p.ctx, config, unrouted)
 	}
@@ -79,8 +80,8 @@ func (c *verifyCmd) Run(p *process) error {
 }
 
 // recomputed is verify.Run, which computes every decision again.
-func recomputed(ctx context.Context, c verify.Config, unrouted []byte) (*verify.Report, error) {
-	again, err := newRecomputer(ctx, c.Kafka, c.Topics, unrouted)
+func recomputed(ctx context.Context, c verify.Config, unrouted ...[]byte) (*verify.Report, error) {
+	again, err := newRecomputer(ctx, c.Kafka, c.Topics, unrouted...)
 	if err != nil {
 		return nil, err
 	}

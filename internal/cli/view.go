@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/creditstream/creditstream/consumer/view"
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/redisconn"
 )
@@ -47,21 +48,21 @@ func (c *viewCmd) Validate() error {
 
 // Run follows the predictions until a signal, or rebuilds the view once.
 func (c *viewCmd) Run(p *process) error {
-	s, err := newServices(p, &c.Kafka, c.Instance)
+	s, err := newServices(p, &c.Kafka, c.Instance, flags.Model{})
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	if c.RemoveUnprefixed {
 		return c.removeUnprefixed(p, s)
 	}
 	if !c.Rebuild {
-		if err := addView(s, &c.View, c.Redis, c.Group); err != nil {
+		if err := addView(s, &c.View, &c.Redis, c.Group); err != nil {
 			return err
 		}
-		return s.serve(c.Listen.Address)
+		return serve(p, s, c.Listen)
 	}
-	config := viewConfig(s, &c.View, c.Redis, c.Group)
+	config := s.ViewConfig(c.View.Config(&c.Redis, c.Group))
 	config.SkipAvro, config.TakeOver = c.SkipAvro, c.TakeOver
 	done, err := view.Rebuild(p.ctx, config, p.stderr)
 	if err != nil {
@@ -77,8 +78,8 @@ func (c *viewCmd) Run(p *process) error {
 	return nil
 }
 
-func (c *viewCmd) removeUnprefixed(p *process, s *services) error {
-	removed, err := view.RemoveUnprefixed(p.ctx, viewConfig(s, &c.View, c.Redis, c.Group))
+func (c *viewCmd) removeUnprefixed(p *process, s *app.Services) error {
+	removed, err := view.RemoveUnprefixed(p.ctx, s.ViewConfig(c.View.Config(&c.Redis, c.Group)))
 	if err != nil {
 		return redisconn.Explain(err)
 	}
@@ -87,4 +88,10 @@ func (c *viewCmd) removeUnprefixed(p *process, s *services) error {
 	}
 	fmt.Fprintf(p.stdout, "%d keys without a prefix removed; others like them are of another log, or were not written by a view\n", removed)
 	return nil
+}
+
+// addView adds a view.
+func addView(s *app.Services, f *flags.View, r *flags.Redis, group string) error {
+	_, err := s.AddView(f.Config(r, group))
+	return err
 }

@@ -70,6 +70,8 @@ var rooms = []room{
 	{"replica/reports", not("model", without(components, "replica"), "Redis", "HTTP")},
 	{"internal", not(domain)},
 	{"internal/cli", nil},
+	{"internal/app", []string{"internal/cli", "internal/demo", "flags"}},
+	{"internal/demo", []string{"internal/cli", "flags"}},
 	{"bench", not()},
 	{"examples", not(domain, "internal")},
 	{"apptest", not(domain)},

@@ -1,6 +1,15 @@
 package flags
 
-import "time"
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/creditstream/creditstream/api"
+	"github.com/creditstream/creditstream/internal/app"
+	"github.com/creditstream/creditstream/internal/certs"
+)
 
 // API says where the API answers, and whom.
 type API struct {
@@ -49,4 +58,44 @@ func (f *API) Check() error {
 		return Usagef("--api-listen %s can be reached from other machines and no key would be asked for: set --api-keys FILE, or --no-auth if that is meant", f.Listen)
 	}
 	return nil
+}
+
+// Config is the API with a Redis, and where it listens.
+func (f *API) Config(log *slog.Logger, r *Redis) (c app.API, err error) {
+	if err := f.Check(); err != nil {
+		return c, err
+	}
+	if f.Keys != "" {
+		if c.Keys, err = api.OpenKeys(f.Keys, log); err != nil {
+			return c, fmt.Errorf("--api-keys: %w", err)
+		}
+	}
+	if c.Proxies, err = Proxies(log, f.TrustedProxies, c.Keys != nil); err != nil {
+		return c, err
+	}
+	if f.TLSCert != "" {
+		if c.TLS, err = certs.NewServer(certs.Files{Flags: "--api-tls", Cert: f.TLSCert, Key: f.TLSKey}, log); err != nil {
+			return c, err
+		}
+	} else if c.Keys != nil && !OnLoopback(f.Listen) {
+		log.Warn("the API speaks plain HTTP: keys cross the network in the clear unless a proxy in front of it ends TLS; set --api-tls-cert and --api-tls-key otherwise", "address", f.Listen)
+	}
+	c.Limits = api.Limits{PerSecond: f.RateLimit, Burst: f.RateBurst, InFlight: f.MaxInFlight, PerCaller: f.MaxPerCaller, Publish: f.PublishTimeout}
+	c.NoAuth, c.Feed, c.Redis = f.NoAuth, f.Feed, r.Config()
+	if c.Listener, err = net.Listen("tcp", f.Listen); err != nil {
+		return c, fmt.Errorf("--api-listen %s: %w", f.Listen, err)
+	}
+	return c, nil
+}
+
+// Proxies are those that --trusted-proxies names; keys says whether one is asked for.
+func Proxies(log *slog.Logger, named []string, keys bool) (api.Proxies, error) {
+	all, err := api.ParseProxies(named)
+	if err != nil {
+		return nil, Usagef("--trusted-proxies %w", err)
+	}
+	if len(all) > 0 && !keys {
+		log.Warn("no key is asked for: whoever the trusted proxies let through is answered", "trusted_proxies", named)
+	}
+	return all, nil
 }

@@ -1,6 +1,12 @@
 package flags
 
-import "time"
+import (
+	"log/slog"
+	"time"
+
+	"github.com/creditstream/creditstream/internal/app"
+	"github.com/creditstream/creditstream/internal/kafka"
+)
 
 // Drift says how decisions are counted and judged.
 type Drift struct {
@@ -10,13 +16,25 @@ type Drift struct {
 	LateAfter time.Duration `help:"How long after it was observed an outcome may come and not be counted as late." default:"168h" placeholder:"DURATION"`
 }
 
-// Check refuses what cannot work and what is not safe.
-func (f *Drift) Check() error {
+// Config is how a member of the group counts and judges; from is where a group without
+// commits begins.
+func (f *Drift) Config(log *slog.Logger, r *Redis, m *Member, group, from string) (c app.Drift, err error) {
+	if c.From, err = kafka.ParseFrom(from); err != nil {
+		return c, Usage(err)
+	}
+	if c.Member, err = m.Config(); err != nil {
+		return c, err
+	}
 	if f.Bucket < time.Second || f.Bucket%time.Second != 0 {
-		return Usagef("--bucket %s: expected whole seconds, at least 1s", f.Bucket)
+		return c, Usagef("--bucket %s: expected whole seconds, at least 1s", f.Bucket)
 	}
 	if f.LateAfter <= 0 {
-		return Usagef("--late-after %s: expected more than 0", f.LateAfter)
+		return c, Usagef("--late-after %s: expected more than 0", f.LateAfter)
 	}
-	return f.Webhook.Check()
+	if c.Evaluator.Webhook, err = f.Webhook.Config(log); err != nil {
+		return c, err
+	}
+	c.Redis, c.Group, c.Bucket, c.LateAfter = r.Config(), group, f.Bucket, f.LateAfter
+	c.Evaluator.Settings, err = f.Evaluator.Config()
+	return c, err
 }

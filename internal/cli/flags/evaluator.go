@@ -3,7 +3,6 @@ package flags
 import (
 	"time"
 
-	"github.com/creditstream/creditstream/drift/evaluate"
 	"github.com/creditstream/creditstream/drift/judging"
 )
 
@@ -31,23 +30,23 @@ func (f Fairness) Check() error {
 }
 
 // Config is how decisions are judged.
-func (f *Evaluator) Config() (evaluate.Config, error) {
+func (f *Evaluator) Config() (judging.Settings, error) {
 	windows, err := judging.ParseWindows(f.Windows)
 	if err != nil {
-		return evaluate.Config{}, Usagef("--windows: %w", err)
+		return judging.Settings{}, Usagef("--windows: %w", err)
 	}
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
 	}{{"silence", f.Silence}, {"block-time", f.BlockTime}, {"min-firing", f.MinFiring}} {
 		if d.value < time.Second {
-			return evaluate.Config{}, Usagef("--%s %s: expected at least 1s", d.flag, d.value)
+			return judging.Settings{}, Usagef("--%s %s: expected at least 1s", d.flag, d.value)
 		}
 	}
 	if err := f.Fairness.Check(); err != nil {
-		return evaluate.Config{}, err
+		return judging.Settings{}, err
 	}
-	return evaluate.Config{Settings: judging.Settings{
+	return judging.Settings{
 		Windows: windows, Quiet: f.Silence, BlockTime: f.BlockTime, MinFiring: f.MinFiring, Fairness: f.Fairness.Ratio,
-	}}, nil
+	}, nil
 }

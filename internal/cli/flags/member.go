@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/member"
 )
 
@@ -35,13 +36,13 @@ type Member struct {
 // maxSessions is more than any process has cores for.
 const maxSessions = 64
 
-// Check refuses what cannot work.
-func (f *Member) Check() error {
+// Config is the same as a value.
+func (f *Member) Config() (app.Member, error) {
 	switch {
 	case f.Sessions < 1 || f.Sessions > maxSessions:
-		return Usagef("--sessions %d: expected 1 … %d", f.Sessions, maxSessions)
+		return app.Member{}, Usagef("--sessions %d: expected 1 … %d", f.Sessions, maxSessions)
 	case f.Static && f.GroupProtocol != member.ProtocolClassic:
-		return Usagef("--static needs --group-protocol classic: with consumer a killed member's id stays taken until its session expires")
+		return app.Member{}, Usagef("--static needs --group-protocol classic: with consumer a killed member's id stays taken until its session expires")
 	}
-	return nil
+	return app.Member{Sessions: f.Sessions, Protocol: f.GroupProtocol, Static: f.Static}, nil
 }

@@ -2,7 +2,9 @@ package flags
 
 import (
 	"fmt"
+	"net"
 
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/shipped"
 )
@@ -18,8 +20,23 @@ type Model struct {
 	Bundle string `name:"model" help:"Bundle that serves while no route exists: shipped, the one inside the binary, or a file." default:"" placeholder:"shipped|FILE" group:"Model"`
 }
 
-// Read is the bundle that serves while no route exists, nil for none.
-func (f Model) Read() ([]byte, error) { return ReadBundle(f.Bundle) }
+// Open takes the place where metrics and readiness are served, nil for nowhere.
+func (f Listen) Open() (net.Listener, error) {
+	if f.Address == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", f.Address)
+	if err != nil {
+		return nil, fmt.Errorf("--listen %s: %w", f.Address, err)
+	}
+	return l, nil
+}
+
+// Config is which models serve, and how.
+func (f Model) Config() (app.Models, error) {
+	bundle, err := ReadBundle(f.Bundle)
+	return app.Models{Engine: f.Engine, Bundle: bundle, Name: "--model " + f.Bundle}, err
+}
 
 // ReadBundle reads what --model names: nothing, the shipped bundle, or a file.
 func ReadBundle(name string) ([]byte, error) {

@@ -3,6 +3,8 @@ package flags
 import (
 	"fmt"
 
+	"github.com/creditstream/creditstream/internal/app"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -14,8 +16,8 @@ type Score struct {
 	From  string   `help:"Where a group without commits begins: start, end or an RFC 3339 time. Needed only when predictions already holds decisions from the stream." placeholder:"start|end|TIME"`
 }
 
-// Skips are the batches to be passed over, of a topic that the scorer reads.
-func (f *Score) Skips(prefix string) (all []member.Skip, err error) {
+// skips are the batches to be passed over, of a topic that the scorer reads.
+func (f *Score) skips(prefix string) (all []member.Skip, err error) {
 	applications := schemas.NewTopics(prefix).Applications
 	for _, text := range f.Skip {
 		s, err := member.ParseSkip(text)
@@ -28,4 +30,17 @@ func (f *Score) Skips(prefix string) (all []member.Skip, err error) {
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// Config is what the scorer of a deployment takes, as this member of its group.
+func (f *Score) Config(prefix string, m *Member) (c app.Scorer, err error) {
+	if c.From, err = kafka.ParseFrom(f.From); err != nil {
+		return c, Usage(err)
+	}
+	if c.Skips, err = f.skips(prefix); err != nil {
+		return c, err
+	}
+	c.Group = f.Group
+	c.Member, err = m.Config()
+	return c, err
 }

@@ -18,8 +18,8 @@ type Webhook struct {
 	CA        string `help:"Authorities that sign its certificate, PEM (default: the system's); read again when it changes." name:"alert-webhook-ca" type:"path" placeholder:"FILE" group:"Alerts"`
 }
 
-// Check refuses what cannot work and what is not safe.
-func (f *Webhook) Check() error {
+// check refuses what cannot work and what is not safe.
+func (f *Webhook) check() error {
 	token := f.Token != "" || f.TokenFile != ""
 	if f.URL == "" {
 		if token || f.CA != "" {
@@ -46,8 +46,8 @@ func (f *Webhook) Check() error {
 // Config is how it is told, nil where nobody is; whose alerts they are is left to
 // whoever makes the notifier.
 func (f *Webhook) Config(log *slog.Logger) (*webhook.Config, error) {
-	if f.URL == "" {
-		return nil, nil
+	if err := f.check(); err != nil || f.URL == "" {
+		return nil, err
 	}
 	token, err := secretSource("alert-webhook-token", f.Token, f.TokenFile)
 	if err != nil {

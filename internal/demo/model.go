@@ -1,4 +1,4 @@
-package cli
+package demo
 
 import (
 	"context"
@@ -12,62 +12,63 @@ import (
 
 const (
 	// How many applicants the demo's reference is drawn from, and with which seed.
-	demoReferenceRows = 5_000
-	demoReferenceSeed = 1
-	demoSuffix        = "-demo"
-	// Why the demo's bundle may serve without gates of its own.
-	whyUngatedDemo = "the demo's: the shipped graph, against a reference of the synthetic population"
+	referenceRows = 5_000
+	referenceSeed = 1
+	suffix        = "-demo"
+	// WhyUngated is why the demo's bundle may serve without gates of its own.
+	WhyUngated = "the demo's: the shipped graph, against a reference of the synthetic population"
 )
 
 // releaseModel releases and routes the demo's bundle unless the data directory
 // holds a route already.
-func (d *demo) releaseModel(ctx context.Context, p *process) error {
-	config := d.kafka.Config(p.log).For("release")
+func (d *demo) releaseModel(ctx context.Context) error {
+	config := d.services.Client("release")
 	history, err := release.ReadAll(ctx, config, d.topics)
 	if err != nil || history.Current() != nil {
 		return err
 	}
-	bundle, err := demoBundle(d.shipped)
+	bundle, err := Bundle(d.shipped)
 	if err != nil {
 		return err
 	}
-	released, err := release.Release(ctx, config, d.topics, bundle, model.EngineNative, whyUngatedDemo)
+	released, err := release.Release(ctx, config, d.topics, bundle, model.EngineNative, WhyUngated)
 	if err != nil {
 		return err
 	}
 	_, err = release.Route(ctx, config, d.topics, release.RouteRequest{
-		Change: release.Change{Champion: released.Model.Version}, By: "demo", At: schemas.At(p.began), Why: "the demo starts", Engine: model.EngineNative,
+		Change: release.Change{Champion: released.Model.Version}, By: "demo", At: schemas.At(d.config.Began), Why: "the demo starts", Engine: model.EngineNative,
 	})
 	return err
 }
 
-func shippedModel() (*model.Model, error) { return model.Parse(shipped.Bundle, model.EngineNative) }
+// Shipped is the model inside the binary.
+func Shipped() (*model.Model, error) { return model.Parse(shipped.Bundle, model.EngineNative) }
 
-// demoBundle is the shipped graph with a reference drawn from the population that
+// Bundle is the shipped graph with a reference drawn from the population that
 // synthetic applicants come from: against the training data's, drift would be
 // seen where nothing has changed.
-func demoBundle(m *model.Model) ([]byte, error) {
+func Bundle(m *model.Model) ([]byte, error) {
 	population, err := producer.ShippedPopulation()
 	if err != nil {
 		return nil, err
 	}
 	counter := model.NewReferenceCounter(m.Reference)
 	row, result := make([]float32, model.NumInputs), make([]model.Result, 1)
-	for f := range producer.Applicants(population, demoReferenceSeed, demoReferenceRows) {
+	for f := range producer.Applicants(population, referenceSeed, referenceRows) {
 		f.Row(row)
 		if err := m.Evaluate(row, result); err != nil {
 			return nil, err
 		}
 		counter.Add(f, result[0].LogOdds)
 	}
-	return model.WithReference(shipped.Bundle, m.Version+demoSuffix, counter.Reference())
+	return model.WithReference(shipped.Bundle, m.Version+suffix, counter.Reference())
 }
 
-// demoTruth is how likely synthetic applicants, the demo's and those of produce, are to
+// Truth is how likely synthetic applicants, the demo's and those of produce, are to
 // default, in log-odds: what the shipped graph expects of them. By the population's own rule, which the model was not
 // trained on, more would than it promises, and that would be told of where nothing
 // happens.
-func demoTruth(m *model.Model) func(*schemas.Features) float64 {
+func Truth(m *model.Model) func(*schemas.Features) float64 {
 	row, result := make([]float32, model.NumInputs), make([]model.Result, 1)
 	return func(f *schemas.Features) float64 {
 		f.Row(row)

@@ -1,17 +1,17 @@
-package cli
+package demo
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/verify"
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// demoResult is what a demo that ends says of itself.
-type demoResult struct {
+// Result is what a demo that ends says of itself.
+type Result struct {
 	Applications       int64   `json:"applications"`
 	Decisions          int64   `json:"decisions"`
 	Unjudgeable        int64   `json:"unjudgeable"`
@@ -26,27 +26,24 @@ type demoResult struct {
 }
 
 // judge reads the topics back.
-func (d *demo) judge(p *process) (*demoResult, error) {
-	again, err := newRecomputer(p.ctx, d.kafka.Config(p.log).For("verify"), d.topics)
-	if err != nil {
+func (d *demo) judge(ctx context.Context) (*Result, error) {
+	config := verify.Config{Kafka: d.services.Client("verify"), Topics: d.topics, Codec: d.services.Codec()}
+	var err error
+	if config.Group, err = app.GroupInUse(ctx, config.Kafka, schemas.GroupScorer, "", d.topics.Applications); err != nil {
 		return nil, err
 	}
-	config := verify.Config{Kafka: d.kafka.Config(p.log).For("verify"), Topics: d.topics, Codec: d.codec, Recompute: again.recompute}
-	if config.Group, err = groupInUse(p.ctx, config.Kafka, schemas.GroupScorer, "", d.topics.Applications); err != nil {
-		return nil, err
-	}
-	report, err := verify.Run(p.ctx, config)
+	report, err := d.config.Verify(ctx, config)
 	if err != nil {
 		return nil, err
 	}
 	seen, latencies := d.watch.snapshot(0.5, 0.99)
-	r := &demoResult{
+	r := &Result{
 		Applications: report.Applications, Decisions: report.Predictions, Unjudgeable: report.Unjudgeable,
 		DeadLetters: report.DeadLetters, Lost: report.Lost, Duplicated: report.Duplicated, Altered: report.Altered,
 		P50: millis(latencies[0]), P99: millis(latencies[1]),
 	}
 	if seen.Stream > 0 {
-		r.FirstDecision = millis(seen.First.Sub(d.began))
+		r.FirstDecision = millis(seen.First.Sub(d.config.Began))
 	}
 	if took := seen.Last.Sub(seen.First).Seconds(); took > 0 {
 		r.DecisionsPerSecond = float64(int64(10*float64(seen.Stream)/took)) / 10
@@ -59,19 +56,12 @@ func millis(d time.Duration) float64 {
 	return float64(d.Round(time.Microsecond)) / float64(time.Millisecond)
 }
 
-func (r *demoResult) failed() bool { return r.Lost+r.Duplicated+r.Altered > 0 }
+// Failed says whether something was not answered exactly once, or otherwise than it
+// should have been.
+func (r *Result) Failed() bool { return r.Lost+r.Duplicated+r.Altered > 0 }
 
-// print writes the result; the error sets the exit code when it is a bad one.
-func (r *demoResult) print(w io.Writer, asJSON bool) (err error) {
-	if asJSON {
-		err = json.NewEncoder(w).Encode(r)
-	} else {
-		_, err = fmt.Fprintf(w, "%d applications: %d decisions, %d dead letters, %d lost, %d duplicated, %d altered, %d unjudgeable\n%.0f decisions/s, latency p50 %.1f ms p99 %.1f ms, first decision after %.0f ms\n",
-			r.Applications, r.Decisions, r.DeadLetters, r.Lost, r.Duplicated, r.Altered, r.Unjudgeable,
-			r.DecisionsPerSecond, r.P50, r.P99, r.FirstDecision)
-	}
-	if err == nil && r.failed() {
-		return exitCode(1)
-	}
-	return err
+func (r *Result) String() string {
+	return fmt.Sprintf("%d applications: %d decisions, %d dead letters, %d lost, %d duplicated, %d altered, %d unjudgeable\n%.0f decisions/s, latency p50 %.1f ms p99 %.1f ms, first decision after %.0f ms",
+		r.Applications, r.Decisions, r.DeadLetters, r.Lost, r.Duplicated, r.Altered, r.Unjudgeable,
+		r.DecisionsPerSecond, r.P50, r.P99, r.FirstDecision)
 }

@@ -1,4 +1,4 @@
-package cli
+package demo
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/creditstream/creditstream/internal/app"
 )
 
 // scorerProcess runs `creditstream score` as a child, so that it can be killed
@@ -84,7 +86,7 @@ func (s *scorerProcess) once(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, s.binary, s.args...)
 	cmd.Stdout, cmd.Stderr = s.stderr, s.stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = drainTime
+	cmd.WaitDelay = app.DrainTime
 	// The child ends with its standard input, so that it does not outlive a
 	// parent that was killed.
 	lifeline, err := cmd.StdinPipe()
@@ -110,16 +112,6 @@ func (s *scorerProcess) once(ctx context.Context) error {
 		return errors.New("exit status 0")
 	}
 	return err
-}
-
-// untilClosed ends the context it returns when r ends.
-func untilClosed(ctx context.Context, r io.Reader) context.Context {
-	ctx, stop := context.WithCancel(ctx)
-	go func() {
-		_, _ = io.Copy(io.Discard, r) // an error ends it, too
-		stop()
-	}()
-	return ctx
 }
 
 // thisBinary is the path of the program that runs.

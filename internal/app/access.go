@@ -1,13 +1,13 @@
-package cli
+package app
 
 import (
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// access is what a component does with topics, as `topics acls` grants it.
-func access(prefix, component string) (all []kafka.Access) {
-	principal := map[string]string{scoreName: "scorer", viewName: "view", apiName: "api", driftName: "drift"}[component]
+// Access is what a component does with topics, as `topics acls` grants it.
+func Access(prefix, component string) (all []kafka.Access) {
+	principal := map[string]string{ScoreName: "scorer", ViewName: "view", APIName: "api", DriftName: "drift"}[component]
 	for _, p := range schemas.Principals(prefix, "") {
 		if p.Name == principal {
 			all = append(all, topicAccess(p)...)

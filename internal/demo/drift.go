@@ -1,43 +1,29 @@
-package cli
+package demo
 
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"time"
 
-	"github.com/creditstream/creditstream/internal/cli/flags"
-	"github.com/creditstream/creditstream/internal/lifecycle"
-	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// demoFairness is what the approval ratios of the demo's groups are held against.
+// Fairness is what the approval ratios of the demo's groups are held against.
 // Its population repeats what the training data shows: the youngest, and those who
 // left school early, are approved 0.77 to 0.79 times as often as the group approved
 // most often, which four fifths would tell of in a demo where nothing happens.
-const demoFairness = 0.7
+const Fairness = 0.7
 
-// demoEvaluator is how the demo's decisions are judged. It waits less than where a
-// stream is looked at once a day: what happens is to be seen while somebody looks.
-func demoEvaluator() flags.Evaluator {
-	return flags.Evaluator{
-		Fairness: flags.Fairness{Ratio: demoFairness},
-		Windows:  "1000,10000,1m,10m", Silence: 30 * time.Second, BlockTime: time.Second, MinFiring: 5 * time.Second,
+// judged is how the demo's decisions are judged. It waits less than where a stream is
+// looked at once a day: what happens is to be seen while somebody looks.
+func judged() judging.Settings {
+	windows, err := judging.ParseWindows("1000,10000,1m,10m")
+	if err != nil {
+		panic(err) // they are these
 	}
-}
-
-// judges judge the demo's decisions and tell alerts on standard error and, where
-// one is named, an Alertmanager.
-func (c *demoCmd) judges(p *process, d *demo, live func() *model.LiveSet) ([]lifecycle.Component, error) {
-	judged := demoEvaluator()
-	quiet := *p
-	quiet.log = newLogger(p.stderr, max(p.logLevel, slog.LevelError), p.logFormat) // it warns of alerts, which are told in a line of their own
-	return addEvaluator(&quiet, &judged, evaluatorParts{
-		kafka: d.kafka.Config(p.log).For("drift-evaluator"), prefix: demoPrefix, live: live, webhook: &c.Webhook, notifier: alertLines{p.stderr}, reg: d.reg,
-		between: time.Second,
-	})
+	return judging.Settings{Windows: windows, Quiet: 30 * time.Second, BlockTime: time.Second, MinFiring: 5 * time.Second, Fairness: Fairness}
 }
 
 // alertLines tell alerts on a terminal.

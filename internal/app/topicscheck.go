@@ -1,4 +1,4 @@
-package cli
+package app
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -28,10 +27,10 @@ type topicsCheck struct {
 }
 
 // newTopicsCheck checks those topics of the catalogue that are named.
-func newTopicsCheck(c kafka.Config, prefix string, log *slog.Logger, names []string) *topicsCheck {
+func newTopicsCheck(c kafka.Config, log *slog.Logger, names []string) *topicsCheck {
 	check := &topicsCheck{kafka: c, log: log}
-	replicas := schemas.NewTopics(prefix).Replicas // of which nothing is lost that is not said again
-	for _, t := range schemas.Catalogue(prefix) {
+	replicas := schemas.NewTopics(c.Prefix).Replicas // of which nothing is lost that is not said again
+	for _, t := range schemas.Catalogue(c.Prefix) {
 		if slices.Contains(names, t.Name) && t.Name != replicas {
 			check.topics = append(check.topics, t)
 		}
@@ -39,11 +38,11 @@ func newTopicsCheck(c kafka.Config, prefix string, log *slog.Logger, names []str
 	return check
 }
 
-// checkControlTopics refuses to write models or routes to topics that lose them.
-func checkControlTopics(p *process, k *flags.Kafka) error {
-	topics := k.Topics()
-	check := newTopicsCheck(k.Config(p.log).For("topics"), k.Prefix, p.log, []string{topics.Models, topics.Routes})
-	err := check.look(p.ctx)
+// CheckControlTopics refuses to write models or routes to topics that lose them.
+func CheckControlTopics(ctx context.Context, c kafka.Config) error {
+	topics := schemas.NewTopics(c.Prefix)
+	check := newTopicsCheck(c, c.Log, []string{topics.Models, topics.Routes})
+	err := check.look(ctx)
 	var lost *stateLossError
 	if errors.As(err, &lost) {
 		return err

@@ -1,4 +1,4 @@
-package cli
+package demo
 
 import (
 	"iter"
@@ -14,7 +14,6 @@ import (
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/drift/judging"
-	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/producer"
@@ -24,10 +23,10 @@ import (
 // demoChampion is the demo's model as its evaluator knows it.
 func demoChampion(t *testing.T) (*model.Model, *drift.Champion) {
 	t.Helper()
-	graph, err := shippedModel()
+	graph, err := Shipped()
 	require.NoError(t, err)
 	t.Cleanup(graph.Close)
-	bundle, err := demoBundle(graph)
+	bundle, err := Bundle(graph)
 	require.NoError(t, err)
 	m, err := model.Parse(bundle, model.EngineNative)
 	require.NoError(t, err)
@@ -48,7 +47,7 @@ func steadyPanes(t *testing.T, m *model.Model, c *drift.Champion, seed uint64, s
 		counter := counting.NewCounter(bins)
 		row, result := make([]float32, model.NumInputs), make([]model.Result, 1)
 		pane := &drift.Pane{Bucket: 1_790_000_000_000_000, Width: 1}
-		truth, fate, loans := demoTruth(m), rand.New(rand.NewPCG(seed, 1)), map[int32]*drift.OutcomeCounts{}
+		truth, fate, loans := Truth(m), rand.New(rand.NewPCG(seed, 1)), map[int32]*drift.OutcomeCounts{}
 		for f := range producer.Applicants(population, seed, seconds*each) {
 			f.Row(row)
 			require.NoError(t, m.Evaluate(row, result))
@@ -100,12 +99,10 @@ func outcomesOf(loans map[int32]*drift.OutcomeCounts, beside *drift.Pane) *drift
 	return p
 }
 
-func replaySteady(t *testing.T, judged flags.Evaluator, each int) (told []string, last *drift.Status) {
+func replaySteady(t *testing.T, settings judging.Settings, each int) (told []string, last *drift.Status) {
 	t.Helper()
-	config, err := judged.Config()
-	require.NoError(t, err)
 	m, c := demoChampion(t)
-	alerts, last := judging.Replay(config.Settings, c, steadyPanes(t, m, c, 8, 24, each))
+	alerts, last := judging.Replay(settings, c, steadyPanes(t, m, c, 8, 24, each))
 	for i := range alerts {
 		told = append(told, alerts[i].State+" "+alerts[i].Alert)
 	}
@@ -116,16 +113,13 @@ func replaySteady(t *testing.T, judged flags.Evaluator, each int) (told []string
 // draws, at 2,000 a second, with outcomes, against the model that it releases, judged as
 // drift judges by default but for fairness.
 func TestTheWalkOnAClusterIsQuiet(t *testing.T) {
-	judged := flags.Evaluator{
-		Fairness: flags.Fairness{Ratio: demoFairness},
-		Windows:  "1000,10000,1h,24h", Silence: 5 * time.Minute, BlockTime: 5 * time.Second, MinFiring: time.Minute,
-	}
-	config, err := judged.Config()
+	windows, err := judging.ParseWindows("1000,10000,1h,24h")
 	require.NoError(t, err)
+	settings := judging.Settings{Windows: windows, Quiet: 5 * time.Minute, BlockTime: 5 * time.Second, MinFiring: time.Minute, Fairness: Fairness}
 	m, fits := demoChampion(t)
 	walk := func(c *drift.Champion, seed uint64) (told []string, last *drift.Status) {
 		t.Helper()
-		alerts, last := judging.Replay(config.Settings, c, steadyPanes(t, m, c, seed, 50, 2000))
+		alerts, last := judging.Replay(settings, c, steadyPanes(t, m, c, seed, 50, 2000))
 		for i := range alerts {
 			told = append(told, alerts[i].State+" "+alerts[i].Alert)
 		}
@@ -137,7 +131,7 @@ func TestTheWalkOnAClusterIsQuiet(t *testing.T) {
 		require.Empty(t, told, "seed %d", 1+seed)
 		require.NotEqual(t, drift.Act, last.State)
 	}
-	data, err := shippedModel()
+	data, err := Shipped()
 	require.NoError(t, err)
 	defer data.Close()
 	told, _ := walk(&drift.Champion{ModelVersion: fits.ModelVersion, Digest: data.Reference.Digest(), Reference: data.Reference, Policy: fits.Policy}, 1)
@@ -147,7 +141,7 @@ func TestTheWalkOnAClusterIsQuiet(t *testing.T) {
 // As many decisions as a demo without a rate makes in half a minute: by then also
 // what is small is beyond doubt.
 func TestASteadyDemoIsQuiet(t *testing.T) {
-	told, last := replaySteady(t, demoEvaluator(), 20_000)
+	told, last := replaySteady(t, judged(), 20_000)
 	require.Empty(t, told)
 	require.EqualValues(t, 480_000, last.Decisions)
 	require.Equal(t, drift.Quiet, last.State)
@@ -157,7 +151,7 @@ func TestASteadyDemoIsQuiet(t *testing.T) {
 	require.InDelta(t, last.Outcomes.Versions[0].Expected, last.Outcomes.Versions[0].Observed, 0.01)
 	for _, w := range last.Windows {
 		for _, g := range w.Groups {
-			require.Equal(t, demoFairness, g.Limit)
+			require.Equal(t, Fairness, g.Limit)
 		}
 	}
 }
@@ -165,8 +159,8 @@ func TestASteadyDemoIsQuiet(t *testing.T) {
 // Why the demo has a limit of its own: of as many decisions as a demo on a larger
 // machine makes.
 func TestTheDemosPopulationDoesNotKeepFourFifths(t *testing.T) {
-	judged := demoEvaluator()
-	judged.Fairness.Ratio = judging.FourFifths
-	told, _ := replaySteady(t, judged, 40_000)
+	settings := judged()
+	settings.Fairness = judging.FourFifths
+	told, _ := replaySteady(t, settings, 40_000)
 	require.Contains(t, told, "firing fairness/age/18-24")
 }

@@ -1,4 +1,4 @@
-package cli
+package app
 
 import (
 	"context"
@@ -10,18 +10,18 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// groupNames are what a component's group may be called: as its flag says, or by
+// GroupNames are what a component's group may be called: as its flag says, or by
 // default and, where that has no commits, as it was called before.
-func groupNames(prefix, component, flag string) member.Names {
+func GroupNames(prefix, component, flag string) member.Names {
 	if flag != "" {
 		return member.Names{Group: flag}
 	}
 	return member.Names{Group: schemas.GroupName(prefix, component), Former: component}
 }
 
-// groupInUse is the name by which a component's group goes now.
-func groupInUse(ctx context.Context, k kafka.Config, component, flag string, topics ...string) (string, error) {
-	names := groupNames(k.Prefix, component, flag)
+// GroupInUse is the name by which a component's group goes now.
+func GroupInUse(ctx context.Context, k kafka.Config, component, flag string, topics ...string) (string, error) {
+	names := GroupNames(k.Prefix, component, flag)
 	if names.Former == "" {
 		return names.Group, nil
 	}

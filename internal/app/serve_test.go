@@ -1,9 +1,10 @@
-package cli
+package app
 
 import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -33,17 +34,17 @@ func (w worker) Run(ctx context.Context) error {
 }
 
 // Whoever asks a process that drains hears that it does.
-func TestServeComponents_TelemetryIsUnreadyWhileTheyDrain(t *testing.T) {
+func TestServe_TelemetryIsUnreadyWhileTheyDrain(t *testing.T) {
 	at, _, err := loopback.Free(1)
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	w := worker{make(chan struct{}), make(chan struct{})}
 	state := &readiness{[]lifecycle.Component{w}, newStopping()}
-	l, err := listenOn(at)
+	l, err := net.Listen("tcp", at)
 	require.NoError(t, err)
 	ended := make(chan error)
 	go func() {
-		ended <- serveComponents(&process{ctx: ctx, log: slog.New(slog.DiscardHandler)}, l, telemetry.NewRegistry(), state, time.Hour)
+		ended <- serve(ctx, slog.New(slog.DiscardHandler), l, telemetry.NewRegistry(), state, nil)
 	}()
 	ask := func(path string) (int, string) {
 		r, err := http.Get("http://" + at + path)
@@ -56,7 +57,7 @@ func TestServeComponents_TelemetryIsUnreadyWhileTheyDrain(t *testing.T) {
 		return r.StatusCode, string(text)
 	}
 	require.Eventually(t, func() bool { status, _ := ask("/readyz"); return status == http.StatusOK }, time.Minute, time.Millisecond)
-	stop() // by no signal: nothing is delayed
+	stop()
 	<-w.draining
 	status, text := ask("/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
