@@ -11,6 +11,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -286,7 +287,7 @@ func (r *replay) flush(ctx context.Context) error {
 		return err
 	}
 	// A transaction that is open while a quota holds the client back may outlive its timeout.
-	if throttled := r.writer.throttled(); throttled > 0 && !member.Sleep(ctx, throttled) {
+	if throttled := r.writer.throttled(); throttled > 0 && !retry.Sleep(ctx, throttled) {
 		return ctx.Err()
 	}
 	full := len(batch) >= r.size.Records() || bytes*2 > letterBytes*r.size.Records()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
@@ -109,34 +110,21 @@ func (f *Feed) Ready() error {
 // Run is part of lifecycle.Component. After an error it goes on at the end the
 // log has then: a page shows what is going on now.
 func (f *Feed) Run(ctx context.Context) error {
-	pause := 100 * time.Millisecond
-	for ctx.Err() == nil {
-		read, err := f.follow(ctx)
-		f.setReading(false)
-		if err == nil {
+	attempt := func(ctx context.Context) (read bool, err error) {
+		defer f.setReading(false)
+		return f.follow(ctx)
+	}
+	return retry.Until(ctx, retry.Pause{First: 100 * time.Millisecond, Max: 5 * time.Second}, attempt, func(err error, in time.Duration) error {
+		if in == 0 {
+			f.config.Log.Debug("stopped while connecting", "error", err)
 			return nil
 		}
-		if ctx.Err() != nil {
-			f.config.Log.Debug("stopped while connecting", "error", err)
-			break
-		}
-		if _, missing := errors.AsType[*kafka.MissingTopicsError](err); missing {
-			return err
-		}
-		if kafka.Refused(err) {
+		if kafka.IsPermanent(err) {
 			return f.config.Kafka.Explain(err)
 		}
-		if read {
-			pause = 100 * time.Millisecond
-		}
-		f.config.Log.Warn("reading predictions again", "error", f.config.Kafka.Explain(err), "in", pause)
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, 5*time.Second)
-	}
-	return nil
+		f.config.Log.Warn("reading predictions again", "error", f.config.Kafka.Explain(err), "in", in)
+		return nil
+	})
 }
 
 func (f *Feed) follow(ctx context.Context) (read bool, err error) {

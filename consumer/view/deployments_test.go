@@ -17,6 +17,7 @@ import (
 	"github.com/creditstream/creditstream/consumer/labels"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -101,7 +102,7 @@ func TestDeployments_RefuseAGroupOfAnotherTopic(t *testing.T) {
 	v, err := New(prod.configured())
 	require.NoError(t, err)
 	err = v.Run(t.Context())
-	require.True(t, member.IsPermanent(err), "%v", err)
+	require.True(t, retry.IsPermanent(err), "%v", err)
 	require.ErrorContains(t, err, "t2.predictions")
 	require.ErrorContains(t, err, "choose another --group")
 }
@@ -136,7 +137,7 @@ func TestDeployments_RefuseTheViewOfAnotherCluster(t *testing.T) {
 		_, err := Rebuild(t.Context(), there.config, io.Discard)
 		return err
 	}()} {
-		require.True(t, member.IsPermanent(err), "%v", err)
+		require.True(t, retry.IsPermanent(err), "%v", err)
 		require.ErrorContains(t, err, `under prefix "t": t.predictions of Kafka cluster`)
 		require.ErrorContains(t, err, "this is cluster another")
 	}
@@ -154,7 +155,7 @@ func TestDeployments_RefuseTheViewOfAnotherCluster(t *testing.T) {
 	there.ready(v)
 	refused, err = New(here.configured())
 	require.NoError(t, err)
-	require.True(t, member.IsPermanent(refused.Run(t.Context())))
+	require.True(t, retry.IsPermanent(refused.Run(t.Context())))
 	there.same()
 }
 

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/creditstream/creditstream/internal/redisconn"
+	"github.com/creditstream/creditstream/internal/retry"
 )
 
 // outage makes every attempt to use Redis again until it succeeds, and knows what
@@ -44,7 +44,7 @@ func (o *outage) retry(ctx context.Context, f func(context.Context) error) error
 			o.mu.Unlock()
 		}
 	}()
-	pause := firstPause
+	pause := retry.Pause{First: firstPause, Max: lastPause}
 	for {
 		// What has begun is finished, or found to have failed: SIGTERM ends the
 		// retrying only.
@@ -59,12 +59,9 @@ func (o *outage) retry(ctx context.Context, f func(context.Context) error) error
 		if redisconn.Refused(err) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !pause.Wait(ctx) {
 			return ctx.Err()
-		case <-time.After(pause/2 + rand.N(pause)):
 		}
-		pause = min(2*pause, lastPause)
 	}
 }
 

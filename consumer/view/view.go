@@ -18,6 +18,7 @@ import (
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/internal/redisconn"
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 )
@@ -146,31 +147,22 @@ func (v *View) Reached() map[int32]int64 {
 
 // Run follows the topic until ctx ends, with one session after another.
 func (v *View) Run(ctx context.Context) error {
-	const first = 100 * time.Millisecond
-	pause := first
-	for ctx.Err() == nil {
+	attempt := func(ctx context.Context) (got bool, err error) {
 		worked, err := v.work(ctx)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
+		_, behind := errors.AsType[*behindError](err)
+		return behind || worked, err
+	}
+	return retry.Until(ctx, retry.Pause{First: 100 * time.Millisecond, Max: 5 * time.Second}, attempt, func(err error, in time.Duration) error {
+		if in == 0 {
 			v.config.Log.Debug("stopped within a batch, the next owner reads it again", "error", err)
-			break
+			return nil
 		}
 		if why := v.fatal(err); why != nil {
 			return why
 		}
-		if _, behind := errors.AsType[*behindError](err); behind || worked {
-			pause = first
-		}
-		v.config.Log.Warn("starting again", "error", v.config.Kafka.Explain(err), "in", pause)
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, 5*time.Second)
-	}
-	return nil
+		v.config.Log.Warn("starting again", "error", v.config.Kafka.Explain(err), "in", in)
+		return nil
+	})
 }
 
 // work follows the topic with one client. worked says whether it wrote anything.
@@ -242,10 +234,8 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 // fatal says why an error ends the process, nil when a new client may help.
 func (v *View) fatal(err error) error {
 	topic := v.config.Topics.Predictions
-	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
-	_, denied := errors.AsType[*kafka.AccessError](err)
 	switch {
-	case missing, denied, member.IsPermanent(err):
+	case retry.IsPermanent(err):
 		return err
 	case redisconn.Refused(err):
 		return redisconn.Explain(err)

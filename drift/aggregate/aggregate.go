@@ -18,6 +18,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -192,7 +193,7 @@ func (a *Aggregator) run(ctx context.Context) error {
 	// A member that has no bins must not hold partitions that another could count.
 	for a.config.Live() == nil {
 		a.note(errNoModel)
-		if !member.Sleep(ctx, livePause) {
+		if !retry.Sleep(ctx, livePause) {
 			return nil
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/internal/retry"
 )
 
 // Decisions knows what was decided about applications, as far as it has read the
@@ -147,24 +148,19 @@ func outcomeName(log Log, r *kgo.Record) string {
 // errBehind is what outcomes wait for when nothing is wrong.
 var errBehind = errors.New("outcomes wait until the view has caught up with the predictions")
 
-// permanentError is an error that trying again does not change.
-type permanentError interface {
-	error
-	Permanent() bool
-}
-
 // patiently tries until it is done, the error is permanent or ctx ends. It says
 // what outcomes wait for meanwhile.
 func (j *joiner) patiently(ctx context.Context, try func(context.Context) (done bool, err error)) error {
 	defer j.wait(nil)
 	failed := false
-	for pause := firstJoinPause; ; pause = min(2*pause, lastJoinPause) {
+	pause := retry.Pause{First: firstJoinPause, Max: lastJoinPause}
+	for {
 		done, err := try(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			if refused, ok := errors.AsType[permanentError](err); ok && refused.Permanent() {
+			if retry.IsPermanent(err) {
 				return member.Permanent(err, "joining outcomes with decisions")
 			}
 			if why := j.parent.needs().Resolve(ctx, err); why != nil {
@@ -184,7 +180,7 @@ func (j *joiner) patiently(ctx context.Context, try func(context.Context) (done 
 		default:
 			j.wait(errBehind)
 		}
-		if !member.Sleep(ctx, pause) {
+		if !pause.Wait(ctx) {
 			return ctx.Err()
 		}
 	}

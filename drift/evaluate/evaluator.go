@@ -17,7 +17,7 @@ import (
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/judging"
 	"github.com/creditstream/creditstream/internal/kafka"
-	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -130,25 +130,17 @@ func (e *Evaluator) Run(ctx context.Context) error {
 }
 
 func (e *Evaluator) evaluate(ctx context.Context) error {
-	log, pause := e.config.Log, firstPause
-	for ctx.Err() == nil {
-		worked, err := e.attempt(ctx)
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // told to stop is not a failure
-		}
-		if isPermanent(err) {
-			e.note(err)
-			return err
-		}
-		if worked {
-			pause = firstPause
+	return retry.Until(ctx, retry.Pause{First: firstPause, Max: maxPause}, e.attempt, func(err error, in time.Duration) error {
+		if in == 0 { // told to stop is not a failure
+			return nil
 		}
 		e.note(err)
-		log.Warn("the drift evaluator starts again", "error", err, "in", pause)
-		member.Sleep(ctx, pause)
-		pause = min(2*pause, maxPause)
-	}
-	return nil
+		if kafka.IsPermanent(err) {
+			return err
+		}
+		e.config.Log.Warn("the drift evaluator starts again", "error", err, "in", in)
+		return nil
+	})
 }
 
 // attempt works with one client until ctx ends or an error asks for another. worked
@@ -159,7 +151,7 @@ func (e *Evaluator) attempt(ctx context.Context) (worked bool, err error) {
 	}
 	for e.config.Champion() == nil {
 		e.note(errors.New("no model serves: release one and route to it"))
-		if !member.Sleep(ctx, 50*time.Millisecond) {
+		if !retry.Sleep(ctx, 50*time.Millisecond) {
 			return false, ctx.Err()
 		}
 	}
@@ -177,13 +169,6 @@ func (e *Evaluator) require(ctx context.Context) error {
 	t := e.config.Topics
 	return kafka.RequireAccess(ctx, kadm.NewClient(client),
 		kafka.Reads(t.DriftPanes, t.DriftStatus), kafka.Writes(t.DriftStatus, t.DriftAlerts))
-}
-
-// isPermanent says whether trying again would not help.
-func isPermanent(err error) bool {
-	_, missing := errors.AsType[*kafka.MissingTopicsError](err)
-	_, denied := errors.AsType[*kafka.AccessError](err)
-	return missing || denied || kafka.Refused(err)
 }
 
 func (e *Evaluator) transactionalID() string { return Group(e.config.Kafka.Prefix) }

@@ -202,7 +202,7 @@ func (e *Evaluator) work(ctx context.Context) (worked bool, err error) {
 func failed(fetches kgo.Fetches) error {
 	for _, f := range fetches.Errors() {
 		_, session := errors.AsType[*kgo.ErrGroupSession](f.Err)
-		if errors.Is(f.Err, context.DeadlineExceeded) || kerr.IsRetriable(f.Err) || session && !isPermanent(f.Err) {
+		if errors.Is(f.Err, context.DeadlineExceeded) || kerr.IsRetriable(f.Err) || session && !kafka.IsPermanent(f.Err) {
 			continue
 		}
 		return fmt.Errorf("reading %s/%d: %w", f.Topic, f.Partition, f.Err)

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -72,27 +73,24 @@ func (*Follower) Ready() error { return nil }
 
 // Run is part of lifecycle.Component.
 func (f *Follower) Run(ctx context.Context) error {
-	pause := firstPause
-	for warned := false; ; {
-		read, err := f.follow(ctx)
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // told to stop is not a failure
+	warned := false
+	attempt := func(ctx context.Context) (read bool, err error) {
+		read, err = f.follow(ctx)
+		warned = warned && !read
+		return read, err
+	}
+	return retry.Until(ctx, retry.Pause{First: firstPause, Max: longestPause}, attempt, func(err error, in time.Duration) error {
+		if in == 0 { // told to stop is not a failure
+			return nil
 		}
 		err = f.kafka.Explain(err)
 		f.set(nil, err)
-		if read {
-			pause, warned = firstPause, false
-		}
 		if !warned {
 			f.log.Warn("the drift status cannot be read; trying again", "error", err)
 			warned = true
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, longestPause)
-	}
+		return nil
+	})
 }
 
 // follow reads from the newest status on until something fails.

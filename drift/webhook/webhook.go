@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -173,7 +174,7 @@ func (n *Notifier) Pending() error {
 // Run tells until ctx ends, then once more what is new. Failures are tried again
 // and end nothing.
 func (n *Notifier) Run(ctx context.Context) error {
-	pause := firstPause
+	pause := retry.Pause{First: firstPause, Max: longestPause}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -185,16 +186,12 @@ func (n *Notifier) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		if err := n.tell(ctx, n.due(time.Now(), false)); err == nil {
-			pause = firstPause
+			pause.Reset()
 			timer.Reset(n.next(time.Now()))
 			continue
 		}
 		// News does not shorten the pause: who cannot answer is left alone.
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, longestPause)
+		pause.Wait(ctx)
 		timer.Reset(0)
 	}
 }

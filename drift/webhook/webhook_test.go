@@ -165,7 +165,7 @@ func TestTheNewestStateIsToldOnceTheAlertmanagerIsBack(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		require.Equal(t, 2, n.waiting())
-		require.Less(t, m.tries, 200, "tries become fewer")
+		require.Less(t, m.tries, 300, "tries become fewer")
 		require.InDelta(t, m.tries, testutil.ToFloat64(n.metrics.failures), 0)
 		require.NoError(t, n.Ready(), "decisions are judged all the same")
 

@@ -48,6 +48,9 @@ func (e *AccessError) Error() string {
 	return "not authorised: needs " + strings.Join(missing, ", ") + "; creditstream topics acls prints what to grant"
 }
 
+// Permanent is for retry.IsPermanent.
+func (*AccessError) Permanent() bool { return true }
+
 // Unwrap makes it an authorisation error like those of requests.
 func (e *AccessError) Unwrap() error { return kerr.TopicAuthorizationFailed }
 

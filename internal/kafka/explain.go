@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/certs"
+	"github.com/creditstream/creditstream/internal/retry"
 )
 
 // Refused says whether the cluster knows who asks, or asks who it is, and says no:
@@ -104,3 +105,7 @@ func (c Config) explainConnect(ctx context.Context, err error) error {
 	}
 	return c.Unreachable(err)
 }
+
+// IsPermanent says whether asking the cluster again would not help: a topic is missing,
+// this client may not do what it must, or it is not let in.
+func IsPermanent(err error) bool { return retry.IsPermanent(err) || Refused(err) }

@@ -207,6 +207,9 @@ func (e *MissingTopicsError) Error() string {
 	return "the cluster has no topic " + strings.Join(e.Topics, ", ") + "; run: creditstream topics apply (with the same --brokers and --prefix)"
 }
 
+// Permanent is for retry.IsPermanent.
+func (*MissingTopicsError) Permanent() bool { return true }
+
 const (
 	// How long a broker may not have heard of a topic that was created through
 	// another, and how often it is asked.

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/retry"
 )
 
 // An error asks for one of four things. The first that applies is done:
@@ -37,11 +38,8 @@ func (e *permanentError) Error() string {
 
 func (e *permanentError) Unwrap() error { return e.err }
 
-// IsPermanent says whether an error is one that Permanent made.
-func IsPermanent(err error) bool {
-	_, ok := errors.AsType[*permanentError](err)
-	return ok
-}
+// Permanent is for retry.IsPermanent.
+func (*permanentError) Permanent() bool { return true }
 
 // Permanent is an error that ends the process, for a cause or, where err is nil,
 // for what the message says.
@@ -171,13 +169,7 @@ func (n Needs) TransactionalID(session string) string {
 
 // Fatal says why an error ends the process, nil when a new client may help.
 func (n Needs) Fatal(err error) error {
-	if _, ok := errors.AsType[*permanentError](err); ok {
-		return err
-	}
-	if _, ok := errors.AsType[*kafka.MissingTopicsError](err); ok {
-		return err
-	}
-	if _, ok := errors.AsType[*kafka.AccessError](err); ok {
+	if retry.IsPermanent(err) {
 		return err
 	}
 	if _, ok := errors.AsType[*lateError](err); ok {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/internal/retry"
 )
 
 // groupWorld is an embedded broker with the topics of two deployments.
@@ -108,7 +109,7 @@ func TestNames_RefuseAGroupOfAnotherTopic(t *testing.T) {
 			require.NoError(t, err)
 			return
 		}
-		require.True(t, IsPermanent(err), "%v", err)
+		require.True(t, retry.IsPermanent(err), "%v", err)
 		require.ErrorContains(t, err, names)
 		require.ErrorContains(t, err, "choose another --group")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/retry"
 )
 
 const (
@@ -138,39 +139,18 @@ type Turn func(ctx context.Context, sess *kgo.GroupTransactSession) (committed b
 // help.
 func (m *Member) Run(ctx context.Context, turn Turn) error {
 	log := m.config.Log.With("transactional_id", m.config.ID)
-	pause := firstPause
-	for ctx.Err() == nil {
-		worked, err := m.work(ctx, turn)
-		if err == nil {
-			return nil
-		}
+	attempt := func(ctx context.Context) (worked bool, err error) { return m.work(ctx, turn) }
+	return retry.Until(ctx, retry.Pause{First: firstPause, Max: maxPause}, attempt, func(err error, in time.Duration) error {
 		if why := m.config.Resolve(ctx, err); why != nil {
 			return why
 		}
-		if ctx.Err() != nil {
+		if in == 0 {
 			log.Warn("the last transaction was not committed: its records are read by the next owner", "error", err)
-			break
+			return nil
 		}
-		if worked {
-			pause = firstPause
-		}
-		log.Warn("starting again with a new client", "error", err, "in", pause)
-		Sleep(ctx, pause)
-		pause = min(2*pause, maxPause)
-	}
-	return nil
-}
-
-// Sleep waits, and says false when ctx ended first.
-func Sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
+		log.Warn("starting again with a new client", "error", err, "in", in)
+		return nil
+	})
 }
 
 // open connects and stores the client, whose requests all end with ctx.
@@ -399,7 +379,7 @@ func (m *Member) Brought() int { return m.brought }
 // before would only hold back those who read. It says false when ctx ended first.
 func (m *Member) Pace(ctx context.Context) bool {
 	d := min(time.Until(m.throttle.Until()), maxPace)
-	return d <= 0 || Sleep(ctx, d)
+	return d <= 0 || retry.Sleep(ctx, d)
 }
 
 // Imposed is the sum of all that quotas have imposed on what was produced.

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/retry"
 )
 
 // Skip names a batch that cannot be read and is to be passed over.
@@ -187,7 +188,7 @@ func (n Needs) commit(ctx context.Context, client *kgo.Client, topic string, par
 func untilAnswered(ctx context.Context, ask func() error) error {
 	for {
 		err := ask()
-		if !kerr.IsRetriable(err) || !Sleep(ctx, firstPause) {
+		if !kerr.IsRetriable(err) || !retry.Sleep(ctx, firstPause) {
 			return err
 		}
 	}

@@ -9,29 +9,25 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/creditstream/creditstream/internal/retry"
 )
 
 // Patiently tries until it succeeds, fatal says that it never will, or ctx ends;
 // note is told what is missing meanwhile.
 func Patiently(ctx context.Context, log *slog.Logger, try func(context.Context) error, fatal func(error) error, note func(error)) error {
-	pause := firstPause
-	for ctx.Err() == nil {
-		err := try(ctx)
-		if err == nil {
-			return nil
-		}
+	attempt := func(ctx context.Context) (bool, error) { return false, try(ctx) }
+	return retry.Until(ctx, retry.Pause{First: firstPause, Max: maxPause}, attempt, func(err error, in time.Duration) error {
 		if why := fatal(err); why != nil {
 			return why
 		}
-		if ctx.Err() != nil { // it was stopped, which is nobody's failure
+		if in == 0 { // it was stopped, which is nobody's failure
 			return nil
 		}
 		note(err)
-		log.Warn("cannot start yet", "error", err, "in", pause)
-		Sleep(ctx, pause)
-		pause = min(2*pause, maxPause)
-	}
-	return nil
+		log.Warn("cannot start yet", "error", err, "in", in)
+		return nil
+	})
 }
 
 // Together runs workers until all have returned; the first that fails ends the others

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/policy"
 	"github.com/creditstream/creditstream/schemas"
@@ -175,12 +176,12 @@ func (f *Follower) Run(ctx context.Context) error {
 // follow reads until ctx ends or trying again would not help. Brokers that
 // cannot be reached are waited for, however long.
 func (f *Follower) follow(ctx context.Context) error {
-	for ctx.Err() == nil {
-		err := f.config.Kafka.Explain(f.read(ctx))
+	attempt := func(ctx context.Context) (bool, error) { return false, f.config.Kafka.Explain(f.read(ctx)) }
+	return retry.Until(ctx, retry.Pause{First: retryPause, Max: retryPause}, attempt, func(err error, in time.Duration) error {
 		switch {
-		case ctx.Err() != nil:
-			continue
-		case isPermanent(err):
+		case in == 0:
+			return nil
+		case kafka.IsPermanent(err):
 			return err
 		}
 		f.mu.Lock()
@@ -190,12 +191,8 @@ func (f *Follower) follow(ctx context.Context) error {
 		if !again {
 			f.config.Log.Warn("cannot follow models and routes, trying on", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(retryPause):
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // read follows with one client. What a client before it has read is read again

@@ -2,7 +2,6 @@ package release
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -133,10 +132,4 @@ func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
 		}
 	})
 	return nil
-}
-
-// isPermanent says whether trying again would not help.
-func isPermanent(err error) bool {
-	var missing *kafka.MissingTopicsError
-	return errors.As(err, &missing) || kafka.Refused(err)
 }

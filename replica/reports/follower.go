@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -58,17 +59,13 @@ func (f *Follower) Replicas() ([]replica.Summary, error) {
 
 // Run follows the topic until ctx ends.
 func (f *Follower) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		err := f.kafka.Explain(f.follow(ctx))
-		if ctx.Err() == nil {
+	attempt := func(ctx context.Context) (bool, error) { return false, f.kafka.Explain(f.follow(ctx)) }
+	return retry.Until(ctx, retry.Pause{First: retryPause, Max: retryPause}, attempt, func(err error, in time.Duration) error {
+		if in > 0 {
 			f.note(err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(retryPause):
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // note keeps why the topic is not read, and tells when that is news.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -44,7 +45,7 @@ func (s *session) refuseBatch(ctx context.Context, sess *kgo.GroupTransactSessio
 			return false, why
 		}
 		s.parent.config.Log.Warn("transaction aborted, reading its applications again", "transactional_id", s.id, "error", cause)
-		member.Sleep(ctx, restTime)
+		retry.Sleep(ctx, restTime)
 		return false, nil
 	case committed:
 		m.records.Add(float64(n))

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -73,7 +74,7 @@ func (s *session) maxBatchBytes(topic string) int32 {
 func (s *session) run(ctx context.Context) error {
 	// A member that cannot score must not hold partitions that another could.
 	for s.parent.config.Live() == nil {
-		if !member.Sleep(ctx, 50*time.Millisecond) {
+		if !retry.Sleep(ctx, 50*time.Millisecond) {
 			return nil
 		}
 	}
@@ -105,7 +106,7 @@ func (s *session) turn(ctx context.Context, sess *kgo.GroupTransactSession) (com
 	}
 	committed, err = s.transact(ctx, sess, fetches)
 	if committed && s.polled() < quietBatch {
-		member.Sleep(ctx, restTime)
+		retry.Sleep(ctx, restTime)
 	}
 	s.release()
 	return committed, err

@@ -7,7 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/creditstream/creditstream/internal/member"
+	"github.com/creditstream/creditstream/internal/retry"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
 	"github.com/creditstream/creditstream/scorer"
@@ -133,7 +133,7 @@ func (s *session) mayGrow(ctx context.Context, client *kgo.Client, open time.Dur
 		return false
 	}
 	for waited := time.Duration(0); client.BufferedProduceBytes() >= maxUnacknowledged; waited += ackInterval {
-		if waited >= ackWait || open+waited >= growTime || !member.Sleep(ctx, ackInterval) {
+		if waited >= ackWait || open+waited >= growTime || !retry.Sleep(ctx, ackInterval) {
 			return false
 		}
 	}
