@@ -45,8 +45,7 @@ const (
 type searcher struct {
 	Config
 	admin  *kadm.Client
-	starts kadm.ListedOffsets
-	ends   kadm.ListedOffsets
+	bounds kafka.Spans
 	unread error // why something was passed over that may be what is looked for
 }
 
@@ -97,13 +96,12 @@ func At(ctx context.Context, c Config, partition int32, offset int64) (*Found, e
 	}
 	defer free()
 	at := schemas.Source{Topic: c.Topics.Predictions, Partition: partition, Offset: offset}
-	start, ok := s.starts.Lookup(c.Topics.Predictions, partition)
-	end, ok2 := s.ends.Lookup(c.Topics.Predictions, partition)
-	if !ok || !ok2 {
+	bounds, ok := s.bounds[c.Topics.Predictions][partition]
+	if !ok {
 		return nil, fmt.Errorf("%s: there is no such partition", at)
 	}
-	if offset < start.Offset || offset >= end.Offset {
-		return nil, fmt.Errorf("%s: the partition holds offsets from %d up to %d, excluded", at, start.Offset, end.Offset)
+	if offset < bounds.From || offset >= bounds.To {
+		return nil, fmt.Errorf("%s: the partition holds offsets from %d up to %d, excluded", at, bounds.From, bounds.To)
 	}
 	var found *Found
 	err = s.Kafka.Quiet().ReadCommitted(ctx, s.span(partition, offset, offset+1), kafka.Sink{Each: func(r *kgo.Record) (err error) {
@@ -134,17 +132,14 @@ func open(ctx context.Context, c Config) (s *searcher, free func(), err error) {
 	if err := kafka.RequireAccess(ctx, s.admin, kafka.Reads(c.Topics.Predictions)); err != nil {
 		return nil, nil, c.Kafka.Explain(err)
 	}
-	if s.starts, err = kafka.Listed(s.admin.ListStartOffsets(ctx, c.Topics.Predictions)); err != nil {
-		return nil, nil, err
-	}
-	if s.ends, err = kafka.Listed(s.admin.ListCommittedOffsets(ctx, c.Topics.Predictions)); err != nil {
+	if s.bounds, err = kafka.Bounds(ctx, s.admin, c.Topics.Predictions); err != nil {
 		return nil, nil, err
 	}
 	return s, client.Close, nil
 }
 
 func (s *searcher) partitions() (all []int32) {
-	for p := range s.ends[s.Topics.Predictions] {
+	for p := range s.bounds[s.Topics.Predictions] {
 		all = append(all, p)
 	}
 	slices.Sort(all)
@@ -163,11 +158,11 @@ func (s *searcher) span(partition int32, from, to int64) kafka.Spans {
 
 // search looks through a partition from its end back.
 func (s *searcher) search(ctx context.Context, partition int32, id string, newest bool) (found []Found, err error) {
-	start, end := s.starts[s.Topics.Predictions][partition].Offset, s.ends[s.Topics.Predictions][partition].Offset
+	bounds := s.bounds[s.Topics.Predictions][partition]
 	key := []byte(id)
 	chunk := cmp.Or(s.chunk, firstChunk)
-	for to := end; to > start; chunk = min(2*chunk, maxChunk) {
-		from := max(start, to-chunk)
+	for to := bounds.To; to > bounds.From; chunk = min(2*chunk, maxChunk) {
+		from := max(bounds.From, to-chunk)
 		var here []Found
 		err := s.Kafka.Quiet().ReadCommitted(ctx, s.span(partition, from, to), kafka.Sink{Unreadable: s.passOver, Each: func(r *kgo.Record) error {
 			if !bytes.Equal(r.Key, key) {
@@ -186,8 +181,8 @@ func (s *searcher) search(ctx context.Context, partition int32, id string, newes
 		if found = append(found, here...); newest && len(found) > 0 {
 			return found[:1], nil
 		}
-		if to = from; to > start && s.Progress != nil {
-			fmt.Fprintf(s.Progress, "%s/%d: %d of %d offsets looked through, %d decisions found\n", s.Topics.Predictions, partition, end-to, end-start, len(found))
+		if to = from; to > bounds.From && s.Progress != nil {
+			fmt.Fprintf(s.Progress, "%s/%d: %d of %d offsets looked through, %d decisions found\n", s.Topics.Predictions, partition, bounds.To-to, bounds.To-bounds.From, len(found))
 		}
 	}
 	return found, nil

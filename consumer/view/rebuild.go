@@ -121,26 +121,14 @@ func (r *rebuilder) open(ctx context.Context, adm *kadm.Client) error {
 		fmt.Fprintf(r.progress, "going on with rebuild %d: %d offsets to read\n", r.plan.generation, r.left())
 		return nil
 	}
-	starts, err := adm.ListStartOffsets(ctx, topic)
-	if err == nil {
-		err = starts.Error()
-	}
+	bounds, err := kafka.Bounds(ctx, adm, topic)
 	if err != nil {
-		return fmt.Errorf("looking for the start of %s: %w", topic, err)
-	}
-	ends, err := adm.ListCommittedOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("looking for the end of %s: %w", topic, err)
+		return err
 	}
 	stretches := map[int32]stretch{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if start, ok := starts.Lookup(topic, o.Partition); ok {
-			stretches[o.Partition] = stretch{start.Offset, o.Offset}
-		}
-	})
+	for partition, b := range bounds[topic] {
+		stretches[partition] = stretch{b.From, b.To}
+	}
 	err = r.outage.retry(ctx, func(ctx context.Context) (err error) {
 		r.plan, err = r.store.begun(ctx, r.log, stretches)
 		return err

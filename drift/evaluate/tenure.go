@@ -30,22 +30,18 @@ type tenure struct {
 // the owner before left open has ended, and nothing more can come of it.
 func (e *Evaluator) takeOver(ctx context.Context, adm *kadm.Client) (*tenure, error) {
 	panes := e.config.Topics.DriftPanes
-	starts, err := kafka.Listed(adm.ListStartOffsets(ctx, panes))
+	bounds, err := kafka.Bounds(ctx, adm, panes)
 	if err != nil {
 		return nil, err
 	}
-	ends, err := kafka.Listed(adm.ListCommittedOffsets(ctx, panes))
-	if err != nil {
-		return nil, err
-	}
-	if n := len(starts[panes]); n != 1 {
+	if n := len(bounds[panes]); n != 1 {
 		return nil, fmt.Errorf("topic %s has %d partitions, expected 1: what is told depends on the order of the panes", panes, n)
 	}
 	status, state, err := e.last(ctx, adm)
 	if err != nil {
 		return nil, err
 	}
-	start, end := starts[panes][0].Offset, ends[panes][0].Offset
+	start, end := bounds[panes][0].From, bounds[panes][0].To
 	champion, now := e.config.Champion(), schemas.At(e.config.Now())
 	t := &tenure{strange: map[string]bool{}, changed: true}
 	if state == nil {

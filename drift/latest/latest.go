@@ -68,15 +68,11 @@ func Read(ctx context.Context, c kafka.Config, topics schemas.Topics) (newest *R
 // record comes later: the last one that is fits best. next is the offset behind all.
 func Search(ctx context.Context, c kafka.Config, adm *kadm.Client, topics schemas.Topics, fits func(*kgo.Record) bool) (next int64, err error) {
 	topic := topics.DriftStatus
-	starts, err := kafka.Listed(adm.ListStartOffsets(ctx, topic))
+	bounds, err := kafka.Bounds(ctx, adm, topic)
 	if err != nil {
 		return 0, err
 	}
-	ends, err := kafka.Listed(adm.ListCommittedOffsets(ctx, topic))
-	if err != nil {
-		return 0, err
-	}
-	start, end := starts[topic][partition].Offset, ends[topic][partition].Offset
+	start, end := bounds[topic][partition].From, bounds[topic][partition].To
 	// Markers and aborted records hand out nothing.
 	for to, look, found := end, int64(firstLook), false; !found && to > start; look *= 4 {
 		from := max(start, to-look)

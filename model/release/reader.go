@@ -69,34 +69,26 @@ func (r *reader) lookUpEnds(ctx context.Context) error {
 	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(names...)); err != nil {
 		return err
 	}
-	starts, err := adm.ListStartOffsets(ctx, names...)
-	if err == nil {
-		err = starts.Error()
-	}
+	bounds, err := kafka.Bounds(ctx, adm, names...)
 	if err != nil {
-		return fmt.Errorf("looking up where %s begin: %w", strings.Join(names, " and "), err)
-	}
-	ends, err := adm.ListCommittedOffsets(ctx, names...)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("looking up where %s end: %w", strings.Join(names, " and "), err)
-	}
-	if err := requireOnePartition(r.topics.Routes, len(ends[r.topics.Routes])); err != nil {
 		return err
 	}
-	first, _ := starts.Lookup(r.topics.Routes, 0)
-	r.firstRoute = first.Offset
+	if err := requireOnePartition(r.topics.Routes, len(bounds[r.topics.Routes])); err != nil {
+		return err
+	}
+	r.firstRoute = bounds[r.topics.Routes][0].From
 	r.left = map[string]map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if first, ok := starts.Lookup(o.Topic, o.Partition); ok && first.Offset < o.Offset {
-			if r.left[o.Topic] == nil {
-				r.left[o.Topic] = map[int32]int64{}
+	for topic, partitions := range bounds {
+		for partition, b := range partitions {
+			if b.From == b.To {
+				continue
 			}
-			r.left[o.Topic][o.Partition] = o.Offset
+			if r.left[topic] == nil {
+				r.left[topic] = map[int32]int64{}
+			}
+			r.left[topic][partition] = b.To
 		}
-	})
+	}
 	return nil
 }
 
