@@ -10,6 +10,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
+// Names of the metrics that a replica reports of itself.
+const (
+	MetricDecisions  = "creditstream_api_decisions_total"
+	MetricUnrecorded = "creditstream_api_unrecorded_total"
+)
+
 type metrics struct {
 	requests   *prometheus.CounterVec
 	seconds    *prometheus.HistogramVec
@@ -25,8 +31,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		requests:   f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_api_requests_total", Help: "Requests by route, method and status."}, []string{"route", "method", "code"}),
 		seconds:    f.NewHistogramVec(prometheus.HistogramOpts{Name: "creditstream_api_request_seconds", Help: "Time to answer a request, streams left out.", Buckets: prometheus.ExponentialBuckets(0.0001, 2, 17)}, []string{"route"}),
 		inFlight:   f.NewGauge(prometheus.GaugeOpts{Name: "creditstream_api_in_flight", Help: "Requests being answered, streams included."}),
-		decisions:  f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_api_decisions_total", Help: "Recorded decisions by outcome."}, []string{"decision"}),
-		unrecorded: f.NewCounter(prometheus.CounterOpts{Name: "creditstream_api_unrecorded_total", Help: "Decisions that the log did not acknowledge in time."}),
+		decisions:  f.NewCounterVec(prometheus.CounterOpts{Name: MetricDecisions, Help: "Recorded decisions by outcome."}, []string{"decision"}),
+		unrecorded: f.NewCounter(prometheus.CounterOpts{Name: MetricUnrecorded, Help: "Decisions that the log did not acknowledge in time."}),
 		replayed:   f.NewCounter(prometheus.CounterOpts{Name: "creditstream_api_replayed_total", Help: "Answers given again for an Idempotency-Key."}),
 	}
 }

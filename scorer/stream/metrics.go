@@ -9,6 +9,15 @@ import (
 	"github.com/creditstream/creditstream/model"
 )
 
+// Names of the metrics that a replica reports of itself.
+const (
+	MetricRecords     = "creditstream_scorer_records_total"
+	MetricDecisions   = "creditstream_scorer_decisions_total"
+	MetricDeadLetters = "creditstream_scorer_dead_letters_total"
+	MetricAborts      = "creditstream_scorer_aborts_total"
+	MetricLag         = "creditstream_scorer_lag"
+)
+
 type metrics struct {
 	records     prometheus.Counter
 	decisions   *prometheus.CounterVec
@@ -39,15 +48,15 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 	return &metrics{
 		implausible: implausible,
-		records:     f.NewCounter(prometheus.CounterOpts{Name: "creditstream_scorer_records_total", Help: "Applications whose transaction was committed."}),
-		decisions:   f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_scorer_decisions_total", Help: "Committed decisions by outcome."}, []string{"decision"}),
-		deadLetters: f.NewCounterVec(prometheus.CounterOpts{Name: "creditstream_scorer_dead_letters_total", Help: "Committed dead letters by error class."}, []string{"class"}),
-		aborts:      f.NewCounter(prometheus.CounterOpts{Name: "creditstream_scorer_aborts_total", Help: "Aborted transactions; their applications are read again."}),
+		records:     f.NewCounter(prometheus.CounterOpts{Name: MetricRecords, Help: "Applications whose transaction was committed."}),
+		decisions:   f.NewCounterVec(prometheus.CounterOpts{Name: MetricDecisions, Help: "Committed decisions by outcome."}, []string{"decision"}),
+		deadLetters: f.NewCounterVec(prometheus.CounterOpts{Name: MetricDeadLetters, Help: "Committed dead letters by error class."}, []string{"class"}),
+		aborts:      f.NewCounter(prometheus.CounterOpts{Name: MetricAborts, Help: "Aborted transactions; their applications are read again."}),
 		batch:       f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_batch_size", Help: "Applications per transaction.", Buckets: prometheus.ExponentialBuckets(1, 4, 9)}),
 		scoring:     f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_scoring_seconds", Help: "Decoding, scoring and explaining one batch.", Buckets: prometheus.ExponentialBuckets(0.00001, 4, 9)}),
 		transaction: f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_transaction_seconds", Help: "From a transaction's begin to its commit.", Buckets: seconds}),
 		endToEnd:    f.NewHistogram(prometheus.HistogramOpts{Name: "creditstream_scorer_end_to_end_seconds", Help: "From applied_at to the commit of the decision, between 0 and 30 days: applied_at is by the sender's clock.", Buckets: seconds}),
-		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_lag", Help: "Offsets of a partition that this process owns between what it has answered and the end of what is committed. The ends of transactions do not count, nor does what lies behind one that is open (creditstream_open_transaction_records)."}, []string{"partition"}),
+		lag:         f.NewGaugeVec(prometheus.GaugeOpts{Name: MetricLag, Help: "Offsets of a partition that this process owns between what it has answered and the end of what is committed. The ends of transactions do not count, nor does what lies behind one that is open (creditstream_open_transaction_records)."}, []string{"partition"}),
 		unreachable: f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_unreachable_offsets", Help: "Offsets of an owned partition outside the log; the partition is stopped."}, []string{"partition"}),
 		unreadable:  f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_unreadable_offsets", Help: "Offsets of the next batch of an owned partition, which cannot be read; the partition is stopped."}, []string{"partition"}),
 		removed:     f.NewGaugeVec(prometheus.GaugeOpts{Name: "creditstream_scorer_removed_offsets", Help: "Offsets of a partition that had left the log when this process began its group: they were never scored, and cannot be judged. Only there where there are any."}, []string{"partition"}),
