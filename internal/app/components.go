@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/creditstream/creditstream/api"
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/drift/aggregate"
 	"github.com/creditstream/creditstream/drift/evaluate"
@@ -13,6 +14,7 @@ import (
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/internal/redisconn"
+	"github.com/creditstream/creditstream/producer"
 	"github.com/creditstream/creditstream/replica"
 	"github.com/creditstream/creditstream/replica/reports"
 	"github.com/creditstream/creditstream/schemas"
@@ -32,32 +34,32 @@ const (
 
 func scoreReport(latency *replica.Latencies) reports.Component {
 	return reports.Component{Name: ScoreName, Latency: latency, Measures: reports.Measures{
-		Records: "creditstream_scorer_records_total", Decisions: "creditstream_scorer_decisions_total",
-		DeadLetters: "creditstream_scorer_dead_letters_total", Errors: "creditstream_scorer_aborts_total", Lag: "creditstream_scorer_lag",
+		Records: stream.MetricRecords, Decisions: stream.MetricDecisions,
+		DeadLetters: stream.MetricDeadLetters, Errors: stream.MetricAborts, Lag: stream.MetricLag,
 	}}
 }
 
 func apiReport(latency *replica.Latencies) reports.Component {
 	return reports.Component{Name: APIName, Latency: latency, Measures: reports.Measures{
-		Records: "creditstream_api_decisions_total", Decisions: "creditstream_api_decisions_total", Errors: "creditstream_api_unrecorded_total",
+		Records: api.MetricDecisions, Decisions: api.MetricDecisions, Errors: api.MetricUnrecorded,
 	}}
 }
 
 func viewReport(latency *replica.Latencies) reports.Component {
 	return reports.Component{Name: ViewName, Latency: latency, Measures: reports.Measures{
-		Records: "creditstream_view_written_total", Errors: "creditstream_view_redis_errors_total", Lag: "creditstream_view_lag",
+		Records: view.MetricWritten, Errors: view.MetricRedisErrors, Lag: view.MetricLag,
 	}}
 }
 
 func driftReport() reports.Component {
 	return reports.Component{Name: DriftName, Measures: reports.Measures{
-		Records: "creditstream_drift_decisions_total", Errors: "creditstream_drift_aborts_total", Lag: "creditstream_drift_lag",
+		Records: aggregate.MetricDecisions, Errors: aggregate.MetricAborts, Lag: aggregate.MetricLag,
 	}}
 }
 
 // ProduceReport is what is reported of a producer.
 func ProduceReport() reports.Component {
-	return reports.Component{Name: produceName, Measures: reports.Measures{Records: "creditstream_producer_applications_total"}}
+	return reports.Component{Name: produceName, Measures: reports.Measures{Records: producer.MetricApplications}}
 }
 
 // Member says how a component takes part in its consumer group.
