@@ -23,22 +23,26 @@ const (
 )
 
 // answerError is an answer to a question about a schema that is neither the schema
-// nor that there is none. Silence is no answer: see isSilence.
+// nor that there is none. Silence is no answer.
 type answerError struct {
 	error
 	words string
 	login bool
+	later bool
 }
 
 // Refusal is what was answered, in one short line without control characters. login
 // says that it may be about who asks instead of what was asked for.
 func (e *answerError) Refusal() (words string, login bool) { return e.words, e.login }
 
+// Later says that the answer asks to come back later.
+func (e *answerError) Later() bool { return e.later }
+
 func (e *answerError) Unwrap() error { return e.error }
 
-// isSilence says whether a status means that the registry was not reached, or asks
-// to come back later.
-func isSilence(status int) bool {
+// asksForLater says whether a status means that whoever answered did not reach the
+// registry, or asks to come back later.
+func asksForLater(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
 		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -113,11 +117,8 @@ func (t *trail) where() string {
 // is silence.
 func refusal(err error, sent *trail) *answerError {
 	if answer, ok := errors.AsType[*sr.ResponseError](err); ok {
-		if isSilence(answer.StatusCode) {
-			return nil
-		}
 		login := answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden
-		return &answerError{words: message(answer), login: login}
+		return &answerError{words: message(answer), login: login, later: asksForLater(answer.StatusCode)}
 	}
 	if large, ok := errors.AsType[tooLargeError](err); ok {
 		return &answerError{words: large.Error()}
@@ -163,7 +164,7 @@ func (c *Client) Schema(ctx context.Context, id uint32) (text string, known bool
 		if where := sent.where(); where != "" {
 			words = where + ": " + words
 		}
-		return "", false, &answerError{fmt.Errorf("schema registry %s: %s: HTTP 200: %s", c.url, doing, words), "HTTP 200: " + words, sent.last != nil}
+		return "", false, &answerError{fmt.Errorf("schema registry %s: %s: HTTP 200: %s", c.url, doing, words), "HTTP 200: " + words, sent.last != nil, false}
 	}
 	return s.Schema, true, nil
 }

@@ -84,11 +84,17 @@ func TestSchema_AnAnswerOtherThanTheSchemaIsARefusal(t *testing.T) {
 	}
 }
 
-func TestSchema_SilenceIsNoRefusal(t *testing.T) {
-	for _, status := range []int{408, 429, 502, 503, 504} {
-		words, _, _ := asked(t, answering(status, "<html>later</html>"))
-		require.Empty(t, words, status)
+func TestSchema_ARefusalMayAskToComeBackLater(t *testing.T) {
+	for status, later := range map[int]bool{408: true, 425: true, 429: true, 502: true, 503: true, 504: true, 403: false, 500: false} {
+		words, _, err := asked(t, answering(status, "<html>later</html>"))
+		require.Contains(t, words, "later", status)
+		refusal, ok := errors.AsType[*answerError](err)
+		require.True(t, ok, status)
+		require.Equal(t, later, refusal.Later(), status)
 	}
+}
+
+func TestSchema_SilenceIsNoRefusal(t *testing.T) {
 	words, _, _ := asked(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	require.Empty(t, words, "the connection broke")
 	words, _, _ = asked(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -48,10 +48,14 @@ func (c *Codec) find(ctx context.Context, k key, at schemas.Source) (found known
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		found, err := c.ask(patience, k)
 		refusal, answered := errors.AsType[refusalError](err)
+		wait := doubt
+		if answered && asksForLater(refusal) {
+			wait *= laterFactor
+		}
 		switch {
 		case !answered:
 			refused = time.Time{}
-		case since(&refused) >= doubt:
+		case since(&refused) >= wait:
 			found, err = c.refuse(patience, k, at.Topic, refusal)
 		default:
 			c.metrics.errors.Inc()

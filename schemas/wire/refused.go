@@ -19,6 +19,8 @@ const (
 	// hold up everything one after the other.
 	shortPatience = time.Second
 	refusedTime   = time.Minute
+	// How much longer an answer is doubted that asks to come back later.
+	laterFactor = 6
 )
 
 // refusalError is an answer of the registry that is neither a schema nor that there
@@ -26,6 +28,13 @@ const (
 type refusalError interface {
 	error
 	Refusal() (words string, login bool)
+}
+
+// asksForLater says whether a refusal asks to come back later: it may be about the
+// moment and not about the id.
+func asksForLater(r refusalError) bool {
+	l, ok := r.(interface{ Later() bool })
+	return ok && l.Later()
 }
 
 // errRefused is why a value cannot be read whose schema the registry does not give.

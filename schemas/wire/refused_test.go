@@ -25,6 +25,11 @@ type odd struct {
 func (o odd) Error() string           { return "registry: " + o.words }
 func (o odd) Refusal() (string, bool) { return o.words, o.login }
 
+// busy is an odd answer that asks to come back later.
+type busy struct{ odd }
+
+func (busy) Later() bool { return true }
+
 // counter is a registry that answers by id.
 type counter struct {
 	*shelf
@@ -119,6 +124,43 @@ func TestRefusal_OfOneIDEndsInAnAnswer(t *testing.T) {
 
 // Where everything is refused, the answer is not about one id: a wrong password makes
 // no dead letters.
+// An answer that asks to come back later is doubted for longer, and is one about the id
+// in the end: while everything is answered so, it is waited out.
+func TestRefusal_ThatAsksForLaterEndsInAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &counter{shelf: newShelf()}
+		all := true
+		s.answer = func(id uint32) error {
+			if id == 42 || all {
+				return busy{odd{"HTTP 429: slow down", false}}
+			}
+			return nil
+		}
+		c := New(Config{Registry: s, Log: slog.New(slog.DiscardHandler)})
+		learnt := make(chan error, 1)
+		go func() { learnt <- c.Learn(t.Context(), schemas.EventApplication, values(42)) }()
+		time.Sleep(10 * laterFactor * refusalPatience)
+		synctest.Wait()
+		require.Empty(t, learnt, "everything is answered so")
+		all = false
+		require.NoError(t, <-learnt)
+		var a schemas.Application
+		require.EqualError(t, c.DecodeApplication(t.Context(), written(42), &a), "Avro schema id 42: the schema registry does not give it: HTTP 429: slow down")
+
+		s = &counter{shelf: newShelf(), answer: func(id uint32) error {
+			if id == 42 {
+				return busy{odd{"HTTP 503: maintenance", false}}
+			}
+			return nil
+		}}
+		c = New(Config{Registry: s, Log: slog.New(slog.DiscardHandler)})
+		began := time.Now()
+		require.NoError(t, c.Learn(t.Context(), schemas.EventApplication, values(42, applicationID)))
+		require.GreaterOrEqual(t, time.Since(began), laterFactor*refusalPatience)
+		require.Less(t, time.Since(began), 2*laterFactor*refusalPatience)
+	})
+}
+
 func TestRefusal_OfEverythingIsWaitedOut(t *testing.T) {
 	for _, login := range []bool{false, true} {
 		t.Run(fmt.Sprintf("login=%v", login), func(t *testing.T) {

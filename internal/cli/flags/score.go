@@ -1,8 +1,6 @@
 package flags
 
 import (
-	"fmt"
-
 	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
@@ -22,10 +20,10 @@ func (f *Score) skips(prefix string) (all []member.Skip, err error) {
 	for _, text := range f.Skip {
 		s, err := member.ParseSkip(text)
 		if err != nil {
-			return nil, err
+			return nil, Usage(err)
 		}
 		if s.Topic != applications && prefix+"."+s.Topic != applications {
-			return nil, fmt.Errorf("--skip %q: the scorer reads %s", text, applications)
+			return nil, Usagef("--skip %q: the scorer reads %s", text, applications)
 		}
 		all = append(all, s)
 	}
