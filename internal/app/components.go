@@ -129,7 +129,7 @@ func (s *Services) AddView(c View) (*view.View, error) {
 		return nil, err
 	}
 	s.Add(viewReport(latency), false, v)
-	s.log.Info("following predictions", "redis", c.Redis.Address.String())
+	s.log.Info("following predictions", "redis", c.Redis.String())
 	return v, nil
 }
 
