@@ -16,6 +16,7 @@ import (
 	"hash/maphash"
 	"time"
 
+	"github.com/creditstream/creditstream/consumer/labels"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 	"github.com/creditstream/creditstream/schemas/wire"
@@ -55,21 +56,8 @@ type Counts struct {
 	// Predictions whose record has another key than their application_id, which is
 	// what counts.
 	KeyDiffers int64         `json:"prediction_key_differs"`
-	Outcomes   OutcomeCounts `json:"outcomes"`
+	Outcomes   labels.Counts `json:"outcomes"`                    // that the log took from the stretch's beginning on
 	Open       []kafka.Open  `json:"open_transactions,omitempty"` // what lies behind them, and was not read
-}
-
-// OutcomeCounts are the outcomes that the log took from the stretch's beginning on, as
-// drift counts them.
-type OutcomeCounts struct {
-	Read       int64 `json:"read"`                    // matched + unmatched + duplicate
-	Matched    int64 `json:"matched"`                 // the first of its decision
-	Unmatched  int64 `json:"unmatched"`               // of no decision that was read
-	Duplicate  int64 `json:"duplicate"`               // of a decision that another is the first of
-	TooOld     int64 `json:"outcome_too_old"`         // of those unmatched: of a decision before the last 8 on its application
-	Before     int64 `json:"outcome_before_decision"` // of those unmatched: observed before every decision on its application
-	KeyDiffers int64 `json:"outcome_key_differs"`     // of those read: the record's key is not the application_id, which is what joins
-	Malformed  int64 `json:"malformed"`               // records that are no outcomes, not among those read; among those left out
 }
 
 // Group are the rows of one decision.

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/consumer/labels"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/local"
@@ -115,7 +116,7 @@ func TestTheNewestDecisionMeetsTheFirstOutcome(t *testing.T) {
 	require.Equal(t, &Counts{
 		Rows: 5, Labelled: 3, Defaulted: 2, Repeated: 2, Left: 2, Parts: 1,
 		Decisions:  map[string]*Group{schemas.Approve: {3, 2, 2}, schemas.Decline: {2, 1, 0}},
-		KeyDiffers: 1, Outcomes: OutcomeCounts{Read: 5, Matched: 3, Unmatched: 1, Duplicate: 1, Malformed: 1},
+		KeyDiffers: 1, Outcomes: labels.Counts{Read: 5, Matched: 3, Unmatched: 1, Duplicate: 1, Malformed: 1},
 	}, counts)
 }
 
@@ -155,7 +156,7 @@ func TestRead_LabelsTheDecisionThatAnOutcomeIsOf(t *testing.T) {
 	}
 	rows, counts := w.read(w.config)
 	require.Equal(t, want, rows)
-	require.Equal(t, OutcomeCounts{Read: 7, Matched: 4, Unmatched: 2, Duplicate: 1, Before: 1, KeyDiffers: 2}, counts.Outcomes)
+	require.Equal(t, labels.Counts{Read: 7, Matched: 4, Unmatched: 2, Duplicate: 1, Before: 1, KeyDiffers: 2}, counts.Outcomes)
 	require.EqualValues(t, 4, counts.Labelled)
 
 	// In parts the same.
@@ -164,7 +165,7 @@ func TestRead_LabelsTheDecisionThatAnOutcomeIsOf(t *testing.T) {
 	rows, counts = w.read(c)
 	require.ElementsMatch(t, want, rows)
 	require.EqualValues(t, 4, counts.Parts)
-	require.Equal(t, OutcomeCounts{Read: 7, Matched: 4, Unmatched: 2, Duplicate: 1, Before: 1, KeyDiffers: 2}, counts.Outcomes)
+	require.Equal(t, labels.Counts{Read: 7, Matched: 4, Unmatched: 2, Duplicate: 1, Before: 1, KeyDiffers: 2}, counts.Outcomes)
 
 	// The outcome of a later decision is not the earlier one's because the stretch ends
 	// before it, or because it is of none that counts.
@@ -192,7 +193,7 @@ func TestRead_CountsOutcomesThatAreTooOld(t *testing.T) {
 	w.write(outcomes...)
 	rows, counts := w.read(w.config)
 	require.Len(t, rows, 8)
-	require.Equal(t, OutcomeCounts{Read: 10, Matched: 8, Unmatched: 2, TooOld: 2}, counts.Outcomes)
+	require.Equal(t, labels.Counts{Read: 10, Matched: 8, Unmatched: 2, TooOld: 2}, counts.Outcomes)
 	require.EqualValues(t, 2, counts.Repeated)
 }
 

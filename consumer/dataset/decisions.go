@@ -143,33 +143,19 @@ func (r *run) findOutcomes(ctx context.Context) error {
 		if !r.inPart(r.o.ApplicationID) {
 			return nil
 		}
-		c.Read++
 		if string(record.Key) != r.o.ApplicationID {
 			c.KeyDiffers++
 		}
 		told := record.Timestamp.UnixMilli()
 		at := none
 		_, found := labels.Find(labels.Outcome{Observed: r.o.ObservedAt, Appended: told}, r.known.on(r.key(r.o.ApplicationID), &at))
-		switch found {
-		case labels.Undecided:
-			c.Unmatched++
-		case labels.Before:
-			c.Unmatched++
-			c.Before++
-		case labels.TooOld:
-			c.Unmatched++
-			c.TooOld++
-		case labels.Matched:
-			d := &r.known.all[at]
-			first := d.defaulted == Unknown
-			if first {
-				c.Matched++
-			} else {
-				c.Duplicate++
-			}
-			if first || told < d.told {
-				d.defaulted, d.told = int8(r.o.Defaulted), told
-			}
+		first := found == labels.Matched && r.known.all[at].defaulted == Unknown
+		c.Count(found, first)
+		if found != labels.Matched {
+			return nil
+		}
+		if d := &r.known.all[at]; first || told < d.told {
+			d.defaulted, d.told = int8(r.o.Defaulted), told
 		}
 		return nil
 	})

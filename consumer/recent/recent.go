@@ -49,7 +49,9 @@ type LeftOut struct {
 type Apart struct {
 	LeftOut
 	PredictionKeyDiffers int64 // of the decisions: the record's key is not the application_id, which is what counts
-	OutcomeKeyDiffers    int64 // likewise, of the outcomes of these applications
+	// Outcomes that the log took since the first of the decisions; all of them where it
+	// holds no more decisions. One of an earlier decision is unmatched.
+	Outcomes labels.Counts
 
 	Open []kafka.Open // transactions that hang: what lies behind them was not read
 }
@@ -105,13 +107,13 @@ func Read(ctx context.Context, c Config) (decisions []Decision, apart Apart, err
 
 // join looks for the outcomes of decisions, the oldest of which is first: they are
 // told after the decision. An outcome of an earlier decision than these is of none of
-// them.
+// them, so where the log may hold more decisions, earlier outcomes are not read.
 func (c *Config) join(ctx context.Context, adm *kadm.Client, decisions []Decision, apart *Apart) error {
-	if len(decisions) == 0 {
-		return nil
+	topic, since := c.Topics.Outcomes, time.Time{}
+	if len(decisions) == c.N {
+		since = decisions[0].DecidedAt.Time()
 	}
-	topic := c.Topics.Outcomes
-	spans, err := kafka.Appended(ctx, adm, topic, decisions[0].DecidedAt.Time(), time.Time{})
+	spans, err := kafka.Appended(ctx, adm, topic, since, time.Time{})
 	if err != nil {
 		return err
 	}
@@ -127,15 +129,15 @@ func (c *Config) join(ctx context.Context, adm *kadm.Client, decisions []Decisio
 	return c.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: spans}, kafka.Sink{Unreadable: apart.Unreadable.PassOver, Each: func(record *kgo.Record) error {
 		if err := c.Codec.DecodeOutcome(ctx, record.Value, &o); err != nil {
 			apart.Records++
+			if wire.IsBroken(err) {
+				apart.Outcomes.Malformed++
+			}
 			return broken(record, err)
 		}
-		of, wanted := byID[o.ApplicationID]
-		if !wanted {
-			return nil
-		}
 		if string(record.Key) != o.ApplicationID {
-			apart.OutcomeKeyDiffers++
+			apart.Outcomes.KeyDiffers++
 		}
+		of := byID[o.ApplicationID]
 		told, at := record.Timestamp.UnixMilli(), 0
 		_, is := labels.Find(labels.Outcome{Observed: o.ObservedAt, Appended: told}, func(yield func(labels.Decision) bool) {
 			for i := range of {
@@ -144,6 +146,7 @@ func (c *Config) join(ctx context.Context, adm *kadm.Client, decisions []Decisio
 				}
 			}
 		})
+		apart.Outcomes.Count(is, is == labels.Matched && !of[at].Known)
 		if is != labels.Matched {
 			return nil
 		}

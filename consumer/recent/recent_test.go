@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/consumer/labels"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/local"
@@ -160,7 +161,9 @@ func TestRead_LabelsTheDecisionThatAnOutcomeIsOf(t *testing.T) {
 	outcome("B", `"B"`, 99, 35, 1) // told before it was decided
 	outcome("C", "A", 99, 104, 1)  // of nobody here
 	_, d, apart := w.last(4)
-	require.Equal(t, Apart{PredictionKeyDiffers: 1, OutcomeKeyDiffers: 2}, apart)
+	require.Equal(t, Apart{PredictionKeyDiffers: 1, Outcomes: labels.Counts{
+		Read: 6, Matched: 2, Duplicate: 1, Unmatched: 3, Before: 1, KeyDiffers: 3,
+	}}, apart)
 	require.Equal(t, []bool{true, true, false, false}, []bool{d[0].Known, d[1].Known, d[2].Known, d[3].Known})
 	require.Equal(t, []uint8{0, 1}, []uint8{d[0].Defaulted, d[1].Defaulted})
 	// Of what is not among the last, none of the last has the outcome.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/consumer/dataset"
+	"github.com/creditstream/creditstream/consumer/labels"
 	"github.com/creditstream/creditstream/consumer/recent"
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/drift/counting"
@@ -258,10 +259,11 @@ func TestLabels_DriftAndExportAgreeToTheRow(t *testing.T) {
 			}
 		}
 		require.Equal(t, want.labels, labelled, "the export")
-		require.Equal(t, dataset.OutcomeCounts{
+		names := labels.Counts{
 			Read: want.read, Matched: want.matched, Unmatched: want.unmatched, Duplicate: want.duplicate,
 			TooOld: want.tooOld, Before: want.before, KeyDiffers: want.keyDiffers,
-		}, counts.Outcomes)
+		}
+		require.Equal(t, names, counts.Outcomes)
 		require.Equal(t, want.predictionsKeys, counts.KeyDiffers)
 		require.EqualValues(t, len(want.labels), counts.Labelled)
 
@@ -278,6 +280,7 @@ func TestLabels_DriftAndExportAgreeToTheRow(t *testing.T) {
 		}
 		require.Equal(t, want.labels, labelled, "the last inputs")
 		require.Equal(t, want.predictionsKeys, apart.PredictionKeyDiffers)
+		require.Equal(t, names, apart.Outcomes)
 
 		// Of any stretch the rows are labelled as they are in the whole.
 		for range 4 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/creditstream/creditstream/consumer/dataset"
+	"github.com/creditstream/creditstream/consumer/labels"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -131,22 +132,27 @@ func printCounts(w io.Writer, c *dataset.Counts, labelledOnly bool) {
 	if c.Repeated > 0 {
 		fmt.Fprintf(w, "%d older decisions without an outcome, on applications that were decided again, are left out\n", c.Repeated)
 	}
-	if n := c.Outcomes.Malformed; n > 0 {
-		fmt.Fprintf(w, "%d malformed: records among the outcomes that are none\n", n)
-	}
-	if o := c.Outcomes; o.Read > 0 {
-		fmt.Fprintf(w, "%d outcomes read: %d matched to a decision, %d told twice, %d unmatched (of no decision that was read)\n",
-			o.Read, o.Matched, o.Duplicate, o.Unmatched)
-		if o.TooOld+o.Before > 0 {
-			fmt.Fprintf(w, "  of those unmatched: %d outcome_too_old (of a decision before the last 8), %d outcome_before_decision (observed before every decision)\n", o.TooOld, o.Before)
-		}
-	}
+	printOutcomes(w, &c.Outcomes)
 	printKeyDiffers(w, c.KeyDiffers, c.Outcomes.KeyDiffers)
 	if c.Left > 0 {
 		fmt.Fprintf(w, "%d records that are neither predictions nor outcomes, or in Avro without a registry (set --schema-registry), are left out\n", c.Left)
 	}
 	if c.Unread.Offsets > 0 {
 		fmt.Fprintln(w, &c.Unread)
+	}
+}
+
+// printOutcomes says what became of outcomes, by the names of docs/events.md.
+func printOutcomes(w io.Writer, o *labels.Counts) {
+	if n := o.Malformed; n > 0 {
+		fmt.Fprintf(w, "%d malformed: records among the outcomes that are none\n", n)
+	}
+	if o.Read > 0 {
+		fmt.Fprintf(w, "%d outcomes read: %d matched to a decision, %d told twice, %d unmatched (of no decision that was read)\n",
+			o.Read, o.Matched, o.Duplicate, o.Unmatched)
+		if o.TooOld+o.Before > 0 {
+			fmt.Fprintf(w, "  of those unmatched: %d outcome_too_old (of a decision before the last 8), %d outcome_before_decision (observed before every decision)\n", o.TooOld, o.Before)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ type driftCurrentCmd struct {
 
 // Help is the second half of `drift current --help`.
 func (driftCurrentCmd) Help() string {
-	return `Writes the last N inputs as CSV, oldest first, in the columns of dataset export: what was decided, the 23 features as received (empty: missing), and whether the loan defaulted where that is known already: an outcome is of the last decision on its application at or before observed_at, as it is for drift. It is what the daily check compares with the training data (make drift-check, in a checkout).
+	return `Writes the last N inputs as CSV, oldest first, in the columns of dataset export: what was decided, the 23 features as received (empty: missing), and whether the loan defaulted where that is known already: an outcome is of the last decision on its application at or before observed_at, as it is for drift. What becomes of the outcomes goes to stderr, by the names of docs/events.md; where the log holds more than N inputs, those are of the outcomes since the first of the N, and one of an earlier input is unmatched. It is what the daily check compares with the training data (make drift-check, in a checkout).
 
 These are applicants' data: only its owner may read a file that --out names.
 
@@ -69,7 +69,8 @@ func (c *driftCurrentCmd) Run(p *process) error {
 	}
 	warnUnread(p, &apart.Unreadable)
 	fmt.Fprintf(p.stderr, "%d inputs, %d with an outcome\n", len(decisions), known)
-	printKeyDiffers(p.stderr, apart.PredictionKeyDiffers, apart.OutcomeKeyDiffers)
+	printOutcomes(p.stderr, &apart.Outcomes)
+	printKeyDiffers(p.stderr, apart.PredictionKeyDiffers, apart.Outcomes.KeyDiffers)
 	if len(decisions) < c.Last {
 		fmt.Fprintf(p.stderr, "the log holds no more than these\n")
 	}

@@ -191,6 +191,32 @@ func TestDriftCurrentIsTheLastInputs(t *testing.T) {
 	require.Contains(t, errs, "--last 0: expected 1 … 1000000")
 }
 
+// What becomes of outcomes has the names that the export counts them by.
+func TestDriftCurrent_CountsOutcomesByName(t *testing.T) {
+	broker := decidedStream(t, 20)
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	require.NoError(t, err)
+	defer client.Close()
+	outcome := func(id, key string, observed time.Time) *kgo.Record {
+		o := schemas.Outcome{ApplicationID: id, ObservedAt: schemas.At(observed)}
+		return &kgo.Record{Topic: schemas.NewTopics("credit").Outcomes, Key: []byte(key), Value: schemas.AppendOutcome(nil, &o)}
+	}
+	broken := outcome("A-0001", "A-0001", time.Now())
+	broken.Value = []byte("{")
+	require.NoError(t, client.ProduceSync(t.Context(),
+		outcome("A-0019", "A-0019", time.Now()), outcome("nobody", "nobody", time.Now()), broken,
+		outcome("A-0001", "other", time.Now().Add(-time.Hour)),
+	).FirstErr())
+	for _, command := range [][]string{{"drift", "current", "--last", "50"}, {"dataset", "export", "--from", "start", "--out", filepath.Join(t.TempDir(), "out.csv")}} {
+		code, _, errs := creditstream(t, append(command, "--brokers", broker)...)
+		require.Zero(t, code, errs)
+		require.Contains(t, errs, "13 outcomes read: 10 matched to a decision, 1 told twice, 2 unmatched")
+		require.Contains(t, errs, "0 outcome_too_old (of a decision before the last 8), 1 outcome_before_decision")
+		require.Contains(t, errs, "1 malformed: ")
+		require.Contains(t, errs, "1 outcome_key_differs: ")
+	}
+}
+
 func TestDriftStatusIsTheNewest(t *testing.T) {
 	broker := brokerWithTopics(t)
 	code, _, errs := creditstream(t, "drift", "status", "--brokers", broker)
