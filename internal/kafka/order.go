@@ -78,6 +78,13 @@ func first(in []byte) (b *placed, rest []byte) {
 // to an offset. next is where the batches are to go on, or in the first one or right
 // behind it. A hole is none: compaction leaves those.
 func misplaced(in []byte, next, end int64) (wrong *placed, to int64) {
+	// One that leaves no room before the batch behind it was passed over already: a broker
+	// may give it for the offset right before next.
+	if b, rest := first(in); b != nil && b.base > next {
+		if behind, _ := first(rest); behind != nil && behind.base <= next {
+			in = rest
+		}
+	}
 	for begins := true; ; begins = false {
 		b, rest := first(in)
 		if b == nil {

@@ -159,8 +159,11 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 	}
 	var broken []kgo.FetchError
 	var failing error
+	var strayed []kgo.FetchError
 	for _, e := range fetches.Errors() {
 		switch {
+		case r.strayed(e):
+			strayed = append(strayed, e)
 		case IsFailing(e.Err):
 			failing = fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 			n++ // something came
@@ -205,6 +208,11 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 			}
 		}
 	}
+	for _, e := range strayed {
+		if p := r.parts[e.Topic][e.Partition]; p != nil {
+			client.SetOffsets(map[string]map[int32]kgo.EpochOffset{e.Topic: {e.Partition: {Epoch: -1, Offset: p.next}}})
+		}
+	}
 	for _, e := range broken {
 		if p := r.parts[e.Topic][e.Partition]; p != nil {
 			if err := r.pass(ctx, client, e.Topic, e.Partition, p); err != nil {
@@ -218,6 +226,17 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 		}
 	}
 	return n + fetches.NumRecords() + len(broken), nil
+}
+
+// strayed says whether the client found itself outside the log where nothing was taken
+// up to: a batch that claims the offsets of others had led it there.
+func (r *reading) strayed(e kgo.FetchError) bool {
+	loss, lost := errors.AsType[*kgo.ErrDataLoss](e.Err)
+	if !lost {
+		return false
+	}
+	p := r.parts[e.Topic][e.Partition]
+	return p == nil || loss.ConsumedTo != p.next
 }
 
 // findMisplaced looks, where offsets are left out of what came of a partition, for a batch
