@@ -25,7 +25,7 @@ build-onnx: ## Build it with ONNX Runtime as a second engine (needs a C compiler
 
 # Tests wait more than they compute: more of them at once than there are processors.
 CORES := $(shell getconf _NPROCESSORS_ONLN)
-AT_ONCE := -p $(shell echo $$((2 * $(CORES)))) -parallel $(shell echo $$((4 * $(CORES))))
+AT_ONCE := -parallel $(shell echo $$((2 * $(CORES))))
 
 test: ## Run the Go tests, of the black-box ones those that are quick
 	$(GO) test -short $(AT_ONCE) -timeout 15m ./...
@@ -39,7 +39,7 @@ test-onnx: ## Hold both engines to each other (fetches the ONNX Runtime library;
 
 # Black-box tests run processes that were built without the detector.
 test-race: ## Run the Go tests of the packages under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race $(AT_ONCE) -timeout 30m $$($(GO) list ./... | grep -v /apptest)
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /apptest)
 
 # The bundle that make train wrote, dist/VERSION/VERSION.bundle.
 TRAINED ?=
