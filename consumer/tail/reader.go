@@ -72,13 +72,11 @@ func (r *reader) poll(ctx context.Context, wait time.Duration) (fetches kgo.Fetc
 func (r *reader) passOver(ctx context.Context, broken []int32, tell func(*kafka.UnreadableError) error) error {
 	for _, partition := range broken {
 		u, err := kafka.Unreadable(ctx, r.client, r.topic, partition, r.next[partition])
-		if err != nil {
-			err = r.patience.Wait(ctx, err)
-		}
-		if err != nil {
-			return err
-		}
-		if u == nil {
+		if err != nil || u == nil {
+			kafka.ReadAgain(r.client, r.topic, partition, r.next[partition]) // it may have gone past the batch's first record
+			if err := r.patience.Wait(ctx, err); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := tell(u); err != nil {

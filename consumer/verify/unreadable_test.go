@@ -25,33 +25,43 @@ func TestVerify_JudgesTheRestWhereABatchCannotBeRead(t *testing.T) {
 		partition int32
 		offset    int64
 		skipped   bool // nothing answers what is damaged
-		header    bool
+		damage    kafkatest.Damage
 		lost      bool // something is lost in the third round
 		want      Report
 		example   Example
 	}{
 		{
-			"applications that were answered", topics.Applications, 1, 25, false, false, false,
+			"applications that were answered", topics.Applications, 1, 25, false, kafkatest.Records, false,
 			Report{Applications: 160, Predictions: 144, DeadLetters: 16, Unreadable: 20, RepeatedApplicationID: 90},
 			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: encoded crc"},
 		},
 		{
-			"applications that were skipped", topics.Applications, 1, 25, true, false, false,
+			"applications that were skipped", topics.Applications, 1, 25, true, kafkatest.Records, false,
 			Report{Applications: 160, Predictions: 144, DeadLetters: 16, Unreadable: 20, RepeatedApplicationID: 90},
 			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: encoded crc"},
 		},
 		{
-			"a length", topics.Applications, 1, 25, true, true, false,
+			"a length", topics.Applications, 1, 25, true, kafkatest.Length, false,
 			Report{Applications: 160, Predictions: 144, DeadLetters: 16, Unreadable: 20, RepeatedApplicationID: 90},
 			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: no whole batch"},
 		},
 		{
-			"predictions", topics.Predictions, 2, 20, false, false, false,
+			"a format", topics.Applications, 1, 25, true, kafkatest.Format(3), false,
+			Report{Applications: 160, Predictions: 144, DeadLetters: 16, Unreadable: 20, RepeatedApplicationID: 90},
+			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: "},
+		},
+		{
+			"a format of predictions", topics.Predictions, 2, 20, false, kafkatest.Format(9), false,
+			Report{Applications: 162, Predictions: 144, DeadLetters: 18, Unreadable: 18, RepeatedApplicationID: 108},
+			Example{Unreadable, topics.Predictions, 2, 19, "with every offset up to 36: "},
+		},
+		{
+			"predictions", topics.Predictions, 2, 20, false, kafkatest.Records, false,
 			Report{Applications: 162, Predictions: 144, DeadLetters: 18, Unreadable: 18, RepeatedApplicationID: 108},
 			Example{Unreadable, topics.Predictions, 2, 19, "with every offset up to 36: encoded crc"}, // behind a marker
 		},
 		{
-			"predictions, and one is lost elsewhere", topics.Predictions, 2, 20, false, false, true,
+			"predictions, and one is lost elsewhere", topics.Predictions, 2, 20, false, kafkatest.Records, true,
 			Report{Applications: 162, Predictions: 143, DeadLetters: 18, Unreadable: 18, Lost: 1, RepeatedApplicationID: 108},
 			Example{Unreadable, topics.Predictions, 2, 19, "with every offset up to 36: encoded crc"},
 		},
@@ -68,7 +78,7 @@ func TestVerify_JudgesTheRestWhereABatchCannotBeRead(t *testing.T) {
 					return []*kgo.Record{answer}
 				})
 			}
-			require.NoError(t, kafkatest.Flip(dir, c.topic, c.partition, c.offset, c.header))
+			require.NoError(t, c.damage(dir, c.topic, c.partition, c.offset))
 			report := w.judge()
 			require.Equal(t, c.want, counts(report))
 			require.Equal(t, c.lost, report.Failed())

@@ -142,16 +142,24 @@ func TestForeignRecord_IsLeftOutByTheView(t *testing.T) {
 // offsets, whether its records or its length are wrong.
 func TestUnreadableBatch_IsLeftOutByTheView(t *testing.T) {
 	t.Parallel()
-	for name, header := range map[string]bool{"records": false, "length": true} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		damage  kafkatest.Damage
+		records int // in the batch
+	}{
+		{"records", kafkatest.Records, 2}, {"length", kafkatest.Length, 2},
+		{"format 3", kafkatest.Format(3), 2}, {"format 9 of one record", kafkatest.Format(9), 1}, {"format 0", kafkatest.Format(0), 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			w := newWorldIn(t, dir)
 			w.emit(0, 20, 1)
-			w.emit(20, 28, 1) // two of each partition
-			w.emit(28, 60, 1)
-			require.NoError(t, kafkatest.Flip(dir, w.config.Topics.Predictions, 3, 6, header))
-			for i := 20; i < 28; i++ {
+			behind := 20 + partitions*c.records
+			w.emit(20, behind, 1)
+			w.emit(behind, 60, 1)
+			require.NoError(t, c.damage(dir, w.config.Topics.Predictions, 3, 5))
+			for i := 20; i < behind; i++ {
 				if partitionOf(i) == 3 {
 					delete(w.last, id(i))
 				}
@@ -160,7 +168,7 @@ func TestUnreadableBatch_IsLeftOutByTheView(t *testing.T) {
 			v, stop := w.start()
 			w.same()
 			w.ready(v)
-			require.InDelta(t, 2, testutil.ToFloat64(v.metrics.unreadable), 0)
+			require.InDelta(t, c.records, testutil.ToFloat64(v.metrics.unreadable), 0)
 			stop()
 			_, err := Rebuild(t.Context(), w.config, &interrupt{when: "never"})
 			require.NoError(t, err)

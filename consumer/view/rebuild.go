@@ -182,7 +182,7 @@ func (r *rebuilder) read(ctx context.Context) error {
 			patience.Reset()
 		}
 		var failing error
-		broken := map[int32]bool{}
+		broken := map[int32]bool{} // whether the client said so
 		for _, e := range fetches.Errors() {
 			if kafka.IsUnreadable(e) {
 				broken[e.Partition] = true // behind the records that came with it
@@ -191,7 +191,9 @@ func (r *rebuilder) read(ctx context.Context) error {
 			} else if errors.Is(e.Err, context.DeadlineExceeded) {
 				// The client waits in silence for a batch whose length is wrong.
 				for p := range at {
-					broken[p] = true
+					if !broken[p] {
+						broken[p] = false
+					}
 				}
 			} else if !kerr.IsRetriable(e.Err) {
 				return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
@@ -228,13 +230,16 @@ func (r *rebuilder) read(ctx context.Context) error {
 		if unread != nil {
 			return unread
 		}
-		for p := range broken {
+		for p, said := range broken {
 			s := r.plan.stretches[p]
 			if later, ok := passed[p]; ok {
 				s = later
 			}
 			if s.next >= s.end {
 				continue
+			}
+			if said { // the client may have gone past the batch's first record
+				kafka.ReadAgain(client, topic, p, s.next)
 			}
 			if err := r.passOver(ctx, client, topic, p, &s); err != nil {
 				failing = err

@@ -58,6 +58,7 @@ func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 	}
 	if u == nil {
 		s.readable(e.Partition)
+		kafka.ReadAgain(s.client, e.Topic, e.Partition, position.next)
 		s.client.ResumeFetchPartitions(here)
 		return nil
 	}
@@ -148,10 +149,13 @@ func (s *session) tryAgain(ctx context.Context) {
 	var mu sync.Mutex
 	var passed []int32
 	for partition := range s.tries {
-		s.client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
 		s.mu.Lock()
 		at, why := s.positions[partition], s.broken[partition]
 		s.mu.Unlock()
+		if at != nil { // the client may have gone past the batch's first record
+			kafka.ReadAgain(s.client, topic, partition, at.next)
+		}
+		s.client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
 		if at == nil || !kafka.IsFailing(why) {
 			continue
 		}

@@ -215,6 +215,7 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 	}
 	for _, e := range broken {
 		if p := r.parts[e.Topic][e.Partition]; p != nil {
+			ReadAgain(client, e.Topic, e.Partition, p.next) // it may have gone past the batch's first record
 			if err := r.pass(ctx, client, e.Topic, e.Partition, p); err != nil {
 				return 0, err
 			}

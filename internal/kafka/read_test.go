@@ -72,7 +72,13 @@ func TestReadCommittedReadsWhatIsCommittedInOrder(t *testing.T) {
 // whoever does not ask for it gets it as the error.
 func TestReadCommitted_GoesOnBehindWhatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	for name, header := range map[string]bool{"records": false, "length": true} {
+	for name, damage := range map[string]kafkatest.Damage{
+		"records":  kafkatest.Records,
+		"length":   kafkatest.Length,
+		"format 3": kafkatest.Format(3),
+		"format 9": kafkatest.Format(9),
+		"format 0": kafkatest.Format(0),
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -89,7 +95,8 @@ func TestReadCommitted_GoesOnBehindWhatCannotBeRead(t *testing.T) {
 				require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic}, &kgo.Record{Topic: topic}, &kgo.Record{Topic: topic}).FirstErr())
 				require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 1}).FirstErr())
 			}
-			require.NoError(t, kafkatest.Flip(dir, topic, 0, 4, header))
+			require.NoError(t, damage(dir, topic, 0, 4))
+			require.NoError(t, damage(dir, topic, 1, 2))
 			read := func(to int64) (got map[int32][]int64, broken []kafka.Span) {
 				got = map[int32][]int64{}
 				spans := kafka.Spans{topic: {0: {To: to}, 1: {To: 4}}}
@@ -103,14 +110,19 @@ func TestReadCommitted_GoesOnBehindWhatCannotBeRead(t *testing.T) {
 				return got, broken
 			}
 			got, broken := read(12)
-			require.Equal(t, map[int32][]int64{0: {0, 1, 2, 6, 7, 8, 9, 10, 11}, 1: {0, 1, 2, 3}}, got)
-			require.Equal(t, []kafka.Span{{From: 3, To: 6}}, broken)
+			require.Equal(t, map[int32][]int64{0: {0, 1, 2, 6, 7, 8, 9, 10, 11}, 1: {0, 1, 3}}, got)
+			require.ElementsMatch(t, []kafka.Span{{From: 3, To: 6}, {From: 2, To: 3}}, broken)
 			got, broken = read(5)
 			require.Equal(t, []int64{0, 1, 2}, got[0])
-			require.Equal(t, []kafka.Span{{From: 3, To: 5}}, broken)
+			require.ElementsMatch(t, []kafka.Span{{From: 3, To: 5}, {From: 2, To: 3}}, broken)
 			got, broken = read(3)
 			require.Equal(t, []int64{0, 1, 2}, got[0])
-			require.Empty(t, broken)
+			require.Equal(t, []kafka.Span{{From: 2, To: 3}}, broken)
+
+			// Who stands within it has what lies before that.
+			u, err := kafka.Unreadable(t.Context(), client, topic, 0, 4)
+			require.NoError(t, err)
+			require.Equal(t, kafka.Span{From: 4, To: 6}, kafka.Span{From: u.From, To: u.To})
 
 			err = config.ReadCommitted(t.Context(), kafka.Spans{topic: {0: {To: 12}}}, kafka.Sink{Each: func(*kgo.Record) error { return nil }})
 			u, ok := errors.AsType[*kafka.UnreadableError](err)

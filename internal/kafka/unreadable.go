@@ -105,7 +105,7 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 		read.Err = fmt.Errorf("no whole batch is there, though the log goes on to offset %d", answer.LastStableOffset)
 	}
 	if read.Err != nil {
-		batch, from, to := unreadable(answer.RecordBatches, next, answer.HighWatermark)
+		batch, from, to := unreadable(answer.RecordBatches, at, next, answer.HighWatermark)
 		if errors.Is(read.Err, kgo.ErrMaxDecompress) && isAborted(batch, answer) {
 			v.Next = to // which the client does not know before it has unpacked it
 			return v, nil
@@ -285,10 +285,20 @@ func fetchAt(ctx context.Context, client *kgo.Client, topic string, partition in
 	return nil, errors.New("the broker answers nothing")
 }
 
+// ReadAgain makes a client fetch a partition again from an offset. Setting the one that
+// it has noted is none: it may have gone past that where it could not read.
+func ReadAgain(client *kgo.Client, topic string, partition int32, at int64) {
+	for _, offset := range []int64{at + 1, at} {
+		client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: offset}}})
+	}
+}
+
 // unreadable are the bytes and offsets of the first batch of an answer that ends at next or
-// later and cannot be trusted. to is -1 where neither the batch nor the one behind
-// it says where it ends.
-func unreadable(in []byte, next, end int64) (batch []byte, from, to int64) {
+// later and cannot be trusted. Where nothing of it was read it begins at its first offset,
+// or where the answer was to: next may lie behind that, for the client passes over the
+// first record of a batch whose format it does not know. to is -1 where neither the batch
+// nor the one behind it says where it ends.
+func unreadable(in []byte, at, next, end int64) (batch []byte, from, to int64) {
 	for len(in) >= batchHeader {
 		base := int64(binary.BigEndian.Uint64(in))
 		length := int64(int32(binary.BigEndian.Uint32(in[batchLength:]))) + batchLength + 4
@@ -301,11 +311,14 @@ func unreadable(in []byte, next, end int64) (batch []byte, from, to int64) {
 		whole := batch[batchMagic] == 2 && crc32.Checksum(batch[batchChecked:], castagnoli) == binary.BigEndian.Uint32(batch[batchChecksum:])
 		last := base + delta
 		if whole && last < next {
-			in = behind
+			in, at = behind, max(at, last+1)
 			continue
 		}
-		from = next
-		if base > next && base < end {
+		from = at
+		if whole {
+			from = next
+		}
+		if base > from && base < end {
 			from = base
 		}
 		switch {

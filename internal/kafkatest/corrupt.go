@@ -25,6 +25,27 @@ func Flip(dir, topic string, partition int32, offset int64, header bool) error {
 	})
 }
 
+// Damage is what a disk may do to the batch that holds an offset; see Flip.
+type Damage func(dir, topic string, partition int32, offset int64) error
+
+// Records flips a byte of a batch's records.
+func Records(dir, topic string, partition int32, offset int64) error {
+	return Flip(dir, topic, partition, offset, false)
+}
+
+// Length flips a byte of a batch's length.
+func Length(dir, topic string, partition int32, offset int64) error {
+	return Flip(dir, topic, partition, offset, true)
+}
+
+// Format changes the byte of a batch that says in what format the rest of it is: 2, as it
+// was written.
+func Format(magic byte) Damage {
+	return func(dir, topic string, partition int32, offset int64) error {
+		return change(dir, topic, partition, offset, func(int64) (int64, byte) { return 16, magic ^ 2 })
+	}
+}
+
 // Move flips one bit of the first offset of the batch that holds an offset, which its
 // checksum does not cover; bit 0 is the lowest.
 func Move(dir, topic string, partition int32, offset int64, bit int) error {

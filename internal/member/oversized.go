@@ -50,7 +50,7 @@ func (m *Member) fetchAgain(client *kgo.Client) {
 	for partition := range m.oversized {
 		at, owned := client.CommittedOffsets()[m.config.Topic][partition]
 		if owned {
-			fetchAnew(client, m.config.Topic, partition, at.Offset)
+			kafka.ReadAgain(client, m.config.Topic, partition, at.Offset)
 		}
 	}
 	clear(m.oversized)

@@ -78,14 +78,18 @@ func (r *Reach) Waits() error {
 	return nil
 }
 
+// position is the offset behind what a client has polled of a partition that it owns.
+func (r *Reach) position(client *kgo.Client, partition int32) (at int64, owned bool) {
+	committed, owned := client.CommittedOffsets()[r.config.Topic][partition]
+	polled := client.UncommittedOffsets()[r.config.Topic][partition]
+	return max(committed.Offset, polled.Offset), owned
+}
+
 // name says at which offset a partition cannot be read, as exactly as it can be
 // found out.
 func (r *Reach) name(ctx context.Context, client *kgo.Client, partition int32, cause error) *kafka.UnreadableError {
 	topic := r.config.Topic
-	at := client.CommittedOffsets()[topic][partition].Offset
-	if polled, ok := client.UncommittedOffsets()[topic][partition]; ok {
-		at = max(at, polled.Offset)
-	}
+	at, _ := r.position(client, partition)
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	for ctx.Err() == nil {
@@ -189,6 +193,8 @@ func (r *Reach) retry(ctx context.Context, client *kgo.Client) {
 			r.mu.Lock()
 			r.goesOn(partition, to)
 			r.mu.Unlock()
+		} else if at, owned := r.position(client, partition); owned {
+			kafka.ReadAgain(client, topic, partition, at) // it may have gone past the batch's first record
 		}
 		client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
 	}
@@ -272,21 +278,13 @@ func (r *Reach) lookForStalls(ctx context.Context, client *kgo.Client) {
 		case err != nil: // not now
 		case v.Unreadable != nil && v.Records == 0 && errors.Is(v.Unreadable.Err, kgo.ErrMaxDecompress):
 			// The client says so once, and to nobody where the group rebalanced meanwhile.
-			fetchAnew(client, topic, partition, s.position)
+			kafka.ReadAgain(client, topic, partition, s.position)
 			s.looks = 0
 		case v.Unreadable != nil && v.Records == 0:
 			r.stop(ctx, client, partition, v.Unreadable.Err)
 		default:
 			s.readable = v.End
 		}
-	}
-}
-
-// fetchAnew makes a client fetch a partition again from an offset: one that it has
-// already is no reason for it to begin again.
-func fetchAnew(client *kgo.Client, topic string, partition int32, at int64) {
-	for _, offset := range []int64{at + 1, at} {
-		client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: offset}}})
 	}
 }
 

@@ -121,7 +121,7 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 			patience.Reset()
 		}
 		var failing error
-		broken := map[int32]bool{} // behind the records that came with them
+		broken := map[int32]bool{} // behind the records that came with them; whether the client said so
 		for _, e := range fetches.Errors() {
 			switch {
 			case kafka.IsUnreadable(e):
@@ -131,7 +131,9 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 			case errors.Is(e.Err, context.DeadlineExceeded):
 				// The client waits in silence for a batch whose length is wrong.
 				for partition := range left {
-					broken[partition] = true
+					if !broken[partition] {
+						broken[partition] = false
+					}
 				}
 			default:
 				return false, fmt.Errorf("reading %s: %w", topic, e.Err)
@@ -148,10 +150,13 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 		if found {
 			return true, nil
 		}
-		for partition := range broken {
+		for partition, said := range broken {
 			part, waits := left[partition]
 			if !waits {
 				continue
+			}
+			if said { // the client may have gone past the batch's first record
+				kafka.ReadAgain(reader, topic, partition, part.from)
 			}
 			u, err := kafka.Unreadable(ctx, reader, topic, partition, part.from)
 			if err != nil {

@@ -20,21 +20,27 @@ import (
 func TestUnreadableBatch_StopsItsPartitionUntilItIsSkipped(t *testing.T) {
 	for _, c := range []struct {
 		name, protocol string
-		header         bool  // the batch's length is wrong, not its records: the client waits in silence
+		damage         kafkatest.Damage
+		records        int   // in the batch
 		last           int64 // of the batch, where it does not say so
 	}{
-		{"classic", member.ProtocolClassic, false, -1},
-		{"consumer", member.ProtocolConsumer, false, -1},
-		{"length", member.ProtocolClassic, true, 6},
+		{"classic", member.ProtocolClassic, kafkatest.Records, 2, -1},
+		{"consumer", member.ProtocolConsumer, kafkatest.Records, 2, -1},
+		{"length", member.ProtocolClassic, kafkatest.Length, 2, 6},       // the client waits in silence
+		{"format 3", member.ProtocolClassic, kafkatest.Format(3), 2, -1}, // the client goes past its first record
+		{"format 9", member.ProtocolConsumer, kafkatest.Format(9), 2, -1},
+		{"format 9 of one record", member.ProtocolClassic, kafkatest.Format(9), 1, -1},
+		{"format 0", member.ProtocolClassic, kafkatest.Format(0), 2, -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			w := newWorldIn(t, dir)
 			w.apply(0, 20)
-			w.apply(20, 28) // offsets 5 and 6 of each partition
-			w.apply(28, 40)
-			require.NoError(t, kafkatest.Flip(dir, w.topics.Applications, 3, 6, c.header))
+			behind := 20 + partitions*c.records
+			w.apply(20, behind) // offsets from 5 on of each partition
+			w.apply(behind, 40)
+			require.NoError(t, c.damage(dir, w.topics.Applications, 3, 5))
 			set := func(config *Config) { config.Protocol = c.protocol }
 			s := w.scorer("one", set)
 			s.reach, s.idle, s.lagInterval = s.newReach(time.Millisecond), 10*time.Millisecond, 5*time.Millisecond
@@ -42,6 +48,9 @@ func TestUnreadableBatch_StopsItsPartitionUntilItIsSkipped(t *testing.T) {
 			bySource, _ := w.outputs(35)
 			require.Len(t, bySource, 35)
 			require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.unreadable.WithLabelValues("3")) > 0 }, time.Minute, time.Millisecond)
+			if c.last < 0 {
+				require.InDelta(t, c.records, testutil.ToFloat64(s.metrics.unreadable.WithLabelValues("3")), 0)
+			}
 			becomesReady(t, s)
 			require.Contains(t, s.reach.Stopped(), "applications/3 cannot be read at offset 5")
 			require.ErrorContains(t, s.Pending(), "applications/3 cannot be read at offset 5", "as readyz and replicas show it")
@@ -50,7 +59,7 @@ func TestUnreadableBatch_StopsItsPartitionUntilItIsSkipped(t *testing.T) {
 			require.Len(t, bySource, 50, "the others go on")
 
 			// What is not there, or can be read, is not skipped.
-			for _, wrong := range []member.Skip{{Partition: 3, Offset: 7, Last: -1}, {Partition: 2, Offset: 1 << 40, Last: -1}, {Partition: 9, Last: -1}} {
+			for _, wrong := range []member.Skip{{Partition: 3, Offset: int64(5 + c.records), Last: -1}, {Partition: 2, Offset: 1 << 40, Last: -1}, {Partition: 9, Last: -1}} {
 				two := w.scorer("two", set, func(config *Config) { config.Skips = []member.Skip{wrong} })
 				require.ErrorContains(t, two.Run(t.Context()), "--skip", "%v", wrong)
 			}
@@ -63,10 +72,10 @@ func TestUnreadableBatch_StopsItsPartitionUntilItIsSkipped(t *testing.T) {
 			}
 			two := w.scorer("two", set, func(config *Config) { config.Skips = []member.Skip{skip} })
 			stopTwo := run(two)
-			bySource, _ = w.outputs(58)
-			require.Len(t, bySource, 58)
-			for _, skipped := range []int64{5, 6} {
-				require.NotContains(t, bySource, schemas.Source{Topic: w.topics.Applications, Partition: 3, Offset: skipped})
+			bySource, _ = w.outputs(60 - c.records)
+			require.Len(t, bySource, 60-c.records)
+			for i := range c.records {
+				require.NotContains(t, bySource, schemas.Source{Topic: w.topics.Applications, Partition: 3, Offset: int64(5 + i)})
 			}
 			becomesReady(t, two)
 			require.Eventually(t, func() bool { return s.reach.Stopped() == "" && two.reach.Stopped() == "" }, time.Minute, time.Millisecond)
