@@ -19,6 +19,8 @@ import (
 type outage struct {
 	log    *slog.Logger
 	errors prometheus.Counter
+	// once ends retry, too, where Redis does not have the database that is asked for.
+	once bool
 
 	mu      sync.Mutex // guards what follows
 	failing int        // attempts under way that have failed at least once
@@ -54,9 +56,10 @@ func (o *outage) retry(ctx context.Context, f func(context.Context) error) error
 			failed = false
 			return nil
 		}
-		o.fails(err, failed)
+		final := redisconn.Refused(err) || o.once && redisconn.IsPermanent(err)
+		o.fails(err, failed, final)
 		failed = true
-		if redisconn.Refused(err) {
+		if final {
 			return err
 		}
 		if !pause.Wait(ctx) {
@@ -66,8 +69,8 @@ func (o *outage) retry(ctx context.Context, f func(context.Context) error) error
 }
 
 // fails notes an attempt that failed, and logs where an outage begins. again: it
-// has failed before.
-func (o *outage) fails(err error, again bool) {
+// has failed before. final: it is not tried again, and whoever asked says so.
+func (o *outage) fails(err error, again, final bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.errors.Inc()
@@ -76,6 +79,8 @@ func (o *outage) fails(err error, again bool) {
 	}
 	if o.err == nil {
 		o.since = time.Now()
+	}
+	if o.err == nil && !final {
 		o.log.Warn("cannot use Redis; retrying", "error", redisconn.Explain(err))
 	}
 	o.err = err

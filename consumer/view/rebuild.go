@@ -40,7 +40,7 @@ func Rebuild(ctx context.Context, c Config, w io.Writer) (Rebuilt, error) {
 	c = c.withDefaults()
 	m := newMetrics(prometheus.NewRegistry())
 	r := &rebuilder{config: c, store: NewStore(c.Redis, c.Kafka.Prefix), metrics: m, progress: w}
-	r.outage = outage{log: c.Log, errors: m.redisErrors}
+	r.outage = outage{log: c.Log, errors: m.redisErrors, once: true}
 	err := r.run(ctx)
 	return r.done, err
 }

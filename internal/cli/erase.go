@@ -6,7 +6,6 @@ import (
 
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/internal/cli/flags"
-	"github.com/creditstream/creditstream/internal/redisconn"
 )
 
 type eraseCmd struct {
@@ -27,7 +26,7 @@ func (c *eraseCmd) Run(p *process) error {
 	defer client.Close() //nolint:errcheck // nothing is left to be written
 	removed, err := view.NewStore(client, c.Prefix).Erase(p.ctx, c.ID)
 	if err != nil {
-		return redisconn.Explain(err)
+		return c.Redis.Config().Explain(err)
 	}
 	if c.JSON {
 		return json.NewEncoder(p.stdout).Encode(map[string]any{"application_id": c.ID, "removed_keys": removed})

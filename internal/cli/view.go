@@ -8,7 +8,6 @@ import (
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/cli/flags"
-	"github.com/creditstream/creditstream/internal/redisconn"
 )
 
 type viewCmd struct {
@@ -69,7 +68,7 @@ func (c *viewCmd) Run(p *process) error {
 		if p.ctx.Err() != nil {
 			return fmt.Errorf("interrupted; run it again to go on with rebuild %d", done.Generation)
 		}
-		return err
+		return c.Redis.Config().Explain(err)
 	}
 	if c.JSON {
 		return json.NewEncoder(p.stdout).Encode(done)
@@ -81,7 +80,7 @@ func (c *viewCmd) Run(p *process) error {
 func (c *viewCmd) removeUnprefixed(p *process, s *app.Services) error {
 	removed, err := view.RemoveUnprefixed(p.ctx, s.ViewConfig(c.View.Config(&c.Redis, c.Group)))
 	if err != nil {
-		return redisconn.Explain(err)
+		return c.Redis.Config().Explain(err)
 	}
 	if c.JSON {
 		return json.NewEncoder(p.stdout).Encode(map[string]int64{"removed_keys": removed})

@@ -3,6 +3,7 @@
 package redisconn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,15 +65,26 @@ func refusals() map[string]string {
 	}
 }
 
-// refusal is what to look at for an error by which Redis says no; "" for any other.
-func refusal(err error) string {
+// missing are the beginnings of Redis's errors for a database that it does not have, and
+// what to look at.
+func missing() map[string]string {
+	return map[string]string{
+		"DB index is out of range":              "Redis has no database of this number: look at the one in --redis, and at Redis's setting databases",
+		"SELECT is not allowed in cluster mode": "Redis is a cluster, which has one database: leave the number in --redis out, or write redis+cluster://",
+	}
+}
+
+func refusal(err error) string { return lookAt(err, refusals()) }
+
+// lookAt is what to look at for an error by which Redis says no; "" for any other.
+func lookAt(err error, answers map[string]string) string {
 	answer, ok := errors.AsType[redis.Error](err)
 	if !ok {
 		return ""
 	}
 	// A script passes the error of its command on.
 	text := strings.TrimPrefix(answer.Error(), "ERR ")
-	for begins, look := range refusals() {
+	for begins, look := range answers {
 		if strings.HasPrefix(text, begins) || strings.HasPrefix(text, "ACL failure") && begins == "NOPERM" {
 			return look
 		}
@@ -84,13 +96,28 @@ func refusal(err error) string {
 // it asks for: trying again would not help.
 func Refused(err error) bool { return err != nil && refusal(err) != "" }
 
+// IsPermanent says whether Redis has answered what it will answer until somebody changes
+// its settings or --redis: it does not let this client do what it asks for, or does not
+// have the database. A service waits for the latter, a command that is run once ends.
+func IsPermanent(err error) bool {
+	return err != nil && (refusal(err) != "" || lookAt(err, missing()) != "")
+}
+
+// Explain is Explain that says besides which Redis gave an answer that it will give again.
+func (c Config) Explain(err error) error {
+	if IsPermanent(err) {
+		return fmt.Errorf("--redis %s: %w", c.Address, Explain(err))
+	}
+	return Explain(err)
+}
+
 // Explain says what to look at where Redis says no, or closes what may be a
 // connection without TLS; any other error it leaves as it is.
 func Explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	if look := refusal(err); look != "" {
+	if look := cmp.Or(refusal(err), lookAt(err, missing())); look != "" {
 		return fmt.Errorf("%s: %w", look, err)
 	}
 	if why, ok := certs.Rejected(err, "--redis"); ok {
