@@ -105,7 +105,10 @@ func (p *Producer) requireTopics(ctx context.Context, cl *kgo.Client) error {
 	if err == nil || errors.As(err, &missing) || kafka.Refused(err) {
 		return p.config.Kafka.Explain(err)
 	}
-	return fmt.Errorf("brokers %s: %w", strings.Join(p.config.Kafka.Brokers, ","), p.config.Kafka.Explain(err))
+	if why := p.config.Kafka.Explain(err); why != err { //nolint:errorlint // whether it is another
+		return why
+	}
+	return fmt.Errorf("brokers %s: %w", strings.Join(p.config.Kafka.Brokers, ","), err)
 }
 
 func (p *Producer) setReady(err error) {

@@ -52,7 +52,7 @@ func (c Config) Explain(err error) error {
 		return &explained{"no token from --sasl-token-url " + token.url, token.err}
 	}
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		return c.Unreachable(err)
+		return c.Unreachable(dial) // whatever was asked for: one cause has one text
 	}
 	if why, ok := certs.Rejected(err, "--tls"); ok {
 		return &explained{"no Kafka broker answers at " + brokers, errors.New(why)}

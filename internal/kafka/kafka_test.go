@@ -41,6 +41,17 @@ func TestBrokersThatDoNotAnswerAreNamed(t *testing.T) {
 	require.ErrorContains(t, err, "no Kafka broker answers at --brokers "+config.Brokers[0])
 }
 
+// That no broker of --brokers takes a connection is the error of whoever asked.
+func TestClientLog_LeavesSeedsToWhoeverAsked(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := newClientLog(slog.New(slog.NewTextHandler(&out, nil)))
+	l.Log(kgo.LogLevelWarn, cannotOpen, "addr", "a:1", "broker", "seed_0", "err", "refused")
+	require.Empty(t, out.String())
+	l.Log(kgo.LogLevelWarn, cannotOpen, "addr", "a:1", "broker", "3", "err", "refused")
+	require.Contains(t, out.String(), "broker=3")
+}
+
 func TestTheClientWarnsInTheProcessLogOnceInAWhile(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

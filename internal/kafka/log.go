@@ -35,9 +35,23 @@ func newClientLog(log *slog.Logger) *clientLog {
 // Level is part of kgo.Logger.
 func (*clientLog) Level() kgo.LogLevel { return kgo.LogLevelWarn }
 
+// cannotOpen is what the client says of a broker that takes no connection.
+const cannotOpen = "unable to open connection to broker"
+
+// ofSeed says whether a message is of an address of --brokers, not of a broker that the
+// cluster has named: that none of these takes a connection, whoever asks gets as an error.
+func ofSeed(keyvals []any) bool {
+	for i := 0; i+1 < len(keyvals); i += 2 {
+		if name, ok := keyvals[i+1].(string); ok && keyvals[i] == "broker" {
+			return strings.HasPrefix(name, "seed_")
+		}
+	}
+	return false
+}
+
 // Log is part of kgo.Logger.
 func (l *clientLog) Log(level kgo.LogLevel, msg string, keyvals ...any) {
-	if strings.HasPrefix(msg, ownWords) || !l.due(msg) {
+	if strings.HasPrefix(msg, ownWords) || msg == cannotOpen && ofSeed(keyvals) || !l.due(msg) {
 		return
 	}
 	severity := slog.LevelWarn

@@ -286,11 +286,11 @@ func (w *routeWriter) write(ctx context.Context, decide decision) (*Written, err
 		return kafka.RequireAccess(ctx, kadm.NewClient(client), kafka.Reads(w.topics.Models), kafka.Writes(w.topics.Routes))
 	})
 	if err != nil {
-		return nil, err
+		return nil, c.Explain(err)
 	}
 	producer, epoch, err := client.ProducerID(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("taking transactional id %s: %w", id, err)
+		return nil, fmt.Errorf("taking transactional id %s: %w", id, c.Explain(err))
 	}
 	h, err := ReadAll(ctx, c, w.topics)
 	if err != nil {

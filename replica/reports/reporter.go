@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -256,7 +257,10 @@ func (r *Reporter) note(err error) {
 
 func (r *Reporter) explain(err error) error {
 	topic := r.config.Topics.Replicas
+	dial, ok := errors.AsType[*net.OpError](err)
 	switch {
+	case ok && dial.Op == "dial":
+		return r.config.Kafka.Explain(err)
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return &kafka.MissingTopicsError{Topics: []string{topic}}
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
