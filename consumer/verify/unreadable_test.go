@@ -33,12 +33,12 @@ func TestVerify_JudgesTheRestWhereABatchCannotBeRead(t *testing.T) {
 		{
 			"applications that were answered", topics.Applications, 1, 25, false, kafkatest.Records, false,
 			Report{Applications: 160, Predictions: 144, DeadLetters: 16, Unreadable: 20, RepeatedApplicationID: 90},
-			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: encoded crc"},
+			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: the batch does not fit its checksum"},
 		},
 		{
 			"applications that were skipped", topics.Applications, 1, 25, true, kafkatest.Records, false,
 			Report{Applications: 160, Predictions: 144, DeadLetters: 16, Unreadable: 20, RepeatedApplicationID: 90},
-			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: encoded crc"},
+			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: the batch does not fit its checksum"},
 		},
 		{
 			"a length", topics.Applications, 1, 25, true, kafkatest.Length, false,
@@ -48,22 +48,22 @@ func TestVerify_JudgesTheRestWhereABatchCannotBeRead(t *testing.T) {
 		{
 			"a format", topics.Applications, 1, 25, true, kafkatest.Format(3), false,
 			Report{Applications: 160, Predictions: 144, DeadLetters: 16, Unreadable: 20, RepeatedApplicationID: 90},
-			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: "},
+			Example{Unreadable, topics.Applications, 1, 20, "with every offset up to 39: the batch says that its format is 3, not 2"},
 		},
 		{
 			"a format of predictions", topics.Predictions, 2, 20, false, kafkatest.Format(9), false,
 			Report{Applications: 162, Predictions: 144, DeadLetters: 18, Unreadable: 18, RepeatedApplicationID: 108},
-			Example{Unreadable, topics.Predictions, 2, 19, "with every offset up to 36: "},
+			Example{Unreadable, topics.Predictions, 2, 19, "with every offset up to 36: the batch says that its format is 9, not 2"},
 		},
 		{
 			"predictions", topics.Predictions, 2, 20, false, kafkatest.Records, false,
 			Report{Applications: 162, Predictions: 144, DeadLetters: 18, Unreadable: 18, RepeatedApplicationID: 108},
-			Example{Unreadable, topics.Predictions, 2, 19, "with every offset up to 36: encoded crc"}, // behind a marker
+			Example{Unreadable, topics.Predictions, 2, 19, "with every offset up to 36: the batch does not fit its checksum"}, // behind a marker
 		},
 		{
 			"predictions, and one is lost elsewhere", topics.Predictions, 2, 20, false, kafkatest.Records, true,
 			Report{Applications: 162, Predictions: 143, DeadLetters: 18, Unreadable: 18, Lost: 1, RepeatedApplicationID: 108},
-			Example{Unreadable, topics.Predictions, 2, 19, "with every offset up to 36: encoded crc"},
+			Example{Unreadable, topics.Predictions, 2, 19, "with every offset up to 36: the batch does not fit its checksum"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -21,6 +21,7 @@ const unreadableTries = 5
 // after some tries it passes over the batch. The others go on meanwhile.
 func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 	here := map[string][]int32{e.Topic: {e.Partition}}
+	e.Err = kafka.Reason(e.Err)
 	s.client.PauseFetchPartitions(here)
 	s.mu.Lock()
 	position := s.positions[e.Partition]

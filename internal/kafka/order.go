@@ -32,7 +32,7 @@ func Disorder(ctx context.Context, client *kgo.Client, topic string, partition i
 		case errors.Is(err, kerr.OffsetOutOfRange) && at < next: // the log begins there
 			at = next
 			continue
-		case errors.Is(err, kerr.CorruptMessage), errors.Is(err, kerr.OffsetOutOfRange):
+		case isDamage(err), errors.Is(err, kerr.OffsetOutOfRange):
 			return nil, checked, nil // another error, of which the reader hears
 		case err != nil:
 			return nil, checked, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, at, err)

@@ -237,19 +237,25 @@ func TestUnreadable_AlwaysSaysWhereItEnds(t *testing.T) {
 		require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic}).FirstErr())
 	}
 	var good atomic.Int64 // offsets from here on can be read
+	var code atomic.Int32 // what is said of the others
 	broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		broker.Cluster().KeepControl()
 		if request.(*kmsg.FetchRequest).Topics[0].Partitions[0].FetchOffset >= good.Load() {
 			return nil, nil, false
 		}
-		refused := local.Refusal(request, kerr.CorruptMessage.Code).(*kmsg.FetchResponse)
+		refused := local.Refusal(request, int16(code.Load())).(*kmsg.FetchResponse)
 		refused.Topics[0].Partitions[0].HighWatermark = -1
 		return refused, nil, true
 	})
-	for _, end := range []int64{3, 7, 10} {
-		good.Store(end)
-		u, err := kafka.Unreadable(t.Context(), client, topic, 0, 2)
-		require.NoError(t, err)
-		require.Equal(t, kafka.Span{From: 2, To: end}, kafka.Span{From: u.From, To: u.To})
+	for _, says := range []*kerr.Error{kerr.CorruptMessage, kerr.InvalidRecord} {
+		code.Store(int32(says.Code))
+		for _, end := range []int64{3, 7, 10} {
+			good.Store(end)
+			u, err := kafka.Unreadable(t.Context(), client, topic, 0, 2)
+			require.NoError(t, err)
+			require.Equal(t, kafka.Span{From: 2, To: end}, kafka.Span{From: u.From, To: u.To})
+			require.True(t, kafka.IsUnreadable(kgo.FetchError{Topic: topic, Err: says}))
+			require.Equal(t, "the broker says that the batch is damaged ("+says.Message+")", u.Err.Error())
+		}
 	}
 }

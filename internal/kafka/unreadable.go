@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -47,7 +48,56 @@ func IsUnreadable(e kgo.FetchError) bool {
 	if session || lost || errors.Is(e.Err, kgo.ErrClientClosed) {
 		return false
 	}
-	return !answered || code == kerr.CorruptMessage
+	return !answered || isDamage(code)
+}
+
+// isDamage says whether a broker says that what is in its log is not as it was written.
+// INVALID_RECORD is what it makes of a batch whose format byte says a former format.
+func isDamage(err error) bool {
+	return errors.Is(err, kerr.CorruptMessage) || errors.Is(err, kerr.InvalidRecord)
+}
+
+// reasonError is why a batch cannot be read, in other words than the client's, which
+// speak to programmers of what it does next.
+type reasonError struct {
+	text string
+	err  error
+}
+
+func (e *reasonError) Error() string { return e.text }
+
+func (e *reasonError) Unwrap() error { return e.err }
+
+// Reason says why a batch cannot be read, of the error that the client or a broker made
+// of it.
+func Reason(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, said := errors.AsType[*reasonError](err); said {
+		return err
+	}
+	text, magic := "", 0
+	switch {
+	case errors.Is(err, kgo.ErrMaxDecompress):
+		text = fmt.Sprintf("the batch unpacks to more than %d MiB", MaxBatch>>20)
+	case errors.Is(err, kerr.CorruptMessage):
+		text = "the broker says that the batch is damaged (CORRUPT_MESSAGE)"
+	case errors.Is(err, kerr.InvalidRecord):
+		text = "the broker says that the batch is damaged (INVALID_RECORD)"
+	case strings.HasPrefix(err.Error(), "encoded crc"):
+		text = "the batch does not fit its checksum"
+	default:
+		for _, form := range []string{"unknown magic %d", "unable to read message v%d"} {
+			if _, no := fmt.Sscanf(err.Error(), form, &magic); no == nil {
+				text = fmt.Sprintf("the batch says that its format is %d, not 2", magic)
+			}
+		}
+	}
+	if text == "" {
+		return err
+	}
+	return &reasonError{text, err}
 }
 
 const (
@@ -86,7 +136,7 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 		return View{}, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, at, err)
 	}
 	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
-		if !errors.Is(err, kerr.CorruptMessage) {
+		if !isDamage(err) {
 			return View{}, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, at, err)
 		}
 		// With an error comes no watermark.
@@ -94,7 +144,7 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 		if listed != nil {
 			return View{}, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, at, listed)
 		}
-		return View{Next: at, Unreadable: &UnreadableError{topic, partition, at, -1, err}, End: ends[topic][partition].Offset}, nil
+		return View{Next: at, Unreadable: &UnreadableError{topic, partition, at, -1, Reason(err)}, End: ends[topic][partition].Offset}, nil
 	}
 	read, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Offset: at, IsolationLevel: kgo.ReadCommitted(), Topic: topic, Partition: partition,
@@ -110,7 +160,7 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 			v.Next = to // which the client does not know before it has unpacked it
 			return v, nil
 		}
-		v.Next, v.Unreadable = from, &UnreadableError{topic, partition, from, to, read.Err}
+		v.Next, v.Unreadable = from, &UnreadableError{topic, partition, from, to, Reason(read.Err)}
 	}
 	u, _, err := Disorder(ctx, client, topic, partition, at, max(at, min(v.Next, answer.HighWatermark)-1))
 	if err != nil {

@@ -102,7 +102,7 @@ func (r *Reach) name(ctx context.Context, client *kgo.Client, partition int32, c
 		}
 		at = v.Next
 	}
-	return &kafka.UnreadableError{Topic: topic, Partition: partition, From: at, To: -1, Err: cause}
+	return &kafka.UnreadableError{Topic: topic, Partition: partition, From: at, To: -1, Err: kafka.Reason(cause)}
 }
 
 // read notes that partitions which were stopped can be read again.

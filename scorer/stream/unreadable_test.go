@@ -48,6 +48,8 @@ func TestUnreadableBatch_StopsItsPartitionUntilItIsSkipped(t *testing.T) {
 			bySource, _ := w.outputs(35)
 			require.Len(t, bySource, 35)
 			require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.unreadable.WithLabelValues("3")) > 0 }, time.Minute, time.Millisecond)
+			require.NotContains(t, s.reach.Stopped(), "SetOffsets")
+			require.NotContains(t, s.reach.Stopped(), "next offset")
 			if c.last < 0 {
 				require.InDelta(t, c.records, testutil.ToFloat64(s.metrics.unreadable.WithLabelValues("3")), 0)
 			}
