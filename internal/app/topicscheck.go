@@ -109,7 +109,7 @@ func (c *topicsCheck) look(ctx context.Context) error {
 	}
 	asked, cancel := context.WithTimeout(ctx, 10*checkInterval)
 	defer cancel()
-	settings, err := kafka.Settings(asked, kadm.NewClient(client), names...)
+	settings, missing, err := kafka.Settings(asked, kadm.NewClient(client), names...)
 	if err != nil {
 		return err
 	}
@@ -117,8 +117,10 @@ func (c *topicsCheck) look(ctx context.Context) error {
 	var unread []string
 	for _, t := range c.topics {
 		have, ok := settings[t.Name]
-		if !ok {
+		if !ok && !slices.Contains(missing, t.Name) {
 			unread = append(unread, t.Name)
+		}
+		if !ok {
 			continue
 		}
 		for _, f := range t.Flaws(have) {
@@ -131,6 +133,9 @@ func (c *topicsCheck) look(ctx context.Context) error {
 	}
 	if len(lost) > 0 {
 		return &stateLossError{lost}
+	}
+	if len(missing) > 0 {
+		c.log.Warn("the settings of topics were not checked: they do not exist; run: creditstream topics apply", "topics", missing)
 	}
 	if len(unread) > 0 {
 		c.log.Warn("the settings of topics were not checked: it takes DESCRIBE_CONFIGS on them", "topics", unread)

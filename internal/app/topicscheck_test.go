@@ -70,3 +70,16 @@ func TestTopicsCheck_RefusesSettingsThatLoseStateAndWarnsOfOthers(t *testing.T) 
 	require.ErrorContains(t, err, `topic t.routes: retention.ms is "60000", expected "-1"`)
 	require.ErrorContains(t, err, "creditstream topics apply --update")
 }
+
+// Settings that could not be looked at for want of topics are no matter of grants.
+func TestTopicsCheck_SaysThatTopicsDoNotExist(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	defer broker.Close()
+	log := &capture.Output{}
+	config := kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}
+	c := newTopicsCheck(config, slog.New(slog.NewTextHandler(log, nil)), []string{"t.routes", "t.models"})
+	require.NoError(t, c.look(t.Context()))
+	require.Contains(t, log.String(), `they do not exist; run: creditstream topics apply" topics="[t.models t.routes]"`)
+	require.NotContains(t, log.String(), "DESCRIBE_CONFIGS")
+}

@@ -10,20 +10,26 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// Settings reads the settings of topics, by topic and name. A topic that is not
-// there, or whose settings this client may not read, is left out.
-func Settings(ctx context.Context, adm *kadm.Client, topics ...string) (map[string]map[string]string, error) {
-	all := map[string]map[string]string{}
+// Settings reads the settings of topics, by topic and name. Topics that are
+// not there are named; one whose settings this client may not read is left out.
+func Settings(
+	ctx context.Context, adm *kadm.Client, topics ...string,
+) (all map[string]map[string]string, missing []string, err error) {
+	all = map[string]map[string]string{}
 	for _, topic := range topics {
 		configs, err := adm.DescribeTopicConfigs(ctx, topic)
 		if err == nil && len(configs) == 1 {
 			err = configs[0].Err
 		}
-		if Refused(err) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			missing = append(missing, topic)
+			continue
+		}
+		if Refused(err) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading the settings of topic %s: %w", topic, err)
+			return nil, nil, fmt.Errorf("reading the settings of topic %s: %w", topic, err)
 		}
 		all[topic] = map[string]string{}
 		for _, c := range configs {
@@ -32,7 +38,7 @@ func Settings(ctx context.Context, adm *kadm.Client, topics ...string) (map[stri
 			}
 		}
 	}
-	return all, nil
+	return all, missing, nil
 }
 
 // MaxMessageBytes looks up how many bytes a batch of records may have in each of
@@ -40,7 +46,7 @@ func Settings(ctx context.Context, adm *kadm.Client, topics ...string) (map[stri
 // is left out.
 func MaxMessageBytes(ctx context.Context, adm *kadm.Client, topics ...string) (map[string]int, error) {
 	const setting = "max.message.bytes"
-	settings, err := Settings(ctx, adm, topics...)
+	settings, _, err := Settings(ctx, adm, topics...)
 	if err != nil {
 		return nil, err
 	}
