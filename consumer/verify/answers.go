@@ -291,7 +291,7 @@ func (r *run) settle(ctx context.Context) error {
 			}
 			if r.mayBeInAHole(topic, source) {
 				r.report.Applications--
-				r.report.Unreadable++
+				r.report.unreadable(&r.report.UnreadableBy.Answers, 1)
 				return
 			}
 			r.report.Lost++

@@ -43,7 +43,8 @@ type Report struct {
 	// Offsets of applications that are in batches which cannot be read, and
 	// applications whose answers may be in such a batch of predictions or dead letters,
 	// and predictions in Avro where no schema registry was named: not judged.
-	Unreadable int64 `json:"unreadable"`
+	Unreadable   int64        `json:"unreadable"`
+	UnreadableBy UnreadableBy `json:"unreadable_by"` // the same by why
 	// Predictions whose model, route, policy or engine is not known here. They are
 	// compared with what was applied for, not computed again.
 	Unreproducible int64 `json:"unreproducible"`
@@ -57,6 +58,42 @@ type Report struct {
 	Hidden   int64        `json:"hidden"`
 	Open     []kafka.Open `json:"open_transactions"` // what lies behind them: not judged
 	Examples []Example    `json:"examples"`
+}
+
+// UnreadableBy is what cannot be read, by why; the sum of the first three is
+// Report.Unreadable.
+type UnreadableBy struct {
+	// Offsets of applications in damaged batches, whether the group has answered them
+	// before they were, has passed over them or has stopped at them.
+	Applications int64 `json:"applications"`
+	Answers      int64 `json:"answers"` // applications whose answers may be in a damaged batch
+	Avro         int64 `json:"avro"`    // predictions whose schema is not at hand
+	// Damaged batches of predictions and dead letters. They are named; what counts are
+	// the applications whose answers may be in them.
+	AnswerBatches int64 `json:"answer_batches"`
+}
+
+func (u UnreadableBy) String() string {
+	var parts []string
+	for _, part := range []struct {
+		n    int64
+		what string
+	}{
+		{u.Applications, "offsets in damaged batches of applications"},
+		{u.Answers, "applications whose answers may be in a damaged batch"},
+		{u.Avro, "predictions in Avro whose schema is not at hand (--schema-registry)"},
+	} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))
+		}
+	}
+	return strings.Join(parts, " + ")
+}
+
+// unreadable counts what cannot be read; which is one of UnreadableBy's.
+func (r *Report) unreadable(which *int64, n int64) {
+	*which += n
+	r.Unreadable += n
 }
 
 // Lacking is how many predictions could not be computed again for want of one thing.
@@ -129,7 +166,7 @@ func (r *Report) NotJudged(allowUnjudgeable bool) string {
 		why = append(why, fmt.Sprintf("offsets that the group has committed and that cannot be judged any more: %d (accept that with --allow-unjudgeable, or leave them out with --from TIME)", r.Unjudgeable))
 	}
 	if r.Unreadable > 0 && !allowUnjudgeable {
-		why = append(why, fmt.Sprintf("what cannot be read: %d offsets in batches that are damaged or whose answers may be in one, and predictions in Avro where --schema-registry is not set (accept that with --allow-unjudgeable)", r.Unreadable))
+		why = append(why, fmt.Sprintf("what cannot be read: %s (accept that with --allow-unjudgeable)", r.UnreadableBy))
 	}
 	return strings.Join(why, "; ")
 }
@@ -171,7 +208,7 @@ func (r *Report) Print(w io.Writer, allowUnjudgeable bool) error {
 		{"API only", r.APIOnly, "predictions that answer no record"},
 		{"replayed", r.Replayed, "applications that were dead letters before"},
 		{"unjudgeable", r.Unjudgeable, "offsets that retention has removed, or the answers to them"},
-		{"unreadable", r.Unreadable, "in damaged batches, answered in one perhaps, or in Avro without --schema-registry; not judged"},
+		{"unreadable", r.Unreadable, r.UnreadableBy.String() + "; not judged"},
 		{"unreproducible", r.Unreproducible, "predictions that could not be computed again here; why stands below"},
 		{"pending", r.Pending, "not committed yet, not judged"},
 		{"hidden", r.Hidden, "applications whose answers may lie behind an open transaction, not judged"},

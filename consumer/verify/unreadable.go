@@ -23,8 +23,7 @@ func (r *run) unreadableApplications(l *ledger, u *kafka.UnreadableError) {
 		return
 	}
 	l.broken = append(l.broken, kafka.Span{From: u.From, To: u.To})
-	r.report.Unreadable += u.To - u.From
-	r.nameUnreadable(u)
+	r.stoppedAt(u)
 }
 
 // refuses says whether a record is the dead letter of an application in a batch that
@@ -34,8 +33,14 @@ func (r *run) refuses(record *kgo.Record) bool {
 	return record.Topic == r.Topics.DLQ && string(class) == schemas.ErrorClassTooLarge && len(record.Value) == 0
 }
 
-func (r *run) nameUnreadable(u *kafka.UnreadableError) {
-	why := u.Err.Error()
+// stoppedAt counts and names a damaged batch of applications.
+func (r *run) stoppedAt(u *kafka.UnreadableError) {
+	r.report.unreadable(&r.report.UnreadableBy.Applications, u.To-u.From)
+	r.nameUnreadable(u, "")
+}
+
+func (r *run) nameUnreadable(u *kafka.UnreadableError, more string) {
+	why := u.Err.Error() + more
 	if last := u.To - 1; last > u.From {
 		why = fmt.Sprintf("with every offset up to %d: %s", last, why)
 	}
@@ -58,7 +63,8 @@ func (h *hole) note(at output, source schemas.Source) {
 func (r *run) unreadableAnswers(u *kafka.UnreadableError) error {
 	at := output{u.Topic, u.Partition}
 	r.holes = append(r.holes, &hole{at: at, before: maps.Clone(r.last[at]), after: map[int32]int64{}})
-	r.nameUnreadable(u)
+	r.report.UnreadableBy.AnswerBatches++
+	r.nameUnreadable(u, "; counted are the applications whose answers may be in it")
 	return nil
 }
 
@@ -80,6 +86,6 @@ func (r *run) mayBeInAHole(topic string, source schemas.Source) bool {
 // schema registry, or whose schema the registry refuses: one of a foreign program, or all
 // of a run that has one.
 func (r *run) takesRegistry(record *kgo.Record, why string) {
-	r.report.Unreadable++
+	r.report.unreadable(&r.report.UnreadableBy.Avro, 1)
 	r.report.example(Unreadable, schemas.Source{Topic: record.Topic, Partition: record.Partition, Offset: record.Offset}, why)
 }

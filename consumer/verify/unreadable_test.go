@@ -81,6 +81,13 @@ func TestVerify_JudgesTheRestWhereABatchCannotBeRead(t *testing.T) {
 			require.NoError(t, c.damage(dir, c.topic, c.partition, c.offset))
 			report := w.judge()
 			require.Equal(t, c.want, counts(report))
+			by := UnreadableBy{Applications: c.want.Unreadable}
+			says := fmt.Sprintf("%d %d offsets in damaged batches of applications; not judged", c.want.Unreadable, c.want.Unreadable)
+			if c.topic == topics.Predictions {
+				by = UnreadableBy{Answers: c.want.Unreadable, AnswerBatches: 1}
+				says = fmt.Sprintf("%d %d applications whose answers may be in a damaged batch; not judged", c.want.Unreadable, c.want.Unreadable)
+			}
+			require.Equal(t, by, report.UnreadableBy)
 			require.Equal(t, c.lost, report.Failed())
 			require.NotEmpty(t, report.NotJudged(false))
 			require.Empty(t, report.NotJudged(true))
@@ -91,6 +98,7 @@ func TestVerify_JudgesTheRestWhereABatchCannotBeRead(t *testing.T) {
 			var text bytes.Buffer
 			require.NoError(t, report.Print(&text, false))
 			require.Contains(t, text.String(), "unreadable: "+c.topic+"/")
+			require.Contains(t, text.String(), says)
 		})
 	}
 }

@@ -213,8 +213,7 @@ func (r *run) countPending(ctx context.Context) error {
 	}
 	r.report.Pending += n
 	for _, u := range broken {
-		r.report.Unreadable += u.To - u.From
-		r.nameUnreadable(u)
+		r.stoppedAt(u)
 	}
 	return ctx.Err()
 }
@@ -231,8 +230,7 @@ func (r *run) countStopped(ctx context.Context, client *kgo.Client) error {
 			continue
 		}
 		r.report.Pending -= u.To - u.From
-		r.report.Unreadable += u.To - u.From
-		r.nameUnreadable(u)
+		r.stoppedAt(u)
 	}
 	return nil
 }

@@ -170,7 +170,7 @@ func (w *world) judge() *Report {
 // counts are a report's figures, without what it names.
 func counts(r *Report) Report {
 	c := *r
-	c.Group, c.Examples, c.Open = "", nil, nil
+	c.Group, c.Examples, c.Open, c.UnreadableBy = "", nil, nil, UnreadableBy{}
 	if len(c.UnreproducibleBy) == 0 {
 		c.UnreproducibleBy = nil
 	}
