@@ -42,13 +42,14 @@ type Config struct {
 // Services are the components of one process while they are put together. What they
 // share is made once.
 type Services struct {
-	config  Config
-	topics  schemas.Topics
-	log     *slog.Logger
-	reg     *prometheus.Registry
-	codec   *wire.Codec // nil: JSON only
-	process *readiness
-	delay   func(cause error) (time.Duration, <-chan struct{}) // nil: it stops at once
+	config   Config
+	topics   schemas.Topics
+	log      *slog.Logger
+	reg      *prometheus.Registry
+	codec    *wire.Codec // nil: JSON only
+	process  *readiness
+	profiles bool
+	delay    func(cause error) (time.Duration, <-chan struct{}) // nil: it stops at once
 
 	models  *release.Follower // nil until a component serves models
 	all     []lifecycle.Component
@@ -81,6 +82,9 @@ func (s *Services) Metrics() *prometheus.Registry { return s.reg }
 
 // Client is how a client of this process, by what it is called, reaches the cluster.
 func (s *Services) Client(name string) kafka.Config { return s.config.Kafka.For(name) }
+
+// ShowProfiles shows the runtime's profiles beside metrics and readiness.
+func (s *Services) ShowProfiles() { s.profiles = true }
 
 // Free has something done by Close.
 func (s *Services) Free(f func()) { s.frees = append(s.frees, f) }
@@ -143,7 +147,11 @@ func (s *Services) Serve(ctx context.Context, at net.Listener) error {
 // Run runs what was added, as Serve does, and nothing besides.
 func (s *Services) Run(ctx context.Context, at net.Listener) error {
 	s.process.components = s.all
-	return serve(ctx, s.log, at, s.reg, s.process, s.delay)
+	shown := telemetry.Handler(s.reg, s.process.ready, s.process.pending)
+	if s.profiles {
+		shown = telemetry.WithProfiles(shown)
+	}
+	return serve(ctx, s.log, at, shown, s.process, s.delay)
 }
 
 // Reported reports on the components while something runs, and how it ended.

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/creditstream/creditstream/internal/lifecycle"
 	"github.com/creditstream/creditstream/internal/telemetry"
@@ -17,17 +16,16 @@ import (
 // DrainTime is how long components may take to finish what they have begun.
 const DrainTime = 20 * time.Second
 
-// serve runs components until the process is told to stop, with their metrics, liveness
-// and readiness at a listener (nowhere when nil), which answers until the components have
-// ended. Told by what a balancer has to hear of, they go on working for the delay,
+// serve runs components until the process is told to stop, with what shown shows at a
+// listener (nowhere when nil), which answers until the components have ended. Told by what a balancer has to hear of, they go on working for the delay,
 // unready.
 func serve(
-	ctx context.Context, log *slog.Logger, at net.Listener, reg *prometheus.Registry, state *readiness,
+	ctx context.Context, log *slog.Logger, at net.Listener, shown http.Handler, state *readiness,
 	delay func(cause error) (time.Duration, <-chan struct{}),
 ) error {
 	group := lifecycle.Group{Components: state.components, Stopping: state.stop, Drain: DrainTime, Log: log, Delay: delay}
 	if at != nil {
-		group.Watchers = []lifecycle.Component{&telemetryServer{at, reg, state}}
+		group.Watchers = []lifecycle.Component{&telemetryServer{at, shown}}
 	}
 	return group.Run(ctx)
 }
@@ -68,8 +66,7 @@ func (r *readiness) pending() error { return lifecycle.Pending(r.components...) 
 // telemetryServer shows what the other components of the process are doing.
 type telemetryServer struct {
 	listener net.Listener
-	registry *prometheus.Registry
-	process  *readiness
+	shown    http.Handler
 }
 
 func (*telemetryServer) Name() string { return "telemetry" }
@@ -77,5 +74,5 @@ func (*telemetryServer) Name() string { return "telemetry" }
 func (*telemetryServer) Ready() error { return nil }
 
 func (t *telemetryServer) Run(ctx context.Context) error {
-	return telemetry.Serve(ctx, t.listener, telemetry.Handler(t.registry, t.process.ready, t.process.pending))
+	return telemetry.Serve(ctx, t.listener, t.shown)
 }

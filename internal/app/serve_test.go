@@ -44,7 +44,7 @@ func TestServe_TelemetryIsUnreadyWhileTheyDrain(t *testing.T) {
 	require.NoError(t, err)
 	ended := make(chan error)
 	go func() {
-		ended <- serve(ctx, slog.New(slog.DiscardHandler), l, telemetry.NewRegistry(), state, nil)
+		ended <- serve(ctx, slog.New(slog.DiscardHandler), l, telemetry.Handler(telemetry.NewRegistry(), state.ready, state.pending), state, nil)
 	}()
 	ask := func(path string) (int, string) {
 		r, err := http.Get("http://" + at + path)
@@ -70,4 +70,29 @@ func TestServe_TelemetryIsUnreadyWhileTheyDrain(t *testing.T) {
 	require.NoError(t, <-ended)
 	status, _ = ask("/healthz")
 	require.Zero(t, status)
+}
+
+// Profiles show what is in memory: they are there only where they were asked for.
+func TestRun_ShowsProfilesWhenAsked(t *testing.T) {
+	for _, profiles := range []bool{false, true} {
+		s := New(Config{Log: slog.New(slog.DiscardHandler)})
+		if profiles {
+			s.ShowProfiles()
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		ctx, stop := context.WithCancel(t.Context())
+		w := worker{make(chan struct{}), make(chan struct{})}
+		s.AddParts(w)
+		ended := make(chan error)
+		go func() { ended <- s.Run(ctx, l) }()
+		r, err := http.Get("http://" + l.Addr().String() + "/debug/pprof/goroutine?debug=1")
+		require.NoError(t, err)
+		require.NoError(t, r.Body.Close())
+		require.Equal(t, profiles, r.StatusCode == http.StatusOK)
+		stop()
+		<-w.draining
+		close(w.release)
+		require.NoError(t, <-ended)
+	}
 }

@@ -148,7 +148,7 @@ func TestConfigurationPage_ListsEveryVariable(t *testing.T) {
 		require.NoError(t, os.WriteFile(page, []byte(want), 0o644)) //nolint:gosec // a page that all may read
 		return
 	}
-	require.Equal(t, want, string(text), "go test -run TestConfigurationPage . -update writes it anew")
+	require.Equal(t, want, string(text), "go test -run TestConfigurationPage ./internal/cli -update writes it again")
 }
 
 // variableTables are the shared flags with the commands that have them, and the

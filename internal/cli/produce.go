@@ -104,6 +104,9 @@ func (c *produceCmd) Run(p *process) error {
 	if at != nil {
 		defer func() { _ = at.Close() }() // the server has closed it, unless it never ran
 	}
+	if c.Listen.Pprof {
+		services.ShowProfiles()
+	}
 	if c.File == "" && c.Seed == nil {
 		p.log.Info("drawing a new population", "seed", config.Seed)
 	}

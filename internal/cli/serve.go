@@ -39,5 +39,8 @@ func serve(p *process, s *app.Services, f flags.Listen) error {
 	if at != nil {
 		defer func() { _ = at.Close() }() // the server has closed it, unless it never ran
 	}
+	if f.Pprof {
+		s.ShowProfiles()
+	}
 	return s.Serve(p.ctx, at)
 }

@@ -148,3 +148,9 @@ type (
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, errors.Join(io.ErrClosedPipe, syscall.EPIPE) }
 func (fullDisk) Write([]byte) (int, error)   { return 0, syscall.ENOSPC }
+
+func TestPprof_NeedsAListener(t *testing.T) {
+	var errs bytes.Buffer
+	require.Equal(t, exitUsage, Run(t.Context(), []string{"produce", "--population", "--brokers", "127.0.0.1:1", "--count", "1", "--pprof"}, strings.NewReader(""), io.Discard, &errs))
+	require.Contains(t, errs.String(), "--pprof needs --listen")
+}

@@ -12,6 +12,7 @@ import (
 // Listen says where a component shows /metrics, /healthz and /readyz.
 type Listen struct {
 	Address string `name:"listen" help:"Where /metrics, /healthz and /readyz are served; empty: nowhere." default:"" placeholder:"HOST:PORT" address:"listen"`
+	Pprof   bool   `name:"pprof" help:"Serve Go's profiles at --listen, below /debug/pprof/, to find what takes processor time or memory."`
 }
 
 // Model says which models a command serves, and how.
@@ -23,6 +24,9 @@ type Model struct {
 // Open takes the place where metrics and readiness are served, nil for nowhere.
 func (f Listen) Open() (net.Listener, error) {
 	if f.Address == "" {
+		if f.Pprof {
+			return nil, Usagef("--pprof needs --listen HOST:PORT, where the profiles are served")
+		}
 		return nil, nil
 	}
 	l, err := net.Listen("tcp", f.Address)
