@@ -58,7 +58,11 @@ func (c *Codec) find(ctx context.Context, k key, at schemas.Source) (found known
 		case since(&refused) >= wait:
 			found, err = c.refuse(patience, k, at.Topic, refusal)
 		default:
-			c.metrics.errors.Inc()
+			if asksForLater(refusal) { // of everything, perhaps, and for long
+				c.wait(w, err)
+			} else {
+				c.metrics.errors.Inc()
+			}
 			if sleep(patience, min(pause, doubt)) {
 				continue
 			}

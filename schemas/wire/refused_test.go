@@ -142,6 +142,7 @@ func TestRefusal_ThatAsksForLaterEndsInAnAnswer(t *testing.T) {
 		time.Sleep(10 * laterFactor * refusalPatience)
 		synctest.Wait()
 		require.Empty(t, learnt, "everything is answered so")
+		require.ErrorContains(t, c.Ready(), "HTTP 429: slow down", "it says for what it waits")
 		all = false
 		require.NoError(t, <-learnt)
 		var a schemas.Application
