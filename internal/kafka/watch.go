@@ -204,7 +204,7 @@ const (
 // component that follows whole topics. What it cannot look up is left as it was: the
 // component's own reading says why.
 func (c Config) WatchOpen(ctx context.Context, interval time.Duration, watches ...*OpenWatch) error {
-	client, err := kgo.NewClient(c.Quiet().Options()...)
+	client, err := kgo.NewClient(append(c.Quiet().Options(), kgo.WithContext(ctx))...)
 	if err != nil {
 		return err
 	}

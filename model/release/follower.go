@@ -198,7 +198,7 @@ func (f *Follower) follow(ctx context.Context) error {
 // read follows with one client. What a client before it has read is read again
 // and ignored.
 func (f *Follower) read(ctx context.Context) error {
-	r, err := openReader(f.config.Kafka, f.config.Topics)
+	r, err := openReader(ctx, f.config.Kafka, f.config.Topics)
 	if err != nil {
 		return err
 	}

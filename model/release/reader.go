@@ -29,8 +29,10 @@ type reader struct {
 	firstRoute int64
 }
 
-func openReader(c kafka.Config, topics schemas.Topics) (*reader, error) {
+// openReader reads both topics from their starts; all that it asks ends with ctx.
+func openReader(ctx context.Context, c kafka.Config, topics schemas.Topics) (*reader, error) {
 	client, err := kgo.NewClient(append(c.Options(),
+		kgo.WithContext(ctx),
 		kgo.ConsumeTopics(topics.Models, topics.Routes),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
