@@ -3,6 +3,7 @@ package member
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -49,13 +50,25 @@ func (r *Reach) stop(ctx context.Context, client *kgo.Client, partition int32, c
 		}
 		known = &unreadable{err: u}
 		r.config.Log.Error("partition stopped: a batch cannot be read; the others go on", "topic", topic, "partition", partition,
-			"offset", known.err.From, "next", known.err.To, "error", known.err.Err)
+			"offset", known.err.From, "next", known.err.To, "passed_over_with", r.skipFlag(known.err), "error", known.err.Err)
 	}
 	r.config.Unreadable.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(known.err.Offsets()))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known.client, known.due = client, time.Now().Add(r.config.Retry)
 	r.unreadable[partition] = known
+}
+
+// skipFlag is the flag that passes over a batch; "" where the member does so by itself.
+func (r *Reach) skipFlag(u *kafka.UnreadableError) string {
+	switch skip := (Skip{u.Topic, u.Partition, u.From, -1}); {
+	case r.config.Skips > 0:
+		return ""
+	case u.To <= u.From:
+		return fmt.Sprintf("--skip %s-LAST", skip)
+	default:
+		return fmt.Sprintf("--skip %s", skip)
+	}
 }
 
 // Stopped are the partitions whose next batch cannot be read, and why, on one line;
@@ -65,7 +78,12 @@ func (r *Reach) Stopped() string {
 	defer r.mu.Unlock()
 	var all []string
 	for _, partition := range slices.Sorted(maps.Keys(r.unreadable)) {
-		all = append(all, r.unreadable[partition].err.Error())
+		why := r.unreadable[partition].err
+		text := why.Error()
+		if skip := r.skipFlag(why); skip != "" {
+			text += " (" + skip + " passes over it)"
+		}
+		all = append(all, text)
 	}
 	return strings.Join(all, "; ")
 }

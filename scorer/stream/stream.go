@@ -133,7 +133,7 @@ func (s *Scorer) Ready() error {
 	if s.reach.Stuck() {
 		why := "the next offset is outside the log (metric creditstream_scorer_unreachable_offsets)"
 		if unreadable := s.reach.Stopped(); unreadable != "" {
-			why = unreadable + " (metric creditstream_scorer_unreadable_offsets; score --skip passes over it)"
+			why = unreadable + " (metric creditstream_scorer_unreadable_offsets)"
 		}
 		return errors.New("every partition of this replica is stopped: " + why)
 	}

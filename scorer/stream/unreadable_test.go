@@ -55,6 +55,7 @@ func TestUnreadableBatch_StopsItsPartitionUntilItIsSkipped(t *testing.T) {
 			}
 			becomesReady(t, s)
 			require.Contains(t, s.reach.Stopped(), "applications/3 cannot be read at offset 5")
+			require.Regexp(t, `\(--skip t\.applications/3@5(-LAST)? passes over it\)`, s.reach.Stopped())
 			require.ErrorContains(t, s.Pending(), "applications/3 cannot be read at offset 5", "as readyz and replicas show it")
 			w.apply(40, 60)
 			bySource, _ = w.outputs(50)
