@@ -79,8 +79,11 @@ func TestARouteIsWaitedFor(t *testing.T) {
 	require.Zero(t, code, errs)
 	v1 := list1(t)
 	policyFile, routes := filepath.Join(t.TempDir(), "policy.yaml"), 0
+	far := &schemas.ReplicaModels{RouteRevision: 1000, NewestRevision: 1000}
 	route := func(args ...string) (int, string, string) { // each is another: what changes nothing is not written
-		routes++
+		if routes++; routes > 1 { // it lives as long as it says so
+			say(schemas.Replica{Component: "api", Instance: "ahead", Models: far})
+		}
 		require.NoError(t, os.WriteFile(policyFile, fmt.Appendf(nil, "%s# %d\n", policy.DefaultText, routes), 0o600))
 		return creditstream(t, append([]string{"model", "route", "--champion", v1, "--policy", policyFile, "--why", "test"}, args...)...)
 	}
@@ -90,8 +93,6 @@ func TestARouteIsWaitedFor(t *testing.T) {
 	require.Contains(t, errs, "revision 0: no scorer and no API is running")
 
 	say(schemas.Replica{Component: "score", Instance: "behind", Models: &schemas.ReplicaModels{RouteRevision: -1, NewestRevision: -1}})
-	far := &schemas.ReplicaModels{RouteRevision: 1000, NewestRevision: 1000}
-	say(schemas.Replica{Component: "api", Instance: "ahead", Models: far})
 	code, out, errs = route("--expect", "0", "--wait=50ms")
 	require.Equal(t, 1, code)
 	require.Contains(t, out, "served by api/ahead\n")
@@ -108,6 +109,7 @@ func TestARouteIsWaitedFor(t *testing.T) {
 	require.False(t, line.Wait.Served)
 	require.Equal(t, []replica.Refusing{{Replica: "score/behind", ModelVersion: v1, Reason: "checksum error"}}, line.Wait.Refusing)
 	require.Equal(t, []string{"api/ahead"}, line.Wait.Serving)
+	say(schemas.Replica{Component: "score", Instance: "behind", Models: refusing})
 	code, _, errs = route("--expect", revisionNow(t), "--wait")
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "score/behind refuses model "+v1+": checksum error\n")

@@ -353,12 +353,16 @@ def test_a_validation_that_is_a_folder_is_refused(tmp_path, capsys):
     assert f"--validation {tmp_path}: expected what" in capsys.readouterr().err
 
 
-def test_a_bundle_without_metrics_is_refused_in_a_sentence(folder, tmp_path, capsys):
+def test_a_bundle_without_metrics_is_refused_in_a_sentence(folder, tmp_path, capsys, monkeypatch):
     opened = Bundle((folder / "t.1.bundle").read_bytes())
     facts = {key: value for key, value in opened.manifest.items() if key not in ("files", "metrics")}
     files = {name: content for name, content in opened.files.items() if name != "manifest.json"}
     broken = tmp_path / "broken.bundle"
+    with pytest.raises(ValueError, match="metrics is None"):
+        bundle.pack(facts, files)
+    monkeypatch.setattr(bundle, "check", lambda manifest: None)  # as somebody else's packer
     broken.write_bytes(bundle.pack(facts, files))
+    monkeypatch.undo()
     for command in (["release", str(broken)], ["gate", "--candidate", str(broken)]):
         assert main(command) == 1
         assert f"{broken}: the bundle's manifest: metrics is None" in capsys.readouterr().err
