@@ -96,4 +96,4 @@ if [ -z "${KAFKA_DATA:-}" ]; then
 fi
 DATASET=$dataset CREDITSTREAM_TEST_TRAINED=$trained CREDITSTREAM_BINARY=$root/bin/creditstream \
   CREDITSTREAM_TEST_KAFKA=$KAFKA CREDITSTREAM_TEST_REDIS=$REDIS \
-  "${GO:-go}" test -count=1 -tags kafka -run 'OnKafka$' ${skip:+-skip "$skip"} "$@" ./apptest
+  "${GO:-go}" test -count=1 -tags kafka -timeout 30m -run 'OnKafka$' ${skip:+-skip "$skip"} "$@" ./apptest

@@ -129,9 +129,10 @@ func TestRefusal_OfOneIDEndsInAnAnswer(t *testing.T) {
 func TestRefusal_ThatAsksForLaterEndsInAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &counter{shelf: newShelf()}
-		all := true
+		var all atomic.Bool
+		all.Store(true)
 		s.answer = func(id uint32) error {
-			if id == 42 || all {
+			if id == 42 || all.Load() {
 				return busy{odd{"HTTP 429: slow down", false}}
 			}
 			return nil
@@ -143,7 +144,7 @@ func TestRefusal_ThatAsksForLaterEndsInAnAnswer(t *testing.T) {
 		synctest.Wait()
 		require.Empty(t, learnt, "everything is answered so")
 		require.ErrorContains(t, c.Ready(), "HTTP 429: slow down", "it says for what it waits")
-		all = false
+		all.Store(false)
 		require.NoError(t, <-learnt)
 		var a schemas.Application
 		require.EqualError(t, c.DecodeApplication(t.Context(), written(42), &a), "Avro schema id 42: the schema registry does not give it: HTTP 429: slow down")
