@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math/big"
 	"strings"
@@ -84,32 +85,23 @@ func (c *canaryFlag) UnmarshalText(b []byte) error {
 
 // Run writes the route.
 func (c *modelRouteCmd) Run(p *process) error {
-	by, err := c.Sign.Signer()
-	if err != nil {
-		return err
-	}
 	change, err := c.change()
 	if err != nil {
 		return err
 	}
-	w, err := beginWait(p, &c.Kafka, c.Wait)
+	w, err := beginWriting(p, &c.Kafka, c.Sign, c.Wait)
 	if err != nil {
 		return err
 	}
-	defer w.close()
-	bounded, cancel := withinModelTime(p)
-	defer cancel()
-	if err := app.CheckControlTopics(bounded.ctx, c.Kafka.Config(p.log).For("topics")); err != nil {
-		return err
-	}
-	r, err := release.Route(bounded.ctx, c.Kafka.Config(p.log).For("route"), c.Kafka.Topics(), release.RouteRequest{
-		Change: change, Expect: c.Sign.Expect, By: by, At: schemas.At(time.Now()), Why: c.Sign.Why, Engine: c.Engine,
+	defer w.end()
+	r, err := release.Route(w.ctx, c.Kafka.Config(p.log).For("route"), c.Kafka.Topics(), release.RouteRequest{
+		Change: change, Expect: c.Sign.Expect, By: w.by, At: schemas.At(time.Now()), Why: c.Sign.Why, Engine: c.Engine,
 		Before: func(changes []release.Difference) error { return printChanges(p, c.JSON, changes) },
 	})
 	if err != nil {
 		return err
 	}
-	return printLine(p, c.JSON, lineOfWritten(r), w)
+	return printLine(p, c.JSON, lineOfWritten(r), w.wait)
 }
 
 // change is what the flags name.
@@ -126,72 +118,32 @@ func (c *modelRouteCmd) change() (release.Change, error) {
 	return out, err
 }
 
-type modelRollbackCmd struct {
-	Kafka  flags.Kafka `embed:""`
-	Sign   flags.Sign  `embed:""`
-	Wait   flags.Wait  `embed:""`
-	Engine string      `help:"Engine that the replicas run: ${enum}." enum:"auto,native,onnx" default:"auto"`
-	JSON   bool        `help:"Print JSON." name:"json"`
+// writing is what a command that writes a route works with.
+type writing struct {
+	ctx  context.Context // of the write, and its bound
+	by   string          // who signs
+	wait *routeWait      // nil: nobody waits
+	end  func()
 }
 
-// Help is the second half of `model rollback --help`.
-func (modelRollbackCmd) Help() string {
-	return `Takes the champion back: writes a new route to the champion and the policy of the last revision with another champion than the current one. One whose model or policy is refused is passed over, and said. Rolling back twice is therefore back where it began; to go further, name the version: model route --champion.
-
-A canary or a shadow that runs ends with it. It is no way to undo one: its champion is healthy, and would be taken back. That is model route --no-canary --expect REVISION, which model judge prints.
-
-Examples:
-  creditstream model rollback --expect 3 --why "complaints"
-  creditstream model route --no-canary --expect 3 --why "the canary is worse"`
-}
-
-// Run writes the route back.
-func (c *modelRollbackCmd) Run(p *process) error {
-	by, err := c.Sign.Signer()
+// beginWriting looks, before a route is written, who signs it, whether it can be waited
+// for, and whether the topics would keep it.
+func beginWriting(p *process, k *flags.Kafka, s flags.Sign, f flags.Wait) (*writing, error) {
+	by, err := s.Signer()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	w, err := beginWait(p, &c.Kafka, c.Wait)
+	wait, err := beginWait(p, k, f)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer w.close()
 	bounded, cancel := withinModelTime(p)
-	defer cancel()
-	if err := app.CheckControlTopics(bounded.ctx, c.Kafka.Config(p.log).For("topics")); err != nil {
-		return err
+	w := &writing{bounded.ctx, by, wait, func() { cancel(); wait.close() }}
+	if err := app.CheckControlTopics(w.ctx, k.Config(p.log).For("topics")); err != nil {
+		w.end()
+		return nil, err
 	}
-	back, err := release.Rollback(bounded.ctx, c.Kafka.Config(p.log).For("route"), c.Kafka.Topics(), release.RollbackRequest{
-		Expect: c.Sign.Expect, By: by, At: schemas.At(time.Now()), Why: c.Sign.Why, Engine: c.Engine,
-		Before: func(back *release.RolledBack, changes []release.Difference) error {
-			return c.announce(p, back, changes)
-		},
-	})
-	if err != nil {
-		return err
-	}
-	line := lineOfWritten(back.Written)
-	line.RolledBack = &rolledBack{To: back.To.Number, PassedOver: append([]release.PassedOver{}, back.Passed...), Canary: back.From.Route.Canary, Shadow: back.From.Route.Shadow}
-	return printLine(p, c.JSON, line, w)
-}
-
-// announce says what a rollback is about to do.
-func (c *modelRollbackCmd) announce(p *process, back *release.RolledBack, changes []release.Difference) error {
-	if !c.JSON {
-		for _, one := range back.Passed {
-			fmt.Fprintf(p.stdout, "passed over revision %d: %s\n", one.Revision, one.Reason)
-		}
-		fmt.Fprintf(p.stdout, "back to the champion and the policy of revision %d\n", back.To.Number)
-	}
-	return printChanges(p, c.JSON, changes)
-}
-
-// rolledBack is what a rollback says beside the route that it wrote.
-type rolledBack struct {
-	To         int64                `json:"to"` // revision whose champion and policy serve again
-	PassedOver []release.PassedOver `json:"passed_over"`
-	Canary     *schemas.Canary      `json:"canary"` // that ran, and no longer does
-	Shadow     *string              `json:"shadow"`
+	return w, nil
 }
 
 // routeLine is a revision as commands print it.
