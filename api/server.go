@@ -212,8 +212,10 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	go func() { done <- serve(s.config.Listener) }()
 	announced, stop := context.WithCancel(ctx)
+	var announcing sync.WaitGroup
+	announcing.Go(func() { s.announce(announced, scheme+"://"+s.config.Listener.Addr().String()) })
+	defer announcing.Wait()
 	defer stop()
-	go s.announce(announced, scheme+"://"+s.config.Listener.Addr().String())
 	select {
 	case err := <-done:
 		return err

@@ -18,7 +18,8 @@ type AvroReader struct {
 	// resolved reads what the writer wrote; nil where that is laid out as this
 	// version writes it, which is read without a detour.
 	resolved *avro.Schema
-	// beginning reads what the writer wrote up to its application_id; nil where it cannot.
+	// beginning reads what the writer wrote of an application up to its application_id; nil
+	// where it cannot.
 	beginning *avro.Schema
 }
 
@@ -36,14 +37,18 @@ func NewAvroReader(e Event, writer string) (*AvroReader, error) {
 	if err := readable(w, r); err != nil {
 		return nil, fmt.Errorf("cannot be read as %s: %w", e, err)
 	}
+	var beginning *avro.Schema
+	if e == EventApplication { // of which dead letters keep what fits
+		beginning = beginningOf(writer)
+	}
 	if bytes.Equal(w.Canonical(), r.Canonical()) {
-		return &AvroReader{beginning: beginningOf(writer)}, nil
+		return &AvroReader{beginning: beginning}, nil
 	}
 	resolved, err := avro.Resolve(w, r)
 	if err != nil {
 		return nil, fmt.Errorf("cannot be read as %s: %w", e, err)
 	}
-	return &AvroReader{resolved, beginningOf(writer)}, nil
+	return &AvroReader{resolved, beginning}, nil
 }
 
 func parseAvro(text string) (*avro.Schema, error) {

@@ -229,7 +229,7 @@ func (r *replay) take(ctx context.Context, record *kgo.Record) error {
 		}
 		p.application = original(l.Cut.mend(record, source), r.Topics)
 	}
-	if len(r.batch) > 0 && r.bytes+p.bytes() > min(batchBytes, letterBytes*r.size.Records()) {
+	if len(r.batch) > 0 && r.bytes+p.bytes() > letterBytes*r.size.Records() {
 		if err := r.flush(ctx); err != nil {
 			return err
 		}

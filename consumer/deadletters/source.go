@@ -43,10 +43,7 @@ func (s *sources) locate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.spans = map[int32]kafka.Span{}
-	for partition, end := range ends[s.Topics.Applications] {
-		s.spans[partition] = kafka.Span{From: end.Start, To: end.Stable}
-	}
+	s.spans = ends.Spans()[s.Topics.Applications]
 	return nil
 }
 

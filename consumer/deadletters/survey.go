@@ -143,10 +143,9 @@ func (s *survey) locate(ctx context.Context) error {
 			return err
 		}
 	}
-	s.logs, s.spans = map[int32]kafka.Span{}, map[int32]kafka.Span{}
-	for partition, end := range ends[topic] {
-		s.logs[partition] = kafka.Span{From: end.Start, To: end.Stable}
-		s.spans[partition] = kafka.Span{From: max(end.Start, since[topic][partition].Offset), To: end.Stable}
+	s.logs, s.spans = ends.Spans()[topic], map[int32]kafka.Span{}
+	for partition, log := range s.logs {
+		s.spans[partition] = kafka.Span{From: max(log.From, since[topic][partition].Offset), To: log.To}
 	}
 	return s.narrow(topic)
 }

@@ -102,7 +102,8 @@ func Read(ctx context.Context, c Config) (decisions []Decision, apart Apart, err
 			apart.PredictionKeyDiffers++
 		}
 	}
-	return decisions, apart, c.join(ctx, adm, decisions, &apart)
+	err = c.join(ctx, adm, decisions, &apart)
+	return decisions, apart, err
 }
 
 // join looks for the outcomes of decisions, the oldest of which is first: they are

@@ -16,6 +16,9 @@ import (
 // How long nothing may come before it is looked up why.
 const quiet = time.Second
 
+// What that look may take.
+const stallTimeout = 5 * time.Second
+
 // reader is a client that reads every partition from a known offset on.
 type reader struct {
 	topic  string
@@ -57,12 +60,11 @@ func (r *reader) poll(ctx context.Context, wait time.Duration) (fetches kgo.Fetc
 	case failing != nil:
 		return fetches, broken, r.patience.Wait(ctx, failing)
 	case silent && len(broken) == 0:
-		stalled, err := r.stalls.Look(ctx, r.client, r.topic, r.next)
+		look, cancel := context.WithTimeout(ctx, stallTimeout)
+		stalled, _ := r.stalls.Look(look, r.client, r.topic, r.next) // where it cannot look, what reads says why
+		cancel()
 		for _, u := range stalled {
 			broken = append(broken, u.Partition)
-		}
-		if err != nil && !kerr.IsRetriable(err) {
-			return fetches, nil, err
 		}
 	}
 	return fetches, broken, nil

@@ -114,3 +114,43 @@ func TestRead_WaitsForAFailingBroker(t *testing.T) {
 	require.Len(t, w.ids(Config{From: kafka.From{Start: true}}, 0), 3)
 	require.LessOrEqual(t, left.Load(), int64(0))
 }
+
+// Following goes on where a look for the reason of a silence fails: what reads says what
+// is wrong.
+func TestFollow_OutlastsALookThatFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.write(0, 1)
+	var failing atomic.Bool
+	var asked atomic.Int64
+	looked := make(chan struct{}) // twice, in vain
+	w.broker.Cluster().ControlKey(int16(kmsg.ListOffsets), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		if !failing.Load() {
+			return nil, nil, false
+		}
+		if asked.Add(1) == 2 {
+			close(looked)
+		}
+		return local.Refusal(request, kerr.UnknownServerError.Code), nil, true
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	read := 0
+	_, err := Read(ctx, Config{Kafka: w.kafka, Topics: w.topics, From: kafka.From{Start: true}, Follow: true}, func(*schemas.Prediction, []byte) (bool, error) {
+		if read++; read == 1 {
+			failing.Store(true)
+			go func() {
+				select {
+				case <-looked:
+					failing.Store(false)
+					w.write(1, 2)
+				case <-ctx.Done():
+				}
+			}()
+		}
+		return read < 2, nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, 2, read)
+}

@@ -266,12 +266,6 @@ func (r *run) fixOutput(ctx context.Context) error {
 	for _, o := range open {
 		r.hidden[output{o.Topic, o.Partition}] = map[int32]int64{}
 	}
-	r.outputs = kafka.Spans{}
-	for topic, partitions := range ends {
-		r.outputs[topic] = map[int32]kafka.Span{}
-		for partition, end := range partitions {
-			r.outputs[topic][partition] = kafka.Span{From: end.Start, To: end.Stable}
-		}
-	}
+	r.outputs = ends.Spans()
 	return nil
 }

@@ -4,6 +4,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -83,16 +84,9 @@ func New(c Config) (*Evaluator, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	for _, d := range []struct {
-		value    *time.Duration
-		standard time.Duration
-	}{
-		{&c.Tick, DefaultTick}, {&c.Between, DefaultBetween}, {&c.Every, DefaultEvery},
-	} {
-		if *d.value == 0 {
-			*d.value = d.standard
-		}
-	}
+	c.Tick = cmp.Or(c.Tick, DefaultTick)
+	c.Between = cmp.Or(c.Between, DefaultBetween)
+	c.Every = cmp.Or(c.Every, DefaultEvery)
 	c.Settings = c.Settings.WithDefaults()
 	e := &Evaluator{config: c, looks: kafka.WatchInterval, metrics: newMetrics(c.Registerer), why: errors.New("starting")}
 	e.waits = kafka.NewOpenWatch(kafka.OpenWatchConfig{

@@ -4,6 +4,7 @@
 package judging
 
 import (
+	"cmp"
 	"iter"
 	"time"
 
@@ -30,17 +31,10 @@ type Settings struct {
 
 // WithDefaults has the default in place of everything that is 0 but Windows.
 func (s Settings) WithDefaults() Settings {
-	for _, d := range []struct {
-		value    *time.Duration
-		standard time.Duration
-	}{{&s.Quiet, DefaultQuiet}, {&s.BlockTime, DefaultBlockTime}, {&s.MinFiring, DefaultMinFiring}} {
-		if *d.value == 0 {
-			*d.value = d.standard
-		}
-	}
-	if s.Fairness == 0 {
-		s.Fairness = DefaultFairness
-	}
+	s.Quiet = cmp.Or(s.Quiet, DefaultQuiet)
+	s.BlockTime = cmp.Or(s.BlockTime, DefaultBlockTime)
+	s.MinFiring = cmp.Or(s.MinFiring, DefaultMinFiring)
+	s.Fairness = cmp.Or(s.Fairness, DefaultFairness)
 	return s
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -81,15 +80,12 @@ func (r *reading) episodes(ctx context.Context, unread *kafka.Unread) (all []*ep
 	if err := kafka.RequireAccess(ctx, adm, kafka.Reads(topic, r.Topics.DriftStatus)); err != nil {
 		return nil, nil, nil, err
 	}
-	if _, hidden, err = r.Kafka.Settled(ctx, adm, kafka.OpenPatience, topic, r.Topics.DriftStatus); err != nil {
-		return nil, nil, nil, err
-	}
-	spans, err := kafka.Appended(ctx, adm, topic, time.Time{}, time.Time{})
+	ends, hidden, err := r.Kafka.Settled(ctx, adm, kafka.OpenPatience, topic, r.Topics.DriftStatus)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	open := map[string]*episode{}
-	err = r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: spans}, kafka.Sink{Unreadable: unread.PassOver, Each: func(record *kgo.Record) error {
+	err = r.Kafka.Quiet().ReadCommitted(ctx, kafka.Spans{topic: ends.Spans()[topic]}, kafka.Sink{Unreadable: unread.PassOver, Each: func(record *kgo.Record) error {
 		a := &schemas.Alert{}
 		if schemas.DecodeAlert(record.Value, a) != nil {
 			return nil //nolint:nilerr // the evaluator wrote no such thing

@@ -182,7 +182,7 @@ func (c *modelHistoryCmd) Run(p *process) error {
 	return printProblems(p.stdout, h, topics.Routes, topics.Models)
 }
 
-// readHistory reads models and routes. Records that cannot be used stay there for ever:
+// readHistory reads models and routes. Records that cannot be used stay there forever:
 // they are told of by model history, and otherwise only to who looks for them.
 func readHistory(p *process, k *flags.Kafka) (*release.History, error) {
 	p, cancel := withinModelTime(p)

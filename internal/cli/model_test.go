@@ -378,7 +378,7 @@ func TestABundleIsInspectedVerifiedAndScored(t *testing.T) {
 	require.Contains(t, errs, "limit_bal")
 }
 
-// A bad record stays in the log for ever: it is told of where the log is shown.
+// A bad record stays in the log forever: it is told of where the log is shown.
 func TestRecordsThatCannotBeUsedAreNamedByTheHistory(t *testing.T) {
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/creditstream/creditstream/internal/retry"
 )
 
 // ClusterID asks the brokers for the id of their cluster, "" where they do not say.
@@ -73,10 +74,8 @@ func (c *Cluster) Run(ctx context.Context) error {
 		}
 		// Another component says what keeps it from the cluster.
 		log.Debug("cannot ask for the cluster's id", "error", err)
-		select {
-		case <-ctx.Done():
+		if !retry.Sleep(ctx, probeInterval) {
 			return nil
-		case <-time.After(probeInterval):
 		}
 	}
 }

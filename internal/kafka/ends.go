@@ -25,6 +25,18 @@ func (e End) Behind() int64 { return max(0, e.High-e.Stable) }
 // Ends are by topic and partition.
 type Ends map[string]map[int32]End
 
+// Spans are all that a reader of committed records finds there.
+func (e Ends) Spans() Spans {
+	out := Spans{}
+	for topic, partitions := range e {
+		out[topic] = map[int32]Span{}
+		for partition, end := range partitions {
+			out[topic][partition] = Span{From: end.Start, To: end.Stable}
+		}
+	}
+	return out
+}
+
 // ListEnds looks up where every partition of topics begins and ends. The high
 // watermarks are asked for before the last stable offsets, so that what arrives in
 // between does not look as if a transaction held it back. With an error come the

@@ -38,9 +38,11 @@ func Disorder(ctx context.Context, client *kgo.Client, topic string, partition i
 			return nil, checked, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, at, err)
 		}
 		wrong, to := misplaced(answer.RecordBatches, checked, answer.LastStableOffset)
-		if wrong != nil {
+		if wrong != nil && to <= upto+1 { // what lies between is not read yet
 			u = &UnreadableError{topic, partition, to, -1, errOrder}
-			u.To, err = behind(ctx, client, u, wrong, answer.LastStableOffset)
+			if u.To, err = behind(ctx, client, u, wrong, answer.LastStableOffset); err != nil {
+				u.To = -1
+			}
 			return u, to, err
 		}
 		if to > upto || to <= checked {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/creditstream/creditstream/internal/retry"
 )
 
 const (
@@ -42,12 +44,10 @@ func (p *Patience) Wait(ctx context.Context, err error) error {
 	if now().Sub(p.since) >= failingPatience {
 		return err
 	}
-	select {
-	case <-ctx.Done():
+	if !retry.Sleep(ctx, failingPause) {
 		return ctx.Err()
-	case <-time.After(failingPause):
-		return nil
 	}
+	return nil
 }
 
 // Reset notes that something was read.

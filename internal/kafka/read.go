@@ -257,7 +257,7 @@ func (r *reading) findMisplaced(ctx context.Context, fetches kgo.Fetches) (map[*
 			return
 		}
 		last := records[len(records)-1].Offset
-		if last-p.next+1 == int64(len(records)) || last <= p.ordered {
+		if last-p.next+1 == int64(len(records)) || last < p.ordered {
 			return
 		}
 		client, err := r.asking()

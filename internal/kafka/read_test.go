@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 
@@ -68,6 +69,76 @@ func TestReadCommittedReadsWhatIsCommittedInOrder(t *testing.T) {
 	require.ErrorIs(t, config.ReadCommitted(t.Context(), kafka.Spans{topic: {1: {To: 10}}}, kafka.Sink{Each: func(*kgo.Record) error { return full }}), full)
 }
 
+// damaged is an embedded broker whose logs are in a folder, with one topic, and a client
+// that says which partition it writes to.
+func damaged(t *testing.T, partitions int32) (dir string, config kafka.Config, client *kgo.Client) {
+	t.Helper()
+	dir = t.TempDir()
+	broker, err := local.StartKafka(dir)
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	config = kafka.Config{Brokers: []string{broker.Addr()}, ClientID: "test"}
+	client, err = kgo.NewClient(append(config.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	_, err = kafka.CreateTopics(t.Context(), kadm.NewClient(client), []kafka.TopicSpec{{Name: topic, Partitions: partitions, Replication: 1}})
+	require.NoError(t, err)
+	return dir, config, client
+}
+
+// readUpTo is what is read of partition 0, and what cannot be.
+func readUpTo(t *testing.T, config kafka.Config, to int64) (got []int64, broken []kafka.Span) {
+	t.Helper()
+	require.NoError(t, config.ReadCommitted(t.Context(), kafka.Spans{topic: {0: {To: to}}}, kafka.Sink{
+		Each: func(r *kgo.Record) error { got = append(got, r.Offset); return nil },
+		Unreadable: func(u *kafka.UnreadableError) error {
+			broken = append(broken, kafka.Span{From: u.From, To: u.To})
+			return nil
+		},
+	}))
+	return got, broken
+}
+
+// Where an aborted record has it looked for a batch that claims the offsets of others,
+// one that lies far ahead takes nothing along of what comes before it.
+func TestReadCommitted_TakesWhatLiesBeforeABatchThatClaimsOtherOffsets(t *testing.T) {
+	t.Parallel()
+	dir, config, client := damaged(t, 1)
+	var want []int64
+	next, random := int64(0), rand.NewChaCha8([32]byte{})
+	write := func(records, size int) {
+		var batch []*kgo.Record
+		for range records {
+			value := make([]byte, size) // that does not get smaller when it is packed
+			_, _ = random.Read(value)
+			batch = append(batch, &kgo.Record{Topic: topic, Value: value})
+			want, next = append(want, next), next+1
+		}
+		require.NoError(t, client.ProduceSync(t.Context(), batch...).FirstErr())
+	}
+	write(2, 1)
+	tx, err := kgo.NewClient(append(config.Options(), kgo.TransactionalID("aborts"), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	require.NoError(t, err)
+	defer tx.Close()
+	require.NoError(t, tx.BeginTransaction())
+	require.NoError(t, tx.ProduceSync(t.Context(), &kgo.Record{Topic: topic}).FirstErr())
+	require.NoError(t, tx.EndTransaction(t.Context(), kgo.TryAbort))
+	next += 2 // the record and its marker
+	for range 8 {
+		write(1, 100<<10)
+	}
+	whole := len(want)
+	moved := next
+	write(10, 1)
+	want = want[:whole]
+	write(12, 1)
+	write(5, 1)
+	require.NoError(t, kafkatest.Move(dir, topic, 0, moved, 5))
+	got, broken := readUpTo(t, config, next)
+	require.Equal(t, []kafka.Span{{From: moved, To: moved + 10}}, broken)
+	require.Equal(t, want, got)
+}
+
 // A batch that cannot be read is told of by its offsets, and reading goes on behind it;
 // whoever does not ask for it gets it as the error.
 func TestReadCommitted_GoesOnBehindWhatCannotBeRead(t *testing.T) {
@@ -81,16 +152,7 @@ func TestReadCommitted_GoesOnBehindWhatCannotBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			broker, err := local.StartKafka(dir)
-			require.NoError(t, err)
-			t.Cleanup(broker.Close)
-			config := kafka.Config{Brokers: []string{broker.Addr()}, ClientID: "test"}
-			client, err := kgo.NewClient(append(config.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-			require.NoError(t, err)
-			t.Cleanup(client.Close)
-			_, err = kafka.CreateTopics(t.Context(), kadm.NewClient(client), []kafka.TopicSpec{{Name: topic, Partitions: 2, Replication: 1}})
-			require.NoError(t, err)
+			dir, config, client := damaged(t, 2)
 			for range 4 { // batches of three
 				require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic}, &kgo.Record{Topic: topic}, &kgo.Record{Topic: topic}).FirstErr())
 				require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 1}).FirstErr())
@@ -138,16 +200,7 @@ func TestReadCommitted_NoticesABatchThatClaimsOtherOffsets(t *testing.T) {
 	for _, bit := range []int{0, 1, 2, 3, 4, 5, 40, 63} { // of offset 21, 0b10101, of ten
 		t.Run(fmt.Sprint(bit), func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			broker, err := local.StartKafka(dir)
-			require.NoError(t, err)
-			t.Cleanup(broker.Close)
-			config := kafka.Config{Brokers: []string{broker.Addr()}, ClientID: "test"}
-			client, err := kgo.NewClient(append(config.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-			require.NoError(t, err)
-			t.Cleanup(client.Close)
-			_, err = kafka.CreateTopics(t.Context(), kadm.NewClient(client), []kafka.TopicSpec{{Name: topic, Partitions: 1, Replication: 1}})
-			require.NoError(t, err)
+			dir, config, client := damaged(t, 1)
 			written := 0
 			write := func(n int) {
 				var batch []*kgo.Record

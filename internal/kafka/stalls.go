@@ -10,17 +10,21 @@ import (
 // Stalls finds the partitions of a topic that a client waits for in silence: it asks
 // again and again for an answer without a whole batch, or for what the broker calls
 // corrupt, and says nothing. The zero value is ready to use.
-type Stalls struct{ at map[int32]int64 }
+type Stalls struct {
+	at    map[int32]int64
+	found map[int32]*UnreadableError // where nothing has moved since
+}
 
 // Look is for a reader to whom nothing has come for a while. It takes the offset that
 // each partition is to be read on from, and returns what cannot be read there, of
-// partitions that two looks find at the same offset. To may be -1: see Unreadable.
+// partitions that two looks find at the same offset. To may be -1: see Unreadable. What
+// a look cannot tell is as it was at the last.
 func (s *Stalls) Look(ctx context.Context, client *kgo.Client, topic string, next map[int32]int64) (stalled []*UnreadableError, err error) {
 	ends, err := Listed(kadm.NewClient(client).ListCommittedOffsets(ctx, topic))
 	if err != nil {
 		return nil, err
 	}
-	now := map[int32]int64{}
+	now, found := map[int32]int64{}, map[int32]*UnreadableError{}
 	for partition, at := range next {
 		if ends[topic][partition].Offset <= at {
 			continue
@@ -30,10 +34,16 @@ func (s *Stalls) Look(ctx context.Context, client *kgo.Client, topic string, nex
 			continue
 		}
 		v, err := Look(ctx, client, topic, partition, at)
-		if err == nil && v.Unreadable != nil && v.Records == 0 { // else it is not known now
-			stalled = append(stalled, v.Unreadable)
+		switch {
+		case err != nil:
+			found[partition] = s.found[partition]
+		case v.Records == 0:
+			found[partition] = v.Unreadable
+		}
+		if u := found[partition]; u != nil {
+			stalled = append(stalled, u)
 		}
 	}
-	s.at = now
+	s.at, s.found = now, found
 	return stalled, ctx.Err()
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// mostNamed is how many batches an Unread names.
-const mostNamed = 10
+// maxNamed is how many batches an Unread names.
+const maxNamed = 10
 
 // Unread counts what was passed over because it cannot be read, each batch once however
 // often it is met. Its zero value is ready; PassOver is a Sink's Unreadable.
@@ -28,7 +28,7 @@ func (u *Unread) PassOver(e *UnreadableError) error {
 	}
 	u.met[at] = true
 	u.Offsets += e.Offsets()
-	if len(u.At) < mostNamed {
+	if len(u.At) < maxNamed {
 		u.At = append(u.At, at)
 	}
 	return nil

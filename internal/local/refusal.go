@@ -48,6 +48,19 @@ func Refusal(request kmsg.Request, code int16) kmsg.Response {
 			response.Topics = append(response.Topics, rt)
 		}
 		return response
+	case *kmsg.ListOffsetsRequest:
+		response := request.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, topic := range request.Topics {
+			rt := kmsg.NewListOffsetsResponseTopic()
+			rt.Topic = topic.Topic
+			for _, partition := range topic.Partitions {
+				rp := kmsg.NewListOffsetsResponseTopicPartition()
+				rp.Partition, rp.ErrorCode = partition.Partition, code
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			response.Topics = append(response.Topics, rt)
+		}
+		return response
 	case *kmsg.FetchRequest:
 		response := request.ResponseKind().(*kmsg.FetchResponse)
 		for _, topic := range request.Topics {

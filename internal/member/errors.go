@@ -136,7 +136,7 @@ func isUnknownTopic(err error) bool {
 
 // IsRecords says whether a produce may have failed because of a record itself.
 // Codes that no broker is known to send for a record count too: a batch that
-// fails for good must not be tried for ever.
+// fails for good must not be tried forever.
 func IsRecords(err error) bool {
 	code, ok := errors.AsType[*kerr.Error](err)
 	if !ok || code.Retriable || isFenced(err) || isUnknownTopic(err) {

@@ -351,7 +351,7 @@ func (m *Member) failed(ctx context.Context, client *kgo.Client, e kgo.FetchErro
 		return m.config.Reach.fellOut(ctx, client, e.Partition, at)
 	case m.tooLarge(e):
 		return nil
-	case kafka.IsUnreadable(e), kafka.IsFailing(e.Err): // the client would ask again at once, for ever
+	case kafka.IsUnreadable(e), kafka.IsFailing(e.Err): // the client would ask again at once, forever
 		m.config.Reach.stop(ctx, client, e.Partition, e.Err)
 		return nil
 	case passes(e.Err):

@@ -36,7 +36,7 @@ type unreadable struct {
 }
 
 // stop stops a partition whose next batch cannot be read. The client would ask for
-// it again at once, for ever.
+// it again at once, forever.
 func (r *Reach) stop(ctx context.Context, client *kgo.Client, partition int32, cause error) {
 	topic := r.config.Topic
 	client.PauseFetchPartitions(map[string][]int32{topic: {partition}})
@@ -299,7 +299,7 @@ func (r *Reach) lookForStalls(ctx context.Context, client *kgo.Client) {
 			kafka.ReadAgain(client, topic, partition, s.position)
 			s.looks = 0
 		case v.Unreadable != nil && v.Records == 0:
-			r.stop(ctx, client, partition, v.Unreadable.Err)
+			r.stop(ctx, client, partition, v.Unreadable)
 		default:
 			s.readable = v.End
 		}

@@ -164,7 +164,10 @@ func (c *Client) Schema(ctx context.Context, id uint32) (text string, known bool
 		if where := sent.where(); where != "" {
 			words = where + ": " + words
 		}
-		return "", false, &answerError{fmt.Errorf("schema registry %s: %s: HTTP 200: %s", c.url, doing, words), "HTTP 200: " + words, sent.last != nil, false}
+		return "", false, &answerError{
+			error: fmt.Errorf("schema registry %s: %s: HTTP 200: %s", c.url, doing, words),
+			words: "HTTP 200: " + words, login: sent.last != nil,
+		}
 	}
 	return s.Schema, true, nil
 }

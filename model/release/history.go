@@ -80,14 +80,7 @@ func ReadAll(ctx context.Context, c kafka.Config, topics schemas.Topics) (*Histo
 		return nil, err
 	}
 	h := &History{topics: topics, flags: c.Flags(), open: open}
-	spans := kafka.Spans{}
-	for topic, partitions := range ends {
-		spans[topic] = map[int32]kafka.Span{}
-		for partition, end := range partitions {
-			spans[topic][partition] = kafka.Span{From: end.Start, To: end.Stable}
-		}
-	}
-	err = quiet.ReadCommitted(ctx, spans, kafka.Sink{Each: func(rec *kgo.Record) error {
+	err = quiet.ReadCommitted(ctx, ends.Spans(), kafka.Sink{Each: func(rec *kgo.Record) error {
 		h.add(rec)
 		return nil
 	}})

@@ -41,16 +41,14 @@ func (c *Codec) find(ctx context.Context, k key, at schemas.Source) (found known
 	}
 	w := &waiter{id: k.id, at: at}
 	defer func() { c.settled(w, err == nil) }()
-	var (
-		refused time.Time // since when, without a pause; zero: not
-		doubt   = c.doubt(k)
-	)
+	var refused time.Time // since when, without a pause; zero: not
+	doubt, later := c.doubt(k)
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		found, err := c.ask(patience, k)
 		refusal, answered := errors.AsType[refusalError](err)
 		wait := doubt
-		if answered && asksForLater(refusal) {
-			wait *= laterFactor
+		if answered && refusal.Later() {
+			wait = later
 		}
 		switch {
 		case !answered:
@@ -58,12 +56,12 @@ func (c *Codec) find(ctx context.Context, k key, at schemas.Source) (found known
 		case since(&refused) >= wait:
 			found, err = c.refuse(patience, k, at.Topic, refusal)
 		default:
-			if asksForLater(refusal) { // of everything, perhaps, and for long
+			if refusal.Later() { // of everything, perhaps, and for long
 				c.wait(w, err)
 			} else {
 				c.metrics.errors.Inc()
 			}
-			if sleep(patience, min(pause, doubt)) {
+			if sleep(patience, min(pause, wait)) {
 				continue
 			}
 		}

@@ -24,37 +24,34 @@ const (
 )
 
 // refusalError is an answer of the registry that is neither a schema nor that there
-// is none. login says that it may be about who asks.
+// is none.
 type refusalError interface {
 	error
+	// Refusal is what it says. login says that it may be about who asks.
 	Refusal() (words string, login bool)
-}
-
-// asksForLater says whether a refusal asks to come back later: it may be about the
-// moment and not about the id.
-func asksForLater(r refusalError) bool {
-	l, ok := r.(interface{ Later() bool })
-	return ok && l.Later()
+	// Later says that it asks to come back later: it may be about the moment.
+	Later() bool
 }
 
 // errRefused is why a value cannot be read whose schema the registry does not give.
 var errRefused = errors.New("the schema registry does not give it")
 
-// doubt is how long refusals of an id are doubted.
-func (c *Codec) doubt(k key) time.Duration {
+// doubt is how long refusals of an id are doubted, and those that ask to come back later.
+func (c *Codec) doubt(k key) (patience, later time.Duration) {
 	if old, ok := c.cache.last(k); ok && errors.Is(old.err, errRefused) {
-		return 0 // as before
+		return 0, 0 // as before
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	patience := cmp.Or(c.config.Doubt, refusalPatience)
+	patience = cmp.Or(c.config.Doubt, refusalPatience)
 	if !c.refused.IsZero() && time.Since(c.refused) < refusedTime {
 		patience = min(patience, shortPatience)
 	}
-	if c.config.Patience > 0 {
-		patience = min(patience, c.config.Patience/2)
+	later = laterFactor * patience
+	if half := c.config.Patience / 2; half > 0 {
+		patience, later = min(patience, half), min(later, half)
 	}
-	return patience
+	return patience, later
 }
 
 // refuse takes a refusal for an answer about the id if the registry answers

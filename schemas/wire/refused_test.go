@@ -24,6 +24,7 @@ type odd struct {
 
 func (o odd) Error() string           { return "registry: " + o.words }
 func (o odd) Refusal() (string, bool) { return o.words, o.login }
+func (odd) Later() bool               { return false }
 
 // busy is an odd answer that asks to come back later.
 type busy struct{ odd }
@@ -122,8 +123,6 @@ func TestRefusal_OfOneIDEndsInAnAnswer(t *testing.T) {
 	}
 }
 
-// Where everything is refused, the answer is not about one id: a wrong password makes
-// no dead letters.
 // An answer that asks to come back later is doubted for longer, and is one about the id
 // in the end: while everything is answered so, it is waited out.
 func TestRefusal_ThatAsksForLaterEndsInAnAnswer(t *testing.T) {
@@ -163,6 +162,8 @@ func TestRefusal_ThatAsksForLaterEndsInAnAnswer(t *testing.T) {
 	})
 }
 
+// Where everything is refused, the answer is not about one id: a wrong password makes
+// no dead letters.
 func TestRefusal_OfEverythingIsWaitedOut(t *testing.T) {
 	for _, login := range []bool{false, true} {
 		t.Run(fmt.Sprintf("login=%v", login), func(t *testing.T) {
@@ -226,19 +227,21 @@ func TestRefusal_OfAGrantTakesTheSubjectAsWitness(t *testing.T) {
 }
 
 func TestRefusal_EndsACommandBeforeItGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &counter{shelf: newShelf(), answer: func(id uint32) error {
-			if id == 42 {
-				return odd{"HTTP 500: store failed", false}
-			}
-			return nil
-		}}
-		c := New(Config{Registry: s, Patience: 10 * time.Second})
-		var a schemas.Application
-		err := c.DecodeApplication(t.Context(), written(42), &a)
-		require.ErrorContains(t, err, "HTTP 500: store failed")
-		require.True(t, IsBroken(err))
-	})
+	for _, refusal := range []error{odd{"HTTP 500: store failed", false}, busy{odd{"HTTP 503: maintenance", false}}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &counter{shelf: newShelf(), answer: func(id uint32) error {
+				if id == 42 {
+					return refusal
+				}
+				return nil
+			}}
+			c := New(Config{Registry: s, Patience: 10 * time.Second})
+			var a schemas.Application
+			err := c.DecodeApplication(t.Context(), written(42), &a)
+			require.ErrorContains(t, err, "the schema registry does not give it: HTTP 50")
+			require.True(t, IsBroken(err))
+		})
+	}
 }
 
 // Silence about one id is waited out, and named by where it is, however well other
