@@ -269,7 +269,8 @@ func (r *replay) requireRow(row []string) error {
 		}
 		return r.wrong(name, "", fmt.Sprintf("all %d fields of the row are empty: remove the row", len(row)))
 	}
-	if at := r.columns.id; at >= 0 && blank(row[at]) {
+	// A whole id of blanks is one that the contract allows: an export holds it as it came.
+	if at := r.columns.id; at >= 0 && (row[at] == "" || !r.columns.wholeID && blank(row[at])) {
 		return r.wrong(r.columns.idAs, row[at], fmt.Sprintf("the id must not be empty: 1 … %d bytes of UTF-8", schemas.MaxApplicationID))
 	}
 	for at, field := range row {

@@ -176,7 +176,8 @@ func TestReplay_RefusesRowsOfNobody(t *testing.T) {
 	f(uciNames+"\n1,"+values(1)+",0\n"+commas+"\n", 1, `line 3, column ID: "": all 25 fields of the row are empty`)
 	f(uciNames+"\n1,"+values(1)+",0\n"+strings.Repeat(" ,", 24)+" \n2,"+values(2)+",0\n", 1, "line 3, column ID")
 	f(strings.Join(contractNames(), ",")+"\n"+values(1)+"\n"+commas[:22]+"\n", 1, "line 3, column limit_bal: \"\": all 23 fields of the row are empty")
-	f("application_id,"+strings.Join(contractNames(), ",")+"\n  ,"+values(1)+"\n", 0, `line 2, column application_id: "  ": the id must not be empty`)
+	f("application_id,"+strings.Join(contractNames(), ",")+"\n,"+values(1)+"\n", 0, `line 2, column application_id: "": the id must not be empty`)
+	f("application_id,"+strings.Join(contractNames(), ",")+"\n\t,"+values(1)+"\n", 0, `line 2, column application_id: "\t": the id "\t" must be`)
 	f(uciNames+"\n1,"+values(1)+",0\n7"+commas+"\n", 1, `line 3, column ID: "7": all 24 other fields of the row are empty`)
 	f("application_id,"+strings.Join(contractNames(), ",")+"\n7"+commas[:23]+"\n", 0, `line 2, column application_id: "7": all 23 other fields`)
 }

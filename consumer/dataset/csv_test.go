@@ -19,6 +19,7 @@ import (
 func FuzzARowIsReadBack(f *testing.F) {
 	f.Add("A-000123", int32(7), int32(-3), uint8(1))
 	f.Add(`a "b", c`, int32(0), int32(1_000_000), uint8(2))
+	f.Add(" ", int32(1), int32(2), uint8(1))
 	f.Add(" ;'\u00a0ü\\.", int32(-9), int32(3), uint8(0))
 	path := filepath.Join(f.TempDir(), strconv.Itoa(os.Getpid())+".csv")
 	f.Fuzz(func(t *testing.T, id string, seed, step int32, missing uint8) {

@@ -151,7 +151,10 @@ func (r *rebuilder) read(ctx context.Context) error {
 	}
 	defer client.Close()
 	unfinished, topic := len(at), r.config.Topics.Predictions
-	var patience kafka.Patience
+	var (
+		patience kafka.Patience
+		writing  pace
+	)
 	b := batch{log: r.log, generation: r.plan.generation, lifetimes: r.config.Lifetimes, logger: r.config.Log, metrics: r.metrics, codec: r.config.Codec, strict: !r.config.SkipAvro}
 	for unfinished > 0 {
 		poll, cancel := context.WithTimeout(ctx, rebuildQuiet)
@@ -238,11 +241,7 @@ func (r *rebuilder) read(ctx context.Context) error {
 				return err
 			}
 		}
-		var wrote Written
-		err := r.outage.retry(ctx, func(ctx context.Context) (err error) {
-			wrote, err = r.store.Write(ctx, b.entries)
-			return err
-		})
+		wrote, err := writing.write(ctx, &r.outage, r.store, b.entries)
 		if err != nil {
 			return err
 		}

@@ -43,6 +43,7 @@ type session struct {
 	client *kgo.Client
 	log    uint32
 	batch  batch
+	pace   pace
 
 	mu        sync.Mutex // guards what follows
 	joined    bool
@@ -284,15 +285,9 @@ func (s *session) write(ctx context.Context, fetches kgo.Fetches) error {
 			}
 		}
 	}
-	var w Written
-	if len(s.batch.entries) > 0 {
-		err := v.outage.retry(ctx, func(ctx context.Context) (err error) {
-			w, err = v.store.Write(ctx, s.batch.entries)
-			return err
-		})
-		if err != nil {
-			return err
-		}
+	w, err := s.pace.write(ctx, &v.outage, v.store, s.batch.entries)
+	if err != nil {
+		return err
 	}
 	// Only now: progress must never be ahead of what was written.
 	if err := s.advance(ctx, steps); err != nil {
