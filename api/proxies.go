@@ -91,25 +91,11 @@ func (p Proxies) hosts(r *http.Request) (names []string) {
 // there is none.
 func forwarding(r *http.Request) (first string) {
 	for name := range r.Header {
-		if proxyHeader(name) && (first == "" || name < first) {
+		if proxyHeader(r.Method, name) && (first == "" || name < first) {
 			first = name
 		}
 	}
 	return first
-}
-
-// proxyHeader says whether only proxies send a header of this canonical name.
-func proxyHeader(name string) bool {
-	switch name {
-	case "Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Fastly-Client-Ip":
-		return true
-	}
-	for _, begin := range []string{"X-Forwarded", "X-Original-", "Cf-", "X-Envoy-"} {
-		if strings.HasPrefix(name, begin) {
-			return true
-		}
-	}
-	return false
 }
 
 // unforwarded refuses what comes through a proxy that nobody named. Where no key is
