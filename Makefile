@@ -145,7 +145,7 @@ fuzz: ## Fuzz every parser with FUZZTIME (50000x: inputs, or 1m) each, bundles a
 	    echo "== $$pkg $$target $$n"; $(GO) test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $$n -fuzzminimizetime 10x; \
 	  done; done
 
-generate: ## Write schemas/jsonschema, schemas/avro and schemas/asyncapi.yaml again
+generate: ## Write schemas/jsonschema, schemas/avro, schemas/asyncapi.yaml and retrain/credit_retrain/schemas again
 	$(GO) run ./schemas/generate schemas
 
 $(TOOLS)/golangci-lint: tools/go.mod

@@ -17,6 +17,7 @@ cp "$raw" "$work"/data/raw/UCI_Credit_Card.csv
 cp -r "$root"/model/shipped "$work"/model/
 ln -s "$root"/.venv "$root"/bin "$work"/
 cd "$work"
+export PYTHONPATH=$work/retrain # or the checkout's code would run, which .venv points at
 
 # Three thousand decisions with their outcomes: enough for every stage, and trained on in seconds.
 awk -F, 'NR == 1 { names = tolower($0); gsub(/"/, "", names); sub(/^id,/, "", names)

@@ -19,8 +19,8 @@ STAGES = PIPELINE["stages"]
 ENTRIES = {
     "prepare": ["data.make_dataset", "data.sources"],
     "validate": ["data.checks"],
-    "train": ["model.candidate", "data.make_dataset"],
-    "evaluate": ["evaluate.holdout", "evaluate.gates", "data.make_dataset"],
+    "train": ["model.candidate", "data.make_dataset", "registry.champions"],
+    "evaluate": ["evaluate.holdout", "data.make_dataset", "registry.champions"],
     "export": ["artifact.files"],
 }
 """Modules that a stage's command calls; the others are what these import."""
