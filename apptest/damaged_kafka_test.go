@@ -41,12 +41,11 @@ func TestDamagedBatch_StopsItsPartitionUntilItIsSkippedOnKafka(t *testing.T) {
 	}
 
 	// What the batch does not say about itself the refusal does.
-	last := "27"
 	refused := start(t, "refused", g.with("score", "--model", "shipped", "--group", g.prefix, "--instance", "two", "--skip", "applications/1@20")...)
 	<-refused.ended
-	if said := regexp.MustCompile(`--skip applications/1@20-(\d+)`).FindSubmatch(refused.stderr.bytes()); said != nil {
-		last = string(said[1])
-	}
+	said := regexp.MustCompile(`--skip applications/1@20-(\d+)`).FindSubmatch(refused.stderr.bytes())
+	require.NotNil(t, said, "the refusal names the last offset of the batch: %s", refused.stderr.bytes())
+	last := string(said[1])
 	two := g.scorer("two", "--skip", "applications/0@20", "--skip", "applications/1@20-"+last, "--skip", "applications/2@20").ready()
 	var v verdict
 	until(t, 2*time.Minute, "everything else is read", func() bool {
