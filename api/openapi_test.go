@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -79,6 +81,68 @@ func TestOpenAPIIsWhole(t *testing.T) {
 	}
 	for _, body := range []string{`{"applications":{}}`, `{}`} {
 		require.Error(t, w.doc.valid(t, "BatchRequest", body))
+	}
+}
+
+// What the document says in numbers and names is what the code holds callers to.
+func TestOpenAPI_SaysTheLimitsThatHold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.Demo = &fakeDemo{} })
+	var doc any
+	require.NoError(t, json.Unmarshal(w.get("/openapi.json").Body.Bytes(), &doc))
+	at := func(path string) any {
+		v := doc
+		for part := range strings.SplitSeq(path, " ") {
+			switch x := v.(type) {
+			case map[string]any:
+				v = x[part]
+			case []any:
+				i, err := strconv.Atoi(part)
+				require.NoError(t, err, path)
+				v = x[i]
+			}
+		}
+		require.NotNil(t, v, path)
+		return v
+	}
+	numbers := map[string]int{
+		"paths /predict post parameters 0 schema maxLength":                             maxIdempotencyKey,
+		"paths /predict/batch post parameters 0 schema maxLength":                       maxIdempotencyKey,
+		"paths /predictions/{id} get parameters 0 schema maxLength":                     schemas.MaxApplicationID,
+		"components schemas PredictRequest oneOf 0 properties application_id maxLength": schemas.MaxApplicationID,
+		"components schemas PredictRequest oneOf 1 properties application_id maxLength": schemas.MaxApplicationID,
+		"components schemas BatchRequest properties applications maxItems":              maxBatch,
+		"components schemas Answer properties reasons maxItems":                         schemas.MaxReasons,
+		"components schemas Decisions properties decisions maxItems":                    maxDecisions,
+	}
+	for path, want := range numbers {
+		require.EqualValues(t, want, at(path), path)
+	}
+	names := map[string][]any{
+		"paths /predict post parameters 1 schema enum":             {detailContributions},
+		"components schemas Answer properties decision enum":       {schemas.Approve, schemas.Refer, schemas.Decline},
+		"components schemas Summary properties decision enum":      {schemas.Approve, schemas.Refer, schemas.Decline},
+		"components schemas Answer properties route enum":          {schemas.RouteChampion, schemas.RouteCanary},
+		"components schemas Summary properties channel enum":       {schemas.ChannelStream, schemas.ChannelAPI},
+		"components schemas DriftStatus properties state enum":     {drift.Quiet, drift.Watch, drift.Act},
+		"components schemas DriftAlert properties state enum":      {schemas.AlertFiring, schemas.AlertResolved},
+		"components schemas Replica properties decisions required": {schemas.Approve, schemas.Decline, schemas.Refer},
+	}
+	for path, want := range names {
+		require.Equal(t, want, at(path), path)
+	}
+	shown := at("paths /predict post requestBody content application/json example features").(map[string]any)
+	require.Len(t, shown, schemas.NumFeatures)
+	for i, rule := range schemas.FeatureRules {
+		require.EqualValues(t, example[i], shown[rule.Name], rule.Name)
+	}
+	// The Host is looked at, and whether a proxy forwards the request, before anything else.
+	for path, operations := range at("paths").(map[string]any) {
+		for method, operation := range operations.(map[string]any) {
+			for _, status := range []string{"403", "421"} {
+				require.Contains(t, operation.(map[string]any)["responses"], status, "%s %s", method, path)
+			}
+		}
 	}
 }
 

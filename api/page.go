@@ -56,15 +56,6 @@ var example = schemas.Features{
 	0, 4000, 3500, 3000, 2500, 33100,
 }
 
-// exampleFeatures is the example as a request has it.
-func exampleFeatures() object {
-	o := object{}
-	for i, rule := range schemas.FeatureRules {
-		o[rule.Name] = example[i]
-	}
-	return o
-}
-
 // Where the form's fields go, and the demo's choice of scenarios.
 const (
 	fieldsMark = "<!-- fields -->"
