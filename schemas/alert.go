@@ -2,7 +2,6 @@ package schemas
 
 import (
 	"encoding/json"
-	"math"
 	"strconv"
 )
 
@@ -67,12 +66,7 @@ type Contributor struct {
 // that JSON does not have: whoever computes a statistic looks whether it is finite.
 func AppendAlert(dst []byte, a *Alert) []byte {
 	wire := *a
-	if wire.Contributors == nil { // the contract has empty arrays, no null
-		wire.Contributors = []Contributor{}
-	}
-	if wire.ModelVersions == nil {
-		wire.ModelVersions = []string{}
-	}
+	wire.Contributors, wire.ModelVersions = filled(wire.Contributors), filled(wire.ModelVersions)
 	b, err := json.Marshal(&wire)
 	if err != nil {
 		panic(err)
@@ -80,112 +74,21 @@ func AppendAlert(dst []byte, a *Alert) []byte {
 	return append(dst, b...)
 }
 
-var (
-	alertNames = []string{
-		"alert", "state", "since", "evaluated_at", "statistic", "value", "threshold", "window",
-		"contributors", "reference", "model_versions", "runbook",
-	}
-	alertWindowNames = []string{"name", "from", "to", "decisions"}
-	contributorNames = []string{"feature", "psi"}
-)
-
-const (
-	alertStateRule = "must be firing or resolved"
-	numberRule     = "must be a number"
-)
-
-var isAlertState = oneOf(AlertFiring, AlertResolved)
-
 // DecodeAlert reads an alert. The error is a *DecodeError or a *ContractError.
 func DecodeAlert(value []byte, a *Alert) error {
 	*a = Alert{}
-	r := reader{scanner: scanner{b: value}}
-	if !r.open() {
-		return r.err
+	if err := decodeOwn(value, a); err != nil {
+		return err
 	}
-	seen := r.members(1, "", alertNames, func(i int) { r.alertMember(a, i) })
-	r.require("", alertNames, seen, 0)
-	return r.done()
-}
-
-func (r *reader) alertMember(a *Alert, i int) {
-	switch name := alertNames[i]; name {
-	case "alert":
-		r.stringInto(name, &a.Alert, notEmpty, notEmptyRule)
-	case "state":
-		r.stringInto(name, &a.State, isAlertState, alertStateRule)
-	case "since":
-		r.timestampInto(name, &a.Since)
-	case "evaluated_at":
-		r.timestampInto(name, &a.EvaluatedAt)
-	case "statistic":
-		r.stringInto(name, &a.Statistic, notEmpty, notEmptyRule)
-	case "value":
-		a.Value = r.doubleInto(name, -math.MaxFloat64, math.MaxFloat64, numberRule)
-	case "threshold":
-		a.Threshold = r.doubleInto(name, -math.MaxFloat64, math.MaxFloat64, numberRule)
-	case "window":
-		r.alertWindowInto(&a.Window)
-	case "contributors":
-		r.contributorsInto(a)
-	case "reference":
-		r.stringInto(name, &a.Reference, anyText, textRule)
-	case "model_versions":
-		r.modelVersionsInto(a)
-	case "runbook":
-		r.stringInto(name, &a.Runbook, anyText, textRule)
+	a.Contributors, a.ModelVersions = filled(a.Contributors), filled(a.ModelVersions)
+	var c check
+	c.filledIn("alert", a.Alert)
+	c.holds(a.State == AlertFiring || a.State == AlertResolved, "state", strconv.Quote(a.State), "must be firing or resolved")
+	c.filledIn("statistic", a.Statistic)
+	c.filledIn("window.name", a.Window.Name)
+	c.count("window.decisions", a.Window.Decisions)
+	for i, one := range a.Contributors {
+		c.filledIn("contributors."+strconv.Itoa(i)+".feature", one.Feature)
 	}
-}
-
-func (r *reader) alertWindowInto(w *AlertWindow) {
-	if !r.object("window", 1, objectRule) {
-		return
-	}
-	seen := r.members(2, "window.", alertWindowNames, func(i int) {
-		switch i {
-		case 0:
-			r.stringInto("window.name", &w.Name, notEmpty, notEmptyRule)
-		case 1:
-			r.timestampInto("window.from", &w.From)
-		case 2:
-			r.timestampInto("window.to", &w.To)
-		case 3:
-			w.Decisions = r.integerInto("window.decisions", 0, math.MaxInt64)
-		}
-	})
-	r.require("window.", alertWindowNames, seen, 0)
-}
-
-func (r *reader) contributorsInto(a *Alert) {
-	if !r.array("contributors", 1) {
-		return
-	}
-	a.Contributors = []Contributor{}
-	for first := true; r.more(first, ']'); first = false {
-		field := "contributors." + strconv.Itoa(len(a.Contributors))
-		var c Contributor
-		if r.object(field, 2, objectRule) {
-			seen := r.members(3, field+".", contributorNames, func(i int) {
-				if i == 0 {
-					r.stringInto(field+".feature", &c.Feature, notEmpty, notEmptyRule)
-				} else {
-					c.PSI = r.doubleInto(field+".psi", 0, math.MaxFloat64, fromZeroRule)
-				}
-			})
-			r.require(field+".", contributorNames, seen, 0)
-		}
-		a.Contributors = append(a.Contributors, c)
-	}
-}
-
-func (r *reader) modelVersionsInto(a *Alert) {
-	if !r.array("model_versions", 1) {
-		return
-	}
-	a.ModelVersions = []string{}
-	for first := true; r.more(first, ']'); first = false {
-		var version string
-		r.stringInto("model_versions."+strconv.Itoa(len(a.ModelVersions)), &version, notEmpty, notEmptyRule)
-		a.ModelVersions = append(a.ModelVersions, version)
-	}
+	return c.err()
 }

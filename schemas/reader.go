@@ -212,16 +212,6 @@ func (r *reader) timestampInto(field string, dst *Timestamp) {
 	}
 }
 
-// boolInto reads true or false.
-func (r *reader) boolInto(field string) bool {
-	from := r.i
-	c := r.peek()
-	if r.skip(1) && c != 't' && c != 'f' {
-		r.violate(field, from, "must be true or false")
-	}
-	return c == 't'
-}
-
 // object steps into an object value; anything else breaks a rule.
 func (r *reader) object(field string, depth int, rule string) bool {
 	if r.peek() == '{' {

@@ -1,9 +1,7 @@
 package schemas
 
 import (
-	"encoding/base64"
 	"encoding/json"
-	"math"
 	"strconv"
 )
 
@@ -76,18 +74,11 @@ func ReplicaKey(component, instance string) string { return component + "/" + in
 // that JSON does not have.
 func AppendReplica(dst []byte, r *Replica) []byte {
 	wire := *r
-	if wire.Lag == nil { // the contract has empty arrays, no null
-		wire.Lag = []PartitionLag{}
-	}
-	if wire.Recent.Latency == nil {
-		wire.Recent.Latency = []byte{}
-	}
-	if wire.Total.Latency == nil {
-		wire.Total.Latency = []byte{}
-	}
-	if wire.Models != nil && wire.Models.Refused == nil {
+	wire.Lag = filled(wire.Lag)
+	wire.Recent.Latency, wire.Total.Latency = filled(wire.Recent.Latency), filled(wire.Total.Latency)
+	if wire.Models != nil {
 		models := *wire.Models
-		models.Refused = []Refusal{}
+		models.Refused = filled(models.Refused)
 		wire.Models = &models
 	}
 	b, err := json.Marshal(&wire)
@@ -97,193 +88,32 @@ func AppendReplica(dst []byte, r *Replica) []byte {
 	return append(dst, b...)
 }
 
-var (
-	replicaNames = []string{
-		"component", "instance", "host", "version", "started", "at", "ready", "reason", "pending", "models",
-		"decisions", "dead_letters", "errors", "recent", "total", "lag",
-	}
-	replicaModelsNames  = []string{"route_revision", "newest_revision", "champion", "canary", "shadow", "pending", "refused"}
-	refusalNames        = []string{"model_version", "reason"}
-	decisionCountNames  = []string{Approve, Refer, Decline}
-	replicaStretchNames = []string{"seconds", "records", "latency"}
-	partitionLagNames   = []string{"partition", "offsets"}
-)
-
-const (
-	optionalModels = 1 << 9 // "models" in replicaNames
-	base64Rule     = "must be base64"
-)
-
 // DecodeReplica reads what a replica said. The error is a *DecodeError or a
 // *ContractError.
-func DecodeReplica(value []byte, p *Replica) error {
-	*p = Replica{}
-	r := reader{scanner: scanner{b: value}}
-	if !r.open() {
-		return r.err
+func DecodeReplica(value []byte, r *Replica) error {
+	*r = Replica{}
+	if err := decodeOwn(value, r); err != nil {
+		return err
 	}
-	seen := r.members(1, "", replicaNames, func(i int) { r.replicaMember(p, i) })
-	r.require("", replicaNames, seen, optionalModels)
-	return r.done()
-}
-
-func (r *reader) replicaMember(p *Replica, i int) {
-	switch name := replicaNames[i]; name {
-	case "component":
-		r.stringInto(name, &p.Component, notEmpty, notEmptyRule)
-	case "instance":
-		r.stringInto(name, &p.Instance, notEmpty, notEmptyRule)
-	case "host":
-		r.stringInto(name, &p.Host, anyText, textRule)
-	case "version":
-		r.stringInto(name, &p.Version, anyText, textRule)
-	case "started":
-		r.timestampInto(name, &p.Started)
-	case "at":
-		r.timestampInto(name, &p.At)
-	case "ready":
-		p.Ready = r.boolInto(name)
-	case "reason":
-		r.stringInto(name, &p.Reason, anyText, textRule)
-	case "pending":
-		r.stringInto(name, &p.Pending, anyText, textRule)
-	case "models":
-		p.Models = r.replicaModelsInto()
-	case "decisions":
-		r.decisionCountsInto(&p.Decisions)
-	case "dead_letters":
-		p.DeadLetters = r.integerInto(name, 0, math.MaxInt64)
-	case "errors":
-		p.Errors = r.integerInto(name, 0, math.MaxInt64)
-	case "recent":
-		r.replicaStretchInto(name, &p.Recent)
-	case "total":
-		r.replicaStretchInto(name, &p.Total)
-	case "lag":
-		r.lagInto(p)
+	r.Lag, r.Recent.Latency, r.Total.Latency = filled(r.Lag), filled(r.Recent.Latency), filled(r.Total.Latency)
+	if r.Models != nil {
+		r.Models.Refused = filled(r.Models.Refused)
 	}
-}
-
-func (r *reader) replicaModelsInto() *ReplicaModels {
-	if !r.object("models", 1, objectRule) {
-		return nil
+	var c check
+	c.filledIn("component", r.Component)
+	c.filledIn("instance", r.Instance)
+	for field, n := range map[string]int64{
+		"decisions.approve": r.Decisions.Approve, "decisions.refer": r.Decisions.Refer, "decisions.decline": r.Decisions.Decline,
+		"dead_letters": r.DeadLetters, "errors": r.Errors, "recent.records": r.Recent.Records, "total.records": r.Total.Records,
+	} {
+		c.count(field, n)
 	}
-	m := &ReplicaModels{}
-	seen := r.members(2, "models.", replicaModelsNames, func(i int) {
-		switch field := "models." + replicaModelsNames[i]; i {
-		case 0:
-			m.RouteRevision = r.integerInto(field, -1, math.MaxInt64)
-		case 1:
-			m.NewestRevision = r.integerInto(field, -1, math.MaxInt64)
-		case 2:
-			r.stringInto(field, &m.Champion, anyText, textRule)
-		case 3:
-			r.stringInto(field, &m.Canary, anyText, textRule)
-		case 4:
-			r.stringInto(field, &m.Shadow, anyText, textRule)
-		case 5:
-			r.stringInto(field, &m.Pending, anyText, textRule)
-		case 6:
-			r.refusedInto(field, m)
-		}
-	})
-	r.require("models.", replicaModelsNames, seen, 0)
-	return m
-}
-
-func (r *reader) refusedInto(name string, m *ReplicaModels) {
-	if !r.array(name, 2) {
-		return
+	for field, s := range map[string]float64{"recent.seconds": r.Recent.Seconds, "total.seconds": r.Total.Seconds} {
+		c.holds(s >= 0, field, strconv.FormatFloat(s, 'g', -1, 64), fromZeroRule)
 	}
-	m.Refused = []Refusal{}
-	for first := true; r.more(first, ']'); first = false {
-		field := name + "." + strconv.Itoa(len(m.Refused))
-		var one Refusal
-		if r.object(field, 3, objectRule) {
-			seen := r.members(4, field+".", refusalNames, func(i int) {
-				if i == 0 {
-					r.stringInto(field+".model_version", &one.ModelVersion, notEmpty, notEmptyRule)
-				} else {
-					r.stringInto(field+".reason", &one.Reason, anyText, textRule)
-				}
-			})
-			r.require(field+".", refusalNames, seen, 0)
-		}
-		m.Refused = append(m.Refused, one)
+	for i, lag := range r.Lag {
+		c.count("lag."+strconv.Itoa(i)+".partition", int64(lag.Partition))
+		c.count("lag."+strconv.Itoa(i)+".offsets", lag.Offsets)
 	}
-}
-
-func (r *reader) decisionCountsInto(c *DecisionCounts) {
-	if !r.object("decisions", 1, objectRule) {
-		return
-	}
-	seen := r.members(2, "decisions.", decisionCountNames, func(i int) {
-		n := r.integerInto("decisions."+decisionCountNames[i], 0, math.MaxInt64)
-		switch i {
-		case 0:
-			c.Approve = n
-		case 1:
-			c.Refer = n
-		case 2:
-			c.Decline = n
-		}
-	})
-	r.require("decisions.", decisionCountNames, seen, 0)
-}
-
-func (r *reader) replicaStretchInto(name string, s *ReplicaStretch) {
-	if !r.object(name, 1, objectRule) {
-		return
-	}
-	seen := r.members(2, name+".", replicaStretchNames, func(i int) {
-		switch field := name + "." + replicaStretchNames[i]; i {
-		case 0:
-			s.Seconds = r.doubleInto(field, 0, math.MaxFloat64, fromZeroRule)
-		case 1:
-			s.Records = r.integerInto(field, 0, math.MaxInt64)
-		case 2:
-			s.Latency = r.base64Into(field)
-		}
-	})
-	r.require(name+".", replicaStretchNames, seen, 0)
-}
-
-// base64Into reads bytes; nil when there are none.
-func (r *reader) base64Into(field string) []byte {
-	from := r.i
-	text, ok := r.text(r.scratch)
-	if !ok {
-		r.violate(field, from, base64Rule)
-		return nil
-	}
-	b, err := base64.StdEncoding.Strict().DecodeString(string(text))
-	if err != nil {
-		r.violate(field, from, base64Rule)
-	}
-	if err != nil || len(b) == 0 {
-		return nil
-	}
-	return b
-}
-
-func (r *reader) lagInto(p *Replica) {
-	if !r.array("lag", 1) {
-		return
-	}
-	p.Lag = []PartitionLag{}
-	for first := true; r.more(first, ']'); first = false {
-		field := "lag." + strconv.Itoa(len(p.Lag))
-		var one PartitionLag
-		if r.object(field, 2, objectRule) {
-			seen := r.members(3, field+".", partitionLagNames, func(i int) {
-				if i == 0 {
-					one.Partition = int32(r.integerInto(field+".partition", 0, math.MaxInt32))
-				} else {
-					one.Offsets = r.integerInto(field+".offsets", 0, math.MaxInt64)
-				}
-			})
-			r.require(field+".", partitionLagNames, seen, 0)
-		}
-		p.Lag = append(p.Lag, one)
-	}
+	return c.err()
 }
