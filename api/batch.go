@@ -35,7 +35,12 @@ func (s *Server) predictBatch(w http.ResponseWriter, r *http.Request, caller str
 	for i := range j.items {
 		s.complete(&j.items[i].Application, j.items[i].HasAppliedAt, c, i)
 	}
-	before, p := s.readBack(r.Context(), c, len(j.items), func(i int) string { return j.items[i].ApplicationID })
+	before, p := s.readBack(r.Context(), c, len(j.items), func(i int) *schemas.Application {
+		if len(j.items[i].Violations) > 0 && c.recorded(i) == nil {
+			return nil
+		}
+		return &j.items[i].Application
+	})
 	if p != nil {
 		s.release(r.Context(), c)
 		return p
@@ -61,7 +66,7 @@ func (s *Server) predictBatch(w http.ResponseWriter, r *http.Request, caller str
 	}
 	s.keep(r.Context(), c, recorded)
 	j.appendBatch(set, before)
-	if c.whole() {
+	if c != nil && len(j.apps) == 0 {
 		s.replay(w, j.answer)
 	} else {
 		writeJSON(w, j.answer)

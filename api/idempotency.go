@@ -196,7 +196,7 @@ func (s *Server) settle(ctx context.Context, c *claim, how func(ctx context.Cont
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	if err := how(ctx); err != nil { // the claim lapses; a retry then decides again, under the same id
+	if err := how(ctx); err != nil { // the claim lapses; a retry then looks for what is in the log
 		s.config.Log.Warn("an idempotency key was not settled", "error", err)
 	}
 }
@@ -207,36 +207,63 @@ type earlier struct {
 	gone       *problem            // nil: not
 }
 
-// readBack reads what attempts before this one recorded; ids names each application.
-// Without any it returns nothing.
-func (s *Server) readBack(ctx context.Context, c *claim, applications int, id func(index int) string) ([]earlier, *problem) {
+// clockSlack is how far the clocks of brokers and replicas may be apart where a retry
+// looks for what an attempt before it published.
+const clockSlack = time.Minute
+
+// readBack reads what attempts before this one recorded on n applications: where they
+// noted it and, where they could not, among what the log has taken since the first one.
+// application is the one at an index; nil: there is none to be decided. Without anything
+// it returns nothing.
+func (s *Server) readBack(ctx context.Context, c *claim, n int, application func(index int) *schemas.Application) ([]earlier, *problem) {
 	var (
-		at      []Position
-		indexes []int
+		at             []Position
+		unknown        []schemas.Application
+		noted, unnoted []int // their indexes
+		mayBePublished = c != nil && !c.first && !c.whole()
+		all            []earlier
+		predictions    []schemas.Prediction
+		found          []bool
+		published      []*Published
+		err            error
 	)
-	for i := range applications {
+	for i := range n {
 		if p := c.recorded(i); p != nil {
-			at, indexes = append(at, Position{int32(p[0]), p[1]}), append(indexes, i)
+			at, noted = append(at, Position{int32(p[0]), p[1]}), append(noted, i)
+		} else if a := application(i); a != nil && mayBePublished {
+			unknown, unnoted = append(unknown, *a), append(unnoted, i)
 		}
-	}
-	if len(at) == 0 {
-		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.Limits.Publish)
 	defer cancel()
-	predictions, found, err := s.config.Recorded.Predictions(ctx, at)
+	if len(at) > 0 {
+		predictions, found, err = s.config.Recorded.Predictions(ctx, at)
+	}
+	if len(unknown) > 0 && err == nil {
+		published, err = s.config.Recorded.Since(ctx, c.note.AppliedAt.Time().Add(-clockSlack), unknown)
+	}
 	if err != nil {
-		s.config.Log.Warn("recorded decisions cannot be read back", "decisions", len(at), "error", err)
+		s.config.Log.Warn("recorded decisions cannot be read back", "decisions", len(at), "not_acknowledged", len(unknown), "error", err)
 		return nil, newProblem(http.StatusServiceUnavailable, "unreadable", "What was recorded under this Idempotency-Key cannot be read now", "Nothing more was decided.").after(1)
 	}
-	all := make([]earlier, applications)
-	for k, i := range indexes {
-		wanted := id(i)
-		if found[k] && predictions[k].ApplicationID == wanted {
-			all[i].prediction = &predictions[k]
-			continue
+	take := func(i int, e earlier) {
+		if all == nil {
+			all = make([]earlier, n)
 		}
-		all[i].gone = gone(wanted)
+		all[i] = e
+	}
+	for k, i := range noted {
+		if wanted := application(i).ApplicationID; found[k] && predictions[k].ApplicationID == wanted {
+			take(i, earlier{prediction: &predictions[k]})
+		} else {
+			take(i, earlier{gone: gone(wanted)})
+		}
+	}
+	for k, i := range unnoted {
+		if p := published[k]; p != nil {
+			c.record(i, p.At)
+			take(i, earlier{prediction: &p.Prediction})
+		}
 	}
 	return all, nil
 }

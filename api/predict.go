@@ -62,16 +62,17 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request, caller string, 
 	}
 	j.apps = append(j.apps, j.request.Application)
 	s.complete(&j.apps[0], j.request.HasAppliedAt, c, 0)
-	before, p := s.readBack(r.Context(), c, 1, func(int) string { return j.apps[0].ApplicationID })
+	before, p := s.readBack(r.Context(), c, 1, func(int) *schemas.Application { return &j.apps[0] })
 	if p != nil {
 		s.release(r.Context(), c)
 		return p
 	}
 	if before != nil {
-		s.release(r.Context(), c)
 		if before[0].gone != nil {
+			s.release(r.Context(), c)
 			return before[0].gone
 		}
+		s.keep(r.Context(), c, true)
 		if j.answer, p = appendAnswer(j.answer, set, before[0].prediction, detail); p != nil {
 			return p
 		}

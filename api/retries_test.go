@@ -52,11 +52,10 @@ func TestRetries_DecideOnlyWhatWasNotRecorded(t *testing.T) {
 	first := w.post("/predict/batch", fiveApplications(), "Idempotency-Key", "k")
 	require.Len(t, w.log.all(), 2)
 
-	// By the time of the retry another policy serves: everybody is declined.
+	// By the time of the retry another policy serves: everybody is approved.
 	w.log.fail = nil
 	w.now = w.now.Add(5 * time.Minute)
-	live, err = model.Fixed(shipped.Bundle, model.EngineNative, strings.NewReplacer("approve_below: 0.20", "approve_below: 0.001", "decline_from: 0.45", "decline_from: 0.002").Replace(policy.DefaultText))
-	require.NoError(t, err)
+	live = anotherPolicy(t)
 	require.NotEqual(t, set.Policy.Version, live.Policy.Version)
 	second := w.post("/predict/batch", fiveApplications(), "Idempotency-Key", "k")
 	require.Empty(t, second.Header().Get("Idempotency-Replayed"), "not all of it")
@@ -75,6 +74,98 @@ func TestRetries_DecideOnlyWhatWasNotRecorded(t *testing.T) {
 	require.Equal(t, "true", third.Header().Get("Idempotency-Replayed"))
 	require.Equal(t, second.Body.String(), third.Body.String())
 	require.Len(t, w.log.all(), 4)
+}
+
+// anotherPolicy is the shipped model under a policy that approves everybody.
+func anotherPolicy(t *testing.T) *model.LiveSet {
+	set, err := model.Fixed(shipped.Bundle, model.EngineNative, strings.NewReplacer("approve_below: 0.20", "approve_below: 0.998", "decline_from: 0.45", "decline_from: 0.999").Replace(policy.DefaultText))
+	require.NoError(t, err)
+	return set
+}
+
+// What the log has taken and not acknowledged is a retry's answer as it was, whatever
+// serves by then.
+func TestRetries_FindWhatWasRecordedAndNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	live := mustSet(t)
+	w := newWorld(t, func(c *Config) { c.Live = func() *model.LiveSet { return live } })
+	w.log.unheard = func(int) error { return errors.New("not acknowledged in time") }
+	began := w.now
+	failed := w.problem(w.post("/predict", request(example), "Idempotency-Key", "k"), http.StatusServiceUnavailable, "unrecorded")
+	w.log.unheard, live, w.now = nil, anotherPolicy(t), w.now.Add(2*time.Minute)
+
+	// Nothing is decided as long as nobody can say whether it is there.
+	w.log.unreadable = true
+	w.problem(w.post("/predict", request(example), "Idempotency-Key", "k"), http.StatusServiceUnavailable, "unreadable")
+	w.log.unreadable = false
+	second := w.post("/predict", request(example), "Idempotency-Key", "k")
+	a := w.answer(second)
+	require.Equal(t, failed.ApplicationID, a.ApplicationID)
+	require.Equal(t, schemas.Decline, a.Decision, "as it was")
+	require.Equal(t, "true", second.Header().Get("Idempotency-Replayed"))
+	require.Len(t, w.log.all(), 1, "decided once")
+	require.Equal(t, began.Add(-clockSlack), w.log.since[0], "since the first attempt")
+
+	looked := len(w.log.since)
+	require.Equal(t, second.Body.String(), w.post("/predict", request(example), "Idempotency-Key", "k").Body.String())
+	require.Len(t, w.log.since, looked, "its place is noted")
+	require.JSONEq(t, `{"applied_at":"2026-11-23T10:00:00Z","at":[[7,0]]}`, string(w.keys.kept("/k").note))
+}
+
+func TestRetries_DecideOfABatchOnlyWhatTheLogHasNot(t *testing.T) {
+	t.Parallel()
+	live := mustSet(t)
+	w := newWorld(t, func(c *Config) { c.Live = func() *model.LiveSet { return live } })
+	w.log.unheard = func(i int) error { // of the four that are right the second, and the third
+		if i == 1 || i == 2 {
+			return errors.New("not acknowledged in time")
+		}
+		return nil
+	}
+	w.log.fail = func(i int, _ *schemas.Prediction) error {
+		if i == 2 {
+			return errors.New("no leader")
+		}
+		return nil
+	}
+	first := w.post("/predict/batch", fiveApplications(), "Idempotency-Key", "k")
+	recorded := w.log.all()
+	require.Len(t, recorded, 3)
+	w.log.unheard, w.log.fail, live = nil, nil, anotherPolicy(t)
+	second := batch(w, w.post("/predict/batch", fiveApplications(), "Idempotency-Key", "k"))
+	require.Equal(t, batch(w, first)[0], second[0])
+	require.Equal(t, recorded[1].ApplicationID, second[1].ApplicationID)
+	require.Equal(t, schemas.Decline, second[1].Decision, "found")
+	require.Equal(t, schemas.Approve, second[3].Decision, "decided now")
+	require.Equal(t, batch(w, first)[4], second[4])
+	require.Len(t, w.log.all(), 4, "each once")
+	again := w.post("/predict/batch", fiveApplications(), "Idempotency-Key", "k")
+	require.Equal(t, "true", again.Header().Get("Idempotency-Replayed"))
+	require.Equal(t, second, batch(w, again))
+
+	// Where all of it is found nothing is left to be decided.
+	w.log.unheard = func(int) error { return errors.New("not acknowledged in time") }
+	w.post("/predict/batch", fiveApplications(), "Idempotency-Key", "all")
+	w.log.unheard = nil
+	again = w.post("/predict/batch", fiveApplications(), "Idempotency-Key", "all")
+	require.Equal(t, "true", again.Header().Get("Idempotency-Replayed"))
+	require.NotContains(t, again.Body.String(), "unrecorded")
+	require.Len(t, w.log.all(), 8)
+	require.True(t, w.keys.kept("/all").whole)
+}
+
+// So is what a process recorded that died before it could note where.
+func TestRetries_FindWhatWasRecordedBeforeACrash(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.log.unheard = func(int) error { panic("killed") }
+	require.Equal(t, http.StatusInternalServerError, w.post("/predict", request(example), "Idempotency-Key", "k").Code)
+	w.log.unheard = nil
+	w.keys.lapse()
+	w.now = w.now.Add(time.Minute)
+	a := w.answer(w.post("/predict", request(example), "Idempotency-Key", "k"))
+	require.Len(t, w.log.all(), 1, "decided once")
+	require.Equal(t, w.log.all()[0].ApplicationID, a.ApplicationID)
 }
 
 func TestRetries_OnlyPositionsAreKept(t *testing.T) {

@@ -39,6 +39,15 @@ type Recorded interface {
 	// Predictions are those that were published at these positions; found says which
 	// the log still has.
 	Predictions(ctx context.Context, at []Position) (predictions []schemas.Prediction, found []bool, err error)
+	// Since finds the decisions on applications that were published and not acknowledged,
+	// among those that the log took since a time by its clock; nil where there is none.
+	Since(ctx context.Context, since time.Time, applications []schemas.Application) ([]*Published, error)
+}
+
+// Published is a decision that the log has.
+type Published struct {
+	At         Position
+	Prediction schemas.Prediction
 }
 
 // ErrOtherLog is what a Lookup fails with where what there is to be found was decided by

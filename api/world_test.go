@@ -35,6 +35,8 @@ type memoryLog struct {
 	begin      int64
 	unreadable bool
 	fail       func(i int, p *schemas.Prediction) error // nil: nothing fails
+	unheard    func(i int) error                        // of what the log has: what its writer is told; nil: that it has
+	since      []time.Time                              // from when on Since was asked to look
 	enter      func(ctx context.Context) error          // called first; its error fails all
 }
 
@@ -62,7 +64,29 @@ func (l *memoryLog) Publish(ctx context.Context, predictions []schemas.Predictio
 		}
 		at[i] = Position{7, int64(len(l.records))}
 		l.records = append(l.records, p)
+		if l.unheard != nil {
+			errs[i] = l.unheard(i)
+		}
 	}
+}
+
+// Since is part of Recorded.
+func (l *memoryLog) Since(_ context.Context, since time.Time, applications []schemas.Application) ([]*Published, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since = append(l.since, since)
+	if l.unreadable {
+		return nil, errAway
+	}
+	found := make([]*Published, len(applications))
+	for i, a := range applications {
+		for offset, p := range l.records {
+			if p.ApplicationID == a.ApplicationID && p.AppliedAt == a.AppliedAt && p.Features == a.Features {
+				found[i] = &Published{Position{7, int64(offset)}, p}
+			}
+		}
+	}
+	return found, nil
 }
 
 // Predictions is part of Recorded.

@@ -22,7 +22,7 @@ const maxGap = 1000
 // run is offsets of one partition that are read in one go.
 type run struct {
 	partition int32
-	wanted    map[int64][]int // by offset: which of the positions asked for
+	wanted    map[int64][]int // by offset: which of the positions asked for; nil: all of the partition is looked through
 	from, to  int64           // the first and the last of them
 }
 
@@ -93,8 +93,11 @@ func runs(at []kafka.Position, there func(kafka.Position) bool) (all []*run) {
 	return all
 }
 
-// read hands the wanted records of a run to each.
+// read hands the wanted records of a run to each, also those of open transactions.
 func (r *run) read(ctx context.Context, client *kgo.Client, topic string, each func(*kgo.Record) error) error {
+	if r.from > r.to {
+		return nil
+	}
 	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {r.partition: kgo.NewOffset().At(r.from)}})
 	defer client.RemoveConsumePartitions(map[string][]int32{topic: {r.partition}})
 	for next := r.from; next <= r.to; {
@@ -113,7 +116,7 @@ func (r *run) read(ctx context.Context, client *kgo.Client, topic string, each f
 				continue
 			}
 			next = record.Offset + 1
-			if len(r.wanted[record.Offset]) > 0 && !record.Attrs.IsControl() {
+			if (r.wanted == nil || len(r.wanted[record.Offset]) > 0) && !record.Attrs.IsControl() {
 				if err := each(record); err != nil {
 					return err
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/creditstream/creditstream/api"
 	"github.com/creditstream/creditstream/consumer/lookup"
@@ -87,17 +88,41 @@ func newRecordedPredictions(c lookup.Config) recordedPredictions {
 	return recordedPredictions{c, make(chan struct{}, maxReads)}
 }
 
-// Predictions is part of api.Recorded.
-func (r recordedPredictions) Predictions(ctx context.Context, at []api.Position) ([]schemas.Prediction, []bool, error) {
+// inPlace reads in one of the places, once one is free.
+func (r recordedPredictions) inPlace(ctx context.Context, read func() error) error {
 	select {
 	case r.places <- struct{}{}:
 		defer func() { <-r.places }()
+		return read()
 	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+		return ctx.Err()
 	}
+}
+
+// Predictions is part of api.Recorded.
+func (r recordedPredictions) Predictions(ctx context.Context, at []api.Position) (predictions []schemas.Prediction, found []bool, err error) {
 	positions := make([]kafka.Position, len(at))
 	for i, p := range at {
 		positions[i] = kafka.Position(p)
 	}
-	return lookup.Positions(ctx, r.config, positions)
+	err = r.inPlace(ctx, func() (err error) {
+		predictions, found, err = lookup.Positions(ctx, r.config, positions)
+		return err
+	})
+	return predictions, found, err
+}
+
+// Since is part of api.Recorded.
+func (r recordedPredictions) Since(ctx context.Context, since time.Time, applications []schemas.Application) ([]*api.Published, error) {
+	all := make([]*api.Published, len(applications))
+	err := r.inPlace(ctx, func() error {
+		found, err := lookup.Since(ctx, r.config, since, applications)
+		for i, f := range found {
+			if f != nil {
+				all[i] = &api.Published{At: api.Position(f.At), Prediction: f.Prediction}
+			}
+		}
+		return err
+	})
+	return all, err
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -198,6 +199,38 @@ func TestAPIWithRedis(t *testing.T) {
 	require.Equal(t, 200, status)
 	w.redis.Server().SetError("")
 	require.Eventually(t, func() bool { _, body, _ := w.get("/readyz"); return body == "ready\n" }, time.Minute, 10*time.Millisecond)
+}
+
+// A broker that takes a decision and says so too late: the retry is answered with what
+// is on the topic, and decides nothing.
+func TestAPI_ARetryFindsWhatWasAcknowledgedTooLate(t *testing.T) {
+	w := startAPI(t, "--publish-timeout", "1s")
+	held := make(chan struct{})
+	w.broker.Cluster().ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().SleepControl(func() { <-held })
+		return nil, nil, false // it is taken after that, once
+	})
+	body := strings.Replace(applicationBody("x"), `"application_id":"x",`, "", 1)
+	status, answer, _ := w.do(http.MethodPost, "/predict", body, "Idempotency-Key", "k")
+	require.Equal(t, http.StatusServiceUnavailable, status, answer)
+	require.Contains(t, answer, "unrecorded")
+	close(held)
+	for id, record := range w.predictions(1) {
+		var p schemas.Prediction
+		require.NoError(t, schemas.DecodePrediction(record.Value, &p))
+		for range 2 {
+			status, answer, header := w.do(http.MethodPost, "/predict", body, "Idempotency-Key", "k")
+			require.Equal(t, http.StatusOK, status, answer)
+			require.Equal(t, "true", header.Get("Idempotency-Replayed"))
+			require.Contains(t, answer, `"application_id":"`+id+`"`)
+			require.Contains(t, answer, `"decided_at":"`+p.DecidedAt.String()+`"`)
+		}
+		ends, err := kadm.NewClient(w.client).ListEndOffsets(t.Context(), "t.predictions")
+		require.NoError(t, err)
+		records := int64(0)
+		ends.Each(func(o kadm.ListedOffset) { records += o.Offset })
+		require.EqualValues(t, 1, records, "recorded once")
+	}
 }
 
 // Two Kafka clusters, each with a deployment of the same prefix, and one Redis between

@@ -27,7 +27,7 @@ const (
 // Key is what a request is known by.
 type Key struct {
 	Scope   string // in which Key means this request
-	Account string // of the scope, that what is kept counts for; "" where the scope has but one
+	Account string // of the scope, that what is kept counts for: of the first to claim Key; "" where the scope has but one
 	Key     string
 }
 
@@ -97,6 +97,9 @@ for i = 3, #KEYS do
   end
 end
 redis.call('HSET', KEYS[1], 'digest', ARGV[1], 'note', ARGV[5], 'size', ARGV[6])
+if #KEYS == 4 then
+  redis.call('HSET', KEYS[1], 'account', string.sub(KEYS[3], #KEYS[4] + 2))
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 for i = 3, #KEYS do
@@ -106,10 +109,22 @@ end
 return {'taken'}
 `)
 
+// payers are the counters that a key's bytes were added to: its scope's and that of the
+// account that claimed it first, whoever asks for it now.
+const payers = `
+local function payers()
+  local account = redis.call('HGET', KEYS[1], 'account')
+  if account then
+    return {KEYS[#KEYS] .. ':' .. account, KEYS[#KEYS]}
+  end
+  return {unpack(KEYS, 3)}
+end
+`
+
 // keep ends a claim with a note. A claim that lapsed meanwhile counts as long as
 // nobody else has taken the key or finished the request.
 // KEYS: note, claim, used… ARGV: digest, token, keep ms, note, size, minute, whole
-var keep = redis.NewScript(`
+var keep = redis.NewScript(payers + `
 local holder = redis.call('GET', KEYS[2])
 if holder and holder ~= ARGV[2] then
   return 0
@@ -124,23 +139,23 @@ if ARGV[7] == '1' then
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('DEL', KEYS[2])
-for i = 3, #KEYS do
-  redis.call('HINCRBY', KEYS[i], ARGV[6], tonumber(ARGV[5]) - tonumber(held[3] or '0'))
-  redis.call('PEXPIRE', KEYS[i], ARGV[3] * 2)
+for _, counter in ipairs(payers()) do
+  redis.call('HINCRBY', counter, ARGV[6], tonumber(ARGV[5]) - tonumber(held[3] or '0'))
+  redis.call('PEXPIRE', counter, ARGV[3] * 2)
 end
 return 1
 `)
 
 // release ends a claim, and forgets its key for good where nothing came of it.
 // KEYS: note, claim, used… ARGV: token, minute, forget
-var release = redis.NewScript(`
+var release = redis.NewScript(payers + `
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then
   return 0
 end
 redis.call('DEL', KEYS[2])
 if ARGV[3] == '1' then
-  for i = 3, #KEYS do
-    redis.call('HINCRBY', KEYS[i], ARGV[2], -tonumber(redis.call('HGET', KEYS[1], 'size') or '0'))
+  for _, counter in ipairs(payers()) do
+    redis.call('HINCRBY', counter, ARGV[2], -tonumber(redis.call('HGET', KEYS[1], 'size') or '0'))
   end
   redis.call('DEL', KEYS[1])
 end

@@ -195,6 +195,31 @@ func TestStore_BoundsWhatAnAccountAndAllOfAScopeKeep(t *testing.T) {
 	require.NotEmpty(t, claim("one", "g", 1000).Token, "all are forgotten")
 }
 
+// What is kept under a key counts for whoever claimed it first, also where another
+// address retries it and ends the claim.
+func TestStore_WhatIsKeptCountsForTheFirstAccount(t *testing.T) {
+	w := newWorld(t)
+	used := func(account string) string {
+		return w.server.Server().HGet(w.names(Key{"", account, "k"})[2], fmt.Sprint(w.minute()))
+	}
+	claim := func(account string) string {
+		c, err := w.Claim(t.Context(), Key{"", account, "k"}, []byte("d"), nil, 999)
+		require.NoError(t, err)
+		require.NotEmpty(t, c.Token)
+		return c.Token
+	}
+	first := claim("home")
+	require.Equal(t, "1000", used("home"))
+	require.NoError(t, w.Release(t.Context(), Key{"", "home", "k"}, first, false))
+	require.NoError(t, w.Keep(t.Context(), Key{"", "roaming", "k"}, claim("roaming"), []byte("d"), []byte("123"), false))
+	require.Equal(t, "4", used("home"), "what it came to")
+	require.Empty(t, used("roaming"))
+	require.NoError(t, w.Release(t.Context(), Key{"", "roaming", "k"}, claim("roaming"), true))
+	require.Equal(t, "0", used("home"))
+	require.Empty(t, used("roaming"))
+	require.Equal(t, "0", w.server.Server().HGet(w.names(Key{"", "home", "k"})[3], fmt.Sprint(w.minute())))
+}
+
 func TestStore_ScopesAndKeysAreApart(t *testing.T) {
 	w := newWorld(t)
 	for _, at := range [][2]string{{"a", "b"}, {"a", "c"}, {"", "ab"}, {"ab", ""}} {
