@@ -62,7 +62,7 @@ func (s *Services) AddAPI(c API) error {
 	}
 	status := latest.NewFollower(s.Client("drift-status"), s.topics, s.log)
 	replicas := reports.NewFollower(s.Client("replicas"), s.topics, s.log)
-	cluster := kafka.NewCluster(s.Client("cluster"))
+	cluster := s.whichCluster()
 	own := view.NewStore(client, prefix).Of(cluster.ID)
 	watch := &redisWatch{client: client, view: own, log: s.log}
 	latency := replica.NewLatencies()
@@ -80,6 +80,7 @@ func (s *Services) AddAPI(c API) error {
 		return err
 	}
 	s.delay = c.Delay
-	s.Add(apiReport(latency), true, append(parts, status, replicas, cluster, writer, watch, server)...)
+	shared := []lifecycle.Component{cluster}
+	s.addSharing(apiReport(latency), true, shared, append(parts, status, replicas, writer, watch, server)...)
 	return nil
 }

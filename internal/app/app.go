@@ -52,6 +52,7 @@ type Services struct {
 	delay    func(cause error) (time.Duration, <-chan struct{}) // nil: it stops at once
 
 	models  *release.Follower // nil until a component serves models
+	cluster *kafka.Cluster    // nil until one has to know which it is
 	all     []lifecycle.Component
 	reports []reports.Component
 	frees   []func() // what Close does, last first
@@ -99,6 +100,11 @@ func (s *Services) Close() {
 // Add adds a component made of parts. It is ready when they and what they share are;
 // serves says that it needs models, which must be followed by then.
 func (s *Services) Add(r reports.Component, serves bool, parts ...lifecycle.Component) {
+	s.addSharing(r, serves, nil, parts...)
+}
+
+// addSharing is Add for a component that needs more than models of what is shared.
+func (s *Services) addSharing(r reports.Component, serves bool, shared []lifecycle.Component, parts ...lifecycle.Component) {
 	var needs []lifecycle.Component
 	if s.codec != nil {
 		needs = append(needs, s.codec)
@@ -106,6 +112,7 @@ func (s *Services) Add(r reports.Component, serves bool, parts ...lifecycle.Comp
 	if serves {
 		needs, r.Models = append(needs, s.models), func() *schemas.ReplicaModels { return servedModels(s.models) }
 	}
+	needs = append(needs, shared...)
 	s.AddParts(parts...)
 	whole := readiness{append(needs, parts...), s.process.stopping}
 	r.Instance, r.Ready, r.Pending = s.config.Instance, whole.ready, whole.pending
@@ -114,6 +121,16 @@ func (s *Services) Add(r reports.Component, serves bool, parts ...lifecycle.Comp
 
 // AddParts adds what nothing is reported of.
 func (s *Services) AddParts(parts ...lifecycle.Component) { s.all = append(s.all, parts...) }
+
+// whichCluster finds out which cluster this is, for all components that keep something
+// of its log elsewhere.
+func (s *Services) whichCluster() *kafka.Cluster {
+	if s.cluster == nil {
+		s.cluster = kafka.NewCluster(s.Client("cluster"))
+		s.AddParts(s.cluster)
+	}
+	return s.cluster
+}
 
 // claim is the claim to a component's name, nil where nobody else can have it, and
 // how it is taken.

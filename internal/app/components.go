@@ -162,7 +162,7 @@ func (s *Services) AddDrift(c Drift) error {
 	client := c.Redis.Open()
 	s.Free(func() { _ = client.Close() }) // nothing is left to be written
 	instance, prefix := s.config.Instance, s.config.Kafka.Prefix
-	cluster := kafka.NewCluster(s.Client("drift-cluster"))
+	cluster := s.whichCluster()
 	claim, take := s.claim(DriftName)
 	counts, err := aggregate.New(aggregate.Config{
 		Kafka: s.Client("drift-" + instance), Topics: s.topics, Codec: s.codec, Log: s.log,
@@ -179,7 +179,7 @@ func (s *Services) AddDrift(c Drift) error {
 	}
 	report := driftReport()
 	report.Claim = claim
-	s.Add(report, false, append(judges, cluster, counts)...)
+	s.addSharing(report, false, []lifecycle.Component{cluster}, append(judges, counts)...)
 	s.log.Info("counting and judging decisions and outcomes", "instance", instance, "bucket", c.Bucket)
 	return nil
 }

@@ -72,7 +72,8 @@ func TestServe_TelemetryIsUnreadyWhileTheyDrain(t *testing.T) {
 	require.Zero(t, status)
 }
 
-// Profiles show what is in memory: they are there only where they were asked for.
+// Profiles show what is in memory: they are there only where they were asked for. One
+// that takes longer than the process ends with it.
 func TestRun_ShowsProfilesWhenAsked(t *testing.T) {
 	for _, profiles := range []bool{false, true} {
 		s := New(Config{Log: slog.New(slog.DiscardHandler)})
@@ -86,13 +87,40 @@ func TestRun_ShowsProfilesWhenAsked(t *testing.T) {
 		s.AddParts(w)
 		ended := make(chan error)
 		go func() { ended <- s.Run(ctx, l) }()
-		r, err := http.Get("http://" + l.Addr().String() + "/debug/pprof/goroutine?debug=1")
+		get := func(path string) (status int, body string, err error) {
+			r, err := http.Get("http://" + l.Addr().String() + path)
+			if err != nil {
+				return 0, "", err
+			}
+			defer func() { _ = r.Body.Close() }()
+			text, err := io.ReadAll(r.Body)
+			return r.StatusCode, string(text), err
+		}
+		status, _, err := get("/debug/pprof/goroutine?debug=1")
 		require.NoError(t, err)
-		require.NoError(t, r.Body.Close())
-		require.Equal(t, profiles, r.StatusCode == http.StatusOK)
+		require.Equal(t, profiles, status == http.StatusOK)
+		type answer struct {
+			status int
+			err    error
+		}
+		long := make(chan answer, 1)
+		if profiles {
+			go func() {
+				status, _, err := get("/debug/pprof/profile?seconds=600")
+				long <- answer{status, err}
+			}()
+			require.Eventually(t, func() bool {
+				_, running, err := get("/debug/pprof/goroutine?debug=2")
+				require.NoError(t, err)
+				return strings.Contains(running, "net/http/pprof.Profile(")
+			}, time.Minute, time.Millisecond)
+		}
 		stop()
 		<-w.draining
 		close(w.release)
 		require.NoError(t, <-ended)
+		if profiles {
+			require.Equal(t, answer{status: http.StatusOK}, <-long)
+		}
 	}
 }

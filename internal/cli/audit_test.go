@@ -66,7 +66,7 @@ func newLender(t *testing.T) *lender {
 
 func (l *lender) run(args ...string) (code int, out, errs string) {
 	l.t.Helper()
-	return onCommandLine(l.t, append(args, "--brokers", l.broker, "--prefix", "t")...)
+	return creditstream(l.t, append(args, "--brokers", l.broker, "--prefix", "t")...)
 }
 
 func (l *lender) must(args ...string) string {
@@ -320,7 +320,7 @@ func TestTwoFilesAreComparedWithoutACluster(t *testing.T) {
 		names = append(names, rule.Name)
 	}
 	require.NoError(t, os.WriteFile(in, []byte(strings.Join(names, ",")+"\n90000,2,2,2,34,0,0,0,0,0,0,29239,14027,13559,14331,14948,15549,1518,1500,1000,1000,1000,5000\n"), 0o600))
-	code, out, errs := onCommandLine(t, "model", "compare", "shipped", "shipped", "--csv", in, "--brokers", "127.0.0.1:1")
+	code, out, errs := creditstream(t, "model", "compare", "shipped", "shipped", "--csv", in, "--brokers", "127.0.0.1:1")
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "decided otherwise   0, 0.00 %")
 	require.Contains(t, out, "AUC                 unknown")

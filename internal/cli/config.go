@@ -97,7 +97,7 @@ func contains(all []inForce, one inForce) bool {
 	return slices.ContainsFunc(all, func(a inForce) bool { return a.Command == one.Command && a.Setting == one.Setting })
 }
 
-// inForce parses a command line as main does, without running it, and reads off
+// inForce parses a command line as Run does, without running it, and reads off
 // what every flag came to.
 func (s *settings) inForce(args []string) ([]inForce, error) {
 	var root grammar

@@ -26,7 +26,7 @@ func TestDeadLettersAreScoredAgain(t *testing.T) {
 	require.NoError(t, err)
 	defer broker.Close()
 	on := func(args ...string) (int, string, string) {
-		return onCommandLine(t, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)
+		return creditstream(t, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)
 	}
 	must := func(args ...string) string {
 		code, out, stderr := on(args...)
@@ -124,7 +124,7 @@ func TestForeignRecordsAreNotReplayed(t *testing.T) {
 	require.NoError(t, err)
 	defer broker.Close()
 	on := func(args ...string) (int, string, string) {
-		return onCommandLine(t, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)
+		return creditstream(t, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)
 	}
 	code, _, stderr := on("topics", "apply", "--partitions", "1")
 	require.Zero(t, code, stderr)
@@ -179,7 +179,7 @@ func TestForeignRecordsAreNotReplayed(t *testing.T) {
 func TestWhichLettersMustBeSaid(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()
-		code, _, stderr := onCommandLine(t, append([]string{"dlq"}, args...)...)
+		code, _, stderr := creditstream(t, append([]string{"dlq"}, args...)...)
 		require.Equal(t, 2, code)
 		require.Contains(t, stderr, want)
 	}

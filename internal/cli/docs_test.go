@@ -145,14 +145,15 @@ var failing = map[string]string{
 	"model route --champion 2026-12-01.1 --policy strict.yaml": "no such file",
 }
 
-// endsWith is the code that a command of the documentation ends with there.
-func endsWith(words []string) int {
+// failingAs is the entry of failing that a command of the documentation is of, "" where
+// none is.
+func failingAs(words []string) string {
 	for begins := range failing {
 		if strings.HasPrefix(strings.Join(words, " ")+" ", begins+" ") {
-			return exitFailed
+			return begins
 		}
 	}
-	return 0
+	return ""
 }
 
 // What else the blocks run is there: targets of make, commands of the training, paths of
@@ -169,7 +170,7 @@ func TestDocs_NameTargetsAndPathsThatExist(t *testing.T) {
 	retrain := regexp.MustCompile(`(?:credit-retrain|python -m credit_retrain) ([a-z][a-z-]*)`)
 	asked := regexp.MustCompile(`https?://(?:127\.0\.0\.1|localhost):8000(/[a-z][a-z/.]*)?`)
 	targets, trainings, paths := 0, 0, 0
-	for _, pattern := range []string{"README.md", "docs/*.md", "docs/decisions/*.md", "examples/*.md", "retrain/*.md"} {
+	for _, pattern := range []string{"README.md", "docs/*.md", "docs/decisions/*.md", "examples/*.md", "CONTRIBUTING.md"} {
 		pages, err := fs.Glob(repository, pattern)
 		require.NoError(t, err)
 		for _, page := range pages {
@@ -212,17 +213,20 @@ func TestDocs_BlocksRunAsTheyStand(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.MkdirAll("data/raw", 0o700))
 	require.NoError(t, os.MkdirAll("data/processed", 0o700))
-	services := []string{"score", "view", "api", "drift", "run", "demo", "tail", "probe"}
+	services := []string{"score", "view", "api", "drift", "demo", "tail"}
 	// The walk makes the deployment that every other page looks at.
 	walk := slices.DeleteFunc(slices.Clone(commands), func(c documented) bool { return !strings.HasPrefix(c.at, "docs/getting-started.md") })
 	others := slices.DeleteFunc(commands, func(c documented) bool { return strings.HasPrefix(c.at, "docs/getting-started.md") })
 	ran := 0
+	left, failed := map[string]bool{}, map[string]bool{} // which services, and which of failing, are there
 	for _, c := range append(walk, others...) {
 		name, _, _ := strings.Cut(strings.Join(c.words, " ")+" ", " -")
 		placeholder := slices.ContainsFunc(c.words, func(w string) bool {
 			return strings.Trim(w, "ABCDEFGHIJKLMNOPQRSTUVWXYZ=0123456789%:/-") == "" && strings.ContainsAny(w, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") && !strings.HasPrefix(w, "A-")
 		})
-		if placeholder || slices.Contains(services, strings.TrimSpace(name)) || slices.Contains(c.words, "--wait") {
+		name = strings.TrimSpace(name)
+		if placeholder || slices.Contains(services, name) || slices.Contains(c.words, "--wait") {
+			left[name] = true
 			continue
 		}
 		args := c.words
@@ -236,7 +240,17 @@ func TestDocs_BlocksRunAsTheyStand(t *testing.T) {
 		code := Run(t.Context(), args, strings.NewReader(""), &out, &errs)
 		ran++
 		require.NotContains(t, errs.String(), "goroutine ", c.at)
-		require.Equal(t, endsWith(c.words), code, "%s\n%s", c.at, errs.String())
+		want := 0
+		if as := failingAs(c.words); as != "" {
+			failed[as], want = true, exitFailed
+		}
+		require.Equal(t, want, code, "%s\n%s", c.at, errs.String())
 	}
 	require.Greater(t, ran, 15)
+	for begins := range failing {
+		require.True(t, failed[begins], "no block of the documentation is %s, which is expected to fail", begins)
+	}
+	for _, service := range services {
+		require.True(t, left[service], "no block of the documentation is the service %s", service)
+	}
 }

@@ -464,7 +464,7 @@ func TestRelease_SaysOfWhichFeaturesDriftCannotBeSeen(t *testing.T) {
 	require.Zero(t, l.json(&out, "model", "release", file, "--ungated", "a test"))
 	require.Equal(t, "pay_amt6", out.Unwatched[0].Feature)
 	require.NotContains(t, l.must("model", "release", "shipped"), "cannot be watched")
-	code, text, errs := onCommandLine(t, "model", "inspect", file)
+	code, text, errs := creditstream(t, "model", "inspect", file)
 	require.Zero(t, code, errs)
 	require.Regexp(t, `not watched +pay_amt6: the reference has`, text)
 }

@@ -97,15 +97,9 @@ func (c *produceCmd) Run(p *process) error {
 		return err
 	}
 	services.Add(app.ProduceReport(), false, prod)
-	at, err := c.Listen.Open()
+	at, err := listen(services, c.Listen)
 	if err != nil {
 		return err
-	}
-	if at != nil {
-		defer func() { _ = at.Close() }() // the server has closed it, unless it never ran
-	}
-	if c.Listen.Pprof {
-		services.ShowProfiles()
 	}
 	if c.File == "" && c.Seed == nil {
 		p.log.Info("drawing a new population", "seed", config.Seed)

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"net"
+
 	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/schemas"
@@ -29,18 +31,26 @@ func newServices(p *process, k *flags.Kafka, name flags.Instance, m flags.Model,
 	return app.New(c), nil
 }
 
-// serve runs what was added. The place where it is looked at is taken before the process
-// reports on itself: one that cannot have it never was there.
-func serve(p *process, s *app.Services, f flags.Listen) error {
+// listen takes the place where a process is looked at, nil for nowhere, and shows there
+// what was asked for. It is taken before the process reports on itself: one that cannot
+// have it never was there. Closing the services gives it back.
+func listen(s *app.Services, f flags.Listen) (net.Listener, error) {
 	at, err := f.Open()
-	if err != nil {
-		return err
+	if err != nil || at == nil {
+		return nil, err
 	}
-	if at != nil {
-		defer func() { _ = at.Close() }() // the server has closed it, unless it never ran
-	}
+	s.Free(func() { _ = at.Close() }) // the server has closed it, unless it never ran
 	if f.Pprof {
 		s.ShowProfiles()
+	}
+	return at, nil
+}
+
+// serve runs what was added.
+func serve(p *process, s *app.Services, f flags.Listen) error {
+	at, err := listen(s, f)
+	if err != nil {
+		return err
 	}
 	return s.Serve(p.ctx, at)
 }

@@ -19,7 +19,7 @@ func TestALimitedTailShowsTheLastAndEnds(t *testing.T) {
 	require.NoError(t, err)
 	defer broker.Close()
 	on := func(args ...string) (int, string, string) {
-		return onCommandLine(t, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)
+		return creditstream(t, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)
 	}
 	code, _, stderr := on("topics", "apply", "--partitions", "3")
 	require.Zero(t, code, stderr)

@@ -35,7 +35,7 @@ func TestTopicsACLs_FormerGroupsAreWhatAnUpgradeNeeds(t *testing.T) {
 			offsets.Add(kadm.Offset{Topic: topics.Applications, Partition: 1, At: 7, LeaderEpoch: -1})
 			require.NoError(t, adm.CommitAllOffsets(t.Context(), "scorer", offsets))
 		}
-		code, out, errs := onCommandLine(t, "topics", "adopt-groups", "--brokers", broker.Addr(), "--prefix", "t")
+		code, out, errs := creditstream(t, "topics", "adopt-groups", "--brokers", broker.Addr(), "--prefix", "t")
 		if !former {
 			require.Equal(t, 1, code, out)
 			continue
@@ -44,13 +44,13 @@ func TestTopicsACLs_FormerGroupsAreWhatAnUpgradeNeeds(t *testing.T) {
 		require.Contains(t, out, "moved 1 offsets from group scorer to t.scorer")
 	}
 
-	_, out, _ := onCommandLine(t, "topics", "acls", "--prefix", "p", "--former-groups", "--principal", "scorer")
+	_, out, _ := creditstream(t, "topics", "acls", "--prefix", "p", "--former-groups", "--principal", "scorer")
 	require.Contains(t, out, "--operation Read --group 'scorer'\n")
 	require.Contains(t, out, "--operation Read --group 'p.scorer'\n")
 	require.Contains(t, out, "--operation Write --transactional-id 'p-scorer-' --resource-pattern-type prefixed\n")
-	_, out, _ = onCommandLine(t, "topics", "acls", "--prefix", "p", "--former-groups", "--principal", "operator")
+	_, out, _ = creditstream(t, "topics", "acls", "--prefix", "p", "--former-groups", "--principal", "operator")
 	require.Contains(t, out, "--operation Read --operation Delete --group 'view'\n")
-	_, out, _ = onCommandLine(t, "topics", "acls", "--prefix", "p")
+	_, out, _ = creditstream(t, "topics", "acls", "--prefix", "p")
 	require.NotContains(t, out, "'scorer'")
 }
 

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -15,19 +14,12 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// onCommandLine runs the program with arguments.
-func onCommandLine(t *testing.T, args ...string) (code int, stdout, stderr string) {
-	var out, err bytes.Buffer
-	code = Run(t.Context(), args, strings.NewReader(""), &out, &err)
-	return code, out.String(), err.String()
-}
-
 func TestTopicsAppliedListedAndUpdated(t *testing.T) {
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	defer broker.Close()
 	on := func(args ...string) (int, string, string) {
-		return onCommandLine(t, append([]string{"topics"}, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)...)
+		return creditstream(t, append([]string{"topics"}, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)...)
 	}
 	code, out, _ := on("list")
 	require.Equal(t, 1, code)
@@ -91,28 +83,28 @@ func TestOneShotCommandsNameTheBrokers(t *testing.T) {
 	require.NoError(t, err)
 	address := broker.Addr()
 	broker.Close()
-	code, _, stderr := onCommandLine(t, "topics", "list", "--brokers", address)
+	code, _, stderr := creditstream(t, "topics", "list", "--brokers", address)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "no Kafka broker answers at --brokers "+address)
 }
 
 func TestACLsOfOnePrincipal(t *testing.T) {
-	code, out, _ := onCommandLine(t, "topics", "acls", "--principal", "scorer", "--prefix", "p", "--group", "g")
+	code, out, _ := creditstream(t, "topics", "acls", "--principal", "scorer", "--prefix", "p", "--group", "g")
 	require.Equal(t, 0, code)
 	require.Contains(t, out, "--operation Write --topic 'p.applications.dlq'")
 	require.Contains(t, out, "--operation Read --group 'g'")
 	require.Contains(t, out, "--operation Write --transactional-id 'p-g-' --resource-pattern-type prefixed")
 	require.NotContains(t, out, "User:reader")
-	_, out, _ = onCommandLine(t, "topics", "acls", "--principal", "operator")
+	_, out, _ = creditstream(t, "topics", "acls", "--principal", "operator")
 	require.Contains(t, out, "--operation Describe --operation DescribeConfigs --operation AlterConfigs --group 'credit.scorer'")
 	require.NotContains(t, out, "--command-config")
-	code, out, _ = onCommandLine(t, "topics", "acls", "--principal", "scorer", "--brokers", "k:9093", "--command-config", "/etc/admin.properties")
+	code, out, _ = creditstream(t, "topics", "acls", "--principal", "scorer", "--brokers", "k:9093", "--command-config", "/etc/admin.properties")
 	require.Equal(t, 0, code)
 	require.Contains(t, out, "kafka-acls.sh --bootstrap-server k:9093 --command-config '/etc/admin.properties' --add --allow-principal User:scorer ")
-	code, _, stderr := onCommandLine(t, "topics", "acls", "--principal", "nobody")
+	code, _, stderr := creditstream(t, "topics", "acls", "--principal", "nobody")
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, "expected scorer, producer, view, api, drift, releaser, operator or reader")
-	code, out, _ = onCommandLine(t, "topics", "acls", "--json")
+	code, out, _ = creditstream(t, "topics", "acls", "--json")
 	require.Equal(t, 0, code)
 	var principals []schemas.Principal
 	require.NoError(t, json.Unmarshal([]byte(out), &principals))
@@ -120,7 +112,7 @@ func TestACLsOfOnePrincipal(t *testing.T) {
 }
 
 func TestStaticMembershipIsClassic(t *testing.T) {
-	code, _, stderr := onCommandLine(t, "score", "--static", "--group-protocol", "consumer", "--model", "shipped")
+	code, _, stderr := creditstream(t, "score", "--static", "--group-protocol", "consumer", "--model", "shipped")
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, "--static needs --group-protocol classic")
 }

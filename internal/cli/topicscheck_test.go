@@ -14,7 +14,7 @@ func TestCommands_RefuseTopicsThatLoseState(t *testing.T) {
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	defer broker.Close()
-	code, _, errs := onCommandLine(t, "topics", "apply", "--brokers", broker.Addr(), "--prefix", "t")
+	code, _, errs := creditstream(t, "topics", "apply", "--brokers", broker.Addr(), "--prefix", "t")
 	require.Zero(t, code, errs)
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addr()))
 	require.NoError(t, err)
@@ -29,13 +29,13 @@ func TestCommands_RefuseTopicsThatLoseState(t *testing.T) {
 	for _, args := range [][]string{
 		{"model", "release", "shipped"}, {"model", "route", "--champion", "v1", "--why", "x"}, {"model", "rollback", "--why", "x", "--expect", "0"},
 	} {
-		code, _, errs = onCommandLine(t, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)
+		code, _, errs = creditstream(t, append(args, "--brokers", broker.Addr(), "--prefix", "t")...)
 		require.Equal(t, 1, code, args)
 		require.Contains(t, errs, "topic t.routes: retention.ms", args)
 	}
 
 	// The whole component ends, too, and says so.
-	code, _, errs = onCommandLine(t, "score", "--brokers", broker.Addr(), "--prefix", "t", "--model", "shipped", "--instance", "one")
+	code, _, errs = creditstream(t, "score", "--brokers", broker.Addr(), "--prefix", "t", "--model", "shipped", "--instance", "one")
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "topic t.routes: retention.ms")
 
@@ -44,7 +44,7 @@ func TestCommands_RefuseTopicsThatLoseState(t *testing.T) {
 	for _, args := range [][]string{
 		{"score", "--instance", "one"}, {"drift"}, {"api", "--api-listen", "127.0.0.1:0", "--redis", "127.0.0.1:1"},
 	} {
-		code, _, errs = onCommandLine(t, append(args, "--brokers", broker.Addr(), "--prefix", "t", "--model", "shipped")...)
+		code, _, errs = creditstream(t, append(args, "--brokers", broker.Addr(), "--prefix", "t", "--model", "shipped")...)
 		require.Equal(t, 1, code, args)
 		require.Contains(t, errs, "topic t.routes: retention.ms", args)
 		for _, odd := range []string{"cannot start yet", "context canceled", "the API answers"} {

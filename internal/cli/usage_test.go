@@ -150,7 +150,9 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, errors.Join(io.ErrClose
 func (fullDisk) Write([]byte) (int, error)   { return 0, syscall.ENOSPC }
 
 func TestPprof_NeedsAListener(t *testing.T) {
-	var errs bytes.Buffer
-	require.Equal(t, exitUsage, Run(t.Context(), []string{"produce", "--population", "--brokers", "127.0.0.1:1", "--count", "1", "--pprof"}, strings.NewReader(""), io.Discard, &errs))
-	require.Contains(t, errs.String(), "--pprof needs --listen")
+	for _, command := range []string{"produce --count 1", "view --rebuild", "score --tls --tls-ca /no/such/file", "config score"} {
+		code, _, errs := creditstream(t, append(strings.Fields(command), "--brokers", "127.0.0.1:1", "--pprof")...)
+		require.Equal(t, exitUsage, code, errs)
+		require.Contains(t, errs, "--pprof needs --listen", command)
+	}
 }

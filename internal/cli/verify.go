@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/creditstream/creditstream/consumer/verify"
 	"github.com/creditstream/creditstream/internal/app"
@@ -37,12 +36,9 @@ It reads both topics once, and once more where something is wrong.`
 
 // Run judges and prints.
 func (c *verifyCmd) Run(p *process) error {
-	var from time.Time
-	if c.From != "start" {
-		var err error
-		if from, err = time.Parse(time.RFC3339Nano, c.From); err != nil {
-			return flags.Usagef("--from %q: expected start or an RFC 3339 time", c.From)
-		}
+	from, _, err := flags.Stretch{From: c.From}.Config()
+	if err != nil {
+		return err
 	}
 	unrouted, err := flags.ReadBundle(c.Model)
 	if err != nil {

@@ -10,11 +10,11 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// Fairness is what the approval ratios of the demo's groups are held against.
+// fairness is what the approval ratios of the demo's groups are held against.
 // Its population repeats what the training data shows: the youngest, and those who
 // left school early, are approved 0.77 to 0.79 times as often as the group approved
 // most often, which four fifths would tell of in a demo where nothing happens.
-const Fairness = 0.7
+const fairness = 0.7
 
 // judged is how the demo's decisions are judged. It waits less than where a stream is
 // looked at once a day: what happens is to be seen while somebody looks.
@@ -23,7 +23,7 @@ func judged() judging.Settings {
 	if err != nil {
 		panic(err) // they are these
 	}
-	return judging.Settings{Windows: windows, Quiet: 30 * time.Second, BlockTime: time.Second, MinFiring: 5 * time.Second, Fairness: Fairness}
+	return judging.Settings{Windows: windows, Quiet: 30 * time.Second, BlockTime: time.Second, MinFiring: 5 * time.Second, Fairness: fairness}
 }
 
 // alertLines tell alerts on a terminal.

@@ -115,7 +115,7 @@ func replaySteady(t *testing.T, settings judging.Settings, each int) (told []str
 func TestTheWalkOnAClusterIsQuiet(t *testing.T) {
 	windows, err := judging.ParseWindows("1000,10000,1h,24h")
 	require.NoError(t, err)
-	settings := judging.Settings{Windows: windows, Quiet: 5 * time.Minute, BlockTime: 5 * time.Second, MinFiring: time.Minute, Fairness: Fairness}
+	settings := judging.Settings{Windows: windows, Quiet: 5 * time.Minute, BlockTime: 5 * time.Second, MinFiring: time.Minute, Fairness: fairness}
 	m, fits := demoChampion(t)
 	walk := func(c *drift.Champion, seed uint64) (told []string, last *drift.Status) {
 		t.Helper()
@@ -151,7 +151,7 @@ func TestASteadyDemoIsQuiet(t *testing.T) {
 	require.InDelta(t, last.Outcomes.Versions[0].Expected, last.Outcomes.Versions[0].Observed, 0.01)
 	for _, w := range last.Windows {
 		for _, g := range w.Groups {
-			require.Equal(t, Fairness, g.Limit)
+			require.Equal(t, fairness, g.Limit)
 		}
 	}
 }

@@ -3,9 +3,11 @@
 package rooms
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -121,18 +123,33 @@ func roomOf(folder string) (found *room) {
 	return found
 }
 
-// imports are what every package imports, of this module and of all it needs.
+// imports are what every package imports, of this module and of all it needs: the product
+// without its tests, and apptest, which is nothing but tests, with them.
 func imports(t *testing.T) map[string][]string {
-	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")
-	list.Dir, list.Stderr = root, os.Stderr
-	out, err := list.Output()
-	require.NoError(t, err)
 	graph := map[string][]string{}
-	for line := range strings.Lines(string(out)) {
-		words := strings.Fields(line)
-		graph[words[0]] = words[1:]
+	read := func(args ...string) {
+		args = append([]string{"list", "-deps", "-f", `{{with .ForTest}}{{.}}{{else}}{{.ImportPath}}{{end}} {{join .Imports " "}}`}, args...)
+		list := exec.CommandContext(t.Context(), "go", args...)
+		list.Dir, list.Stderr = root, os.Stderr
+		out, err := list.Output()
+		require.NoError(t, err)
+		for line := range strings.Lines(string(out)) {
+			words := strings.Fields(line)
+			graph[words[0]] = append(graph[words[0]], words[1:]...)
+		}
 	}
+	read("./...")
+	read("-test", "-tags", tags(t), "./apptest/...")
 	return graph
+}
+
+// tags are the build tags that some files are behind.
+func tags(t *testing.T) string {
+	text, err := os.ReadFile(filepath.Join(root, ".golangci.yml"))
+	require.NoError(t, err)
+	found := regexp.MustCompile(`(?m)^  build-tags: \[(.+)\]$`).FindSubmatch(text)
+	require.NotNil(t, found)
+	return strings.ReplaceAll(string(found[1]), " ", "")
 }
 
 // way is how a package of the room reaches a library or folder, itself first; nil where it
@@ -164,8 +181,9 @@ func (r *room) way(graph map[string][]string, from, what string) []string {
 
 func TestRooms_ReachOnlyWhatTheyMay(t *testing.T) {
 	graph := imports(t)
+	require.Contains(t, graph[module+"/apptest"], module+"/internal/loopback", "its tests are looked at")
 	for pkg := range graph {
-		if !below(pkg, module) || pkg == module {
+		if !below(pkg, module) || pkg == module || strings.HasSuffix(pkg, ".test") {
 			continue
 		}
 		name := folder(pkg)
@@ -186,9 +204,40 @@ func TestRooms_ReachOnlyWhatTheyMay(t *testing.T) {
 // A row of the table that the page lacks, or the other way round, is a wall that only one
 // of them has.
 func TestRooms_AreThoseOfThePage(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join(root, "docs/architecture.md"))
+	graph := imports(t)
+	text, err := os.ReadFile(filepath.Join(root, "docs/architecture.md"))
 	require.NoError(t, err)
+	_, text, found := bytes.Cut(text, []byte("| must not reach |\n|---|---|---|\n"))
+	require.True(t, found)
+	table, _, found := bytes.Cut(text, []byte("\n\n"))
+	require.True(t, found)
+	row, name := regexp.MustCompile(`^\| ([^|]+) \|`), regexp.MustCompile("`([^`]+)`")
+	named := map[string]bool{} // the folders in the first cells
+	for line := range bytes.Lines(table) {
+		cell := row.FindSubmatch(line)
+		require.NotNil(t, cell, "%s", line)
+		for _, m := range name.FindAllSubmatch(cell[1], -1) {
+			named[strings.TrimSuffix(string(m[1]), "/")] = true
+		}
+	}
 	for _, r := range rooms {
-		require.Contains(t, string(page), "`"+r.folder, "docs/architecture.md has no row for %s", r.folder)
+		require.True(t, named[r.folder], "docs/architecture.md has no row for %s", r.folder)
+	}
+	for folder := range named {
+		_, err := os.Stat(filepath.Join(root, folder))
+		require.NoError(t, err, "docs/architecture.md has a row for what is not there")
+		for pkg := range graph {
+			if below(pkg, module+"/"+folder) {
+				require.NotNil(t, roomOf(folder), "docs/architecture.md has a row for %s, the table of rooms none", folder)
+			}
+		}
+	}
+	// Where a row lists the packages of a room, it lists all of them.
+	for _, listed := range []string{"consumer", "audit", "drift"} {
+		for pkg := range graph {
+			if one := folder(pkg); below(one, listed) && pkg != module+"/"+listed {
+				require.Regexp(t, "`"+one+"/?`", string(table), "docs/architecture.md does not say what %s is", one)
+			}
+		}
 	}
 }

@@ -46,10 +46,14 @@ func Handler(reg *prometheus.Registry, ready func() error, pending ...func() err
 	return mux
 }
 
-// Serve answers on the listener until ctx ends, then lets open requests finish
-// within five seconds.
+// Serve answers on the listener until ctx ends, which is also the context of every
+// request: one that takes its time, as a profile over a minute does, ends then with
+// what it has. Open requests may take five seconds more.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	s := &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	select {

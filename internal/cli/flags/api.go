@@ -35,8 +35,8 @@ const maxPublishTimeout = 10 * time.Second
 // maxShutdownDelay is beyond what any supervisor waits.
 const maxShutdownDelay = 10 * time.Minute
 
-// Check refuses what cannot work and what is not safe.
-func (f *API) Check() error {
+// check refuses what cannot work and what is not safe.
+func (f *API) check() error {
 	switch {
 	case f.RateLimit < 0:
 		return Usagef("--rate-limit %v: expected 0 or more", f.RateLimit)
@@ -62,7 +62,7 @@ func (f *API) Check() error {
 
 // Config is the API with a Redis, and where it listens.
 func (f *API) Config(log *slog.Logger, r *Redis) (c app.API, err error) {
-	if err := f.Check(); err != nil {
+	if err := f.check(); err != nil {
 		return c, err
 	}
 	if f.Keys != "" {

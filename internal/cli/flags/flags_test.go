@@ -14,11 +14,11 @@ func TestAPI_NeedsKeysBeyondLoopback(t *testing.T) {
 		require.Equal(t, loopback, OnLoopback(listen), listen)
 	}
 	page := API{Listen: ":8000", Keys: "keys", MaxInFlight: 1, PublishTimeout: time.Second}
-	require.NoError(t, page.Check())
+	require.NoError(t, page.check())
 	page.Keys, page.NoAuth = "", true
-	require.NoError(t, page.Check())
+	require.NoError(t, page.check())
 	page.NoAuth = false
-	require.ErrorAs(t, page.Check(), &UsageError{})
+	require.ErrorAs(t, page.check(), &UsageError{})
 }
 
 func TestSecretFilesThatCannotServeAreNamed(t *testing.T) {

@@ -18,18 +18,6 @@ func (f Letters) Narrow() bool {
 // Config is the selection.
 func (f Letters) Config() (s deadletters.Selection, err error) {
 	s.Classes = f.Class
-	if f.From != "" {
-		if s.From, err = since(f.From); err != nil {
-			return s, err
-		}
-	}
-	if f.To != "" {
-		if s.To, err = Time("to", f.To); err != nil {
-			return s, err
-		}
-	}
-	if !s.To.IsZero() && !s.From.Before(s.To) {
-		return s, Usagef("--from %s --to %s: expected a time before --to", f.From, f.To)
-	}
-	return s, nil
+	s.From, s.To, err = Stretch{From: f.From, To: f.To}.Config()
+	return s, err
 }

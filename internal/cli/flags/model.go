@@ -21,12 +21,17 @@ type Model struct {
 	Bundle string `name:"model" help:"Bundle that serves while no route exists: shipped, the one inside the binary, or a file." default:"" placeholder:"shipped|FILE" group:"Model"`
 }
 
+// checkStart refuses profiles that nothing would show.
+func (f Listen) checkStart() error {
+	if f.Pprof && f.Address == "" {
+		return Usagef("--pprof needs --listen HOST:PORT, where the profiles are served")
+	}
+	return nil
+}
+
 // Open takes the place where metrics and readiness are served, nil for nowhere.
 func (f Listen) Open() (net.Listener, error) {
 	if f.Address == "" {
-		if f.Pprof {
-			return nil, Usagef("--pprof needs --listen HOST:PORT, where the profiles are served")
-		}
 		return nil, nil
 	}
 	l, err := net.Listen("tcp", f.Address)
