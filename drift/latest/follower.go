@@ -8,8 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/retry"
@@ -34,6 +36,8 @@ type Follower struct {
 	topics schemas.Topics
 	log    *slog.Logger
 	quiet  time.Duration
+	open   *kafka.OpenWatch
+	looks  time.Duration // between one look at open transactions and the next
 
 	mu     sync.Mutex // guards what follows
 	newest *Record
@@ -41,8 +45,10 @@ type Follower struct {
 }
 
 // NewFollower returns a Follower that is not running yet.
-func NewFollower(c kafka.Config, topics schemas.Topics, log *slog.Logger) *Follower {
-	return &Follower{kafka: c, topics: topics, log: log, quiet: quiet, err: errReading}
+func NewFollower(c kafka.Config, topics schemas.Topics, log *slog.Logger, r prometheus.Registerer) *Follower {
+	f := &Follower{kafka: c, topics: topics, log: log, quiet: quiet, looks: kafka.WatchInterval, err: errReading}
+	f.open = kafka.NewOpenWatch(kafka.OpenWatchConfig{Component: f.Name(), Topic: topics.DriftStatus, Log: log, Registerer: r, Since: c.Since})
+	return f
 }
 
 // Newest is the newest status. Without one the error is ErrNone, or says why it
@@ -71,8 +77,20 @@ func (*Follower) Name() string { return "drift-status" }
 // Ready is part of lifecycle.Component.
 func (*Follower) Ready() error { return nil }
 
+// Pending says what cannot be read behind a transaction that was left open: the status
+// that is known may be an old one.
+func (f *Follower) Pending() error { return f.open.Pending() }
+
 // Run is part of lifecycle.Component.
 func (f *Follower) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return f.kafka.WatchOpen(ctx, f.looks, f.open) })
+	group.Go(func() error { return f.read(ctx) })
+	return group.Wait()
+}
+
+// read follows the topic until ctx ends.
+func (f *Follower) read(ctx context.Context) error {
 	warned := false
 	attempt := func(ctx context.Context) (read bool, err error) {
 		read, err = f.follow(ctx)

@@ -95,7 +95,7 @@ func TestATopicThatIsMissingIsNamed(t *testing.T) {
 func TestAFollowerKnowsTheNewest(t *testing.T) {
 	t.Parallel()
 	c := broker(t)
-	f := NewFollower(c, topics, slog.New(slog.DiscardHandler))
+	f := NewFollower(c, topics, slog.New(slog.DiscardHandler), nil)
 	_, err := f.Newest()
 	require.ErrorIs(t, err, errReading)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -125,7 +125,7 @@ func TestAFollowerKnowsTheNewest(t *testing.T) {
 	require.NoError(t, <-done)
 
 	// Another one finds it at once.
-	again := NewFollower(c, topics, slog.New(slog.DiscardHandler))
+	again := NewFollower(c, topics, slog.New(slog.DiscardHandler), nil)
 	ctx, cancel = context.WithCancel(t.Context())
 	defer cancel()
 	go func() { done <- again.Run(ctx) }()

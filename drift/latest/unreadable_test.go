@@ -30,7 +30,7 @@ func TestUnreadableBatch_DoesNotEndFollowingTheStatus(t *testing.T) {
 			t.Cleanup(k.Close)
 			c := kafka.Config{Brokers: []string{k.Addr()}, Prefix: prefix, ClientID: "test"}
 			create(t, c)
-			f := NewFollower(c, topics, slog.New(slog.DiscardHandler))
+			f := NewFollower(c, topics, slog.New(slog.DiscardHandler), nil)
 			f.quiet = 10 * time.Millisecond
 			var held atomic.Bool
 			held.Store(true)

@@ -60,7 +60,7 @@ func (s *Services) AddAPI(c API) error {
 		follow := tail.NewFeed(tail.FeedConfig{Kafka: s.Client("feed"), Topics: s.topics, Codec: s.codec, Log: s.log})
 		parts, feed = append(parts, follow), pageFeed{follow}
 	}
-	status := latest.NewFollower(s.Client("drift-status"), s.topics, s.log)
+	status := latest.NewFollower(s.Client("drift-status"), s.topics, s.log, s.reg)
 	replicas := reports.NewFollower(s.Client("replicas"), s.topics, s.log)
 	cluster := s.whichCluster()
 	own := view.NewStore(client, prefix).Of(cluster.ID)

@@ -49,6 +49,30 @@ func TestFollower_SaysThatRoutesWaitBehindAnOpenTransaction(t *testing.T) {
 	w.eventually(func() bool { return f.Pending() == nil }, "says it no more")
 }
 
+// Records that were taken back before a transaction that hangs are nothing to wait for:
+// a follower that starts then knows all that can be read, and serves.
+func TestFollower_StartsBehindWhatWasTakenBackBeforeAnOpenTransaction(t *testing.T) {
+	t.Parallel()
+	for _, topic := range []func(schemas.Topics) string{func(t schemas.Topics) string { return t.Routes }, func(t schemas.Topics) string { return t.Models }} {
+		w := newWorld(t)
+		w.createTopics()
+		w.release("v1")
+		revision := w.champion(-1, "v1")
+		takenBack, err := kgo.NewClient(append(w.config.Options(), kgo.TransactionalID("aborts"))...)
+		require.NoError(t, err)
+		t.Cleanup(takenBack.Close)
+		require.NoError(t, takenBack.BeginTransaction())
+		r := &kgo.Record{Topic: topic(w.topics), Key: []byte("x"), Value: []byte("x")}
+		require.NoError(t, takenBack.ProduceSync(t.Context(), r).FirstErr())
+		end := w.hang(topic(w.topics))
+		require.NoError(t, takenBack.EndTransaction(t.Context(), kgo.TryAbort)) // its marker comes last
+		f, _ := w.follow(nil)
+		w.serves(f, revision, "v1")
+		require.NoError(t, f.Ready())
+		end(kgo.TryCommit)
+	}
+}
+
 // hang leaves a transaction open on a topic that, by its producer's clock, began a minute
 // ago.
 func (w *world) hang(topic string) (end func(kgo.TransactionEndTry)) {

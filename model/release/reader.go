@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -14,16 +15,19 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
+// quiet is how long nothing may come of what is there before it is looked up why.
+const quiet = time.Second
+
 // connectTime is how long brokers may take to say where the topics begin and end.
 const connectTime = 10 * time.Second
 
 // reader reads models and routes from the beginning, committed records only,
 // without a group: every replica reads everything.
 type reader struct {
-	client  *kgo.Client
-	brokers []string
-	topics  schemas.Topics
-	left    map[string]map[int32]int64 // ends not reached yet
+	client *kgo.Client
+	config kafka.Config
+	topics schemas.Topics
+	left   map[string]map[int32]kafka.Span // what has not been read yet of what was there
 	// The first offset that the routes' log still holds. Above 0: routes were there and
 	// are gone.
 	firstRoute int64
@@ -44,14 +48,14 @@ func openReader(ctx context.Context, c kafka.Config, topics schemas.Topics) (*re
 	if err != nil {
 		return nil, err
 	}
-	return &reader{client: client, brokers: c.Brokers, topics: topics}, nil
+	return &reader{client: client, config: c, topics: topics}, nil
 }
 
 func (r *reader) close() { r.client.Close() }
 
 // findEnds looks up how far the topics reach now.
 func (r *reader) findEnds(ctx context.Context) error {
-	return answered(ctx, r.brokers, r.lookUpEnds)
+	return answered(ctx, r.config.Brokers, r.lookUpEnds)
 }
 
 // answered bounds how long ask may wait for the brokers.
@@ -79,16 +83,16 @@ func (r *reader) lookUpEnds(ctx context.Context) error {
 		return err
 	}
 	r.firstRoute = bounds[r.topics.Routes][0].From
-	r.left = map[string]map[int32]int64{}
+	r.left = map[string]map[int32]kafka.Span{}
 	for topic, partitions := range bounds {
 		for partition, b := range partitions {
 			if b.From == b.To {
 				continue
 			}
 			if r.left[topic] == nil {
-				r.left[topic] = map[int32]int64{}
+				r.left[topic] = map[int32]kafka.Span{}
 			}
-			r.left[topic][partition] = b.To
+			r.left[topic][partition] = b
 		}
 	}
 	return nil
@@ -106,12 +110,20 @@ func (r *reader) caughtUp() bool { return len(r.left) == 0 }
 
 // poll waits for records and hands each on but the transactions' markers.
 func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
-	fetches := r.client.PollFetches(ctx)
+	wait, cancel := ctx, context.CancelFunc(func() {})
+	if !r.caughtUp() {
+		wait, cancel = context.WithTimeout(ctx, quiet)
+	}
+	fetches := r.client.PollFetches(wait)
+	cancel()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if wait.Err() != nil && fetches.NumRecords() == 0 {
+		return r.readLeft(ctx, each)
+	}
 	for _, e := range fetches.Errors() {
-		if !kerr.IsRetriable(e.Err) {
+		if !kerr.IsRetriable(e.Err) && !errors.Is(e.Err, context.DeadlineExceeded) {
 			return fmt.Errorf("reading %s: %w", e.Topic, e.Err)
 		}
 	}
@@ -119,11 +131,34 @@ func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
 		if !rec.Attrs.IsControl() {
 			each(rec)
 		}
-		if end, ok := r.left[rec.Topic][rec.Partition]; ok && rec.Offset+1 >= end {
+		if left, ok := r.left[rec.Topic][rec.Partition]; ok {
+			if left.From = rec.Offset + 1; left.From < left.To {
+				r.left[rec.Topic][rec.Partition] = left
+				return
+			}
 			if delete(r.left[rec.Topic], rec.Partition); len(r.left[rec.Topic]) == 0 {
 				delete(r.left, rec.Topic)
 			}
 		}
 	})
 	return nil
+}
+
+// readLeft reads what was there and does not come: records that their transaction took
+// back and whose marker lies behind a transaction that is still open, or what compaction
+// has removed. Nothing else is to be waited for.
+func (r *reader) readLeft(ctx context.Context, each func(*kgo.Record)) error {
+	attempt, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	err := r.config.Quiet().ReadCommitted(attempt, kafka.Spans(r.left), kafka.Sink{Each: func(rec *kgo.Record) error {
+		each(rec)
+		return nil
+	}})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil {
+		clear(r.left)
+	}
+	return err
 }
