@@ -10,42 +10,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/creditstream/creditstream/api/feed"
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// Feed follows the stream of decisions for people to look at.
-type Feed interface {
-	// Snapshot is what is known now, with the last sampled decisions.
-	Snapshot() FeedSnapshot
-	// Subscribe returns a snapshot and hands out what it lacks until ctx ends or the
-	// feed does, and then closes the channel. A reader that is too slow misses
-	// decisions while more come; the totals are right in every update.
-	Subscribe(ctx context.Context) (FeedSnapshot, <-chan FeedUpdate)
-}
-
-// FeedTotals counts decisions since a moment.
-type FeedTotals struct {
-	Since      time.Time
-	Decisions  int64
-	ByDecision map[string]int64 // approve, refer, decline
-	ByChannel  map[string]int64 // stream, api
-	PerSecond  float64          // of late
-}
-
-// FeedSnapshot is a feed at one moment. What it refers to is not changed
-// afterwards.
-type FeedSnapshot struct {
-	Totals    FeedTotals
-	Decisions []schemas.Prediction // in any order; their features are never handed on
-}
-
-// FeedUpdate is what was not handed out before.
-type FeedUpdate FeedSnapshot
-
 const (
 	streamRoute = "/decisions/stream"
-	// maxDecisions is the most decisions of a snapshot.
-	maxDecisions = 50
+	// shownPerSecond is how many decisions a stream is told of a second; more cannot be
+	// read.
+	shownPerSecond = 10
 	// maxStreams is how many streams may be open at once.
 	maxStreams = 100
 	// maxCallerStreams is how many of them one caller may have open.
@@ -75,7 +48,7 @@ func (s *Server) decisionStream(w http.ResponseWriter, r *http.Request, _ string
 	}
 	ctx, stop := context.WithCancel(r.Context())
 	defer stop()
-	first, updates := s.config.Feed.Subscribe(ctx)
+	first, updates := s.config.Feed.Subscribe(ctx, shownPerSecond)
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -106,20 +79,20 @@ func (s *Server) decisionStream(w http.ResponseWriter, r *http.Request, _ string
 			if !ok {
 				return nil
 			}
-			buf = s.event(buf[:0], "update", FeedSnapshot(u))
+			buf = s.event(buf[:0], "update", u)
 		}
 	}
 	return nil
 }
 
-func (s *Server) event(dst []byte, name string, f FeedSnapshot) []byte {
+func (s *Server) event(dst []byte, name string, f feed.Snapshot) []byte {
 	dst = append(dst, "event: "+name+"\ndata: "...)
 	dst = s.appendFeed(dst, f) // one line: JSON without raw line feeds
 	return append(dst, "\n\n"...)
 }
 
 // appendFeed appends a snapshot as JSON.
-func (s *Server) appendFeed(dst []byte, f FeedSnapshot) []byte {
+func (s *Server) appendFeed(dst []byte, f feed.Snapshot) []byte {
 	text := func(code string) string { return code }
 	if set := s.config.Live(); set != nil {
 		text = set.Champion.ReasonText
@@ -146,10 +119,9 @@ func (s *Server) appendFeed(dst []byte, f FeedSnapshot) []byte {
 // newestFirst puts decisions, which come as partitions yield them, in the order
 // they were made: those of one moment by id. The caller's are left as they are.
 func newestFirst(decisions []schemas.Prediction) []schemas.Prediction {
-	sorted := slices.SortedFunc(slices.Values(decisions), func(a, b schemas.Prediction) int {
+	return slices.SortedFunc(slices.Values(decisions), func(a, b schemas.Prediction) int {
 		return cmp.Or(b.DecidedAt.Time().Compare(a.DecidedAt.Time()), strings.Compare(b.ApplicationID, a.ApplicationID))
 	})
-	return sorted[:min(len(sorted), maxDecisions)]
 }
 
 func appendCounts(dst []byte, counts map[string]int64, names ...string) []byte {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/require"
@@ -14,7 +15,7 @@ import (
 
 func TestOnlyThisMachinesNamesAreAnswered(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *Config) { c.LocalOnly = true; c.Feed = newFakeFeed() })
+	w := newWorld(t, func(c *Config) { c.LocalOnly = true; c.Feed = newFeed(time.Now) })
 	ask := func(method, target, host string) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), method, target, http.NoBody)
 		r.Host = host

@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/creditstream/creditstream/api/feed"
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -113,7 +114,7 @@ func TestOpenAPI_SaysTheLimitsThatHold(t *testing.T) {
 		"components schemas PredictRequest oneOf 1 properties application_id maxLength": schemas.MaxApplicationID,
 		"components schemas BatchRequest properties applications maxItems":              maxBatch,
 		"components schemas Answer properties reasons maxItems":                         schemas.MaxReasons,
-		"components schemas Decisions properties decisions maxItems":                    maxDecisions,
+		"components schemas Decisions properties decisions maxItems":                    feed.Kept,
 	}
 	for path, want := range numbers {
 		require.EqualValues(t, want, at(path), path)

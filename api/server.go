@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/creditstream/creditstream/api/feed"
 	"github.com/creditstream/creditstream/drift/report"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
@@ -92,7 +93,7 @@ type Config struct {
 	Recorded    Recorded
 	Lookup      Lookup
 	Idempotency Idempotency
-	Feed        Feed // nil: there is no feed
+	Feed        *feed.Feed // nil: there is no feed
 	Drift       Drift
 	Demo        Demo // nil: this is no demo
 	Replicas    Replicas

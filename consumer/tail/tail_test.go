@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/api/feed"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
 	"github.com/creditstream/creditstream/schemas"
@@ -222,7 +223,7 @@ func TestAMissingTopicIsNamed(t *testing.T) {
 	_, err := Read(t.Context(), Config{Kafka: w.kafka, Topics: w.topics}, nil)
 	require.ErrorContains(t, err, "t.nowhere")
 	require.ErrorContains(t, err, "topics apply")
-	require.ErrorContains(t, NewFeed(FeedConfig{Kafka: w.kafka, Topics: w.topics}).Run(t.Context()), "topics apply")
+	require.ErrorContains(t, NewFollower(FollowerConfig{Kafka: w.kafka, Topics: w.topics}).Run(t.Context()), "topics apply")
 }
 
 func TestLinesAreAligned(t *testing.T) {
@@ -243,20 +244,21 @@ func TestAFeedFollowsTheLog(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 10, kgo.TryCommit)
-	feed := NewFeed(FeedConfig{Kafka: w.kafka, Topics: w.topics, Log: slog.New(slog.DiscardHandler)})
-	require.Error(t, feed.Ready())
+	shown := feed.New(time.Now)
+	follower := NewFollower(FollowerConfig{Kafka: w.kafka, Topics: w.topics, Each: shown.Add, Log: slog.New(slog.DiscardHandler)})
+	require.Error(t, follower.Ready())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- feed.Run(ctx) }()
-	require.Eventually(t, func() bool { return feed.Ready() == nil }, patience, time.Millisecond)
-	_, updates := feed.Subscribe(ctx, 1000)
+	go func() { done <- follower.Run(ctx) }()
+	require.Eventually(t, func() bool { return follower.Ready() == nil }, patience, time.Millisecond)
+	_, updates := shown.Subscribe(ctx, 1000)
 	w.emit(100, 200, kgo.TryAbort)
 	w.emit(10, 40, kgo.TryCommit)
-	require.Eventually(t, func() bool { return feed.Snapshot().Decisions == 30 }, patience, time.Millisecond)
-	s := feed.Snapshot()
-	require.Len(t, s.Recent, 30)
-	require.Equal(t, map[string]int64{schemas.Approve: 20, schemas.Decline: 10}, s.ByDecision)
-	require.Equal(t, map[string]int64{schemas.ChannelStream: 24, schemas.ChannelAPI: 6}, s.ByChannel)
+	require.Eventually(t, func() bool { return shown.Snapshot().Totals.Decisions == 30 }, patience, time.Millisecond)
+	s := shown.Snapshot()
+	require.Len(t, s.Decisions, 30)
+	require.Equal(t, map[string]int64{schemas.Approve: 20, schemas.Decline: 10}, s.Totals.ByDecision)
+	require.Equal(t, map[string]int64{schemas.ChannelStream: 24, schemas.ChannelAPI: 6}, s.Totals.ByChannel)
 	u := <-updates
 	require.Positive(t, u.Totals.Decisions)
 	cancel()
@@ -269,11 +271,12 @@ func TestAFeedFollowsTheLog(t *testing.T) {
 func TestAFeedReadsPartitionsThatWereAdded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	feed := NewFeed(FeedConfig{Kafka: w.kafka, Topics: w.topics, Log: slog.New(slog.DiscardHandler), lookInterval: 10 * time.Millisecond})
+	shown := feed.New(time.Now)
+	follower := NewFollower(FollowerConfig{Kafka: w.kafka, Topics: w.topics, Each: shown.Add, Log: slog.New(slog.DiscardHandler), lookInterval: 10 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- feed.Run(ctx) }()
-	require.Eventually(t, func() bool { return feed.Ready() == nil }, patience, time.Millisecond)
+	go func() { done <- follower.Run(ctx) }()
+	require.Eventually(t, func() bool { return follower.Ready() == nil }, patience, time.Millisecond)
 	grown, err := kadm.NewClient(w.client).UpdatePartitions(t.Context(), 5, w.topics.Predictions)
 	require.NoError(t, err)
 	require.NoError(t, grown.Error())
@@ -283,7 +286,7 @@ func TestAFeedReadsPartitionsThatWereAdded(t *testing.T) {
 	require.Eventually(t, func() bool {
 		p := prediction(1)
 		err := plain.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions, Partition: 4, Value: schemas.AppendPrediction(nil, p)}).FirstErr()
-		return err == nil && feed.Snapshot().Decisions > 0
+		return err == nil && shown.Snapshot().Totals.Decisions > 0
 	}, patience, 5*time.Millisecond)
 	cancel()
 	require.NoError(t, <-done)

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/creditstream/creditstream/api/feed"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/local"
@@ -71,7 +72,8 @@ func TestUnreadableBatch_DoesNotSilenceTheFeed(t *testing.T) {
 			r, err := open(t.Context(), w.kafka, w.topics.Predictions, kafka.From{}, true)
 			require.NoError(t, err)
 			r.client.Close()
-			feed := NewFeed(FeedConfig{Kafka: w.kafka, Topics: w.topics, Log: slog.New(slog.DiscardHandler)})
+			shown := feed.New(time.Now)
+			follower := NewFollower(FollowerConfig{Kafka: w.kafka, Topics: w.topics, Each: shown.Add, Log: slog.New(slog.DiscardHandler)})
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			// What comes is damaged before the feed asks for it.
@@ -84,13 +86,13 @@ func TestUnreadableBatch_DoesNotSilenceTheFeed(t *testing.T) {
 				}
 				return nil, nil, false
 			})
-			go func() { done <- feed.Run(ctx) }()
-			require.Eventually(t, func() bool { return feed.Ready() == nil }, patience, time.Millisecond)
+			go func() { done <- follower.Run(ctx) }()
+			require.Eventually(t, func() bool { return follower.Ready() == nil }, patience, time.Millisecond)
 			w.write(0, 3)
 			w.write(3, 6)
 			require.NoError(t, kafkatest.Flip(dir, w.topics.Predictions, 0, 1, header))
 			held.Store(false)
-			require.Eventually(t, func() bool { return feed.Snapshot().Decisions == 3 }, patience, time.Millisecond)
+			require.Eventually(t, func() bool { return shown.Snapshot().Totals.Decisions == 3 }, patience, time.Millisecond)
 			cancel()
 			require.NoError(t, <-done)
 		})

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/creditstream/creditstream/api"
+	"github.com/creditstream/creditstream/api/feed"
 	"github.com/creditstream/creditstream/consumer/lookup"
 	"github.com/creditstream/creditstream/consumer/tail"
 	"github.com/creditstream/creditstream/consumer/view"
@@ -55,10 +56,10 @@ func (s *Services) AddAPI(c API) error {
 	if c.Keys != nil {
 		parts = append(parts, c.Keys)
 	}
-	var feed api.Feed
+	var shown *feed.Feed
 	if c.Feed {
-		follow := tail.NewFeed(tail.FeedConfig{Kafka: s.Client("feed"), Topics: s.topics, Codec: s.codec, Log: s.log})
-		parts, feed = append(parts, follow), pageFeed{follow}
+		shown = feed.New(time.Now)
+		parts = append(parts, tail.NewFollower(tail.FollowerConfig{Kafka: s.Client("feed"), Topics: s.topics, Codec: s.codec, Each: shown.Add, Log: s.log}))
 	}
 	status := latest.NewFollower(s.Client("drift-status"), s.topics, s.log, s.reg)
 	replicas := reports.NewFollower(s.Client("replicas"), s.topics, s.log)
@@ -70,7 +71,7 @@ func (s *Services) AddAPI(c API) error {
 		Listener: c.Listener, TLS: c.TLS, Live: models.Live, Publisher: predictionPublisher{writer, s.codec}, Lookup: viewLookup{own},
 		Idempotency: retriedKeys{idempotency.NewStore(client, prefix, c.Limits.Lease(), api.NoteKept), cluster.ID},
 		Recorded:    newRecordedPredictions(lookup.Config{Kafka: s.Client("retries"), Topics: s.topics, Codec: s.codec}),
-		Feed:        feed, Drift: driftFeed{status}, Demo: c.Demo, Replicas: replicas, Latencies: latency, Keys: c.Keys, Proxies: c.Proxies, Limits: c.Limits,
+		Feed:        shown, Drift: driftFeed{status}, Demo: c.Demo, Replicas: replicas, Latencies: latency, Keys: c.Keys, Proxies: c.Proxies, Limits: c.Limits,
 		// Without keys, being on this machine is what lets a caller in.
 		LocalOnly: c.Keys == nil && !c.NoAuth,
 		Metrics:   promhttp.HandlerFor(s.reg, promhttp.HandlerOpts{}), Ready: s.process.ready, Pending: s.process.pending, Stopping: s.process.begun,

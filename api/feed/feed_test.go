@@ -1,8 +1,7 @@
-package tail
+package feed
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -13,42 +12,52 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
+// prediction is the one with a number; every third is declined.
+func prediction(i int) *schemas.Prediction {
+	p := &schemas.Prediction{
+		ApplicationID: fmt.Sprintf("A-%04d", i), Channel: schemas.ChannelStream, Decision: schemas.Approve, ModelVersion: "v1",
+		Reasons:  []schemas.Reason{{Code: "UTILISATION", Contribution: 0.4}, {Code: "RECENT_DELAY", Contribution: 0.1}, {Code: "LIMIT", Contribution: 0.05}},
+		Features: schemas.Features{500000, 2},
+	}
+	if i%3 == 0 {
+		p.Decision = schemas.Decline
+	}
+	return p
+}
+
 func TestAFeedKeepsTheLastDecisions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		feed := NewFeed(FeedConfig{})
-		require.Empty(t, feed.Snapshot().Recent)
+		feed := New(time.Now)
+		require.Empty(t, feed.Snapshot().Decisions)
 		for i := range 120 {
-			feed.add(prediction(i), time.Now())
+			feed.Add(prediction(i))
 		}
 		s := feed.Snapshot()
-		require.Len(t, s.Recent, keep)
-		require.Equal(t, "A-0119", s.Recent[0].ApplicationID)
-		require.Equal(t, "A-0070", s.Recent[keep-1].ApplicationID)
-		require.Equal(t, []schemas.Reason{{Code: "UTILISATION", Contribution: 0.4}, {Code: "RECENT_DELAY", Contribution: 0.1}, {Code: "LIMIT", Contribution: 0.05}}, s.Recent[0].Reasons)
-		require.Equal(t, int64(120), s.Decisions)
+		require.Len(t, s.Decisions, Kept)
+		require.Equal(t, "A-0119", s.Decisions[0].ApplicationID)
+		require.Equal(t, "A-0070", s.Decisions[Kept-1].ApplicationID)
+		require.Equal(t, []schemas.Reason{{Code: "UTILISATION", Contribution: 0.4}, {Code: "RECENT_DELAY", Contribution: 0.1}, {Code: "LIMIT", Contribution: 0.05}}, s.Decisions[0].Reasons)
+		require.Zero(t, s.Decisions[0].Features, "nobody needs them for a page")
+		require.Equal(t, int64(120), s.Totals.Decisions)
 
 		// What was handed out does not change.
-		feed.add(prediction(500), time.Now())
-		require.Equal(t, "A-0119", s.Recent[0].ApplicationID)
-		require.Equal(t, int64(120), s.ByDecision[schemas.Approve]+s.ByDecision[schemas.Decline])
-
-		text, err := json.Marshal(s)
-		require.NoError(t, err)
-		require.Contains(t, string(text), `"decisions":120,`)
+		feed.Add(prediction(500))
+		require.Equal(t, "A-0119", s.Decisions[0].ApplicationID)
+		require.Equal(t, int64(120), s.Totals.ByDecision[schemas.Approve]+s.Totals.ByDecision[schemas.Decline])
 	})
 }
 
 func TestTheRateIsOverTheLastSeconds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		feed := NewFeed(FeedConfig{})
+		feed := New(time.Now)
 		second := func(n int) float64 {
 			for i := range n {
-				feed.add(prediction(i), time.Now())
+				feed.Add(prediction(i))
 			}
 			time.Sleep(time.Second)
-			return feed.Snapshot().PerSecond
+			return feed.Snapshot().Totals.PerSecond
 		}
 		require.Equal(t, 100.0, second(100))
 		require.Equal(t, 200.0, second(300))
@@ -66,7 +75,7 @@ func TestTheRateIsOverTheLastSeconds(t *testing.T) {
 // page is what a subscriber makes of what it is told.
 type page map[string]bool
 
-func (p page) add(t *testing.T, decisions []Decision) {
+func (p page) add(t *testing.T, decisions []schemas.Prediction) {
 	for _, d := range decisions {
 		require.NotContains(t, p, d.ApplicationID, "told twice")
 		p[d.ApplicationID] = true
@@ -74,7 +83,7 @@ func (p page) add(t *testing.T, decisions []Decision) {
 }
 
 func (p page) of(t *testing.T, s Snapshot) {
-	for _, d := range s.Recent {
+	for _, d := range s.Decisions {
 		require.Contains(t, p, d.ApplicationID)
 	}
 }
@@ -84,11 +93,11 @@ func TestASubscriberSeesASampleOfTheNewest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const perSecond = 8
-		feed := NewFeed(FeedConfig{})
+		feed := New(time.Now)
 		id := 0
 		emit := func(n int) {
 			for range n {
-				feed.add(prediction(id), time.Now())
+				feed.Add(prediction(id))
 				id++
 			}
 		}
@@ -96,7 +105,7 @@ func TestASubscriberSeesASampleOfTheNewest(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		first, updates := feed.Subscribe(ctx, perSecond)
 		shown := page{}
-		shown.add(t, first.Recent)
+		shown.add(t, first.Decisions)
 		require.Len(t, shown, 10)
 		emit(1)
 		u := <-updates
@@ -119,11 +128,11 @@ func TestASubscriberSeesASampleOfTheNewest(t *testing.T) {
 		}
 		require.LessOrEqual(t, len(shown)-before, allowed())
 		require.GreaterOrEqual(t, len(shown)-before, perSecond-1)
-		for len(shown) < before+keep {
+		for len(shown) < before+Kept {
 			shown.add(t, (<-updates).Decisions)
 			require.LessOrEqual(t, len(shown)-before, allowed())
 		}
-		for range 3 * keep / perSecond {
+		for range 3 * Kept / perSecond {
 			time.Sleep(time.Second)
 			select {
 			case u := <-updates:
@@ -142,13 +151,13 @@ func TestASubscriberSeesASampleOfTheNewest(t *testing.T) {
 func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		feed := NewFeed(FeedConfig{})
+		feed := New(time.Now)
 		ctx, cancel := context.WithCancel(t.Context())
 		_, slow := feed.Subscribe(ctx, 20)
 		_, quick := feed.Subscribe(ctx, 20)
 		quickly, slowly := page{}, page{}
 		for i := range 100 {
-			feed.add(prediction(i), time.Now())
+			feed.Add(prediction(i))
 			time.Sleep(updateInterval)
 			synctest.Wait()
 			quickly.add(t, (<-quick).Decisions)
@@ -157,7 +166,7 @@ func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
 		u := <-slow
 		require.Equal(t, int64(100), u.Totals.Decisions, "the latest")
 		require.Equal(t, "A-0099", u.Decisions[0].ApplicationID)
-		for slowly.add(t, u.Decisions); len(slowly) < keep; slowly.add(t, u.Decisions) {
+		for slowly.add(t, u.Decisions); len(slowly) < Kept; slowly.add(t, u.Decisions) {
 			u = <-slow
 		}
 		slowly.of(t, feed.Snapshot())
@@ -168,7 +177,7 @@ func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
 func TestASubscriberHearsNothingWhenNothingHappens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		feed := NewFeed(FeedConfig{})
+		feed := New(time.Now)
 		_, updates := feed.Subscribe(t.Context(), 20)
 		time.Sleep(time.Minute)
 		synctest.Wait()
