@@ -13,16 +13,6 @@ import (
 	"github.com/creditstream/creditstream/scorer"
 )
 
-// Subject is a recorded decision and what it says made it.
-type Subject struct {
-	Source   schemas.Source
-	Recorded schemas.Prediction
-	Set      *model.LiveSet // its model, policy and revision
-	Route    *schemas.Route // nil where none served
-	Shadow   *model.Model   // nil where none ran, or where it cannot be had
-	NoShadow string         // why it cannot be had
-}
-
 // Explanation is a decision taken apart.
 type Explanation struct {
 	ApplicationID string            `json:"application_id"`

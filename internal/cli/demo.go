@@ -1,16 +1,13 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 
-	"github.com/creditstream/creditstream/consumer/verify"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/demo"
-
 	"github.com/creditstream/creditstream/producer"
 )
 
@@ -72,7 +69,6 @@ func (c *demoCmd) Run(p *process) error {
 	if config.Proxies, err = flags.Proxies(p.log, c.TrustedProxies, false); err != nil {
 		return err
 	}
-	config.Verify = func(ctx context.Context, v verify.Config) (*verify.Report, error) { return recomputed(ctx, v) }
 	result, err := demo.Run(p.ctx, config)
 	if err != nil || result == nil {
 		return err

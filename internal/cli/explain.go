@@ -11,7 +11,6 @@ import (
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/redisconn"
-	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 )
 
@@ -59,7 +58,14 @@ func (c *explainCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	subject, err := subjectOf(found, history, unrouted)
+	past, err := release.NewArchive(history, unrouted)
+	if err != nil {
+		return fmt.Errorf("--model: %w", err)
+	}
+	subject, err := explain.NewSubject(found.Source, &found.Prediction, past)
+	if gone, ok := errors.AsType[*explain.NoModelError](err); ok {
+		return fmt.Errorf("%w and is not the bundle of --model: name its file there", gone)
+	}
 	if err != nil {
 		return err
 	}
@@ -161,40 +167,4 @@ func (c *explainCmd) inView(p *process, look lookup.Config) *lookup.Found {
 		return nil
 	}
 	return found
-}
-
-// subjectOf looks up everything that made a decision. unrouted is the bundle that
-// may have served without a route.
-func subjectOf(found *lookup.Found, history *release.History, unrouted []byte) (*explain.Subject, error) {
-	p := &found.Prediction
-	archive, err := release.NewArchive(history, unrouted)
-	if err != nil {
-		return nil, fmt.Errorf("--model: %w", err)
-	}
-	s := &explain.Subject{Source: found.Source, Recorded: *p}
-	if route, ok := history.Route(p.RouteRevision); ok {
-		s.Route = &route
-	}
-	if !archive.Has(p.ModelVersion) {
-		return nil, fmt.Errorf("the decision at %s was made by model %s, which is not on the models topic (any more) and is not the bundle of --model: name its file there", found.Source, p.ModelVersion)
-	}
-	s.Set, err = archive.Set(p.ModelVersion, p.RouteRevision, p.PolicyVersion, p.Engine)
-	if err != nil && p.Engine == model.EngineONNX {
-		// A build without ONNX Runtime: the native engine comes within tolerance.
-		if native, other := archive.Set(p.ModelVersion, p.RouteRevision, p.PolicyVersion, model.EngineNative); other == nil {
-			s.Set, err = native, nil
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the decision at %s cannot be made again: %w", found.Source, err)
-	}
-	if p.Shadow != nil {
-		shadow, err := archive.Model(p.Shadow.ModelVersion, s.Set.Champion.Engine)
-		if err != nil {
-			s.NoShadow = err.Error()
-		} else {
-			s.Shadow = shadow
-		}
-	}
-	return s, nil
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 
 	"github.com/creditstream/creditstream/consumer/verify"
@@ -53,7 +52,7 @@ func (c *verifyCmd) Run(p *process) error {
 	var report *verify.Report
 	config.Group, err = app.GroupInUse(p.ctx, config.Kafka, schemas.GroupScorer, c.Group, topics.Applications)
 	if err == nil {
-		report, err = recomputed(p.ctx, config, unrouted)
+		report, err = app.Verify(p.ctx, config, unrouted)
 	}
 	if err != nil {
 		return c.Kafka.Config(p.log).For("verify").AlsoMissing(p.ctx, err,
@@ -73,14 +72,4 @@ func (c *verifyCmd) Run(p *process) error {
 		return exitCode(exitNotJudged)
 	}
 	return nil
-}
-
-// recomputed is verify.Run, which computes every decision again.
-func recomputed(ctx context.Context, c verify.Config, unrouted ...[]byte) (*verify.Report, error) {
-	again, err := newRecomputer(ctx, c.Kafka, c.Topics, unrouted...)
-	if err != nil {
-		return nil, err
-	}
-	c.Recompute = again.recompute
-	return verify.Run(ctx, c)
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/api"
-	"github.com/creditstream/creditstream/consumer/verify"
 	"github.com/creditstream/creditstream/consumer/view"
 	"github.com/creditstream/creditstream/drift/webhook"
 	"github.com/creditstream/creditstream/internal/app"
@@ -93,7 +92,6 @@ type Config struct {
 	Registry     *registry.Client // nil: values are JSON
 	RegistryArgs []string         // by which a child knows it
 	Webhook      *webhook.Config  // who is told of alerts; nil: only who looks
-	Verify       func(context.Context, verify.Config) (*verify.Report, error)
 
 	Status   *Status // where all is said
 	Terminal bool    // the status is drawn in place

@@ -32,7 +32,7 @@ func (d *demo) judge(ctx context.Context) (*Result, error) {
 	if config.Group, err = app.GroupInUse(ctx, config.Kafka, schemas.GroupScorer, "", d.topics.Applications); err != nil {
 		return nil, err
 	}
-	report, err := d.config.Verify(ctx, config)
+	report, err := app.Verify(ctx, config)
 	if err != nil {
 		return nil, err
 	}

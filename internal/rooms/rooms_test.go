@@ -236,7 +236,8 @@ func TestRooms_AreThoseOfThePage(t *testing.T) {
 	for _, listed := range []string{"consumer", "audit", "drift"} {
 		for pkg := range graph {
 			if one := folder(pkg); below(one, listed) && pkg != module+"/"+listed {
-				require.Regexp(t, "`"+one+"/?`", string(table), "docs/architecture.md does not say what %s is", one)
+				named := regexp.MustCompile("`" + one + "/?`").Match(table)
+				require.True(t, named, "docs/architecture.md does not say what %s is", one)
 			}
 		}
 	}

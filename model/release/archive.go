@@ -6,6 +6,7 @@ import (
 
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/policy"
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // Archive makes decisions of the past again: with the model, the route and the
@@ -58,6 +59,9 @@ func (a *Archive) Has(version string) bool {
 	_, ok := a.bundle(version)
 	return ok
 }
+
+// Route is the route of a revision.
+func (a *Archive) Route(revision int64) (schemas.Route, bool) { return a.history.Route(revision) }
 
 func (a *Archive) opener(engine string) *opener {
 	if a.openers[engine] == nil {

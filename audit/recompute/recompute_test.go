@@ -1,6 +1,7 @@
-package cli
+package recompute
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -8,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/creditstream/creditstream/consumer/verify"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
 	"github.com/creditstream/creditstream/model/shipped"
@@ -17,7 +17,14 @@ import (
 	"github.com/creditstream/creditstream/scorer"
 )
 
-func TestAPredictionIsComputedAgainFromWhatItCarries(t *testing.T) {
+// unrouted is a past in which the shipped bundle served without a route.
+func unrouted(t *testing.T) *release.Archive {
+	past, err := release.NewArchive(&release.History{}, shipped.Bundle)
+	require.NoError(t, err)
+	return past
+}
+
+func TestRecompute_DecidesAgainFromWhatAPredictionCarries(t *testing.T) {
 	set, err := model.Fixed(shipped.Bundle, model.EngineNative, policy.DefaultText)
 	require.NoError(t, err)
 	app := schemas.Application{ApplicationID: "A-1", AppliedAt: 5}
@@ -30,21 +37,20 @@ func TestAPredictionIsComputedAgainFromWhatItCarries(t *testing.T) {
 	require.NotEmpty(t, out[0].Reasons)
 
 	reads := 0
-	read := func() (*release.History, error) {
+	r, err := New(func() (Past, int64, error) {
 		reads++
-		return &release.History{}, nil
-	}
-	r := &recomputer{unrouted: [][]byte{shipped.Bundle}, read: read, newest: -1, scorer: scorer.New()}
-	require.NoError(t, r.load())
-	again, err := r.recompute(&out[0])
+		return unrouted(t), -1, nil
+	})
+	require.NoError(t, err)
+	again, err := r.Decide(&out[0])
 	require.NoError(t, err)
 	require.Equal(t, out[0], again)
 
 	unknown := func(change func(p *schemas.Prediction)) {
 		p := out[0]
 		change(&p)
-		_, err := r.recompute(&p)
-		var lacking *verify.UnreproducibleError
+		_, err := r.Decide(&p)
+		var lacking *MissingError
 		require.ErrorAs(t, err, &lacking)
 		require.NotEmpty(t, lacking.Why)
 	}
@@ -58,13 +64,15 @@ func TestAPredictionIsComputedAgainFromWhatItCarries(t *testing.T) {
 
 	p := out[0]
 	p.Route = schemas.RouteCanary // one model decides alike in either role
-	again, err = r.recompute(&p)
+	again, err = r.Decide(&p)
 	require.NoError(t, err)
 	require.Equal(t, p, again)
-
-	r.unrouted = [][]byte{[]byte("no bundle")}
-	require.ErrorContains(t, r.load(), "served without a route")
 }
+
+// routed is a past of one live set.
+type routed struct{ set *model.LiveSet }
+
+func (r routed) Set(string, int64, string, string) (*model.LiveSet, error) { return r.set, nil }
 
 // Two engines differ by less than the tolerance; a cut-off between them flips the
 // decision, and the record is right all the same.
@@ -82,21 +90,20 @@ func TestRecompute_AppliesThePolicyToTheRecordedProbability(t *testing.T) {
 	text := strings.NewReplacer("0.20", fmt.Sprint(there), "0.45", "1").Replace(policy.DefaultText)
 	rules, err := policy.Parse(text)
 	require.NoError(t, err)
-	manifest, _, err := model.ReadManifest(shipped.Bundle)
+	r, err := New(func() (Past, int64, error) {
+		return routed{&model.LiveSet{Champion: set.Champion, Policy: rules, Revision: 7}}, 7, nil
+	})
 	require.NoError(t, err)
-	r := &recomputer{newest: 7, scorer: scorer.New(), sets: map[served]*model.LiveSet{
-		{manifest.Version, 7, rules.Version, model.EngineNative}: {Champion: set.Champion, Policy: rules, Revision: 7},
-	}}
 	for probability, decision := range map[float32]string{here: schemas.Approve, there: schemas.Refer} {
 		p := out[0]
 		p.RouteRevision, p.PolicyVersion, p.DefaultProbability = 7, rules.Version, probability
-		again, err := r.recompute(&p)
+		again, err := r.Decide(&p)
 		require.NoError(t, err)
 		require.Equal(t, decision, again.Decision)
 	}
 	far := out[0]
 	far.RouteRevision, far.PolicyVersion, far.DefaultProbability = 7, rules.Version, there+0.01
-	again, err := r.recompute(&far)
+	again, err := r.Decide(&far)
 	require.NoError(t, err)
 	require.Equal(t, schemas.Approve, again.Decision, "of its own probability: the record differs in both")
 }
@@ -104,15 +111,28 @@ func TestRecompute_AppliesThePolicyToTheRecordedProbability(t *testing.T) {
 func TestRecompute_SaysWhatIsMissing(t *testing.T) {
 	set, err := model.Fixed(shipped.Bundle, model.EngineNative, policy.DefaultText)
 	require.NoError(t, err)
-	r := &recomputer{unrouted: [][]byte{shipped.Bundle}, newest: -1, scorer: scorer.New(), read: func() (*release.History, error) { return &release.History{}, nil }}
-	require.NoError(t, r.load())
+	past := unrouted(t)
+	r, err := New(func() (Past, int64, error) { return past, -1, nil })
+	require.NoError(t, err)
 	p := schemas.Prediction{ModelVersion: set.Champion.Version, RouteRevision: -1, PolicyVersion: set.Policy.Version, Engine: model.EngineONNX}
-	if _, err := r.archive.Set(p.ModelVersion, -1, p.PolicyVersion, model.EngineONNX); err != nil { // where the library is not installed
-		_, err := r.recompute(&p)
+	if _, err := past.Set(p.ModelVersion, -1, p.PolicyVersion, model.EngineONNX); err != nil { // where the library is not installed
+		_, err := r.Decide(&p)
 		require.ErrorContains(t, err, "the onnx engine decided, and only that is missing: ")
 		require.ErrorContains(t, err, "ONNX Runtime")
 	}
 	p.Engine, p.RouteRevision = model.EngineNative, 9
-	_, err = r.recompute(&p)
+	_, err = r.Decide(&p)
 	require.ErrorContains(t, err, "there is no route revision 9")
+}
+
+func TestRecompute_EndsWhereThePastCannotBeRead(t *testing.T) {
+	failed := errors.New("no broker answers")
+	read := func() (Past, int64, error) { return unrouted(t), -1, nil }
+	_, err := New(func() (Past, int64, error) { return nil, 0, failed })
+	require.ErrorIs(t, err, failed)
+	r, err := New(func() (Past, int64, error) { return read() })
+	require.NoError(t, err)
+	read = func() (Past, int64, error) { return nil, 0, failed }
+	_, err = r.Decide(&schemas.Prediction{RouteRevision: 3})
+	require.ErrorIs(t, err, failed, "a route that came after is looked for")
 }
