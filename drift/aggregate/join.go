@@ -122,13 +122,21 @@ func (j *joiner) ends(ctx context.Context) (Log, map[int32]int64, error) {
 	if err != nil {
 		return Log{}, nil, err
 	}
+	again, err := logOf(ctx, adm, topic)
+	if err != nil {
+		return Log{}, nil, err
+	}
+	if again != id { // the ends may be either log's
+		return Log{}, nil, fmt.Errorf("topic %s is being made again", topic)
+	}
 	ends := map[int32]int64{}
 	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
 	return id, ends, nil
 }
 
+// logOf asks the broker: what the client remembers may be a log that is gone.
 func logOf(ctx context.Context, adm *kadm.Client, topic string) (Log, error) {
-	topics, err := adm.ListTopics(ctx, topic)
+	topics, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), topic) // those are never remembered
 	if err == nil {
 		err = topics[topic].Err
 	}

@@ -29,13 +29,15 @@ type decisions struct {
 	known   map[string]counting.Claimed
 	claims  map[string]string // by application
 	passed  map[int32]int64
+	log     Log // that passed is of; zero: any
+	asked   map[Log]bool
 	down    error
 	refused int                            // claims that are still to fail
 	states  map[string]counting.ClaimState // of applications whose outcomes match nothing
 }
 
 func newDecisions() *decisions {
-	return &decisions{known: map[string]counting.Claimed{}, claims: map[string]string{}, passed: map[int32]int64{}}
+	return &decisions{known: map[string]counting.Claimed{}, claims: map[string]string{}, passed: map[int32]int64{}, asked: map[Log]bool{}}
 }
 
 // Claim is part of Decisions.
@@ -71,9 +73,13 @@ func (d *decisions) Claim(_ context.Context, claims []counting.Claim) ([]countin
 }
 
 // Passed is part of Decisions.
-func (d *decisions) Passed(_ context.Context, _ Log, ends map[int32]int64) (bool, error) {
+func (d *decisions) Passed(_ context.Context, log Log, ends map[int32]int64) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.asked[log] = true
+	if d.log != (Log{}) && log != d.log {
+		return false, d.down
+	}
 	for p, end := range ends {
 		if d.passed[p] < end {
 			return false, d.down
