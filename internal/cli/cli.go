@@ -36,16 +36,16 @@ type grammar struct {
 	Several runCmd      `cmd:"" name:"run" help:"Run several of score, view, api and drift in one process."`
 	Produce produceCmd  `cmd:"" help:"Emit applications and their outcomes: a CSV file replayed, or a synthetic population."`
 	Score   scoreCmd    `cmd:"" help:"Score applications exactly once: predictions, dead letters and offsets in one transaction."`
-	Topics  topicsCmd   `cmd:"" help:"The topics, as the catalogue says."`
-	InForce configCmd   `cmd:"" name:"config" help:"What is in force and where it came from."`
+	Topics  topicsCmd   `cmd:"" help:"Create, compare and describe the topics; print ACLs."`
+	InForce configCmd   `cmd:"" name:"config" help:"Show the effective settings and where each one comes from."`
 	View    viewCmd     `cmd:"" help:"Keep the Redis view of predictions: the last one of every application."`
 	Doing   replicasCmd `cmd:"" name:"replicas" help:"Show what every running component is doing."`
 	Tail    tailCmd     `cmd:"" help:"Show predictions as they come, or those of one application."`
-	Drift   driftCmd    `cmd:"" help:"Count decisions and their outcomes, each exactly once, and judge whether they drift; reports."`
+	Drift   driftCmd    `cmd:"" help:"Count decisions and outcomes exactly once, detect drift and fire alerts; also reports."`
 	Explain explainCmd  `cmd:"" help:"Take a decision apart: make it again, and show what every feature contributed."`
 	Erase   eraseCmd    `cmd:"" help:"Remove an application from the Redis view."`
 	Verify  verifyCmd   `cmd:"" help:"Judge a run: nothing lost, nothing duplicated, nothing altered."`
-	Dataset datasetCmd  `cmd:"" help:"Training data from the stream: predictions joined with what became of the loans."`
+	Dataset datasetCmd  `cmd:"" help:"Training data from the stream: predictions joined with outcomes."`
 	DLQ     dlqCmd      `cmd:"" name:"dlq" help:"Records that could not be scored: look at them, replay them."`
 	Health  healthCmd   `cmd:"" help:"Ask a running component whether it can do its work; for health checks."`
 	Version versionCmd  `cmd:"" help:"Print the version."`

@@ -17,13 +17,13 @@ type demoCmd struct {
 
 	Decisions      uint64   `help:"Applications to emit; 0: no end." default:"0" placeholder:"N"`
 	Rate           float64  `help:"Applications per second; 0: as fast as possible." default:"200" placeholder:"N"`
-	Scenario       string   `help:"What happens, from the 2,000th application on: steady, recession, new-segment or broken-feed." default:"steady" placeholder:"NAME"`
+	Scenario       string   `help:"Scenario, from the 2,000th application on: steady, recession, new-segment or broken-feed." default:"steady" placeholder:"NAME"`
 	Seed           *uint64  `help:"Makes the population repeatable (default: another one each time)." placeholder:"N"`
-	DataDir        string   `help:"Folder of the embedded Kafka; started again with the same one, the demo goes on where it stopped (default: a temporary folder, removed at the end)." type:"path" placeholder:"DIR"`
+	DataDir        string   `help:"Folder of the embedded Kafka; started again with the same one, the demo continues where it stopped (default: a temporary folder, removed at the end)." type:"path" placeholder:"DIR"`
 	APIListen      string   `help:"Where the page, the API and its documentation are served (default: 127.0.0.1:8000, or a free port where that is taken)." default:"" name:"api-listen" placeholder:"HOST:PORT" address:"listen"`
-	TrustedProxies []string `help:"Addresses and networks (CIDR) of proxies that may lead to the page." name:"trusted-proxies" placeholder:"ADDRESS,…"`
-	InProcess      bool     `help:"Score within this process; by default the scorer is a child process, so that it can be killed and be seen to come back."`
-	Exit           bool     `help:"End once every application of --decisions is answered, then read the topics back and say what was lost or came twice; implies --in-process."`
+	TrustedProxies []string `help:"Addresses and networks (CIDR) of reverse proxies in front of the page." name:"trusted-proxies" placeholder:"ADDRESS,…"`
+	InProcess      bool     `help:"Score within this process; by default the scorer is a child process, so that you can kill it and watch it come back."`
+	Exit           bool     `help:"End once every application of --decisions is answered, then read the topics back and report what was lost or duplicated; implies --in-process."`
 	JSON           bool     `help:"With --exit: print the result as one JSON object." name:"json"`
 }
 

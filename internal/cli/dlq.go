@@ -14,7 +14,7 @@ import (
 
 type dlqCmd struct {
 	List   dlqListCmd   `cmd:"" help:"Show records that could not be scored, and why; values only with --values."`
-	Replay dlqReplayCmd `cmd:"" help:"Hand dead letters in again as applications: each once, unless --again says otherwise."`
+	Replay dlqReplayCmd `cmd:"" help:"Replay dead letters as applications, each once unless --again is set."`
 }
 
 // byClass is counts as "3 contract, 1 decode".

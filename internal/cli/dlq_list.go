@@ -13,8 +13,8 @@ type dlqListCmd struct {
 	Kafka  flags.Kafka   `embed:""`
 	Filter flags.Letters `embed:""`
 
-	Replayed bool        `help:"Show those that were replayed, not those that were not." xor:"which" group:"Filters"`
-	All      bool        `help:"Show both those that were replayed and those that were not." xor:"which" group:"Filters"`
+	Replayed bool        `help:"Show only letters that were replayed." xor:"which" group:"Filters"`
+	All      bool        `help:"Show all letters, replayed or not." xor:"which" group:"Filters"`
 	Limit    flags.Limit `help:"Show only the newest N; 0: all." short:"n" default:"0" placeholder:"N"`
 	Values   bool        `help:"Show the values too: they are applicants' data."`
 	JSON     bool        `help:"Print each letter as one JSON object a line." name:"json"`

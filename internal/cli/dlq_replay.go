@@ -23,9 +23,9 @@ type dlqReplayCmd struct {
 	All        bool `help:"Replay every letter that was not replayed (within --class, --from and --to where they are given)." group:"Filters"`
 	Again      bool `help:"Replay also letters that were replayed before: they are scored once more."`
 	Failing    bool `help:"Replay also letters of applications that were replayed before and failed with the same class and message." name:"still-failing"`
-	FromSource bool `help:"Read what was cut of letters (value, key, headers) back from their source records, where the applications still hold them."`
-	DryRun     bool `help:"Say what would be done and do nothing." short:"n"`
-	Yes        bool `help:"Do not ask. Needed where standard input is no terminal." short:"y"`
+	FromSource bool `help:"Take what was cut from letters (value, key, headers) from their source records, where the applications topic still holds them."`
+	DryRun     bool `help:"Print what would be replayed and replay nothing." short:"n"`
+	Yes        bool `help:"Do not ask; required where standard input is no terminal." short:"y"`
 	JSON       bool `help:"Print the report as one JSON object." name:"json"`
 }
 

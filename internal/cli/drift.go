@@ -6,8 +6,8 @@ import (
 )
 
 type driftCmd struct {
-	Serve   driftServeCmd   `cmd:"" name:"run" default:"withargs" help:"Count and judge decisions and their outcomes until stopped; what drift does by itself."`
-	Status  driftStatusCmd  `cmd:"" help:"What was found last: windows, alerts, what moved."`
+	Serve   driftServeCmd   `cmd:"" name:"run" default:"withargs" help:"Count and judge decisions and outcomes until stopped; what drift does without a subcommand."`
+	Status  driftStatusCmd  `cmd:"" help:"Show the newest status: windows, alerts, what moved."`
 	Report  driftReportCmd  `cmd:"" help:"Compare any stretch of time with the reference: a page of HTML, and JSON."`
 	Current driftCurrentCmd `cmd:"" help:"The last inputs as CSV, for tools that want rows."`
 }

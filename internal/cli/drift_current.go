@@ -12,7 +12,7 @@ import (
 type driftCurrentCmd struct {
 	Kafka flags.Kafka `embed:""`
 
-	Last int    `help:"How many inputs, the newest (at most 1000000)." default:"10000" placeholder:"N"`
+	Last int    `help:"How many of the newest inputs (at most 1000000)." default:"10000" placeholder:"N"`
 	Out  string `help:"CSV file to write, whole or not at all; - is the standard output." default:"-" placeholder:"FILE|-"`
 }
 

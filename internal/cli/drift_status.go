@@ -17,7 +17,7 @@ import (
 type driftStatusCmd struct {
 	Kafka flags.Kafka `embed:""`
 
-	JSON bool `help:"Print the whole status record of its topic, and in front of it whether it is stale." name:"json"`
+	JSON bool `help:"Print the whole status record as JSON, beginning with whether it is stale." name:"json"`
 }
 
 // Help is the second half of `drift status --help`.

@@ -19,10 +19,10 @@ type explainCmd struct {
 	Redis flags.Redis `embed:""`
 
 	ID     string `arg:"" help:"application_id."`
-	Source string `help:"Which of several decisions: where it stands in predictions." placeholder:"PARTITION/OFFSET"`
-	Newest bool   `help:"Of several decisions take the newest, and look no further back."`
-	View   bool   `help:"Ask the Redis view (--redis) where the newest decision stands; search the log only where it does not know."`
-	Model  string `help:"Bundle that is taken where the models topic does not hold the version: shipped, the one inside the binary, or a file." default:"shipped" placeholder:"shipped|FILE" group:"Model"`
+	Source string `help:"Which of several decisions, by its place in predictions." placeholder:"PARTITION/OFFSET"`
+	Newest bool   `help:"Take the newest decision and look no further back."`
+	View   bool   `help:"Ask the Redis view (--redis) where the newest decision is; search the log only where it does not know."`
+	Model  string `help:"Bundle to use where the models topic does not hold the version: shipped, the one inside the binary, or a file." default:"shipped" placeholder:"shipped|FILE" group:"Model"`
 	JSON   bool   `help:"Print one JSON object." name:"json"`
 }
 

@@ -21,11 +21,11 @@ type modelCmd struct {
 	Verify   modelVerifyCmd   `cmd:"" help:"Open a bundle: digests, graph, golden rows."`
 	Score    modelScoreCmd    `cmd:"" help:"Score the rows of a CSV file with a bundle; needs no cluster."`
 	Release  modelReleaseCmd  `cmd:"" help:"Write a bundle to the models topic, for every replica to have."`
-	Route    modelRouteCmd    `cmd:"" help:"Say which version decides from now on, and under which policy."`
+	Route    modelRouteCmd    `cmd:"" help:"Set which versions decide from now on, and under which policy."`
 	Rollback modelRollbackCmd `cmd:"" help:"Go back to the last route with another champion."`
 	List     modelListCmd     `cmd:"" help:"List the released versions."`
 	History  modelHistoryCmd  `cmd:"" help:"List the routes: when, who, why, what."`
-	Compare  modelCompareCmd  `cmd:"" help:"Decide the same applications with two versions: who is decided otherwise, why, and who is right."`
+	Compare  modelCompareCmd  `cmd:"" help:"Decide the same applications with two versions: which decisions differ, why, and which version is right."`
 	Judge    modelJudgeCmd    `cmd:"" help:"Judge the canary or the shadow by the stream: promote, hold or roll back, as the exit code says."`
 }
 

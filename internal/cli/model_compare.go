@@ -23,9 +23,9 @@ type modelCompareCmd struct {
 	Stretch flags.Stretch `embed:""`
 
 	A        string `arg:"" help:"Version on the models topic, a bundle's file, or shipped: the one inside the binary."`
-	B        string `arg:"" help:"Likewise; differences are B's less A's."`
+	B        string `arg:"" help:"Second version, named in the same way; differences are B − A."`
 	CSV      string `help:"Decide the rows of this CSV file, not recorded predictions: the UCI file's columns, the contract's, or those of dataset export." name:"csv" type:"path" placeholder:"FILE"`
-	Examples int    `help:"How many applications that are decided otherwise are named." default:"5" placeholder:"N"`
+	Examples int    `help:"How many applications with different decisions to list." default:"5" placeholder:"N"`
 	Engine   string `help:"Engine that computes probabilities: ${enum}. auto is native." enum:"auto,native,onnx" default:"auto"`
 	JSON     bool   `help:"Print one JSON object." name:"json"`
 }

@@ -20,17 +20,17 @@ import (
 type modelJudgeCmd struct {
 	Kafka flags.Kafka `embed:""`
 
-	Of   string `help:"Whom the exit code is about: canary or shadow (default: the canary where there is one)." placeholder:"ROLE"`
-	From string `help:"Judge by what was decided at this time or later: an RFC 3339 time (default: since the route in force was written)." placeholder:"TIME"`
+	Of   string `help:"Which candidate the exit code is about: canary or shadow (default: the canary where there is one)." placeholder:"ROLE"`
+	From string `help:"Judge by what was decided at this time or later: an RFC 3339 time (default: since the current route was written)." placeholder:"TIME"`
 
-	MinN              int64   `help:"Decisions that each of the two must have." default:"1000" name:"min-n" placeholder:"N" group:"Limits"`
-	MinOutcomes       int64   `help:"Loans that defaulted, and as many that did not, of each before AUC counts." default:"50" placeholder:"N" group:"Limits"`
-	MaxApprovalChange float64 `help:"By how much the approval rate may differ, either way." default:"0.05" placeholder:"SHARE" group:"Limits"`
-	MaxScorePSI       float64 `help:"Population stability index between the scores of the two." default:"0.1" name:"max-score-psi" placeholder:"PSI" group:"Limits"`
-	MaxErrors         float64 `help:"Canary: by how much its share of applications that cannot be scored may be higher." default:"0.001" placeholder:"SHARE" group:"Limits"`
-	MaxLatency        float64 `help:"Canary: times the champion's p99 from applied to decided; 10 ms more never matter." default:"1.5" placeholder:"RATIO" group:"Limits"`
-	MaxFlips          float64 `help:"Shadow: share of the champion's decisions that it would make otherwise." default:"0.1" placeholder:"SHARE" group:"Limits"`
-	MaxAUCLoss        float64 `help:"By how much AUC may be lower, where outcomes are known." default:"0.01" name:"max-auc-loss" placeholder:"AUC" group:"Limits"`
+	MinN              int64   `help:"Minimum decisions of each of the two." default:"1000" name:"min-n" placeholder:"N" group:"Limits"`
+	MinOutcomes       int64   `help:"Minimum loans that defaulted, and that did not, of each of the two before AUC counts." default:"50" placeholder:"N" group:"Limits"`
+	MaxApprovalChange float64 `help:"Maximum difference between the approval rates, either way." default:"0.05" placeholder:"SHARE" group:"Limits"`
+	MaxScorePSI       float64 `help:"Maximum population stability index between the scores of the two." default:"0.1" name:"max-score-psi" placeholder:"PSI" group:"Limits"`
+	MaxErrors         float64 `help:"Canary: by how much its share of applications that cannot be scored may be higher, at most." default:"0.001" placeholder:"SHARE" group:"Limits"`
+	MaxLatency        float64 `help:"Canary: maximum p99 from applied to decided, as a multiple of the champion's; 10 ms more never matter." default:"1.5" placeholder:"RATIO" group:"Limits"`
+	MaxFlips          float64 `help:"Shadow: maximum share of the champion's decisions that it would make differently." default:"0.1" placeholder:"SHARE" group:"Limits"`
+	MaxAUCLoss        float64 `help:"By how much AUC may be lower, at most, where outcomes are known." default:"0.01" name:"max-auc-loss" placeholder:"AUC" group:"Limits"`
 
 	JSON bool `help:"Print one JSON object." name:"json"`
 }

@@ -18,8 +18,8 @@ type modelReleaseCmd struct {
 	Bundle  bundleArg   `embed:""`
 	Kafka   flags.Kafka `embed:""`
 	Engine  string      `help:"Engine that the bundle must open on: ${enum}. auto is native; one that only onnx opens may be shadow and nothing else." enum:"auto,native,onnx" default:"auto"`
-	First   bool        `help:"Where no route exists yet, also write the first one: to this version, under the contract's policy. Where one exists it stays."`
-	Ungated *string     `help:"Why a bundle that has been through no gate may serve; the record keeps it. What failed a gate is refused all the same." placeholder:"WHY"`
+	First   bool        `help:"Where no route exists yet, also write the first one: to this version, under the default policy. Where one exists it stays."`
+	Ungated *string     `help:"Why a bundle that has been through no gate may serve; the record keeps it. A bundle that failed a gate is still refused." placeholder:"WHY"`
 	By      string      `help:"With --first: who does this (default: the system's user)." placeholder:"NAME"`
 	JSON    bool        `help:"Print JSON." name:"json"`
 }

@@ -21,12 +21,12 @@ type modelRouteCmd struct {
 	Policy     flags.Policy `embed:""`
 	Sign       flags.Sign   `embed:""`
 	Wait       flags.Wait   `embed:""`
-	Champion   string       `help:"Version that decides (default: the one that does; needed for the first route). A canary or shadow named here is promoted, and that role ends." placeholder:"VERSION"`
-	Canary     canaryFlag   `help:"Version that decides a share of the applications, in steps of 0.01% (default: the one that does)." xor:"canary" placeholder:"VERSION=SHARE%"`
+	Champion   string       `help:"Version that decides (default: the current one; required for the first route). A canary or shadow named here is promoted, and that role ends." placeholder:"VERSION"`
+	Canary     canaryFlag   `help:"Version that decides a share of the applications, in steps of 0.01% (default: the current one)." xor:"canary" placeholder:"VERSION=SHARE%"`
 	NoCanary   bool         `help:"End the canary." xor:"canary"`
-	Shadow     string       `help:"Version that says what it would have decided; not the canary (default: the one that does)." xor:"shadow" placeholder:"VERSION"`
+	Shadow     string       `help:"Version that records what it would have decided; must not be the canary (default: the current one)." xor:"shadow" placeholder:"VERSION"`
 	NoShadow   bool         `help:"End the shadow." xor:"shadow"`
-	SamePolicy bool         `help:"Keep the policy of the route in force, as happens without it." xor:"policy" hidden:""`
+	SamePolicy bool         `help:"Keep the policy of the current route, as happens without it." xor:"policy" hidden:""`
 	Engine     string       `help:"Engine that the replicas run; the bundles are opened on it first: ${enum}." enum:"auto,native,onnx" default:"auto"`
 	JSON       bool         `help:"Print JSON." name:"json"`
 }

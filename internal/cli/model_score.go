@@ -22,7 +22,7 @@ type modelScoreCmd struct {
 	Policy   flags.Policy `embed:""`
 	In       string       `help:"CSV file to score: the UCI file's column names, or the contract's." required:"" type:"path" placeholder:"CSV"`
 	Out      string       `help:"CSV file to write; - is the standard output." default:"-" placeholder:"CSV"`
-	IDPrefix string       `help:"Begins every id that is made from the ID column or the row's number." default:"A-" name:"id-prefix" placeholder:"TEXT"`
+	IDPrefix string       `help:"Prefix of every id that is made from the ID column or the row's number." default:"A-" name:"id-prefix" placeholder:"TEXT"`
 	Engine   string       `help:"Engine that computes probabilities: ${enum}. auto is native." enum:"auto,native,onnx" default:"auto"`
 }
 

@@ -23,21 +23,21 @@ type produceCmd struct {
 
 	File       string `help:"Replay the rows of a CSV file: the UCI file's column names, or the contract's." type:"path" placeholder:"CSV" xor:"source" group:"Who applies"`
 	Population bool   `help:"Draw applicants from a synthetic population (the default without --file)." xor:"source" group:"Who applies"`
-	Loop       bool   `help:"With --file: begin again at its end; ids of pass n end in .n." group:"Who applies"`
-	IDPrefix   string `help:"Begins every application_id." default:"A-" name:"id-prefix" placeholder:"TEXT" group:"Who applies"`
+	Loop       bool   `help:"With --file: start again at its end; ids of pass n end in .n." group:"Who applies"`
+	IDPrefix   string `help:"Prefix of every application_id." default:"A-" name:"id-prefix" placeholder:"TEXT" group:"Who applies"`
 
 	Count uint64  `help:"Applications to emit; 0: no end (with --file: every row once)." default:"0" placeholder:"N" group:"How many, how fast"`
 	Rate  float64 `help:"Applications per second; 0: as fast as possible." default:"1000" placeholder:"N" group:"How many, how fast"`
 	Seed  *uint64 `help:"Makes a population repeatable; it is part of the ids (default: another one each time)." placeholder:"N" group:"How many, how fast"`
-	Start uint64  `help:"Number of the first application, to go on where a run with this seed or file stopped." default:"0" placeholder:"N" group:"How many, how fast"`
+	Start uint64  `help:"Number of the first application, to continue where a run with this seed or file stopped." default:"0" placeholder:"N" group:"How many, how fast"`
 
-	Scenario      string  `help:"What happens: steady, recession, new-segment or broken-feed." default:"steady" placeholder:"NAME" group:"What happens"`
+	Scenario      string  `help:"Scenario: steady, recession, new-segment or broken-feed." default:"steady" placeholder:"NAME" group:"What happens"`
 	ScenarioAfter uint64  `help:"Applications before the scenario begins." default:"5000" placeholder:"N" group:"What happens"`
 	ScenarioRamp  uint64  `help:"Applications until it is at full strength (0: at once); how long each fault of a broken feed lasts." default:"5000" placeholder:"N" group:"What happens"`
 	Malformed     float64 `help:"Malformed records to mix in, as a share of the applications." default:"0" placeholder:"SHARE" group:"What happens"`
 
-	OutcomesAfter time.Duration `help:"Tell whether an applicant defaulted this long after applying (30s, 24h); 0: never." default:"0s" placeholder:"DURATION" group:"Outcomes"`
-	OutcomesFor   string        `help:"Whose outcomes are told: those of approved applications, or of all." enum:"approved,all" default:"approved" placeholder:"approved|all" group:"Outcomes"`
+	OutcomesAfter time.Duration `help:"Emit an application's outcome this long after it (30s, 24h); 0: never." default:"0s" placeholder:"DURATION" group:"Outcomes"`
+	OutcomesFor   string        `help:"Whose outcomes are emitted: those of approved applications, or of all." enum:"approved,all" default:"approved" placeholder:"approved|all" group:"Outcomes"`
 
 	JSON bool `help:"Print the summary as one JSON object." name:"json"`
 }

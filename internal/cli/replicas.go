@@ -18,8 +18,8 @@ import (
 
 type replicasCmd struct {
 	Kafka  flags.Kafka `embed:""`
-	Watch  bool        `help:"Show it again every second until it is stopped." xor:"what"`
-	Forget []string    `help:"Take a replica that is gone off the list, by the name it has there; several with commas or by repeating the flag." xor:"what" placeholder:"COMPONENT/INSTANCE"`
+	Watch  bool        `help:"Show it again every second until stopped." xor:"what"`
+	Forget []string    `help:"Remove a replica that is gone from the list, by its name there; several with commas or by repeating the flag." xor:"what" placeholder:"COMPONENT/INSTANCE"`
 	JSON   bool        `help:"Print JSON; with --watch a line a second." name:"json"`
 }
 

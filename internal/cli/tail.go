@@ -17,15 +17,15 @@ type tailCmd struct {
 
 	ID     string      `arg:"" optional:"" help:"Show only this application_id: everything the log holds about it, from the start unless --from says otherwise."`
 	From   string      `help:"Where to begin: start, end or an RFC 3339 time (default: end; with an ID, start; with --limit, so far back that those are shown)." placeholder:"start|end|TIME"`
-	Follow bool        `help:"Go on with what comes after the end of the log; always so when beginning there." short:"f"`
-	Limit  flags.Limit `help:"Show only the last N there are (with --follow, and what comes after them); with --from, the first N from there on. 0: no limit." short:"n" default:"0" placeholder:"N"`
+	Follow bool        `help:"Continue with what comes after the end of the log; always so when beginning there." short:"f"`
+	Limit  flags.Limit `help:"Show only the last N, with --follow also what comes after them; with --from, the first N from there on. 0: no limit." short:"n" default:"0" placeholder:"N"`
 
 	Decision       string  `help:"Show only this decision: approve, refer or decline." placeholder:"WHAT" group:"Filters"`
 	Channel        string  `help:"Show only what was asked through this channel: stream or api." placeholder:"WHICH" group:"Filters"`
 	ModelVersion   string  `help:"Show only what this model version decided." placeholder:"VERSION" group:"Filters"`
-	MinProbability float32 `help:"Show only probabilities of default from here on." default:"0" placeholder:"P" group:"Filters"`
+	MinProbability float32 `help:"Show only probabilities of default of at least this much." default:"0" placeholder:"P" group:"Filters"`
 
-	JSON bool `help:"Print each prediction as JSON, one a line: as it stands on the wire, but for spaces and Avro." name:"json"`
+	JSON bool `help:"Print each prediction as JSON, one a line: as it is on the wire, apart from spaces and Avro." name:"json"`
 }
 
 // Run prints predictions until a signal, the limit or the end of the log.

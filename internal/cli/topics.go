@@ -22,8 +22,8 @@ import (
 )
 
 type topicsCmd struct {
-	Apply    topicsApplyCmd    `cmd:"" help:"Create the topics that do not exist, with every setting explicit, and say how those that exist differ from the catalogue; exit code 1 when models or routes are lost by that, or --update cannot mend it."`
-	List     topicsListCmd     `cmd:"" help:"Show what the cluster holds beside the catalogue; exit code 1 when a topic is missing or its settings differ."`
+	Apply    topicsApplyCmd    `cmd:"" help:"Create the topics that do not exist, with every setting explicit, and report how existing ones differ from the catalogue; exit code 1 when models or routes are lost by that, or --update cannot mend it."`
+	List     topicsListCmd     `cmd:"" help:"Compare the cluster's topics with the catalogue; exit code 1 when a topic is missing or its settings differ."`
 	Describe topicsDescribeCmd `cmd:"" help:"Print the catalogue: every topic, what is in it and its settings. Needs no cluster."`
 	Adopt    topicsAdoptCmd    `cmd:"" name:"adopt-groups" help:"Move the offsets of groups from the names that earlier releases gave them to those of this deployment, once they have no members."`
 	ACLs     topicsACLsCmd     `cmd:"" name:"acls" help:"Print what each part of the system needs of a cluster with ACLs. Needs no cluster."`

@@ -10,8 +10,8 @@ import (
 )
 
 type topicsACLsCmd struct {
-	Brokers       []string `help:"Kafka brokers that the commands name." default:"127.0.0.1:9092" placeholder:"HOST:PORT,…"`
-	CommandConfig string   `help:"File that the commands name, of the settings by which Kafka's tool logs in." placeholder:"FILE"`
+	Brokers       []string `help:"Kafka brokers in the printed commands." default:"127.0.0.1:9092" placeholder:"HOST:PORT,…"`
+	CommandConfig string   `help:"File with the settings by which Kafka's tool logs in, for the printed commands." placeholder:"FILE"`
 	Prefix        string   `help:"Prefix of every topic and transactional id." default:"credit"`
 	Group         string   `help:"Consumer group of the scorer (default PREFIX.scorer; one that is still called scorer: --group scorer)." placeholder:"NAME"`
 	Principal     string   `help:"One part only: scorer, producer, view, api, drift, releaser, operator or reader." placeholder:"NAME"`

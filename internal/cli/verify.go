@@ -18,7 +18,7 @@ type verifyCmd struct {
 	Model string `help:"Bundle that served where a prediction names no route: shipped, the one inside the binary, or a file." default:"shipped" placeholder:"shipped|FILE" group:"Model"`
 	JSON  bool   `help:"Print one JSON object." name:"json"`
 
-	AllowUnjudgeable bool `help:"Pass although some offsets cannot be judged any more: retention has removed the applications or the answers to them, or they are in a batch that cannot be read."`
+	AllowUnjudgeable bool `help:"Pass although some offsets can no longer be judged: retention has removed the applications or the answers to them, or they are in a batch that cannot be read."`
 }
 
 // exitNotJudged is verify's exit code where nothing failed and not all could be judged.

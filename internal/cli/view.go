@@ -18,10 +18,10 @@ type viewCmd struct {
 	View     flags.View     `embed:""`
 
 	Group            string `help:"Consumer group (default PREFIX.view, or view as long as only that has commits)." placeholder:"NAME"`
-	Rebuild          bool   `help:"Write the whole view anew from the log, remove what the log no longer holds, and end. Other replicas and readers go on meanwhile; interrupted, the next run goes on."`
-	TakeOver         bool   `help:"With --rebuild: replace the view that Redis holds under this prefix of another Kafka cluster's log. For a cluster that is no more."`
+	Rebuild          bool   `help:"Write the whole view again from the log, remove what the log no longer holds, and end. Other replicas and readers continue meanwhile; after an interruption the next run continues."`
+	TakeOver         bool   `help:"With --rebuild: replace the view of another Kafka cluster's log that Redis holds under this prefix. For a cluster that no longer exists."`
 	RemoveUnprefixed bool   `help:"Remove the keys without a prefix that earlier releases made from this log, and end. Only once their last view has ended: it would write them again."`
-	SkipAvro         bool   `help:"With --rebuild: leave out values in Avro that cannot be read, without --schema-registry or because the registry refuses their schema, instead of ending at the first. For topics on which something foreign was written."`
+	SkipAvro         bool   `help:"With --rebuild: leave out values in Avro that cannot be read, without --schema-registry or because the registry refuses their schema, instead of ending at the first. For topics that hold foreign records."`
 	JSON             bool   `help:"With --rebuild or --remove-unprefixed: print the summary as one JSON object." name:"json"`
 }
 

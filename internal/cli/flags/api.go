@@ -15,17 +15,17 @@ import (
 type API struct {
 	Listen         string        `help:"Where the API, its page, its documentation, /metrics, /healthz and /readyz are served." name:"api-listen" default:"127.0.0.1:8000" placeholder:"HOST:PORT" group:"API" address:"listen"`
 	Keys           string        `help:"File of API keys, name:key or name:sha256-HEX one a line; read again when it changes. Needed beyond loopback." name:"api-keys" type:"path" placeholder:"FILE" group:"API"`
-	TLSCert        string        `help:"Certificate that the API shows, PEM; read again when it changes. Without it the API speaks plain HTTP." name:"api-tls-cert" type:"path" placeholder:"FILE" group:"API"`
+	TLSCert        string        `help:"Certificate of the API, PEM; read again when it changes. Without it the API speaks plain HTTP." name:"api-tls-cert" type:"path" placeholder:"FILE" group:"API"`
 	TLSKey         string        `help:"Its private key." name:"api-tls-key" type:"path" placeholder:"FILE" group:"API"`
-	NoAuth         bool          `help:"Ask for no key, also beyond loopback." name:"no-auth" group:"API"`
-	RateLimit      float64       `help:"Requests per second of one key, or of one address where no keys are asked for; 0: no limit." default:"0" placeholder:"N" group:"API"`
-	RateBurst      int           `help:"Requests one caller may make at once; 0: a second's worth." default:"0" placeholder:"N" group:"API"`
-	MaxInFlight    int           `help:"Requests worked on at once; more are told to come back." default:"1024" placeholder:"N" group:"API"`
-	MaxPerCaller   int           `help:"Requests one caller may have open at once, those whose body is still coming in included; 0: half of --max-in-flight." name:"max-per-caller" default:"0" placeholder:"N" group:"API"`
+	NoAuth         bool          `help:"Require no key, even beyond loopback." name:"no-auth" group:"API"`
+	RateLimit      float64       `help:"Requests per second of one key, or of one address where no keys are required; 0: no limit." default:"0" placeholder:"N" group:"API"`
+	RateBurst      int           `help:"Maximum burst of one caller's requests; 0: a second's worth." default:"0" placeholder:"N" group:"API"`
+	MaxInFlight    int           `help:"Maximum concurrent requests; excess requests get 503." default:"1024" placeholder:"N" group:"API"`
+	MaxPerCaller   int           `help:"Maximum open requests of one caller, including those whose body is still coming in; 0: half of --max-in-flight." name:"max-per-caller" default:"0" placeholder:"N" group:"API"`
 	TrustedProxies []string      `help:"Addresses and networks (CIDR) of reverse proxies in front of the API: a caller's address is then the one that their X-Forwarded-For names. Without it an API without keys refuses what a proxy forwards." name:"trusted-proxies" placeholder:"ADDRESS,…" group:"API"`
 	Feed           bool          `help:"Follow all decisions for the page." negatable:"" default:"true" group:"API"`
 	PublishTimeout time.Duration `help:"How long the log may take to acknowledge a decision before the answer is 503." default:"5s" placeholder:"DURATION" group:"API"`
-	ShutdownDelay  time.Duration `help:"How long the API goes on answering after SIGTERM or SIGHUP, with /readyz at 503, before it takes no more connections: longer than a balancer needs to notice. 0s where nothing balances; Ctrl-C and a second signal do not wait." name:"shutdown-delay" default:"5s" placeholder:"DURATION" group:"API"`
+	ShutdownDelay  time.Duration `help:"How long the API continues to answer after SIGTERM or SIGHUP, with /readyz at 503, before it accepts no more connections. Set it longer than a balancer needs to notice, or 0s where nothing balances; Ctrl-C and a second signal do not wait." name:"shutdown-delay" default:"5s" placeholder:"DURATION" group:"API"`
 }
 
 // maxPublishTimeout leaves a request time to be answered before the server's own

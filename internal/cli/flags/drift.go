@@ -12,8 +12,8 @@ import (
 type Drift struct {
 	Evaluator Evaluator     `embed:""`
 	Webhook   Webhook       `embed:""`
-	Bucket    time.Duration `help:"Length of the stretches of time that decisions are counted by, whole seconds." default:"5s" placeholder:"DURATION"`
-	LateAfter time.Duration `help:"How long after it was observed an outcome may come and not be counted as late." default:"168h" placeholder:"DURATION"`
+	Bucket    time.Duration `help:"Length of the buckets of time that decisions are counted in, in whole seconds." default:"5s" placeholder:"DURATION"`
+	LateAfter time.Duration `help:"Count an outcome as late when it comes more than this long after it was observed." default:"168h" placeholder:"DURATION"`
 }
 
 // Config is how a member of the group counts and judges; from is where a group without

@@ -28,7 +28,7 @@ func (f Instance) Config() (string, error) {
 // Member says how a process takes part in its consumer group.
 type Member struct {
 	Instance      Instance `embed:""`
-	Sessions      int      `help:"Transactional sessions of this process; several overlap one's commit with another's work." default:"2" placeholder:"N"`
+	Sessions      int      `help:"Transactional sessions of this process; with several, one works while another commits." default:"2" placeholder:"N"`
 	GroupProtocol string   `help:"Group protocol: ${enum}. consumer (KIP-848, Kafka 4) takes its timeouts from the broker's group configuration; see topics apply." enum:"classic,consumer" default:"classic"`
 	Static        bool     `help:"Static group membership, classic only: a restart within the session timeout moves no partition, but SIGTERM hands none over before that timeout."`
 }

@@ -11,7 +11,7 @@ import (
 
 // Policy says which policy a command decides under.
 type Policy struct {
-	File string `name:"policy" help:"File with the policy (YAML: threshold, approve_below, decline_from, max_missing, points), or default: the default policy. Not set: that of the route in force where the cluster is asked, else the default." xor:"policy" placeholder:"FILE|default"`
+	File string `name:"policy" help:"File with the policy (YAML: threshold, approve_below, decline_from, max_missing, points), or default: the default policy. Not set: that of the current route where the cluster is asked, else the default." xor:"policy" placeholder:"FILE|default"`
 }
 
 // defaultPolicy names the default policy; a file of that name is ./default.

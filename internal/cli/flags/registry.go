@@ -16,10 +16,10 @@ import (
 
 // Registry says whether values are Avro, and who knows their schemas.
 type Registry struct {
-	URL          string `name:"schema-registry" help:"Schema registry: values in Avro can be read, and are written. Without one they are JSON." placeholder:"URL" group:"Schema registry" address:"http"`
-	User         string `name:"schema-registry-user" help:"User to ask it as (HTTP basic authentication)." placeholder:"NAME" group:"Schema registry"`
-	Password     string `name:"schema-registry-password" help:"Its password; from the environment or a file only." placeholder:"SECRET" secret:"" group:"Schema registry"`
-	PasswordFile string `name:"schema-registry-password-file" help:"File that holds the password." type:"path" placeholder:"FILE" group:"Schema registry"`
+	URL          string `name:"schema-registry" help:"Schema registry: values are written in Avro, and read in Avro and JSON. Without one, only JSON is written and read." placeholder:"URL" group:"Schema registry" address:"http"`
+	User         string `name:"schema-registry-user" help:"User to log in as (HTTP basic authentication)." placeholder:"NAME" group:"Schema registry"`
+	Password     string `name:"schema-registry-password" help:"Its password; from the environment or a settings file only." placeholder:"SECRET" secret:"" group:"Schema registry"`
+	PasswordFile string `name:"schema-registry-password-file" help:"File with its password." type:"path" placeholder:"FILE" group:"Schema registry"`
 	CA           string `help:"Authorities that sign its certificate, PEM (default: the system's); read again when it changes." name:"schema-registry-ca" type:"path" placeholder:"FILE" group:"Schema registry"`
 	Insecure     bool   `name:"schema-registry-insecure" help:"Log in over unencrypted connections to another machine." group:"Schema registry"`
 }

@@ -10,7 +10,7 @@ import (
 // Score says which applications the scorer takes.
 type Score struct {
 	Group string   `help:"Consumer group of the scorer (default PREFIX.scorer, or scorer as long as only that has commits)." placeholder:"NAME"`
-	Skip  []string `help:"Pass over a batch that cannot be read and has stopped its partition: its offsets are not answered, and verify counts them. TOPIC/PARTITION@OFFSET as the log names it, such as credit.applications/3@264; @FIRST-LAST where the batch does not say where it ends." placeholder:"TOPIC/PARTITION@OFFSET"`
+	Skip  []string `help:"Skip a batch that cannot be read and has stopped its partition: its offsets are not answered, and verify counts them. TOPIC/PARTITION@OFFSET as the log names it, such as credit.applications/3@264; @FIRST-LAST where the batch does not say where it ends." placeholder:"TOPIC/PARTITION@OFFSET"`
 	From  string   `help:"Where a group without commits begins: start, end or an RFC 3339 time. Needed only when predictions already holds decisions from the stream." placeholder:"start|end|TIME"`
 }
 

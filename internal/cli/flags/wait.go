@@ -9,7 +9,7 @@ import (
 
 // Wait says whether a new route is waited for.
 type Wait struct {
-	Within WaitTime `name:"wait" help:"Wait until every running scorer and API serves it, for a minute or as long as is said (--wait 30s); exit code 1 when one does not." placeholder:"[DURATION]"`
+	Within WaitTime `name:"wait" help:"Wait until every running scorer and API serves it, for a minute or the time given (--wait 30s); exit code 1 when one does not." placeholder:"[DURATION]"`
 }
 
 // defaultWait is what --wait alone means: opening bundles takes less than a second.

@@ -12,8 +12,8 @@ import (
 
 // Webhook says who is told of alerts beside their topic.
 type Webhook struct {
-	URL       string `help:"Alertmanager to tell of alerts, by its API v2; empty: none." name:"alert-webhook" placeholder:"URL" group:"Alerts"`
-	Token     string `help:"Bearer token to show it; from the environment or a settings file only." name:"alert-webhook-token" secret:"" placeholder:"SECRET" group:"Alerts"`
+	URL       string `help:"Alertmanager that alerts are sent to, by its API v2; empty: none." name:"alert-webhook" placeholder:"URL" group:"Alerts"`
+	Token     string `help:"Bearer token for it; from the environment or a settings file only." name:"alert-webhook-token" secret:"" placeholder:"SECRET" group:"Alerts"`
 	TokenFile string `help:"File with the token, read for each request." name:"alert-webhook-token-file" type:"path" placeholder:"FILE" group:"Alerts"`
 	CA        string `help:"Authorities that sign its certificate, PEM (default: the system's); read again when it changes." name:"alert-webhook-ca" type:"path" placeholder:"FILE" group:"Alerts"`
 }
