@@ -120,10 +120,10 @@ func (r *replay) readColumns() error {
 	names = slices.Clone(names)
 	columns, ok, err := readHeader(names)
 	if err != nil {
-		return &RowError{File: r.path, Line: 1, Rule: err.Error()}
+		return &RowError{File: r.path, Line: r.line, Rule: err.Error()}
 	}
 	if !ok {
-		return &RowError{File: r.path, Line: 1, Rule: fmt.Sprintf("%.80q holds no known column name: must begin with column names (ID, LIMIT_BAL, SEX, …)", strings.Join(names, ","))}
+		return &RowError{File: r.path, Line: r.line, Rule: fmt.Sprintf("%.80q holds no known column name: must begin with column names (ID, LIMIT_BAL, SEX, …)", strings.Join(names, ","))}
 	}
 	r.columns = columns
 	if columnKey(columns.names[0]) != "x1" {
@@ -174,7 +174,7 @@ func (r *replay) readRow() ([]string, error) {
 	case errors.Is(err, io.EOF):
 		return nil, io.EOF
 	case err != nil:
-		return nil, r.malformed(err)
+		return nil, r.malformed(err, row)
 	}
 	r.line, _ = r.rows.FieldPos(0)
 	return row, nil
@@ -261,24 +261,35 @@ func (r *replay) parse(a *applicant, row []string) error {
 // requireRow refuses a row that is of nobody: without an id, or without anything but
 // one. An applicant of whom nothing is known says so ("NA"), or has another column filled in.
 func (r *replay) requireRow(row []string) error {
-	blank := func(field string) bool { return strings.TrimSpace(field) == "" }
-	if !slices.ContainsFunc(row, func(field string) bool { return !blank(field) }) {
-		name := r.columns.names[0]
-		if r.columns.id >= 0 {
-			name = r.columns.idAs
-		}
-		return r.wrong(name, "", fmt.Sprintf("all %d fields of the row are empty: remove the row", len(row)))
+	if isBlank(row...) {
+		return r.emptyRow()
 	}
 	// A whole id of blanks is one that the contract allows: an export holds it as it came.
-	if at := r.columns.id; at >= 0 && (row[at] == "" || !r.columns.wholeID && blank(row[at])) {
-		return r.wrong(r.columns.idAs, row[at], fmt.Sprintf("the id must not be empty: 1 … %d bytes of UTF-8", schemas.MaxApplicationID))
+	at := r.columns.id
+	if at >= 0 && (row[at] == "" || !r.columns.wholeID && isBlank(row[at])) {
+		return r.wrong(r.columns.idAs, row[at], "is empty, and every row needs an id: fill it in, or delete the row")
 	}
-	for at, field := range row {
-		if at != r.columns.id && !blank(field) {
+	for i, field := range row {
+		if i != at && !isBlank(field) {
 			return nil
 		}
 	}
-	return r.wrong(r.columns.idAs, row[r.columns.id], fmt.Sprintf("all %d other fields of the row are empty: remove the row, or write NA where a value is missing", len(row)-1))
+	return r.wrong(r.columns.idAs, row[at], "the row has an id and nothing else: delete it, or write NA where a value is missing")
+}
+
+// emptyRow is what is wrong with a row in which nothing stands, which is what a
+// spreadsheet writes of rows whose cells were cleared.
+func (r *replay) emptyRow() error {
+	name := r.columns.names[0]
+	if r.columns.id >= 0 {
+		name = r.columns.idAs
+	}
+	return r.wrong(name, "", "the row is empty: delete the whole row, clearing its cells is not enough")
+}
+
+// isBlank says that nothing stands in any of these fields.
+func isBlank(fields ...string) bool {
+	return !slices.ContainsFunc(fields, func(field string) bool { return strings.TrimSpace(field) != "" })
 }
 
 func (r *replay) appendID(dst []byte, row []string) []byte {
@@ -327,13 +338,31 @@ func (r *replay) wrong(column, value, rule string) error {
 	return &RowError{File: r.path, Line: r.line, Column: column, Value: value, Rule: rule}
 }
 
-func (r *replay) malformed(err error) error {
-	var parse *csv.ParseError
-	if errors.As(err, &parse) {
-		if errors.Is(err, csv.ErrFieldCount) {
-			return &RowError{File: r.path, Line: parse.Line, Rule: fmt.Sprintf("must have as many fields as there are column names, %d", r.rows.FieldsPerRecord)}
-		}
-		return &RowError{File: r.path, Line: parse.Line, Rule: parse.Err.Error()}
+// malformed says what is wrong with a row that is none of CSV, or of another width.
+func (r *replay) malformed(err error, row []string) error {
+	parse, ok := errors.AsType[*csv.ParseError](err)
+	if !ok {
+		return fmt.Errorf("%s: %w", r.path, err)
 	}
-	return fmt.Errorf("%s: %w", r.path, err)
+	at := &RowError{File: r.path, Line: parse.Line, Rule: parse.Err.Error()}
+	switch {
+	case errors.Is(err, csv.ErrFieldCount) && isBlank(row...):
+		r.line = parse.StartLine
+		return r.emptyRow()
+	case errors.Is(err, csv.ErrFieldCount):
+		at.Rule = fmt.Sprintf("the row has %s, expected %d: one for each column name, with %q between them", counted(len(row), "field"), r.rows.FieldsPerRecord, string(r.rows.Comma))
+	case errors.Is(err, csv.ErrBareQuote):
+		at.Rule = `a field that does not begin with a quote (") has one inside: put the whole field in quotes and write "" for the one inside`
+	case errors.Is(err, csv.ErrQuote):
+		at.Rule = `a field in quotes (") does not end with one: close it, and write "" for a quote inside`
+	}
+	return at
+}
+
+// counted is "1 field" or "2 fields".
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return strconv.Itoa(n) + " " + what
 }

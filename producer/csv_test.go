@@ -128,7 +128,13 @@ func TestWrongFilesSayWhereAndWhat(t *testing.T) {
 	f(strings.Replace(two, "10002", "many", 1), `line 3, column LIMIT_BAL: "many"`)
 	f(strings.Replace(two, "10002", strings.Repeat("9é", 40), 1), "…\": must be a whole number")
 	f(strings.Replace(two, "2000,0\n", "2000,2\n", 1), `line 3, column default.payment.next.month: "2": must be 0 … 1`)
-	f(strings.Replace(two, "\n2,10002", "\n2,1,10002", 1), "line 3: must have as many fields as there are column names, 25")
+	f(strings.Replace(two, "\n2,10002", "\n2,1,10002", 1), `line 3: the row has 26 fields, expected 25: one for each column name, with "," between them`)
+	f(strings.ReplaceAll(strings.Replace(two, "\n2,10002", "\n2", 1), ",", ";"), `line 3: the row has 24 fields, expected 25: one for each column name, with ";" between them`)
+	f(two+"3\n", "line 4: the row has 1 field, expected 25")
+	f(strings.Replace(two, "\n2,10002", "\n2,\"10002", 1), "line 3: a field in quotes (\") does not end with one")
+	f(strings.Replace(two, "\n2,10002", "\n2,10\"002", 1), "line 3: a field that does not begin with a quote (\") has one inside")
+	f("\n\n"+strings.Replace(two, ",AGE", "", 1), "line 3: column AGE is missing")
+	f("\n"+"1,"+values(1)+",0\n", "line 2: ", "no known column name")
 	f(strings.Replace(two, "\n2,10002", "\n\"2,10002", 1), "line 3: ")
 	f(strings.Replace(two, "\n2,", "\na\x01b,", 1), "line 3, column ID", "without control characters")
 	f(strings.Replace(two, "\n2,", "\n"+strings.Repeat("x", 127)+",", 1), "line 3, column ID", "must be 1 … 128 bytes")
@@ -171,15 +177,16 @@ func TestReplay_RefusesRowsOfNobody(t *testing.T) {
 			require.Len(t, got, read)
 		}
 	}
-	f(uciNames+"\n,"+values(1)+",0\n,"+values(2)+",0\n", 0, `line 2, column ID: "": the id must not be empty`)
-	f(uciNames+"\n1,"+values(1)+",0\n \t ,"+values(2)+",0\n", 1, `line 3, column ID: " \t ": the id must not be empty`)
-	f(uciNames+"\n1,"+values(1)+",0\n"+commas+"\n", 1, `line 3, column ID: "": all 25 fields of the row are empty`)
+	f(uciNames+"\n,"+values(1)+",0\n,"+values(2)+",0\n", 0, `line 2, column ID: "": is empty, and every row needs an id`)
+	f(uciNames+"\n1,"+values(1)+",0\n \t ,"+values(2)+",0\n", 1, `line 3, column ID: " \t ": is empty, and every row needs an id`)
+	f(uciNames+"\n1,"+values(1)+",0\n"+commas+"\n", 1, `line 3, column ID: "": the row is empty: delete the whole row`)
 	f(uciNames+"\n1,"+values(1)+",0\n"+strings.Repeat(" ,", 24)+" \n2,"+values(2)+",0\n", 1, "line 3, column ID")
-	f(strings.Join(contractNames(), ",")+"\n"+values(1)+"\n"+commas[:22]+"\n", 1, "line 3, column limit_bal: \"\": all 23 fields of the row are empty")
-	f("application_id,"+strings.Join(contractNames(), ",")+"\n,"+values(1)+"\n", 0, `line 2, column application_id: "": the id must not be empty`)
+	f(strings.Join(contractNames(), ",")+"\n"+values(1)+"\n"+commas[:22]+"\n", 1, "line 3, column limit_bal: \"\": the row is empty")
+	f(uciNames+"\n1,"+values(1)+",0\n \t \n2,"+values(2)+",0\n", 1, `line 3, column ID: "": the row is empty`) // a line of blanks
+	f("application_id,"+strings.Join(contractNames(), ",")+"\n,"+values(1)+"\n", 0, `line 2, column application_id: "": is empty, and every row needs an id`)
 	f("application_id,"+strings.Join(contractNames(), ",")+"\n\t,"+values(1)+"\n", 0, `line 2, column application_id: "\t": the id "\t" must be`)
-	f(uciNames+"\n1,"+values(1)+",0\n7"+commas+"\n", 1, `line 3, column ID: "7": all 24 other fields of the row are empty`)
-	f("application_id,"+strings.Join(contractNames(), ",")+"\n7"+commas[:23]+"\n", 0, `line 2, column application_id: "7": all 23 other fields`)
+	f(uciNames+"\n1,"+values(1)+",0\n7"+commas+"\n", 1, `line 3, column ID: "7": the row has an id and nothing else: delete it, or write NA`)
+	f("application_id,"+strings.Join(contractNames(), ",")+"\n7"+commas[:23]+"\n", 0, `line 2, column application_id: "7": the row has an id and nothing else`)
 }
 
 // Whoever says of an applicant that nothing is known means one: by a word, or by what else
