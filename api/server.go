@@ -186,12 +186,26 @@ const (
 )
 
 // announce says where the API answers, once it can decide. Before that the process may
-// still be refused, and whoever reads that it answers would be misled.
+// still be refused, and whoever reads that it answers would be misled. From when it
+// stops on it says neither.
 func (s *Server) announce(ctx context.Context, address string) {
 	tick, late := time.NewTicker(announceInterval), time.After(announceTime)
 	defer tick.Stop()
+	stops := func() bool {
+		select {
+		case <-ctx.Done():
+			return true
+		case <-s.config.Stopping:
+			return true
+		default:
+			return false
+		}
+	}
 	for {
 		missing := s.config.Ready()
+		if stops() { // which it may be that is missing
+			return
+		}
 		if missing == nil {
 			s.config.Log.Info("the API answers", "address", address)
 			return
@@ -199,7 +213,12 @@ func (s *Server) announce(ctx context.Context, address string) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.config.Stopping:
+			return
 		case <-late:
+			if stops() {
+				return
+			}
 			s.config.Log.Info("the API listens, and cannot decide yet", "address", address, "missing", strings.ReplaceAll(missing.Error(), "\n", "; "))
 		case <-tick.C:
 		}

@@ -168,6 +168,32 @@ func TestListenerThatFailsEndsTheServer(t *testing.T) {
 	require.ErrorIs(t, <-stopped, net.ErrClosed)
 }
 
+// A process that is stopped before it could decide says nothing of deciding.
+func TestServer_SaysNothingOfDecidingOnceItStops(t *testing.T) {
+	for _, ready := range []error{errors.New("log: no broker"), nil} {
+		synctest.Test(t, func(t *testing.T) {
+			said, stopping := &capture.Output{}, make(chan struct{})
+			_, _, stop, stopped := running(t, func(c *Config) {
+				c.Log, c.Stopping = slog.New(slog.NewTextHandler(said, nil)), stopping
+				c.Ready = func() error {
+					select {
+					case <-stopping:
+						return ready
+					default:
+						return errors.New("log: no broker")
+					}
+				}
+			})
+			time.Sleep(announceTime / 2) // of the bubble
+			close(stopping)
+			time.Sleep(time.Hour) // it answers for as long as --shutdown-delay says
+			require.Empty(t, said.String())
+			stop()
+			require.NoError(t, <-stopped)
+		})
+	}
+}
+
 // The log says that the API answers once it can decide: before that the process may be
 // about to be refused.
 func TestServer_SaysThatItAnswersOnceItCanDecide(t *testing.T) {
