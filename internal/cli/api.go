@@ -21,7 +21,7 @@ type apiCmd struct {
 func (apiCmd) Help() string {
 	return `Answers POST /predict, POST /predict/batch and GET /predictions/{id} with the decisions of the stream's own scorer, and serves a page at / and documentation at /docs. Every decision is on the predictions topic before it is answered.
 
-Scoring needs a model and Kafka, and /readyz says whether both are there. Look-ups and requests with an Idempotency-Key need Redis; while it is away they get 503, the others are served, and /readyz says so below "ready".
+Scoring needs a model and Kafka, and /readyz says whether both are there. Look-ups and requests with an Idempotency-Key need Redis; while it is away they get 503, all others are answered, and /readyz says so below "ready".
 
 Without keys only this machine is answered, and only under its own name: localhost or a loopback address in the Host header. Behind a proxy set --api-keys, or --no-auth if the proxy asks for them, and --trusted-proxies, so that callers are told apart: docs/reverse-proxy.md.
 

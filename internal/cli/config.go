@@ -22,7 +22,7 @@ type configCmd struct {
 
 // Help is the second half of `config --help`.
 func (configCmd) Help() string {
-	return `Prints every setting of a command with the value in force, where it came from (flag, environment, file or default), and the environment variable that sets it, where there is one. Secrets are masked, also in URLs. An empty value stands for what the command itself works out, such as the host name for --instance. Values that cannot be read are refused; what a command checks when it runs is not.
+	return `Prints every setting of a command with its effective value, where it came from (flag, environment, file or default), and the environment variable that sets it, where there is one. Secrets are masked, also in URLs. An empty value means that the command works it out itself, as with the host name for --instance. Values that cannot be parsed are refused; what a command checks only when it runs is not checked here.
 
 Examples:
   creditstream config score

@@ -29,11 +29,13 @@ type datasetExportCmd struct {
 
 // Help is the second half of dataset export --help.
 func (datasetExportCmd) Help() string {
-	return `Writes a row for the newest decision on every application that was decided from --from until --to, and for each earlier one that an outcome is of: its id, when it was applied for and decided, the model version, its probability and the decision, the 23 features as received (empty: missing), and whether the loan defaulted (empty: not known yet). Outcomes are looked for from --from until now. An outcome is of the last decision on its application that was made at or before observed_at and that the log had taken before the outcome, and of a decision the first outcome counts: what was told earlier labels nothing, and another outcome is a repetition, as it is for drift. Records are joined by the application_id in them, whatever their key. Without --to everything counts that the log holds when the export begins.
+	return `Writes a row for the newest decision on every application that was decided from --from until --to, and for each earlier decision that has an outcome: its id, when it was applied for and decided, the model version, its probability and the decision, the 23 features as received (empty: missing), and whether the loan defaulted (empty: not known yet). Without --to the stretch ends where the log ends when the export begins.
 
-Counts follow on stderr, by decision. Where only loans that were granted have outcomes, that is a bias to reckon with.
+Outcomes are read from --from until now. An outcome labels the last decision on its application that was made at or before observed_at and that the log had taken before the outcome. Of several outcomes of one decision the first counts, as for drift. Records are joined by the application_id in them, whatever their key.
 
-The predictions of the stretch are read twice, those after it and its outcomes once, in parts of three million decisions: never more than about 400 MB are taken. These are applicants' data: only its owner may read a file that --out names.
+Counts by decision go to stderr. Where only granted loans have outcomes, the labelled rows are biased: allow for that in training.
+
+Predictions of the stretch are read twice, those after it and its outcomes once, in parts of three million decisions: memory stays below about 400 MB. These are applicants' data: only its owner may read a file that --out names.
 
 Examples:
   creditstream dataset export --from 2026-01-01T00:00:00Z --to 2026-07-01T00:00:00Z --labelled --out export.csv`

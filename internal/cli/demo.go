@@ -29,7 +29,11 @@ type demoCmd struct {
 
 // Help is the second half of `demo --help`.
 func (demoCmd) Help() string {
-	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page, and what watches for drift: choose on the page what happens to the population, and alerts name what moved. What --scenario names begins after 2,000 applications and takes 1,000 to reach full strength (chosen on the page, it begins at once); a look at drift needs a block of 500 decisions, so at 200 a second nothing can fire in the first ten seconds, and alerts come within half a minute after that. Whether an approved applicant defaults is told five seconds after the application (sooner where more than 200 come a second; of at most 500 a second; with --exit of nobody): as often as the shipped model expects, until a scenario changes it. Approval ratios of groups are held against 0.7, not four fifths, which this population does not keep. Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 100 MB (with --exit, all of the run), Redis the last 10,000 decisions.
+	return `Runs everything in one place on nothing but this binary: an embedded Kafka and Redis, a synthetic population that applies for credit, the scorer, the view in Redis, the API and its page, and drift detection. Choose on the page what happens to the population, and alerts name what moved.
+
+The scenario that --scenario names begins after 2,000 applications and takes 1,000 to reach full strength (chosen on the page, it begins at once). Drift is judged in blocks of 500 decisions, so at 200 a second nothing can fire in the first ten seconds, and alerts come within half a minute after that. Five seconds after each approved application its outcome is emitted (sooner where more than 200 come a second; for at most 500 a second; none with --exit). Applicants default as often as the shipped model expects, until a scenario changes that. Approval ratios of groups are compared with 0.7, since this population does not keep four fifths.
+
+Outside clients can reach Kafka and Redis on the ports it prints. Kafka keeps one hour or 100 MB (with --exit, all of the run), Redis the last 10,000 decisions.
 
 Examples:
   creditstream demo

@@ -22,9 +22,9 @@ type dlqListCmd struct {
 
 // Help is the second half of dlq list --help.
 func (dlqListCmd) Help() string {
-	return `Shows the records that could not be scored, the oldest first: where each stands among the dead letters (PARTITION/OFFSET, which dlq replay takes), when and why it failed, the record it was, and its key. Those that were replayed are left out unless --replayed or --all asks for them. A count by class follows on stderr. A record that says no class is no letter: no scorer wrote it. It is shown as foreign and never replayed.
+	return `Shows the records that could not be scored, the oldest first: the place of each among the dead letters (PARTITION/OFFSET, which dlq replay takes), when and why it failed, its source record, and its key. Those that were replayed are left out without --replayed or --all. A count by class goes to stderr. A record without a class is not a letter: no scorer wrote it. It is shown as foreign and never replayed.
 
-What it shows it holds in memory, about 300 bytes a letter: --limit or --from bound that where there are millions.
+The command holds what it shows in memory, about 300 bytes a letter. Where there are millions, bound that with --limit or --from.
 
 Examples:
   creditstream dlq list --limit 20

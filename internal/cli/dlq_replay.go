@@ -31,11 +31,11 @@ type dlqReplayCmd struct {
 
 // Help is the second half of dlq replay --help.
 func (dlqReplayCmd) Help() string {
-	return `Writes the application that a letter was to the applications topic again, with the key, value and headers as received and a header replayed-from, and in the same transaction a marker among the dead letters. The scorer answers it as any other: what broke a rule breaks it again and becomes a new letter, unless the rule or the model has changed since. A letter that came back from a replay with the same class and message is therefore left, unless it is named or --still-failing asks for it.
+	return `Writes each letter's application to the applications topic again, with the key, value and headers as received and a header replayed-from, and in the same transaction a marker among the dead letters. The scorer answers it like any other: what broke a rule breaks it again and becomes a new letter, unless the rule or the model has changed since. So a letter that came back from a replay with the same class and message is left, unless it is named or --still-failing is set.
 
-Before it writes it says how many and asks. Where nobody can answer, since standard input is no terminal, it refuses without --yes.
+Before it writes, it prints how many letters there are and asks. Where standard input is no terminal, it refuses without --yes.
 
-What has no class is foreign: no scorer wrote it. It is left, or refused where it is named. A letter that a marker names is left, so that a run that was interrupted can be started again. Of two that run at once the first is stopped and says so. While another producer's transaction is open on the dead letters nothing is replayed: a marker may lie behind it.
+A record without a class is foreign: no scorer wrote it. It is left, or refused where it is named. A letter that a marker names is left, so an interrupted run can be started again. Of two runs at once the first is stopped and says so. While another producer's transaction is open on the dead letters, nothing is replayed: a marker may lie behind it.
 
 Exits with 1 when a letter was refused, or when one named on the command line was not replayed.
 

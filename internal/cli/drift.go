@@ -26,9 +26,9 @@ type driftServeCmd struct {
 
 // Help is the second half of `drift run --help`.
 func (driftServeCmd) Help() string {
-	return `Counts every committed decision and every outcome exactly once, over the bins of the champion's reference, into the topic of panes: panes and offsets are in one transaction, and no state is kept but the log. Outcomes are joined with what the view keeps in Redis of the decision; they wait while Redis is away or the view is behind, decisions do not.
+	return `Counts every committed decision and every outcome exactly once, over the bins of the champion's reference, into the topic of panes: panes and offsets are in one transaction, and no state is kept but the log. Outcomes are joined with what the view keeps of the decision in Redis; they wait while Redis is away or the view is behind, decisions do not.
 
-Judges what was counted, over every window: one status record per evaluation on the status topic, and one on the alerts topic for each alert that fires or is over. Several replicas share the partitions; one of them judges, another takes over when it is gone.
+Judges what was counted, over every window: writes one status record per evaluation to the status topic, and one record to the alerts topic for each alert that fires or is resolved. Several replicas share the partitions; one of them judges, and another takes over when it is gone.
 
 Examples:
   creditstream drift

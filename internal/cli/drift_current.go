@@ -18,7 +18,9 @@ type driftCurrentCmd struct {
 
 // Help is the second half of `drift current --help`.
 func (driftCurrentCmd) Help() string {
-	return `Writes the last N inputs as CSV, oldest first, in the columns of dataset export: what was decided, the 23 features as received (empty: missing), and whether the loan defaulted where that is known already: an outcome is of the last decision on its application at or before observed_at, as it is for drift. What becomes of the outcomes goes to stderr, by the names of docs/events.md; where the log holds more than N inputs, those are of the outcomes since the first of the N, and one of an earlier input is unmatched. It is what the daily check compares with the training data (make drift-check, in a checkout).
+	return `Writes the last N inputs as CSV, oldest first, in the columns of dataset export: what was decided, the 23 features as received (empty: missing), and whether the loan defaulted, where that is known already. An outcome is of the last decision on its application at or before observed_at, as for drift. Counts of the outcomes go to stderr, by the names of docs/events.md. Where the log holds more than N inputs, only the outcomes since the first of the N are counted, and an outcome of an earlier input is unmatched.
+
+The daily check compares this file with the training data (make drift-check, in a checkout).
 
 These are applicants' data: only its owner may read a file that --out names.
 

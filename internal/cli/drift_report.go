@@ -30,11 +30,11 @@ type driftReportCmd struct {
 
 // Help is the second half of `drift report --help`.
 func (driftReportCmd) Help() string {
-	return `Compares the decisions of any stretch of time that the log holds with the reference of the model that served, as a page of HTML that loads nothing and, with --status, as JSON. It needs no aggregator: where there are no panes, predictions are counted. The stretch ends now where --to does not say.
+	return `Compares the decisions of any stretch of time that the log holds with the reference of the model that served, as a page of HTML that loads nothing and, with --status, as JSON. It needs no aggregator: where there are no panes, predictions are counted. Without --to the stretch ends now.
 
-A stretch without decisions has no report: that is an error, and nothing is written.
+A stretch without decisions is an error, and nothing is written.
 
-A stretch is judged by one look at all of its decisions, not by the sequential test that alerts rest on. Alerts that fired at some time of it are read from the alerts topic and shown; where that cannot be known, or nobody watched for a part of the stretch, the report says so ("alerts_unknown"). Where panes are counted it becomes one of whole buckets. Outcomes are shown as far as the aggregator has counted them. Give --fairness-ratio what the stream's drift has: a demo holds groups against 0.7.
+A stretch is judged by one look at all of its decisions, not by the sequential test that alerts rest on. Alerts that fired during the stretch are read from the alerts topic and shown; where they cannot be read, or no evaluator worked for a part of the stretch, the report says so ("alerts_unknown"). Where panes are counted, the stretch becomes one of whole buckets. Outcomes are shown as far as the aggregator has counted them. Set --fairness-ratio to that of the stream's drift; a demo uses 0.7.
 
 Examples:
   creditstream drift report --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z

@@ -22,8 +22,9 @@ type driftStatusCmd struct {
 
 // Help is the second half of `drift status --help`.
 func (driftStatusCmd) Help() string {
-	return `Shows what the evaluator said last: the state of every window and alert, and the features that moved. With --json every statistic over every window, one object on one line: drift_status.json.
-A status that is older than 30 s is marked as old ("stale": true): evaluators write one every ten seconds at least, so none works.
+	return `Shows the newest status: the state of every window and alert, and the features that moved. With --json, every statistic over every window as one object on one line: drift_status.json.
+
+A status older than 30 s is marked as old ("stale": true): an evaluator writes one every ten seconds at least, so none works.
 
 Examples:
   creditstream drift status

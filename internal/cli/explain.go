@@ -28,11 +28,11 @@ type explainCmd struct {
 
 // Help is the second half of explain --help.
 func (explainCmd) Help() string {
-	return `Finds the decision in the log, makes it again with the model, the route and the policy that it names, and shows whether it comes out the same, bit for bit; what every feature contributed; how log-odds became a probability and points; which lines of the policy decided; and what the shadow said.
+	return `Finds the decision in the log, makes it again with the model, the route and the policy that it names, and shows whether it comes out the same, bit for bit; what every feature contributed; how log-odds became a probability and points; which rules of the policy decided; and what the shadow would have decided.
 
-The search goes back from the end of the application's partition to its beginning, so that no decision on it is overlooked: --newest stops at the first, --view asks Redis, --source names the record.
+The search goes back from the end of the application's partition to its beginning, so that it misses no decision on it: --newest stops at the first that it finds, --view asks Redis, --source names the record.
 
-Exits with 1 when there is no such decision, when there are several (they are listed, newest first), when it cannot be made again, or when it comes out otherwise.
+Exits with 1 when there is no such decision, when there are several (they are listed, newest first), when it cannot be made again, or when it comes out differently.
 
 Examples:
   creditstream explain A-000123

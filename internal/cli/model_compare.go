@@ -32,9 +32,9 @@ type modelCompareCmd struct {
 
 // Help is the second half of model compare --help.
 func (modelCompareCmd) Help() string {
-	return `Decides the same applications with both, under one policy: --policy, or that of the route in force, or with --csv the contract's. Applications are those that were decided from --from until --to, each once, with what became of the loan; or the rows of a CSV file, with its label where it has one.
+	return `Decides the same applications with both, under one policy: --policy, or that of the current route, or with --csv the default policy. The applications are those that were decided from --from until --to, each once, with their outcomes; or the rows of a CSV file, with its label where it has one.
 
-Shows how many are decided otherwise, which reason groups make the difference, where that is more frequent than elsewhere, how far the scores are apart, and where outcomes are known each AUC and their difference with its interval (paired, DeLong).
+Shows how many decisions differ, which reason groups make the difference, where differences are more frequent than elsewhere, how far apart the scores are, and, where outcomes are known, both AUCs and their difference with its interval (paired, DeLong).
 
 With --csv and two files, or shipped, no cluster is needed.
 

@@ -19,9 +19,9 @@ type modelRollbackCmd struct {
 
 // Help is the second half of `model rollback --help`.
 func (modelRollbackCmd) Help() string {
-	return `Takes the champion back: writes a new route to the champion and the policy of the last revision with another champion than the current one. One whose model or policy is refused is passed over, and said. Rolling back twice is therefore back where it began; to go further, name the version: model route --champion.
+	return `Takes back the champion: writes a new route to the champion and the policy of the last revision with a champion other than the current one. A revision whose model or policy is refused is skipped and named. Rolling back twice therefore ends where it began; to go back further, name the version: model route --champion.
 
-A canary or a shadow that runs ends with it. It is no way to undo one: its champion is healthy, and would be taken back. That is model route --no-canary --expect REVISION, which model judge prints.
+A running canary or shadow ends with it. Do not use it to undo one: the champion beside it is healthy, and would be taken back. Use model route --no-canary --expect REVISION, which model judge prints.
 
 Examples:
   creditstream model rollback --expect 3 --why "complaints"

@@ -33,11 +33,11 @@ type modelRouteCmd struct {
 
 // Help is the second half of `model route --help`.
 func (modelRouteCmd) Help() string {
-	return `Changes what serves. What the command does not name stays: champion, canary, shadow and policy. --policy default goes back to the default policy, --no-canary and --no-shadow end a role. What changes is printed before it is written. Every replica takes the route up within a moment, without a restart, once it has opened the bundles.
+	return `Changes what serves. What the command does not name stays: champion, canary, shadow and policy. --policy default goes back to the default policy, --no-canary and --no-shadow end a role. What changes is printed before it is written. Every replica takes up the route without a restart, as soon as it has opened the bundles.
 
-Of two people who route at once, one is refused: --expect names the revision that was seen last (model history prints it). The same command sent again, because nobody knows whether it went through, finds its route there already: exit code 0, and nothing is written.
+Of two people who route at once, one is refused: --expect names the revision that you saw last (model history prints it). Sending the same command again, when it is unknown whether it went through, finds its route there already: exit code 0, and nothing is written.
 
-With --wait it says when every running scorer and API serves the route. One that refuses a bundle, or does not serve it in time, is named with the reason, and the exit code is 1; the route stands all the same.
+With --wait it reports when every running scorer and API serves the route. A replica that refuses a bundle, or does not serve the route in time, is named with the reason, and the exit code is 1; the route stays.
 
 Examples:
   creditstream model route --champion 2026-11-23.1 --why "first model"

@@ -44,9 +44,9 @@ type produceCmd struct {
 
 // Help is the second half of `produce --help`.
 func (produceCmd) Help() string {
-	return `Emits applications to <prefix>.applications, by default those of a synthetic population modelled on the UCI credit card clients, at 1,000 a second until it is stopped. The model that fits them is demo ("creditstream model release demo"): the shipped graph, with a reference of this population, whose members default as often as that graph expects. Against the shipped model's reference, the UCI data, drift is seen from the first minutes.
+	return `Emits applications to <prefix>.applications, by default those of a synthetic population modelled on the UCI credit card clients, at 1,000 a second until stopped. The model that fits them is demo ("creditstream model release demo"): the shipped graph, with a reference of this population, whose members default as often as that graph expects. Against the shipped model's reference, the UCI data, alerts on drift fire within minutes.
 
-Ids: a population's are the prefix, a tag of the seed and the application's number (A-4t7h2c-000000123), so another run emits other applications unless it is given the same --seed; to go on with one, add --start with the number the summary names. A file's are the prefix and its ID column exactly as the file has it (A-123), or its application_id column without the prefix; a row without an id, or with nothing but empty fields, ends the run, naming line and column.
+Ids of a population are the prefix, a tag of the seed and the application's number (A-4t7h2c-000000123), so another run emits other applications unless it has the same --seed; to continue one, add --start with the number that the summary names. Ids of a file are the prefix and its ID column exactly as the file has it (A-123), or its application_id column without the prefix; a row without an id, or with nothing but empty fields, ends the run, naming line and column.
 
 Scenarios begin after --scenario-after applications:
   steady       nothing changes

@@ -25,7 +25,7 @@ type replicasCmd struct {
 
 // Help is the second half of `replicas --help`.
 func (replicasCmd) Help() string {
-	return `Every running component says once a second what it is doing. READY says whether it can do its work; gone: it has said nothing for ten seconds, and did not say that it stops. Rates and latencies are those of the last ten seconds: a scorer's from applied_at to the commit, an API's of requests that decide, a view's from decided_at until the prediction can be read.
+	return `Every running component reports once a second what it is doing. READY says whether it can do its work; gone means no report for ten seconds and no clean stop. Rates and latencies are those of the last ten seconds: a scorer's from applied_at to the commit, an API's of requests that decide, a view's from decided_at until the prediction can be read.
 
 Examples:
   creditstream replicas

@@ -26,7 +26,7 @@ const exitNotJudged = 3
 
 // Help is the second half of `verify --help`.
 func (verifyCmd) Help() string {
-	return `Judges a run from its topics, also while it goes on: every application below the group's committed offsets must have been answered exactly once, by a prediction or a dead letter that says what was applied for; and every prediction is computed again with the model, route and policy it names.
+	return `Judges a run from its topics, also while it continues: every application below the group's committed offsets must have been answered exactly once, by a prediction or a dead letter that says what was applied for; and every prediction is computed again with the model, route and policy it names.
 
 Exit codes: 0 every application was answered exactly once. 1 something was lost, duplicated or altered; the first five of each are named. 2 usage. 3 not judged: nothing failed, but records lie behind a transaction that has been open for ten seconds, or retention has removed what the group has committed, or a batch of the log cannot be read (--allow-unjudgeable accepts that; --from leaves out what was appended before).
 

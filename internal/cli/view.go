@@ -27,9 +27,9 @@ type viewCmd struct {
 
 // Help is the second half of `view --help`.
 func (viewCmd) Help() string {
-	return `Writes PREFIX:prediction:ID, the prediction's JSON, and PREFIX:decided:ID, a small hash of what outcomes need, for every prediction, and only forward: a later one is never replaced by an earlier. How far it has come is kept in Redis beside the data, so a Redis that was emptied is noticed and filled again from the log; the component is unready meanwhile. While Redis is away it waits.
+	return `Writes PREFIX:prediction:ID, the prediction's JSON, and PREFIX:decided:ID, the last eight decisions on the application, which outcomes are joined with. It never replaces a later prediction by an earlier one. Its position is kept in Redis beside the data, so it notices a Redis that was emptied and fills it again from the log; it is unready meanwhile. While Redis is away it waits.
 
-Redis belongs to one log under one prefix: a view of another Kafka cluster under the same prefix is refused. A topic that was deleted and made again is noticed, and what was kept of the old one is replaced.
+Redis belongs to one log under one prefix: a view of another Kafka cluster under the same prefix is refused. When a topic is deleted and created again, the view notices and replaces what it kept of the old one.
 
 Several replicas share the partitions. Redis must not evict keys: set maxmemory-policy noeviction.`
 }
