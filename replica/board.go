@@ -14,8 +14,8 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// LiveFor is how long after its last report a replica counts as live.
-const LiveFor = 10 * time.Second
+// liveFor is how long after its last report a replica counts as live.
+const liveFor = 10 * time.Second
 
 // forgotten is how long one that ended without a word is remembered.
 const forgotten = 24 * time.Hour
@@ -35,7 +35,7 @@ type State struct {
 }
 
 // Live says whether it counts as running.
-func (s *State) Live(now time.Time) bool { return now.Sub(s.Seen) <= LiveFor }
+func (s *State) Live(now time.Time) bool { return now.Sub(s.Seen) <= liveFor }
 
 // Name is how people call it.
 func (s *State) Name() string { return schemas.ReplicaKey(s.Component, s.Instance) }

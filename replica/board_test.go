@@ -55,8 +55,8 @@ func TestTheBoardShowsWhoIsThere(t *testing.T) {
 	b.takes(t, process{"view", "a", noon}.said(noon, nil), two.said(noon, nil), one.said(noon, nil), process{"api", "z", noon}.said(noon, nil), process{"other", "o", noon}.said(noon, nil))
 	require.Equal(t, []string{"score/one", "score/two", "api/z", "view/a", "other/o"}, b.names(noon))
 	b.takes(t, two.stopped(), one.said(noon.Add(9*time.Second), nil))
-	require.Equal(t, []string{"score/one", "api/z", "view/a", "other/o"}, b.names(noon.Add(LiveFor)))
-	require.Equal(t, []string{"score/one", "api/z!", "view/a!", "other/o!"}, b.names(noon.Add(LiveFor+time.Second)))
+	require.Equal(t, []string{"score/one", "api/z", "view/a", "other/o"}, b.names(noon.Add(liveFor)))
+	require.Equal(t, []string{"score/one", "api/z!", "view/a!", "other/o!"}, b.names(noon.Add(liveFor+time.Second)))
 	require.Equal(t, []string{"score/one!"}, b.names(noon.Add(forgotten+5*time.Second)), "the others were forgotten")
 }
 
@@ -82,7 +82,7 @@ func TestASuccessorReplacesOneThatWasKilled(t *testing.T) {
 	killed, next := process{"score", "one", noon}, process{"score", "one", noon.Add(time.Second)}
 	b.takes(t, killed.said(noon, nil), next.said(noon.Add(2*time.Second), nil))
 	require.Len(t, b.States(noon.Add(2*time.Second)), 2, "it may still run")
-	later := noon.Add(LiveFor + time.Second)
+	later := noon.Add(liveFor + time.Second)
 	b.takes(t, next.said(later, nil))
 	require.Equal(t, []string{"score/one"}, b.names(later))
 	require.Len(t, b.states["score/one"], 1, "nothing is kept of it")

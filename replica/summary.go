@@ -16,7 +16,7 @@ type Summary struct {
 	Started     schemas.Timestamp      `json:"started"`
 	Seen        schemas.Timestamp      `json:"seen"`        // when its last report was appended
 	AgeSeconds  float64                `json:"age_seconds"` // of that report
-	Live        bool                   `json:"live"`        // heard of within LiveFor
+	Live        bool                   `json:"live"`        // heard of within the last 10 s
 	Ready       bool                   `json:"ready"`
 	Reason      string                 `json:"reason"`  // why it is not ready, or how it ended
 	Pending     string                 `json:"pending"` // what it waits for though it is ready

@@ -7,9 +7,9 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// FirstShare is the share, of model.ShareScale, with which a promoted shadow begins to
+// firstShare is the share, of model.ShareScale, with which a promoted shadow begins to
 // decide.
-const FirstShare = model.ShareScale / 10
+const firstShare = model.ShareScale / 10
 
 // Step carries a judgement out: one change of the route that was judged, and nothing
 // else.
@@ -39,7 +39,7 @@ func (j *Judgement) Next(route *schemas.Route) *Step {
 		if route.Canary != nil {
 			does += fmt.Sprintf(" in place of %s, which is better decided on first", route.Canary.ModelVersion)
 		}
-		return &Step{Does: does, Canary: j.ModelVersion, CanaryShare: FirstShare}
+		return &Step{Does: does, Canary: j.ModelVersion, CanaryShare: firstShare}
 	}
 	return nil
 }

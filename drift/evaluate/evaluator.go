@@ -36,9 +36,9 @@ func Group(prefix string) string { return prefix + "-drift-evaluator" }
 
 // Defaults of Config.
 const (
-	DefaultTick    = time.Second
-	DefaultBetween = 5 * time.Second
-	DefaultEvery   = 10 * time.Second
+	defaultTick    = time.Second
+	defaultBetween = 5 * time.Second
+	defaultEvery   = 10 * time.Second
 )
 
 // Notifier is told of alerts once they are in the log. When an evaluator takes over,
@@ -84,9 +84,9 @@ func New(c Config) (*Evaluator, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	c.Tick = cmp.Or(c.Tick, DefaultTick)
-	c.Between = cmp.Or(c.Between, DefaultBetween)
-	c.Every = cmp.Or(c.Every, DefaultEvery)
+	c.Tick = cmp.Or(c.Tick, defaultTick)
+	c.Between = cmp.Or(c.Between, defaultBetween)
+	c.Every = cmp.Or(c.Every, defaultEvery)
 	c.Settings = c.Settings.WithDefaults()
 	e := &Evaluator{config: c, looks: kafka.WatchInterval, metrics: newMetrics(c.Registerer), why: errors.New("starting")}
 	e.waits = kafka.NewOpenWatch(kafka.OpenWatchConfig{

@@ -15,7 +15,7 @@ import (
 )
 
 // live are testSettings with the time that a block takes as it is by default.
-var live = Settings{BlockTime: DefaultBlockTime, Quiet: 5 * time.Minute, Fairness: FourFifths}
+var live = Settings{BlockTime: defaultBlockTime, Quiet: 5 * time.Minute, Fairness: FourFifths}
 
 // appendedAt folds panes as if the log had taken them at one moment.
 func (b *bench) appendedAt(moment schemas.Timestamp, panes ...*drift.Pane) {
@@ -38,9 +38,9 @@ func TestABurstBeforeSilenceIsJudged(t *testing.T) {
 	}
 	last := b.city.At
 	require.Empty(t, b.judge.past)
-	_, closed := b.judge.rest(last + micros(DefaultBlockTime) - 1)
+	_, closed := b.judge.rest(last + micros(defaultBlockTime) - 1)
 	require.False(t, closed, "more of it may come")
-	told, closed := b.judge.rest(last + micros(DefaultBlockTime))
+	told, closed := b.judge.rest(last + micros(defaultBlockTime))
 	require.True(t, closed)
 	b.hear(told)
 	require.Equal(t, []string{"firing drift/pay_0"}, b.told)

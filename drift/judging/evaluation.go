@@ -14,10 +14,10 @@ import (
 
 // Defaults of Settings.
 const (
-	DefaultQuiet     = 5 * time.Minute
-	DefaultBlockTime = 5 * time.Second
-	DefaultMinFiring = time.Minute
-	DefaultFairness  = FourFifths
+	defaultQuiet     = 5 * time.Minute
+	defaultBlockTime = 5 * time.Second
+	defaultMinFiring = time.Minute
+	defaultFairness  = FourFifths
 )
 
 // Settings are how decisions are judged.
@@ -31,10 +31,10 @@ type Settings struct {
 
 // WithDefaults has the default in place of everything that is 0 but Windows.
 func (s Settings) WithDefaults() Settings {
-	s.Quiet = cmp.Or(s.Quiet, DefaultQuiet)
-	s.BlockTime = cmp.Or(s.BlockTime, DefaultBlockTime)
-	s.MinFiring = cmp.Or(s.MinFiring, DefaultMinFiring)
-	s.Fairness = cmp.Or(s.Fairness, DefaultFairness)
+	s.Quiet = cmp.Or(s.Quiet, defaultQuiet)
+	s.BlockTime = cmp.Or(s.BlockTime, defaultBlockTime)
+	s.MinFiring = cmp.Or(s.MinFiring, defaultMinFiring)
+	s.Fairness = cmp.Or(s.Fairness, defaultFairness)
 	return s
 }
 

@@ -16,12 +16,12 @@ import (
 
 // What is kept.
 const (
-	// MaxNote bounds what is kept under one key, in bytes.
-	MaxNote = 64 << 10
-	// MaxAccount bounds what is kept of one account, in bytes of digests and notes.
-	MaxAccount = 16 << 20
-	// MaxScope bounds what is kept of all accounts of a scope.
-	MaxScope = 256 << 20
+	// maxNote bounds what is kept under one key, in bytes.
+	maxNote = 64 << 10
+	// maxAccount bounds what is kept of one account, in bytes of digests and notes.
+	maxAccount = 16 << 20
+	// maxScope bounds what is kept of all accounts of a scope.
+	maxScope = 256 << 20
 )
 
 // Key is what a request is known by.
@@ -47,7 +47,7 @@ type Store struct {
 // NewStore returns the Store of the deployment named prefix. A claim whose holder
 // died lapses after lease; what is noted is kept for keep.
 func NewStore(client redis.UniversalClient, prefix string, lease, keep time.Duration) *Store {
-	return &Store{client, prefix + ":idempotency:", lease, keep, MaxAccount, MaxScope, time.Now}
+	return &Store{client, prefix + ":idempotency:", lease, keep, maxAccount, maxScope, time.Now}
 }
 
 // Claimed is what became of asking for a key.
@@ -193,8 +193,8 @@ func (s *Store) Claim(ctx context.Context, key Key, digest, note []byte, size in
 // Keep ends a claim with a note in place of the one before; whole: nothing is left to
 // be done for the request.
 func (s *Store) Keep(ctx context.Context, key Key, token string, digest, note []byte, whole bool) error {
-	if len(note) > MaxNote {
-		return fmt.Errorf("keeping what became of a request: its note of %d bytes exceeds the %d-byte limit", len(note), MaxNote)
+	if len(note) > maxNote {
+		return fmt.Errorf("keeping what became of a request: its note of %d bytes exceeds the %d-byte limit", len(note), maxNote)
 	}
 	err := keep.Run(ctx, s.client, s.names(key), digest, token, s.keep.Milliseconds(), note, len(digest)+len(note), s.minute(), flag(whole)).Err()
 	if err != nil {

@@ -163,7 +163,7 @@ func TestStore_BoundsWhatAScopeKeeps(t *testing.T) {
 	require.NoError(t, w.Release(t.Context(), shop("released"), token, true))
 	require.Equal(t, before-101, w.used())
 
-	err := w.Keep(t.Context(), shop("k"), "token", []byte("d"), bytes.Repeat([]byte{1}, MaxNote+1), true)
+	err := w.Keep(t.Context(), shop("k"), "token", []byte("d"), bytes.Repeat([]byte{1}, maxNote+1), true)
 	require.ErrorContains(t, err, "65537 bytes exceeds the 65536-byte limit")
 }
 
