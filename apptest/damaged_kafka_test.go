@@ -61,3 +61,67 @@ func TestDamagedBatch_StopsItsPartitionUntilItIsSkippedOnKafka(t *testing.T) {
 	one.terminate()
 	two.terminate()
 }
+
+// The byte of a batch that says its format changes on the broker's disk: the broker gives
+// its bytes to who comes from before it, and otherwise fails, with UNKNOWN_SERVER_ERROR as
+// a rule, for every offset up to the next entry of its index. The scorer stops there and
+// names it, a view that begins passes over it and gets ready, the judge names what is
+// unreadable and does not fail.
+func TestDamagedFormat_IsNamedAndPassedOverOnKafka(t *testing.T) {
+	data := os.Getenv("KAFKA_DATA")
+	require.NotEmpty(t, data, "KAFKA_DATA is not set: the broker's disk is not ours; run: make test-kafka")
+	for _, magic := range []byte{0, 1} {
+		t.Run(fmt.Sprint(magic), func(t *testing.T) {
+			g := newStage(t, given(t))
+			one := g.scorer("one").ready()
+			all := []int32{0, 1, 2, 3}
+			sent := 0
+			for _, n := range []int{20, 8, 20} { // transactions of their own, so batches of predictions too
+				g.emitTo(n, all...)
+				sent += 4 * n
+				until(t, time.Minute, "what was emitted is answered", func() bool { return g.witness.answered() == sent })
+			}
+			one.terminate()
+			g.emitTo(8, all...) // offsets 48 … 55
+			g.emitTo(200, all...)
+			g.emitTo(20, all...)
+			require.NoError(t, kafkatest.Format(magic)(data, g.prefix+".applications", 2, 48))
+			one = g.scorer("one").ready()
+			until(t, 2*time.Minute, "the partition stops, and the others are answered", func() bool {
+				return one.measures(`creditstream_scorer_unreadable_offsets\{partition="2"\} [1-9]`) && g.witness.answered() == sent+3*228
+			})
+			require.NotEmpty(t, one.says(regexp.MustCompile("partition stopped: a batch cannot be read.*partition=2 offset=48")))
+			refused := start(t, "refused", g.with("score", "--model", "shipped", "--group", g.prefix, "--instance", "two", "--skip", "applications/2@48")...)
+			<-refused.ended
+			said := regexp.MustCompile(`--skip (applications/2@48-\d+)`).FindSubmatch(refused.stderr.bytes())
+			require.NotNil(t, said, refused.stderr.String())
+			two := g.scorer("two", "--skip", string(said[1])).ready()
+
+			// A marker lies behind each batch of predictions: 21 … 28 are the second's.
+			require.NoError(t, kafkatest.Format(magic)(data, g.prefix+".predictions", 1, 21))
+			view := g.view("view").ready()
+			require.True(t, view.measures(`creditstream_view_unreadable_offsets_total ([89]|[1-9][0-9]+)`))
+			require.NotEmpty(t, view.says(regexp.MustCompile("left out: a batch cannot be read.*partition=1 offset=21")))
+
+			var v verdict
+			var judge *app
+			until(t, 2*time.Minute, "everything else is read", func() bool {
+				judge = start(t, "verify", g.with("verify", "--json", "--group", g.prefix)...)
+				<-judge.ended
+				judge.answer(&v)
+				return v.Pending == 0
+			})
+			t.Log(judge.stderr.String(), string(judge.stdout.bytes()), string(said[1]))
+			require.Equal(t, 3, judge.cmd.ProcessState.ExitCode(), "what cannot be read is not judged, and nothing is lost")
+			require.Zero(t, v.Lost+v.Duplicated+v.Altered)
+			require.GreaterOrEqual(t, v.Unreadable, int64(2*8))
+			tail := start(t, "tail", g.with("tail", "--from", "start", "--limit", "100000")...)
+			<-tail.ended
+			require.Zero(t, tail.cmd.ProcessState.ExitCode(), tail.stderr.String())
+			require.Contains(t, tail.stderr.String(), g.prefix+".predictions/1@21")
+			one.terminate()
+			two.terminate()
+			view.terminate()
+		})
+	}
+}

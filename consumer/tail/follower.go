@@ -86,7 +86,7 @@ func (f *Follower) follow(ctx context.Context) (read bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer r.client.Close()
+	defer r.close()
 	f.setReading(true)
 	var p schemas.Prediction
 	looked := f.config.Now()

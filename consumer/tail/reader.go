@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -28,13 +29,20 @@ type reader struct {
 	open   []kafka.Open    // what lay behind open transactions then
 
 	stalls   kafka.Stalls
+	places   *kafka.Places
 	patience kafka.Patience
+}
+
+// close ends the reading.
+func (r *reader) close() {
+	r.client.Close()
+	r.places.Close()
 }
 
 // poll waits for what comes, at most for as long as given. broken are the partitions
 // that cannot be read on behind that: see passOver. The error is one that reading on
 // does not mend.
-func (r *reader) poll(ctx context.Context, wait time.Duration) (fetches kgo.Fetches, broken []int32, err error) {
+func (r *reader) poll(ctx context.Context, wait time.Duration) (fetches kgo.Fetches, broken []kgo.FetchError, err error) {
 	poll, cancel := context.WithTimeout(ctx, wait)
 	fetches = r.client.PollFetches(poll)
 	cancel()
@@ -44,37 +52,46 @@ func (r *reader) poll(ctx context.Context, wait time.Duration) (fetches kgo.Fetc
 	if fetches.NumRecords() > 0 {
 		r.patience.Reset()
 	}
-	var failing error
 	silent := fetches.NumRecords() == 0
 	for _, e := range fetches.Errors() {
 		switch {
-		case kafka.IsFailing(e.Err):
-			failing = fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
-		case kafka.IsUnreadable(e):
-			broken = append(broken, e.Partition)
+		case kafka.IsUnreadable(e), kafka.IsFailing(e.Err), kafka.IsOutside(e.Err):
+			broken = append(broken, e)
 		case !kerr.IsRetriable(e.Err) && !errors.Is(e.Err, context.DeadlineExceeded):
 			return nil, nil, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 		}
 	}
-	switch {
-	case failing != nil:
-		return fetches, broken, r.patience.Wait(ctx, failing)
-	case silent && len(broken) == 0:
+	broken = append(broken, r.places.TakeOut(ctx, fetches, r.at)...)
+	if silent && len(broken) == 0 {
 		look, cancel := context.WithTimeout(ctx, stallTimeout)
 		stalled, _ := r.stalls.Look(look, r.client, r.topic, r.next) // where it cannot look, what reads says why
 		cancel()
 		for _, u := range stalled {
-			broken = append(broken, u.Partition)
+			broken = append(broken, kgo.FetchError{Topic: u.Topic, Partition: u.Partition, Err: u.Err})
 		}
 	}
 	return fetches, broken, nil
 }
 
+// at is from which offset a partition is to be read on.
+func (r *reader) at(_ string, partition int32) (from, end int64, ok bool) {
+	next, ok := r.next[partition]
+	return next, math.MaxInt64, ok
+}
+
 // passOver goes on behind the batches that cannot be read, telling of each.
-func (r *reader) passOver(ctx context.Context, broken []int32, tell func(*kafka.UnreadableError) error) error {
-	for _, partition := range broken {
-		u, err := kafka.Unreadable(ctx, r.client, r.topic, partition, r.next[partition])
-		if err != nil || u == nil {
+func (r *reader) passOver(ctx context.Context, broken []kgo.FetchError, tell func(*kafka.UnreadableError) error) error {
+	for _, e := range broken {
+		partition := e.Partition
+		u, named := errors.AsType[*kafka.UnreadableError](e.Err)
+		var err error
+		if !named {
+			u, err = kafka.Unreadable(ctx, r.client, r.topic, partition, r.next[partition])
+		}
+		if u == nil {
+			if err == nil && kafka.IsFailing(e.Err) { // it is asked again as long as it is waited for
+				err = fmt.Errorf("reading %s/%d: %w", e.Topic, partition, e.Err)
+			}
 			kafka.ReadAgain(r.client, r.topic, partition, r.next[partition]) // it may have gone past the batch's first record
 			if err := r.patience.Wait(ctx, err); err != nil {
 				return err
@@ -85,7 +102,7 @@ func (r *reader) passOver(ctx context.Context, broken []int32, tell func(*kafka.
 			return err
 		}
 		r.next[partition] = u.To
-		r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{r.topic: {partition: {Epoch: -1, Offset: u.To}}})
+		kafka.ReadAgain(r.client, r.topic, partition, u.To)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func Read(ctx context.Context, c Config, each func(p *schemas.Prediction, value 
 	if err != nil {
 		return leftOut, err
 	}
-	defer r.client.Close()
+	defer r.close()
 	if c.Open != nil && len(r.open) > 0 {
 		c.Open(r.open)
 	}
@@ -151,7 +151,7 @@ func (r *reader) readToEnd(ctx context.Context, config kafka.Config, leftOut *re
 
 // open finds where to begin. Its client reads from there on where it is to follow.
 func open(ctx context.Context, config kafka.Config, topic string, from kafka.From, follow bool) (*reader, error) {
-	r := &reader{topic: topic, next: map[int32]int64{}, ends: map[int32]int64{}}
+	r := &reader{topic: topic, next: map[int32]int64{}, ends: map[int32]int64{}, places: kafka.NewPlaces(config)}
 	if err := r.locate(ctx, config, topic, from); err != nil {
 		return nil, err
 	}

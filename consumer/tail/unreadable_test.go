@@ -35,7 +35,11 @@ func (w *world) write(from, to int) {
 // it in silence.
 func TestUnreadableBatch_IsLeftOutByTail(t *testing.T) {
 	t.Parallel()
-	for name, header := range map[string]bool{"records": false, "length": true} {
+	for name, damage := range map[string]kafkatest.Damage{
+		"records": kafkatest.Records, "length": kafkatest.Length,
+		// The first offset is 3, 0b11.
+		"offset, bit 0": kafkatest.Moved(0), "offset, bit 1": kafkatest.Moved(1), "offset, bit 2": kafkatest.Moved(2), "offset, bit 40": kafkatest.Moved(40),
+	} {
 		for how, follow := range map[string]bool{"to the end": false, "following": true} {
 			t.Run(name+" "+how, func(t *testing.T) {
 				t.Parallel()
@@ -44,7 +48,7 @@ func TestUnreadableBatch_IsLeftOutByTail(t *testing.T) {
 				w.write(0, 3)
 				w.write(3, 6)
 				w.write(6, 9)
-				require.NoError(t, kafkatest.Flip(dir, w.topics.Predictions, 0, 4, header))
+				require.NoError(t, damage(dir, w.topics.Predictions, 0, 4))
 				var ids []string
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
@@ -64,7 +68,10 @@ func TestUnreadableBatch_IsLeftOutByTail(t *testing.T) {
 
 func TestUnreadableBatch_DoesNotSilenceTheFeed(t *testing.T) {
 	t.Parallel()
-	for name, header := range map[string]bool{"records": false, "length": true} {
+	for name, damage := range map[string]kafkatest.Damage{
+		"records": kafkatest.Records, "length": kafkatest.Length,
+		"offset, bit 1": kafkatest.Moved(1), "offset, bit 40": kafkatest.Moved(40),
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -90,11 +97,40 @@ func TestUnreadableBatch_DoesNotSilenceTheFeed(t *testing.T) {
 			require.Eventually(t, func() bool { return follower.Ready() == nil }, patience, time.Millisecond)
 			w.write(0, 3)
 			w.write(3, 6)
-			require.NoError(t, kafkatest.Flip(dir, w.topics.Predictions, 0, 1, header))
+			require.NoError(t, damage(dir, w.topics.Predictions, 0, 1))
 			held.Store(false)
 			require.Eventually(t, func() bool { return shown.Snapshot().Totals.Decisions == 3 }, patience, time.Millisecond)
 			cancel()
 			require.NoError(t, <-done)
+		})
+	}
+}
+
+// A broker that fails at a damaged batch, which it shows, is waited for no longer than one
+// that calls it damaged.
+func TestFailingBroker_DoesNotEndTailAtADamagedBatch(t *testing.T) {
+	t.Parallel()
+	for how, follow := range map[string]bool{"to the end": false, "following": true} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			w := newWorldIn(t, dir)
+			w.write(0, 3)
+			w.write(3, 6)
+			w.write(6, 9)
+			require.NoError(t, kafkatest.Format(0)(dir, w.topics.Predictions, 0, 4))
+			failed := kafkatest.Fail(w.broker.Cluster(), 0, func(at int64) bool { return at > 0 && at < 6 })
+			var ids []string
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			leftOut, err := Read(ctx, Config{Kafka: w.kafka, Topics: w.topics, From: kafka.From{Start: true}, Follow: follow}, func(p *schemas.Prediction, _ []byte) (bool, error) {
+				ids = append(ids, p.ApplicationID)
+				return !follow || len(ids) < 6, nil
+			})
+			require.NoError(t, err)
+			require.Equal(t, []string{"A-0000", "A-0001", "A-0002", "A-0006", "A-0007", "A-0008"}, ids)
+			require.Equal(t, []string{w.topics.Predictions + "/0@3"}, leftOut.Unreadable.At)
+			require.Positive(t, failed.Load())
 		})
 	}
 }

@@ -139,7 +139,7 @@ func TestForeignRecord_IsLeftOutByTheView(t *testing.T) {
 }
 
 // A batch that cannot be read is left out, too, after some tries, and counted by its
-// offsets, whether its records or its length are wrong.
+// offsets, whether its records, its length or the offsets it claims are wrong.
 func TestUnreadableBatch_IsLeftOutByTheView(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -149,6 +149,9 @@ func TestUnreadableBatch_IsLeftOutByTheView(t *testing.T) {
 	}{
 		{"records", kafkatest.Records, 2}, {"length", kafkatest.Length, 2},
 		{"format 3", kafkatest.Format(3), 2}, {"format 9 of one record", kafkatest.Format(9), 1}, {"format 0", kafkatest.Format(0), 2},
+		// The first offset is 5, 0b101.
+		{"offset, bit 0", kafkatest.Moved(0), 2}, {"offset, bit 1", kafkatest.Moved(1), 2}, {"offset, bit 2", kafkatest.Moved(2), 2},
+		{"offset, bit 3", kafkatest.Moved(3), 2}, {"offset, bit 40", kafkatest.Moved(40), 2}, {"offset, bit 63", kafkatest.Moved(63), 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -175,6 +178,32 @@ func TestUnreadableBatch_IsLeftOutByTheView(t *testing.T) {
 			w.same()
 		})
 	}
+}
+
+// A broker that fails at a damaged batch, which it shows, is waited for no longer than one
+// that calls it damaged.
+func TestFailingBroker_IsNotWaitedForAtADamagedBatch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := newWorldIn(t, dir)
+	w.emit(0, 20, 1)
+	w.emit(20, 28, 1) // offsets 5 and 6 of each partition
+	w.emit(28, 60, 1)
+	require.NoError(t, kafkatest.Format(0)(dir, w.config.Topics.Predictions, 3, 5))
+	for i := 23; i < 28; i += partitions {
+		delete(w.last, id(i))
+	}
+	failed := kafkatest.Fail(w.broker.Cluster(), 3, func(at int64) bool { return at > 0 && at < 7 })
+	w.config.retry, w.config.ends = 10*tick, tick
+	v, stop := w.start()
+	w.same()
+	w.ready(v)
+	require.InDelta(t, 2, testutil.ToFloat64(v.metrics.unreadable), 0)
+	require.Positive(t, failed.Load())
+	stop()
+	_, err := Rebuild(t.Context(), w.config, &interrupt{when: "never"})
+	require.NoError(t, err)
+	w.same()
 }
 
 // A broker that fails and does not say why says nothing of the log: however long that

@@ -150,6 +150,8 @@ func (r *rebuilder) read(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
+	places := kafka.NewPlaces(r.config.Kafka)
+	defer places.Close()
 	unfinished, topic := len(at), r.config.Topics.Predictions
 	var (
 		patience kafka.Patience
@@ -166,23 +168,12 @@ func (r *rebuilder) read(ctx context.Context) error {
 		if fetches.NumRecords() > 0 {
 			patience.Reset()
 		}
-		var failing error
-		broken := map[int32]bool{} // whether the client said so
-		for _, e := range fetches.Errors() {
-			if kafka.IsUnreadable(e) {
-				broken[e.Partition] = true // behind the records that came with it
-			} else if kafka.IsFailing(e.Err) {
-				failing = fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
-			} else if errors.Is(e.Err, context.DeadlineExceeded) {
-				// The client waits in silence for a batch whose length is wrong.
-				for p := range at {
-					if !broken[p] {
-						broken[p] = false
-					}
-				}
-			} else if !kerr.IsRetriable(e.Err) {
-				return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
-			}
+		broken, err := faults(fetches, at)
+		if err != nil {
+			return err
+		}
+		for _, e := range places.TakeOut(ctx, fetches, r.at) {
+			broken[e.Partition] = e.Err
 		}
 		b.reset()
 		now, passed := r.config.Now(), map[int32]stretch{}
@@ -215,6 +206,7 @@ func (r *rebuilder) read(ctx context.Context) error {
 		if unread != nil {
 			return unread
 		}
+		var failing error
 		for p, said := range broken {
 			s := r.plan.stretches[p]
 			if later, ok := passed[p]; ok {
@@ -223,12 +215,16 @@ func (r *rebuilder) read(ctx context.Context) error {
 			if s.next >= s.end {
 				continue
 			}
-			if said { // the client may have gone past the batch's first record
+			if said != nil { // the client may have gone past the batch's first record
 				kafka.ReadAgain(client, topic, p, s.next)
 			}
-			if err := r.passOver(ctx, client, topic, p, &s); err != nil {
+			gone, err := r.passOver(ctx, client, topic, p, said, &s)
+			switch {
+			case err != nil:
 				failing = err
 				continue
+			case !gone && kafka.IsFailing(said):
+				failing = fmt.Errorf("reading %s/%d: %w", topic, p, said)
 			}
 			passed[p] = s
 			if s.next >= s.end {
@@ -254,6 +250,34 @@ func (r *rebuilder) read(ctx context.Context) error {
 		r.show()
 	}
 	return nil
+}
+
+// faults are the partitions that are not read on: what the client says of them, nil of
+// those that it may wait for in silence, as it does for a batch whose length is wrong. The
+// error is one that reading on does not mend.
+func faults(fetches kgo.Fetches, all map[int32]kgo.Offset) (broken map[int32]error, err error) {
+	broken = map[int32]error{}
+	for _, e := range fetches.Errors() {
+		switch {
+		case kafka.IsUnreadable(e), kafka.IsFailing(e.Err), kafka.IsOutside(e.Err):
+			broken[e.Partition] = e.Err // behind the records that came with it
+		case errors.Is(e.Err, context.DeadlineExceeded):
+			for p := range all {
+				if _, said := broken[p]; !said {
+					broken[p] = nil
+				}
+			}
+		case !kerr.IsRetriable(e.Err):
+			return nil, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+		}
+	}
+	return broken, nil
+}
+
+// at is from which offset a partition is to be read on, and where its stretch ends.
+func (r *rebuilder) at(_ string, partition int32) (from, end int64, ok bool) {
+	s := r.plan.stretches[partition]
+	return s.next, s.end, s.next < s.end
 }
 
 func (r *rebuilder) show() {

@@ -57,6 +57,7 @@ type session struct {
 	tries  map[int32]int
 	told   map[int32]bool // of which the log has a word
 	tried  time.Time
+	places *kafka.Places
 	stalls map[int32]*stall
 	looked time.Time // for stalls
 }
@@ -72,6 +73,7 @@ func openSession(ctx context.Context, v *View) (*session, error) {
 	s := &session{
 		view: v, awaited: map[int32]bool{}, positions: map[int32]*position{}, tries: map[int32]int{}, told: map[int32]bool{},
 		stable: map[int32]int64{}, broken: map[int32]error{}, stalls: map[int32]*stall{},
+		places: kafka.NewPlaces(c.Kafka),
 	}
 	// A partition that could not be read is in the next fetch, not in the one under way.
 	wait, least := max(c.retry, 100*time.Millisecond), int32(1)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -21,6 +23,10 @@ const unreadableTries = 5
 // after some tries it passes over the batch. The others go on meanwhile.
 func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 	here := map[string][]int32{e.Topic: {e.Partition}}
+	u, named := errors.AsType[*kafka.UnreadableError](e.Err)
+	if named {
+		e.Err = u.Err
+	}
 	e.Err = kafka.Reason(e.Err)
 	s.client.PauseFetchPartitions(here)
 	s.mu.Lock()
@@ -31,6 +37,14 @@ func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 	s.mu.Unlock()
 	if position == nil {
 		return nil // another's by now
+	}
+	if kafka.IsFailing(e.Err) { // what it is about may be damaged all the same
+		look, cancel := context.WithTimeout(ctx, endsTimeout)
+		v, err := kafka.Look(look, s.client, e.Topic, e.Partition, position.next)
+		cancel()
+		if err == nil && v.Unreadable != nil && v.Records == 0 {
+			e.Err = v.Unreadable.Err
+		}
 	}
 	switch {
 	case errors.Is(e.Err, kgo.ErrMaxDecompress):
@@ -48,7 +62,10 @@ func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 	if s.tries[e.Partition] < unreadableTries {
 		return nil
 	}
-	u, err := kafka.Unreadable(ctx, s.client, e.Topic, e.Partition, position.next)
+	var err error
+	if !named {
+		u, err = kafka.Unreadable(ctx, s.client, e.Topic, e.Partition, position.next)
+	}
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(e.Err, kgo.ErrMaxDecompress) { // at which the client stops by itself
 			s.tries[e.Partition] = unreadableTries - 1
@@ -72,6 +89,35 @@ func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 	s.readable(e.Partition)
 	leaveOut(s.view.config, s.view.metrics, u)
 	goOn(s.client, u)
+	return nil
+}
+
+// at is from which offset a partition is to be read on.
+func (s *session) at(_ string, partition int32) (from, end int64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	position := s.positions[partition]
+	if position == nil {
+		return 0, 0, false
+	}
+	return position.next, math.MaxInt64, true
+}
+
+// comeBack reads on where everything is written up to, of a partition whose client found
+// itself outside the log. An error says that the log does not reach there.
+func (s *session) comeBack(ctx context.Context, e kgo.FetchError) error {
+	s.mu.Lock()
+	position := s.positions[e.Partition]
+	s.mu.Unlock()
+	if position == nil {
+		return nil // another's by now
+	}
+	look, cancel := context.WithTimeout(ctx, endsTimeout)
+	defer cancel()
+	if _, err := kafka.Look(look, s.client, e.Topic, e.Partition, position.next); errors.Is(err, kerr.OffsetOutOfRange) {
+		return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+	}
+	kafka.ReadAgain(s.client, e.Topic, e.Partition, position.next)
 	return nil
 }
 
@@ -186,11 +232,15 @@ func goOn(client *kgo.Client, u *kafka.UnreadableError) {
 	client.ResumeFetchPartitions(map[string][]int32{u.Topic: {u.Partition}})
 }
 
-// passOver moves a stretch of a rebuild past a batch that cannot be read.
-func (r *rebuilder) passOver(ctx context.Context, client *kgo.Client, topic string, partition int32, s *stretch) error {
-	u, err := kafka.Unreadable(ctx, client, topic, partition, s.next)
+// passOver moves a stretch of a rebuild past the batch in its way, if that cannot be read:
+// the one that said names, or whichever it is.
+func (r *rebuilder) passOver(ctx context.Context, client *kgo.Client, topic string, partition int32, said error, s *stretch) (passed bool, err error) {
+	u, named := errors.AsType[*kafka.UnreadableError](said)
+	if !named {
+		u, err = kafka.Unreadable(ctx, client, topic, partition, s.next)
+	}
 	if err != nil || u == nil {
-		return err
+		return false, err
 	}
 	if u.From < s.end {
 		u.To = min(u.To, s.end)
@@ -198,5 +248,5 @@ func (r *rebuilder) passOver(ctx context.Context, client *kgo.Client, topic stri
 	}
 	s.next = u.To
 	goOn(client, u)
-	return nil
+	return true, nil
 }

@@ -184,6 +184,7 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 		v.session = nil
 		v.mu.Unlock()
 		s.client.Close() // commits what was marked
+		s.places.Close()
 		v.open.Look(ctx, nil)
 		v.metrics.lag.Reset()
 		v.metrics.refilling.Set(0)
@@ -196,7 +197,7 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 		if ctx.Err() != nil {
 			return worked, nil
 		}
-		var broken []kgo.FetchError
+		var broken, outside []kgo.FetchError
 		for _, e := range fetches.Errors() {
 			if errors.Is(e.Err, context.DeadlineExceeded) || kerr.IsRetriable(e.Err) {
 				continue
@@ -205,13 +206,23 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 				broken = append(broken, e) // behind the records that came with it
 				continue
 			}
+			if kafka.IsOutside(e.Err) {
+				outside = append(outside, e)
+				continue
+			}
 			return worked, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 		}
+		broken = append(broken, s.places.TakeOut(ctx, fetches, s.at)...)
 		if fetches.NumRecords() > 0 {
 			if err := s.write(ctx, fetches); err != nil {
 				return worked, err
 			}
 			worked = true
+		}
+		for _, e := range outside {
+			if err := s.comeBack(ctx, e); err != nil {
+				return worked, err
+			}
 		}
 		for _, e := range broken {
 			if err := s.cannotRead(ctx, e); err != nil {

@@ -29,7 +29,7 @@ func Disorder(ctx context.Context, client *kgo.Client, topic string, partition i
 			err = kerr.ErrorForCode(answer.ErrorCode)
 		}
 		switch {
-		case errors.Is(err, kerr.OffsetOutOfRange) && at < next: // the log begins there
+		case at < next && (errors.Is(err, kerr.OffsetOutOfRange) || IsFailing(err)): // the log begins there, or can be read again
 			at = next
 			continue
 		case isDamage(err), errors.Is(err, kerr.OffsetOutOfRange):

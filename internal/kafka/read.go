@@ -46,7 +46,7 @@ func (c Config) readCommitted(ctx context.Context, spans Spans, out Sink, option
 }
 
 func (c Config) newReading(spans Spans, out Sink, options ...kgo.Opt) *reading {
-	r := &reading{config: c, out: out, parts: map[string]map[int32]*partitionReader{}, options: options}
+	r := &reading{config: c, out: out, parts: map[string]map[int32]*partitionReader{}, options: options, places: NewPlaces(c)}
 	for topic, partitions := range spans {
 		for partition, s := range partitions {
 			if s.From < s.To {
@@ -67,7 +67,7 @@ func (r *reading) run(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	defer r.close()
+	defer r.places.Close()
 	r.admin = kadm.NewClient(client)
 	for r.left > 0 {
 		n, err := r.poll(ctx, client)
@@ -94,22 +94,8 @@ type reading struct {
 	parts   map[string]map[int32]*partitionReader // those not yet read to their end
 	left    int                                   // how many
 	options []kgo.Opt
-	aside   *kgo.Client // for questions that must not wait behind what the reading one asks; nil: there were none
+	places  *Places
 	Patience
-}
-
-// asking is the client for questions.
-func (r *reading) asking() (client *kgo.Client, err error) {
-	if r.aside == nil {
-		r.aside, err = kgo.NewClient(r.config.Options()...)
-	}
-	return r.aside, err
-}
-
-func (r *reading) close() {
-	if r.aside != nil {
-		r.aside.Close()
-	}
 }
 
 func (r *reading) add(topic string, partition int32, p *partitionReader) {
@@ -164,26 +150,18 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 		switch {
 		case r.strayed(e):
 			strayed = append(strayed, e)
-		case IsFailing(e.Err):
-			failing = fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
-			n++ // something came
-		case IsUnreadable(e):
+		case IsFailing(e.Err), IsUnreadable(e):
 			broken = append(broken, e) // behind the records that came with it
 		case !errors.Is(e.Err, context.DeadlineExceeded) && !kerr.IsRetriable(e.Err):
 			return 0, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 		}
 	}
-	misplaced, err := r.findMisplaced(ctx, fetches)
-	if err != nil {
-		return 0, err
-	}
+	came := fetches.NumRecords() + len(broken)
+	misplaced := r.places.TakeOut(ctx, fetches, r.at) // what came of it is fetched again, from behind it on
 	for iter := fetches.RecordIter(); !iter.Done(); {
 		record := iter.Next()
 		p := r.parts[record.Topic][record.Partition]
 		if p == nil || record.Offset < p.next {
-			continue
-		}
-		if u := misplaced[p]; u != nil && record.Offset >= u.From {
 			continue
 		}
 		gap := false
@@ -201,8 +179,15 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 			r.done(client, record.Topic, record.Partition)
 		}
 	}
-	for p, u := range misplaced { // what came of it is fetched again, from behind it on
-		if p.next < p.to || len(p.records) > 0 {
+	for _, e := range misplaced {
+		p := r.parts[e.Topic][e.Partition]
+		u, found := errors.AsType[*UnreadableError](e.Err)
+		switch {
+		case p == nil:
+		case !found:
+			failing = e.Err
+			ReadAgain(client, e.Topic, e.Partition, p.next)
+		default:
 			if err := r.passOver(client, u, p); err != nil {
 				return 0, err
 			}
@@ -216,8 +201,12 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 	for _, e := range broken {
 		if p := r.parts[e.Topic][e.Partition]; p != nil {
 			ReadAgain(client, e.Topic, e.Partition, p.next) // it may have gone past the batch's first record
-			if err := r.pass(ctx, client, e.Topic, e.Partition, p); err != nil {
-				return 0, err
+			passed, err := r.pass(ctx, client, e.Topic, e.Partition, p)
+			switch {
+			case err != nil:
+				failing = err
+			case !passed && IsFailing(e.Err): // it is asked again as long as it is waited for
+				failing = fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 			}
 		}
 	}
@@ -226,11 +215,11 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 			return 0, err
 		}
 	}
-	return n + fetches.NumRecords() + len(broken), nil
+	return n + came, nil
 }
 
 // strayed says whether the client found itself outside the log where nothing was taken
-// up to: a batch that claims the offsets of others had led it there.
+// up to.
 func (r *reading) strayed(e kgo.FetchError) bool {
 	loss, lost := errors.AsType[*kgo.ErrDataLoss](e.Err)
 	if !lost {
@@ -240,58 +229,26 @@ func (r *reading) strayed(e kgo.FetchError) bool {
 	return p == nil || loss.ConsumedTo != p.next
 }
 
-// findMisplaced looks, where offsets are left out of what came of a partition, for a batch
-// that claims the offsets of others: see Disorder. None of its records may be taken.
-func (r *reading) findMisplaced(ctx context.Context, fetches kgo.Fetches) (map[*partitionReader]*UnreadableError, error) {
-	var found map[*partitionReader]*UnreadableError
-	var failed error
-	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-		p, records := r.parts[f.Topic][f.Partition], f.Records
-		if p == nil || failed != nil {
-			return
-		}
-		for len(records) > 0 && records[0].Offset < p.next {
-			records = records[1:]
-		}
-		if len(records) == 0 {
-			return
-		}
-		last := records[len(records)-1].Offset
-		if last-p.next+1 == int64(len(records)) || last < p.ordered {
-			return
-		}
-		client, err := r.asking()
-		if failed = err; err != nil {
-			return
-		}
-		u, ordered, err := Disorder(ctx, client, f.Topic, f.Partition, p.next, min(last, p.to))
-		if failed = err; err != nil {
-			return
-		}
-		if p.ordered = ordered; u != nil {
-			if found == nil {
-				found = map[*partitionReader]*UnreadableError{}
-			}
-			found[p] = u
-		}
-	})
-	return found, failed
+// at is from which offset a partition is to be read on, and where its span ends.
+func (r *reading) at(topic string, partition int32) (from, end int64, ok bool) {
+	p := r.parts[topic][partition]
+	if p == nil {
+		return 0, 0, false
+	}
+	return p.next, p.to, true
 }
 
-// pass goes on behind a batch that cannot be read.
-func (r *reading) pass(ctx context.Context, client *kgo.Client, topic string, partition int32, p *partitionReader) error {
-	asking, err := r.asking()
+// pass goes on behind a batch that cannot be read, if there is one.
+func (r *reading) pass(ctx context.Context, client *kgo.Client, topic string, partition int32, p *partitionReader) (passed bool, err error) {
+	asking, err := r.places.Asking()
 	if err != nil {
-		return err
+		return false, err
 	}
 	u, err := Unreadable(ctx, asking, topic, partition, p.next)
-	if err != nil {
-		return r.Wait(ctx, err)
+	if err != nil || u == nil {
+		return false, err
 	}
-	if u == nil {
-		return nil
-	}
-	return r.passOver(client, u, p)
+	return true, r.passOver(client, u, p)
 }
 
 func (r *reading) passOver(client *kgo.Client, u *UnreadableError, p *partitionReader) error {
@@ -329,13 +286,15 @@ func (r *reading) stalled(ctx context.Context, client *kgo.Client, topic string)
 	if err != nil {
 		return err
 	}
-	behind := &reading{config: r.config, admin: r.admin, out: r.out, parts: map[string]map[int32]*partitionReader{}, options: r.options}
+	behind := &reading{config: r.config, admin: r.admin, out: r.out, parts: map[string]map[int32]*partitionReader{}, options: r.options, places: r.places}
 	for partition, p := range r.parts[topic] {
 		if end := ends[topic][partition]; end.Stable > p.next {
 			// There is something, and nothing comes: the client waits in silence for a
 			// batch whose length is wrong.
-			if err := r.pass(ctx, client, topic, partition, p); err != nil {
-				return err
+			if _, err := r.pass(ctx, client, topic, partition, p); err != nil {
+				if err := r.Wait(ctx, err); err != nil {
+					return err
+				}
 			}
 			if _, left := r.parts[topic][partition]; !left {
 				continue
@@ -366,7 +325,6 @@ func (r *reading) readBehind(ctx context.Context, client *kgo.Client, topic stri
 		return err
 	}
 	defer uncommitted.Close()
-	defer behind.close()
 	for n := 1; n > 0 && behind.left > 0; {
 		if n, err = behind.poll(ctx, uncommitted); err != nil {
 			return err
@@ -383,7 +341,6 @@ func (r *reading) readBehind(ctx context.Context, client *kgo.Client, topic stri
 // partitionReader is a partition that is being read.
 type partitionReader struct {
 	next, to int64 // offsets
-	ordered  int64 // offsets up to here are those of their batches
 	broken   bool  // a batch could not be read: it may have held markers
 	out      Sink
 	undecided

@@ -73,6 +73,13 @@ func TestReadCommittedReadsWhatIsCommittedInOrder(t *testing.T) {
 // that says which partition it writes to.
 func damaged(t *testing.T, partitions int32) (dir string, config kafka.Config, client *kgo.Client) {
 	t.Helper()
+	dir, config, client, _ = damagedBroker(t, partitions)
+	return dir, config, client
+}
+
+// damagedBroker is damaged, with the broker.
+func damagedBroker(t *testing.T, partitions int32) (dir string, config kafka.Config, client *kgo.Client, broker *local.Kafka) {
+	t.Helper()
 	dir = t.TempDir()
 	broker, err := local.StartKafka(dir)
 	require.NoError(t, err)
@@ -83,7 +90,7 @@ func damaged(t *testing.T, partitions int32) (dir string, config kafka.Config, c
 	t.Cleanup(client.Close)
 	_, err = kafka.CreateTopics(t.Context(), kadm.NewClient(client), []kafka.TopicSpec{{Name: topic, Partitions: partitions, Replication: 1}})
 	require.NoError(t, err)
-	return dir, config, client
+	return dir, config, client, broker
 }
 
 // readUpTo is what is read of partition 0, and what cannot be.

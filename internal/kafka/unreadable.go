@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -104,6 +105,8 @@ const (
 	// What Look fetches of a partition at once.
 	lookBytes = 4 << 20
 	lookWait  = 500 // milliseconds
+	// How often it asks under a broker's quota.
+	throttledTries = 5
 	// A batch's header: where its fields are, and how long it is.
 	batchLength   = 8
 	batchMagic    = 16
@@ -136,7 +139,10 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 		return View{}, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, at, err)
 	}
 	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
-		if !isDamage(err) {
+		if IsFailing(err) {
+			err = cmp.Or(culprit(ctx, client, topic, partition, at), err)
+		}
+		if _, answered := errors.AsType[*kerr.Error](err); answered && !isDamage(err) {
 			return View{}, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, at, err)
 		}
 		// With an error comes no watermark.
@@ -314,16 +320,21 @@ func fetchAt(ctx context.Context, client *kgo.Client, topic string, partition in
 	p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, at, lookBytes
 	t.Partitions = append(t.Partitions, p)
 	request.Topics = append(request.Topics, t)
-	response, err := client.Broker(int(leader)).RetriableRequest(ctx, request)
-	if err != nil {
-		return nil, err
-	}
-	fetched := response.(*kmsg.FetchResponse)
-	if err := kerr.ErrorForCode(fetched.ErrorCode); err != nil {
-		return nil, err
-	}
-	if fetched.ThrottleMillis > 0 {
-		return nil, fmt.Errorf("the broker holds answers back for %d ms (a quota)", fetched.ThrottleMillis)
+	var fetched *kmsg.FetchResponse
+	for tries := 1; fetched == nil; tries++ {
+		response, err := client.Broker(int(leader)).RetriableRequest(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		fetched = response.(*kmsg.FetchResponse)
+		if err := kerr.ErrorForCode(fetched.ErrorCode); err != nil {
+			return nil, err
+		}
+		if held := fetched.ThrottleMillis; held > 0 { // with nothing in it; the client waits before it asks again
+			if fetched = nil; tries == throttledTries {
+				return nil, fmt.Errorf("the broker holds answers back for %d ms (a quota)", held)
+			}
+		}
 	}
 	for _, t := range fetched.Topics {
 		for i := range t.Partitions {

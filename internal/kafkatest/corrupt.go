@@ -46,6 +46,13 @@ func Format(magic byte) Damage {
 	}
 }
 
+// Moved is Move of a bit.
+func Moved(bit int) Damage {
+	return func(dir, topic string, partition int32, offset int64) error {
+		return Move(dir, topic, partition, offset, bit)
+	}
+}
+
 // Move flips one bit of the first offset of the batch that holds an offset, which its
 // checksum does not cover; bit 0 is the lowest.
 func Move(dir, topic string, partition int32, offset int64, bit int) error {

@@ -54,6 +54,7 @@ type Follower struct {
 	changed  chan struct{} // something was read that may change what serves
 	open     []*kafka.OpenWatch
 	interval time.Duration // between one look for open transactions and the next
+	idle     time.Duration // how long nothing new may come before it is looked up why
 
 	mu       sync.Mutex // guards what follows
 	history  *History
@@ -71,7 +72,7 @@ type Follower struct {
 func NewFollower(c Config) (*Follower, error) {
 	f := &Follower{
 		config: c, metrics: newMetrics(c.Registerer), changed: make(chan struct{}, 1),
-		history: &History{topics: c.Topics}, refused: map[string]string{}, interval: kafka.WatchInterval,
+		history: &History{topics: c.Topics}, refused: map[string]string{}, interval: kafka.WatchInterval, idle: idleQuiet,
 	}
 	for _, topic := range []string{c.Topics.Models, c.Topics.Routes} {
 		f.open = append(f.open, kafka.NewOpenWatch(kafka.OpenWatchConfig{
@@ -117,10 +118,13 @@ func (f *Follower) Ready() error {
 
 // Pending is nil when what serves is what the newest route says; otherwise it
 // says what that route waits for. Routes and bundles behind a transaction that was left
-// open cannot be read: it says that too.
+// open cannot be read, nor those in and behind a batch that is damaged: it says that too.
 func (f *Follower) Pending() error {
 	f.mu.Lock()
 	waits := []error{f.pending}
+	if f.caughtUp { // else Ready says it
+		waits = append(waits, f.reading)
+	}
 	f.mu.Unlock()
 	for _, w := range f.open {
 		waits = append(waits, w.Pending())
@@ -156,6 +160,8 @@ func (f *Follower) Status() Status {
 	}
 	if f.pending != nil {
 		s.Pending = f.pending.Error()
+	} else if damaged, ok := errors.AsType[*kafka.UnreadableError](f.reading); ok {
+		s.Pending = damaged.Error()
 	}
 	for v, reason := range f.refused {
 		s.Refused = append(s.Refused, Refusal{v, reason})
@@ -184,21 +190,26 @@ func (f *Follower) follow(ctx context.Context) error {
 		case kafka.IsPermanent(err):
 			return err
 		}
-		f.mu.Lock()
-		again := f.reading != nil && f.reading.Error() == err.Error()
-		f.reading = err
-		f.mu.Unlock()
-		if !again {
-			f.config.Log.Warn("cannot follow models and routes, trying on", "error", err)
-		}
+		f.noteUnread(err)
 		return nil
 	})
+}
+
+// noteUnread keeps why models and routes are not read on, and tells when that is news.
+func (f *Follower) noteUnread(why error) {
+	f.mu.Lock()
+	again := f.reading != nil && f.reading.Error() == why.Error()
+	f.reading = why
+	f.mu.Unlock()
+	if !again {
+		f.config.Log.Warn("cannot follow models and routes, trying on", "error", why)
+	}
 }
 
 // read follows with one client. What a client before it has read is read again
 // and ignored.
 func (f *Follower) read(ctx context.Context) error {
-	r, err := openReader(ctx, f.config.Kafka, f.config.Topics)
+	r, err := openReader(ctx, f.config.Kafka, f.config.Topics, f.idle)
 	if err != nil {
 		return err
 	}
@@ -210,7 +221,7 @@ func (f *Follower) read(ctx context.Context) error {
 		return err
 	}
 	for {
-		f.noteProgress(r.caughtUp())
+		f.noteProgress(r.caughtUp(), r.stalled)
 		if err := r.poll(ctx, f.take); err != nil {
 			return err
 		}
@@ -252,10 +263,15 @@ func (f *Follower) noteLost(why error) {
 }
 
 // noteProgress wakes the opening goroutine once the ends are reached; what was
-// superseded before that is never opened.
-func (f *Follower) noteProgress(caughtUp bool) {
+// superseded before that is never opened. stalled is what reading waits for in silence.
+func (f *Follower) noteProgress(caughtUp bool, stalled error) {
+	if stalled != nil {
+		f.noteUnread(stalled)
+	}
 	f.mu.Lock()
-	f.reading = nil
+	if stalled == nil {
+		f.reading = nil
+	}
 	f.caughtUp = f.caughtUp || caughtUp
 	caughtUp = f.caughtUp
 	f.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -15,8 +16,12 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// quiet is how long nothing may come of what is there before it is looked up why.
-const quiet = time.Second
+// How long nothing may come before it is looked up why: of what is there, and of what is
+// to come.
+const (
+	quiet     = time.Second
+	idleQuiet = 5 * time.Second
+)
 
 // connectTime is how long brokers may take to say where the topics begin and end.
 const connectTime = 10 * time.Second
@@ -31,10 +36,16 @@ type reader struct {
 	// The first offset that the routes' log still holds. Above 0: routes were there and
 	// are gone.
 	firstRoute int64
+
+	next    map[string]map[int32]int64 // offsets to be read on from
+	places  *kafka.Places
+	idle    time.Duration // how long nothing new may come before it is looked up why
+	stalls  map[string]*kafka.Stalls
+	stalled error // what it waits for in silence; nil: nothing that is known of
 }
 
 // openReader reads both topics from their starts; all that it asks ends with ctx.
-func openReader(ctx context.Context, c kafka.Config, topics schemas.Topics) (*reader, error) {
+func openReader(ctx context.Context, c kafka.Config, topics schemas.Topics, idle time.Duration) (*reader, error) {
 	client, err := kgo.NewClient(append(c.Options(),
 		kgo.WithContext(ctx),
 		kgo.ConsumeTopics(topics.Models, topics.Routes),
@@ -48,10 +59,13 @@ func openReader(ctx context.Context, c kafka.Config, topics schemas.Topics) (*re
 	if err != nil {
 		return nil, err
 	}
-	return &reader{client: client, config: c, topics: topics}, nil
+	return &reader{client: client, config: c, topics: topics, places: kafka.NewPlaces(c), idle: idle, stalls: map[string]*kafka.Stalls{}}, nil
 }
 
-func (r *reader) close() { r.client.Close() }
+func (r *reader) close() {
+	r.client.Close()
+	r.places.Close()
+}
 
 // findEnds looks up how far the topics reach now.
 func (r *reader) findEnds(ctx context.Context) error {
@@ -83,9 +97,11 @@ func (r *reader) lookUpEnds(ctx context.Context) error {
 		return err
 	}
 	r.firstRoute = bounds[r.topics.Routes][0].From
-	r.left = map[string]map[int32]kafka.Span{}
+	r.left, r.next = map[string]map[int32]kafka.Span{}, map[string]map[int32]int64{}
 	for topic, partitions := range bounds {
+		r.next[topic] = map[int32]int64{}
 		for partition, b := range partitions {
+			r.next[topic][partition] = b.From
 			if b.From == b.To {
 				continue
 			}
@@ -108,26 +124,23 @@ func requireOnePartition(routes string, n int) error {
 // caughtUp says whether the ends that were found have been reached.
 func (r *reader) caughtUp() bool { return len(r.left) == 0 }
 
-// poll waits for records and hands each on but the transactions' markers.
+// poll waits for records and hands each on but the transactions' markers. An error names
+// what cannot be read; so does stalled, of what the client waits for in silence.
 func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
-	wait, cancel := ctx, context.CancelFunc(func() {})
+	patience := r.idle
 	if !r.caughtUp() {
-		wait, cancel = context.WithTimeout(ctx, quiet)
+		patience = quiet
 	}
+	wait, cancel := context.WithTimeout(ctx, patience)
 	fetches := r.client.PollFetches(wait)
 	cancel()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if wait.Err() != nil && fetches.NumRecords() == 0 {
-		return r.readLeft(ctx, each)
-	}
-	for _, e := range fetches.Errors() {
-		if !kerr.IsRetriable(e.Err) && !errors.Is(e.Err, context.DeadlineExceeded) {
-			return fmt.Errorf("reading %s: %w", e.Topic, e.Err)
-		}
-	}
+	silent := wait.Err() != nil && fetches.NumRecords() == 0
+	wrong := r.places.TakeOut(ctx, fetches, r.at)
 	fetches.EachRecord(func(rec *kgo.Record) {
+		r.next[rec.Topic][rec.Partition] = rec.Offset + 1
 		if !rec.Attrs.IsControl() {
 			each(rec)
 		}
@@ -141,7 +154,62 @@ func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
 			}
 		}
 	})
-	return nil
+	if fetches.NumRecords() > 0 {
+		r.stalled = nil
+	}
+	for _, e := range append(fetches.Errors(), wrong...) {
+		_, named := errors.AsType[*kafka.UnreadableError](e.Err)
+		switch {
+		case errors.Is(e.Err, context.DeadlineExceeded):
+		case named:
+			return e.Err
+		case kafka.IsUnreadable(e), kafka.IsFailing(e.Err):
+			return r.name(ctx, e)
+		case !kerr.IsRetriable(e.Err):
+			return fmt.Errorf("reading %s: %w", e.Topic, e.Err)
+		}
+	}
+	switch {
+	case silent && !r.caughtUp():
+		return r.readLeft(ctx, each)
+	case silent:
+		r.lookForStalls(ctx)
+	}
+	return ctx.Err()
+}
+
+// at is from which offset a partition of the routes is to be read on: a revision is an
+// offset. That of a bundle is nothing, and compaction leaves out many.
+func (r *reader) at(topic string, partition int32) (from, end int64, ok bool) {
+	from, ok = r.next[topic][partition]
+	return from, math.MaxInt64, ok && topic == r.topics.Routes
+}
+
+// name says at which offset a partition cannot be read.
+func (r *reader) name(ctx context.Context, e kgo.FetchError) error {
+	at := r.next[e.Topic][e.Partition]
+	look, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	if v, err := kafka.Look(look, r.client, e.Topic, e.Partition, at); err == nil && v.Unreadable != nil {
+		return v.Unreadable
+	}
+	return fmt.Errorf("reading %s/%d from offset %d: %w", e.Topic, e.Partition, at, kafka.Reason(e.Err))
+}
+
+// lookForStalls looks whether the client waits in silence for what cannot be read.
+func (r *reader) lookForStalls(ctx context.Context) {
+	look, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	r.stalled = nil
+	for topic, next := range r.next {
+		if r.stalls[topic] == nil {
+			r.stalls[topic] = &kafka.Stalls{}
+		}
+		stalled, err := r.stalls[topic].Look(look, r.client, topic, next)
+		if err == nil && len(stalled) > 0 { // where it cannot look, what reads says why
+			r.stalled = stalled[0]
+		}
+	}
 }
 
 // readLeft reads what was there and does not come: records that their transaction took

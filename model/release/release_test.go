@@ -34,17 +34,21 @@ points: {base: 600, base_odds: 50, pdo: 20}
 // world is an embedded broker with the topics.
 type world struct {
 	t      *testing.T
+	broker *local.Kafka
 	config kafka.Config
 	topics schemas.Topics
 	client *kgo.Client
 	log    *capture.Output
 }
 
-func newWorld(t *testing.T) *world {
-	broker, err := local.StartKafka("")
+func newWorld(t *testing.T) *world { return newWorldIn(t, "") }
+
+// newWorldIn is one whose broker keeps its logs in a folder; empty: in memory.
+func newWorldIn(t *testing.T, dir string) *world {
+	broker, err := local.StartKafka(dir)
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
-	w := &world{t: t, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}, log: &capture.Output{}}
+	w := &world{t: t, broker: broker, topics: schemas.NewTopics("t"), config: kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}, log: &capture.Output{}}
 	w.client, err = kgo.NewClient(append(w.config.Options(), kgo.ProducerBatchMaxBytes(maxRecord))...)
 	require.NoError(t, err)
 	t.Cleanup(w.client.Close)

@@ -16,12 +16,17 @@ import (
 // retryPause is between attempts to read the topic.
 const retryPause = time.Second
 
+// stallLook is how long nothing may come before it is looked up why: a replica that runs
+// reports every second.
+const stallLook = 5 * time.Second
+
 // Follower knows what all replicas are doing. It is a lifecycle.Component that is
 // always ready: nothing that is decided depends on it.
 type Follower struct {
 	kafka  kafka.Config
 	topics schemas.Topics
 	log    *slog.Logger
+	quiet  time.Duration // how long nothing may come before it is looked up why
 
 	mu    sync.Mutex     // guards what follows
 	board *replica.Board // nil until the topic was read
@@ -30,7 +35,7 @@ type Follower struct {
 
 // NewFollower has read nothing yet.
 func NewFollower(c kafka.Config, topics schemas.Topics, log *slog.Logger) *Follower {
-	return &Follower{kafka: c, topics: topics, log: log, why: errors.New("not read yet")}
+	return &Follower{kafka: c, topics: topics, log: log, quiet: stallLook, why: errors.New("not read yet")}
 }
 
 // Name is part of lifecycle.Component.
@@ -93,7 +98,7 @@ func (f *Follower) follow(ctx context.Context) error {
 	f.board, f.why = l.Board, nil
 	f.mu.Unlock()
 	for {
-		if err := l.Follow(ctx, time.Minute); err != nil {
+		if err := l.Follow(ctx, f.quiet); err != nil {
 			return err
 		}
 	}

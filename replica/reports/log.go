@@ -1,9 +1,11 @@
 package reports
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -30,7 +32,11 @@ type Log struct {
 	Problem error // the last of them
 
 	client *kgo.Client
+	topic  string
+	log    *slog.Logger
 	left   map[int32]int64 // ends not reached yet
+	next   map[int32]int64 // offsets to be read on from
+	stalls kafka.Stalls
 }
 
 // OpenLog finds the topic and its ends.
@@ -52,15 +58,19 @@ func openLog(ctx context.Context, c kafka.Config, topics schemas.Topics, since t
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{Board: replica.NewBoard(), client: client, left: map[int32]int64{}}
-	if err := l.findEnds(ctx, topics.Replicas, since); err != nil {
+	l := &Log{
+		Board: replica.NewBoard(), client: client, topic: topics.Replicas, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)),
+		left: map[int32]int64{}, next: map[int32]int64{},
+	}
+	if err := l.findEnds(ctx, since); err != nil {
 		client.Close()
 		return nil, c.Explain(err)
 	}
 	return l, nil
 }
 
-func (l *Log) findEnds(ctx context.Context, topic string, since time.Time) error {
+func (l *Log) findEnds(ctx context.Context, since time.Time) error {
+	topic := l.topic
 	ask, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	adm := kadm.NewClient(l.client)
@@ -82,7 +92,8 @@ func (l *Log) findEnds(ctx context.Context, topic string, since time.Time) error
 		return err
 	}
 	ends.Each(func(end kadm.ListedOffset) {
-		if start, ok := starts.Lookup(topic, end.Partition); ok && start.Offset < end.Offset {
+		start, ok := starts.Lookup(topic, end.Partition)
+		if l.next[end.Partition] = start.Offset; ok && start.Offset < end.Offset {
 			l.left[end.Partition] = end.Offset
 		}
 	})
@@ -95,15 +106,24 @@ func (l *Log) Close() { l.client.Close() }
 // ReadToEnd reads to the end that was found when the log was opened.
 func (l *Log) ReadToEnd(ctx context.Context) error {
 	for len(l.left) > 0 {
-		poll, cancel := context.WithTimeout(ctx, quiet)
-		n, err := l.poll(poll)
-		cancel()
+		n, err := l.poll(ctx, quiet)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
 			return err
-		case n == 0:
+		case n > 0:
+			continue
+		}
+		passed := false
+		for partition := range l.left {
+			gone, err := l.passOver(ctx, kgo.FetchError{Topic: l.topic, Partition: partition})
+			if err != nil {
+				return err
+			}
+			passed = passed || gone
+		}
+		if !passed {
 			clear(l.left)
 		}
 	}
@@ -112,21 +132,37 @@ func (l *Log) ReadToEnd(ctx context.Context) error {
 
 // Follow takes in what comes within a time, and returns sooner when something did.
 func (l *Log) Follow(ctx context.Context, within time.Duration) error {
-	poll, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	_, err := l.poll(poll)
+	n, err := l.poll(ctx, within)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return err
+	if err != nil || n > 0 {
+		return err
+	}
+	look, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	stalled, _ := l.stalls.Look(look, l.client, l.topic, l.next) // where it cannot look, what reads says why
+	for _, u := range stalled {
+		if _, err := l.passOver(ctx, kgo.FetchError{Topic: l.topic, Partition: u.Partition}); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
-// poll takes in what comes first.
-func (l *Log) poll(ctx context.Context) (n int, err error) {
+// poll takes in what comes first. n is how much that was, with the batches that cannot be
+// read: those are passed over, an older report stands in for what was in them.
+func (l *Log) poll(ctx context.Context, within time.Duration) (n int, err error) {
 	caughtUp := len(l.left) == 0
-	fetches := l.client.PollFetches(ctx)
+	wait, cancel := context.WithTimeout(ctx, within)
+	fetches := l.client.PollFetches(wait)
+	cancel()
+	var broken []kgo.FetchError
 	for _, e := range fetches.Errors() {
-		if !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) && !kerr.IsRetriable(e.Err) {
+		switch {
+		case kafka.IsUnreadable(e), kafka.IsFailing(e.Err):
+			broken = append(broken, e) // behind the records that came with it
+		case !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) && !kerr.IsRetriable(e.Err):
 			return n, fmt.Errorf("reading %s: %w", e.Topic, e.Err)
 		}
 	}
@@ -147,9 +183,47 @@ func (l *Log) poll(ctx context.Context) (n int, err error) {
 			l.Ignored++
 			l.Problem = fmt.Errorf("%s/%d offset %d: %w", rec.Topic, rec.Partition, rec.Offset, err)
 		}
-		if end, ok := l.left[rec.Partition]; ok && rec.Offset+1 >= end {
-			delete(l.left, rec.Partition)
-		}
+		l.reach(rec.Partition, rec.Offset+1)
 	})
+	for _, e := range broken {
+		passed, err := l.passOver(ctx, e)
+		if err == nil && !passed && kafka.IsFailing(e.Err) {
+			err = fmt.Errorf("reading %s: %w", e.Topic, e.Err)
+		}
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
 	return n, nil
+}
+
+// reach notes that everything before an offset is read.
+func (l *Log) reach(partition int32, next int64) {
+	l.next[partition] = next
+	if end, ok := l.left[partition]; ok && next >= end {
+		delete(l.left, partition)
+	}
+}
+
+// passOver goes on behind the batch that a partition is at, if it cannot be read.
+func (l *Log) passOver(ctx context.Context, e kgo.FetchError) (passed bool, err error) {
+	at := l.next[e.Partition]
+	look, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	u, err := kafka.Unreadable(look, l.client, e.Topic, e.Partition, at)
+	if err != nil {
+		return false, err
+	}
+	if u != nil {
+		l.Ignored += int(u.Offsets())
+		l.Problem = u
+		l.log.Warn("left out: a batch of replicas' reports cannot be read", "topic", u.Topic, "partition", u.Partition, "offset", u.From, "next", u.To, "error", u.Err)
+		at = u.To
+		l.reach(e.Partition, at)
+	}
+	if u != nil || e.Err != nil { // the client may have gone past the batch's first record
+		kafka.ReadAgain(l.client, e.Topic, e.Partition, at)
+	}
+	return u != nil, nil
 }

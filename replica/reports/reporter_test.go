@@ -32,8 +32,11 @@ type world struct {
 	client *kgo.Client
 }
 
-func newWorld(t *testing.T) *world {
-	broker, err := local.StartKafka("")
+func newWorld(t *testing.T) *world { return newWorldIn(t, "") }
+
+// newWorldIn is one whose broker keeps its logs in a folder; empty: in memory.
+func newWorldIn(t *testing.T, dir string) *world {
+	broker, err := local.StartKafka(dir)
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	w := &world{

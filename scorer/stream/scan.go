@@ -99,6 +99,8 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 		return false, err
 	}
 	defer reader.Close()
+	places := kafka.NewPlaces(s.config.Kafka)
+	defer places.Close()
 	looked, said := int64(0), s.config.Now()
 	passed := func(partition int32, to int64) {
 		part, ok := left[partition]
@@ -120,19 +122,16 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 		if fetches.NumRecords() > 0 {
 			patience.Reset()
 		}
-		var failing error
-		broken := map[int32]bool{} // behind the records that came with them; whether the client said so
+		broken := map[int32]error{} // behind the records that came with them; what the client says of it
 		for _, e := range fetches.Errors() {
 			switch {
-			case kafka.IsUnreadable(e):
-				broken[e.Partition] = true
-			case kafka.IsFailing(e.Err):
-				failing = fmt.Errorf("reading %s/%d: %w", topic, e.Partition, e.Err)
+			case kafka.IsUnreadable(e), kafka.IsFailing(e.Err), kafka.IsOutside(e.Err):
+				broken[e.Partition] = e.Err
 			case errors.Is(e.Err, context.DeadlineExceeded):
 				// The client waits in silence for a batch whose length is wrong.
 				for partition := range left {
-					if !broken[partition] {
-						broken[partition] = false
+					if _, said := broken[partition]; !said {
+						broken[partition] = nil
 					}
 				}
 			default:
@@ -140,30 +139,42 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 			}
 		}
 		found := false
-		fetches.EachRecord(func(r *kgo.Record) {
+		fetches.EachRecord(func(r *kgo.Record) { // whatever offsets they claim
 			looked++
 			for _, h := range r.Headers {
 				found = found || h.Key == schemas.HeaderSourceTopic
 			}
-			passed(r.Partition, r.Offset+1)
 		})
 		if found {
 			return true, nil
 		}
+		for _, e := range places.TakeOut(ctx, fetches, func(_ string, partition int32) (from, end int64, ok bool) {
+			part, ok := left[partition]
+			return part.from, part.to, ok
+		}) {
+			broken[e.Partition] = e.Err
+		}
+		fetches.EachRecord(func(r *kgo.Record) { passed(r.Partition, r.Offset+1) })
+		var failing error
 		for partition, said := range broken {
 			part, waits := left[partition]
 			if !waits {
 				continue
 			}
-			if said { // the client may have gone past the batch's first record
+			if said != nil { // the client may have gone past the batch's first record
 				kafka.ReadAgain(reader, topic, partition, part.from)
 			}
-			u, err := kafka.Unreadable(ctx, reader, topic, partition, part.from)
-			if err != nil {
-				failing = err
-				continue
+			var err error
+			u, named := errors.AsType[*kafka.UnreadableError](said)
+			if !named {
+				u, err = kafka.Unreadable(ctx, reader, topic, partition, part.from)
 			}
-			if u != nil {
+			switch {
+			case err != nil:
+				failing = err
+			case u == nil && kafka.IsFailing(said):
+				failing = fmt.Errorf("reading %s/%d: %w", topic, partition, said)
+			case u != nil:
 				s.config.Log.Error("a batch cannot be read: it is not known whether it holds decisions from the stream", "topic", topic,
 					"partition", partition, "offset", u.From, "next", u.To, "error", u.Err)
 				reader.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: u.To}}})

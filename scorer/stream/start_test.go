@@ -68,7 +68,11 @@ func TestAnOldDecisionFromTheStreamIsFound(t *testing.T) {
 // A decision from the stream is found behind a batch that cannot be read, be it its
 // records or its length that are wrong: the first start does not wait for it.
 func TestADecisionBehindWhatCannotBeReadIsFound(t *testing.T) {
-	for name, header := range map[string]bool{"records": false, "length": true} {
+	for name, damage := range map[string]kafkatest.Damage{
+		"records": kafkatest.Records, "length": kafkatest.Length,
+		// The first offset is 10, 0b1010.
+		"offset, bit 0": kafkatest.Moved(0), "offset, bit 1": kafkatest.Moved(1), "offset, bit 3": kafkatest.Moved(3), "offset, bit 5": kafkatest.Moved(5), "offset, bit 40": kafkatest.Moved(40),
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -77,7 +81,7 @@ func TestADecisionBehindWhatCannotBeReadIsFound(t *testing.T) {
 			w.predict(10)
 			w.predict(2)
 			w.predict(3)
-			require.NoError(t, kafkatest.Flip(dir, w.topics.Predictions, 0, 11, header))
+			require.NoError(t, damage(dir, w.topics.Predictions, 0, 11))
 			s := w.scorer("one")
 			s.scanQuiet = 100 * time.Millisecond
 			found, err := s.scoredBefore(t.Context(), kadm.NewClient(w.client))
