@@ -50,6 +50,19 @@ type Manifest struct {
 	Files         map[string]File `json:"files"`
 }
 
+// AUC is that of the test rows, nil where its metrics do not say.
+func (m *Manifest) AUC() *float64 {
+	var metrics struct {
+		Test struct {
+			AUC *float64 `json:"auc"`
+		} `json:"test"`
+	}
+	if json.Unmarshal(m.Metrics, &metrics) != nil {
+		return nil
+	}
+	return metrics.Test.AUC
+}
+
 // maxVersion bounds a version's length: it stands on every prediction.
 const maxVersion = 64
 

@@ -185,3 +185,19 @@ func TestWhoServesARoute(t *testing.T) {
 	require.Len(t, v.Refusing, 4)
 	require.Equal(t, Refusing{"score/c", "v2", "checksum error"}, v.Refusing[0])
 }
+
+func TestBoard_SaysWhoHasLoadedAVersion(t *testing.T) {
+	t.Parallel()
+	b := NewBoard()
+	serves := func(instance string, seen time.Time, m *schemas.ReplicaModels) {
+		b.takes(t, process{"score", instance, noon}.said(seen, func(r *schemas.Replica) { r.Models = m }))
+	}
+	serves("a", noon, &schemas.ReplicaModels{Champion: "v1", Canary: "v2"})
+	serves("b", noon, &schemas.ReplicaModels{Champion: "v1", Canary: "v1", Shadow: "v3"})
+	serves("gone", noon.Add(-time.Minute), &schemas.ReplicaModels{Champion: "v1"})
+	b.takes(t, process{"view", "a", noon}.said(noon, nil))
+	loaded := b.Loaded(noon)
+	require.Equal(t, []string{"score/a", "score/b"}, loaded["v1"])
+	require.Equal(t, []string{"score/a"}, loaded["v2"])
+	require.Equal(t, []string{"score/b"}, loaded["v3"])
+}

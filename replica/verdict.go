@@ -65,3 +65,17 @@ func (b *Board) Judge(now time.Time, revision int64, versions []string) (v Verdi
 func (v *Verdict) Settled() bool {
 	return len(v.Waiting) == 0 && len(v.Serving)+len(v.Refusing) > 0
 }
+
+// Loaded are the names of the live replicas that serve each model version.
+func (b *Board) Loaded(now time.Time) map[string][]string {
+	loaded := map[string][]string{}
+	for _, s := range b.States(now) {
+		if s.Models == nil || !s.Live(now) {
+			continue
+		}
+		for _, version := range slices.Compact([]string{s.Models.Champion, s.Models.Canary, s.Models.Shadow}) {
+			loaded[version] = append(loaded[version], s.Name())
+		}
+	}
+	return loaded
+}

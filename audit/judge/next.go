@@ -7,6 +7,18 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
+// Candidate is whom a verdict on a route is about: the role asked for, and where none is
+// the canary before the shadow. ok is false where the route has no such candidate.
+func Candidate(route *schemas.Route, asked string) (role string, ok bool) {
+	switch {
+	case route.Canary != nil && (asked == "" || asked == "canary"):
+		return "canary", true
+	case route.Shadow != nil && (asked == "" || asked == "shadow"):
+		return "shadow", true
+	}
+	return "", false
+}
+
 // firstShare is the share, of model.ShareScale, with which a promoted shadow begins to
 // decide.
 const firstShare = model.ShareScale / 10

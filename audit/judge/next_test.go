@@ -34,3 +34,25 @@ func TestJudgement_ChangesOneThingOfTheRoute(t *testing.T) {
 		require.Equal(t, c.want, next, "%s %s", c.role, c.verdict)
 	}
 }
+
+func TestCandidate_IsTheCanaryBeforeTheShadow(t *testing.T) {
+	t.Parallel()
+	shadow := "v3"
+	canary := &schemas.Canary{ModelVersion: "v2", Share: 0.125}
+	for _, c := range []struct {
+		route schemas.Route
+		asked string
+		want  string // "": there is none
+	}{
+		{schemas.Route{Canary: canary, Shadow: &shadow}, "", "canary"},
+		{schemas.Route{Canary: canary, Shadow: &shadow}, "shadow", "shadow"},
+		{schemas.Route{Shadow: &shadow}, "", "shadow"},
+		{schemas.Route{Shadow: &shadow}, "canary", ""},
+		{schemas.Route{Canary: canary}, "shadow", ""},
+		{schemas.Route{}, "", ""},
+	} {
+		role, ok := Candidate(&c.route, c.asked)
+		require.Equal(t, c.want, role)
+		require.Equal(t, c.want != "", ok)
+	}
+}

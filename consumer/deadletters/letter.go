@@ -8,6 +8,8 @@
 package deadletters
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/schemas"
+	"github.com/creditstream/creditstream/schemas/wire"
 )
 
 // Letter is a dead letter as it stands in its topic.
@@ -58,6 +61,23 @@ func (c *Cut) names() (names []string) {
 		}
 	}
 	return names
+}
+
+// Application reads the application_id out of the value; known is false where it holds
+// none that the contract takes. It fails where that takes a schema registry that does not
+// answer. codec is nil where values are JSON.
+func (l *Letter) Application(ctx context.Context, codec *wire.Codec) (id string, known bool, err error) {
+	if l.Cut.Value.Cut {
+		if id, known, err = codec.DecodeCutApplication(ctx, l.Value); err != nil {
+			err = fmt.Errorf("dead letter %s: %w", l.Position, err)
+		}
+		return id, known, err
+	}
+	var a schemas.Application
+	if err = codec.DecodeApplication(ctx, l.Value, &a); err != nil && !wire.IsBroken(err) {
+		return "", false, fmt.Errorf("dead letter %s: %w", l.Position, err)
+	}
+	return a.ApplicationID, err == nil, nil
 }
 
 // IsMarker says whether a record among the dead letters only says that another was

@@ -203,3 +203,32 @@ func FuzzLetter(f *testing.F) {
 		require.Equal(t, "t.applications.dlq/1/2", string(from))
 	})
 }
+
+func TestLetter_NamesItsApplicationByThePayload(t *testing.T) {
+	t.Parallel()
+	a := schemas.Application{ApplicationID: "A-1", AppliedAt: 5}
+	for k, rule := range schemas.FeatureRules {
+		a.Features[k] = rule.Min
+	}
+	whole := schemas.AppendApplication(nil, &a)
+	for _, c := range []struct {
+		value string
+		cut   bool
+		want  string // "": it is not known
+	}{
+		{string(whole), false, "A-1"},
+		{string(whole[:len(whole)-9]), true, "A-1"},
+		{string(whole[:len(whole)-9]), false, ""},
+		{`{"application_id":"A-1"}`, false, ""}, // breaks the contract
+		{`{"application_id":"A-`, true, ""},
+		{"\x00\x00\x00\x00\x01\x06A-1", true, ""}, // Avro, and no registry
+	} {
+		l := Letter{Value: []byte(c.value), Key: []byte("of another"), Cut: Cut{Value: Part{Cut: c.cut}}}
+		id, known, err := l.Application(t.Context(), nil)
+		require.NoError(t, err)
+		require.Equal(t, c.want != "", known, c.value)
+		if known {
+			require.Equal(t, c.want, id)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -10,11 +11,10 @@ import (
 	"github.com/creditstream/creditstream/drift"
 	"github.com/creditstream/creditstream/drift/report"
 	"github.com/creditstream/creditstream/drift/stretch"
+	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/cli/flags"
 	"github.com/creditstream/creditstream/internal/kafka"
-	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/model/release"
-	"github.com/creditstream/creditstream/policy"
 )
 
 type driftReportCmd struct {
@@ -137,42 +137,9 @@ func (c *driftReportCmd) champion(p *process, at time.Time) (*drift.Champion, er
 		return nil, err
 	}
 	warnOpen(p, history.Open())
-	version, text := c.Model, policy.DefaultText
-	if r := routeAt(history, at); r != nil {
-		text = r.Route.Policy
-		if version == "" {
-			version = r.Route.Champion
-		}
+	champion, err := app.ChampionAt(history, at, c.Model, flags.ReadBundle)
+	if none, ok := errors.AsType[*app.NoChampionError](err); ok {
+		return nil, fmt.Errorf("%w: --model says whose reference to compare with", none)
 	}
-	bundle, released := history.Bundle(version)
-	switch {
-	case version == "":
-		return nil, fmt.Errorf("no model has been routed to until %s: --model says whose reference to compare with", at.UTC().Format(time.RFC3339))
-	case !released && c.Model == "":
-		return nil, fmt.Errorf("model %s served then and its bundle is gone: --model says whose reference to compare with", version)
-	case !released:
-		if bundle, err = flags.ReadBundle(version); err != nil {
-			return nil, err
-		}
-	}
-	manifest, reference, err := model.ReadManifest(bundle)
-	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", version, err)
-	}
-	rules, err := policy.Parse(text)
-	if err != nil {
-		return nil, err
-	}
-	return &drift.Champion{ModelVersion: manifest.Version, Digest: reference.Digest(), Reference: reference, Policy: rules}, nil
-}
-
-// routeAt is the route that was in force, the first where the log begins later, nil
-// without any.
-func routeAt(h *release.History, at time.Time) (found *release.Revision) {
-	for i, r := range h.Revisions() {
-		if i == 0 || !r.Route.At.Time().After(at) {
-			found = &r
-		}
-	}
-	return found
+	return champion, err
 }

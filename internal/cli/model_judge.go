@@ -116,14 +116,12 @@ func (c *modelJudgeCmd) Run(p *process) error {
 
 // candidate is whom the verdict is about.
 func (c *modelJudgeCmd) candidate(route *release.Revision) (string, error) {
-	canary, shadow := route.Route.Canary != nil, route.Route.Shadow != nil
+	role, ok := judge.Candidate(&route.Route, c.Of)
 	switch {
-	case !canary && !shadow:
+	case ok:
+		return role, nil
+	case route.Route.Canary == nil && route.Route.Shadow == nil:
 		return "", fmt.Errorf("route revision %d has neither canary nor shadow: nothing to judge; to take its champion back: %s", route.Number, route.RollbackCommand(whyBack))
-	case c.Of == "" && canary, c.Of == "canary" && canary:
-		return "canary", nil
-	case c.Of == "" && shadow, c.Of == "shadow" && shadow:
-		return "shadow", nil
 	}
 	return "", fmt.Errorf("--of %s: route revision %d has none", c.Of, route.Number)
 }
@@ -228,7 +226,7 @@ func (c *modelJudgeCmd) countErrors(p *process, codec *wire.Codec, since time.Ti
 		},
 		Which: deadletters.Both,
 	}, func(l *deadletters.Letter) error {
-		id, known, err := applicationOf(p, codec, l)
+		id, known, err := l.Application(p.ctx, codec)
 		switch {
 		case err != nil:
 			return err
@@ -243,22 +241,6 @@ func (c *modelJudgeCmd) countErrors(p *process, codec *wire.Codec, since time.Ti
 		warnOpen(p, counts.Open)
 	}
 	return err
-}
-
-// applicationOf reads the application_id out of a letter's value. It fails where that
-// takes a schema registry that does not answer.
-func applicationOf(p *process, codec *wire.Codec, l *deadletters.Letter) (id string, known bool, err error) {
-	if l.Cut.Value.Cut {
-		if id, known, err = codec.DecodeCutApplication(p.ctx, l.Value); err != nil {
-			err = fmt.Errorf("dead letter %s: %w", l.Position, err)
-		}
-		return id, known, err
-	}
-	var a schemas.Application
-	if err = codec.DecodeApplication(p.ctx, l.Value, &a); err != nil && !wire.IsBroken(err) {
-		return "", false, fmt.Errorf("dead letter %s: %w", l.Position, err)
-	}
-	return a.ApplicationID, err == nil, nil
 }
 
 func (j *judged) print(w io.Writer) error {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -103,16 +102,7 @@ func loadedBy(p *process, k *flags.Kafka) (map[string][]string, error) {
 	if err := log.ReadToEnd(p.ctx); err != nil {
 		return nil, err
 	}
-	loaded, now := map[string][]string{}, time.Now()
-	for _, s := range log.Board.States(now) {
-		if s.Models == nil || !s.Live(now) {
-			continue
-		}
-		for _, v := range slices.Compact([]string{s.Models.Champion, s.Models.Canary, s.Models.Shadow}) {
-			loaded[v] = append(loaded[v], s.Name())
-		}
-	}
-	return loaded, nil
+	return log.Board.Loaded(time.Now()), nil
 }
 
 func list(v release.Version, current *release.Revision) listed {
@@ -122,32 +112,15 @@ func list(v release.Version, current *release.Revision) listed {
 		l.Reason = err.Error()
 	} else {
 		l.CreatedAt = &m.CreatedAt
-		var metrics struct {
-			Test struct {
-				AUC *float64 `json:"auc"`
-			} `json:"test"`
-		}
-		if json.Unmarshal(m.Metrics, &metrics) == nil {
-			l.AUC = metrics.Test.AUC
-		}
+		l.AUC = m.AUC()
 		if g, err := m.Gates(); err != nil {
 			l.Reason = err.Error()
 		} else {
 			l.gated = gatedOf(g, v.Ungated)
 		}
 	}
-	if current == nil {
-		return l
-	}
-	r := current.Route
-	if r.Champion == v.Version {
-		l.Serves = append(l.Serves, "champion")
-	}
-	if r.Canary != nil && r.Canary.ModelVersion == v.Version {
-		l.Serves = append(l.Serves, "canary")
-	}
-	if r.Shadow != nil && *r.Shadow == v.Version {
-		l.Serves = append(l.Serves, "shadow")
+	if current != nil {
+		l.Serves = append(l.Serves, current.Roles(v.Version)...)
 	}
 	return l
 }

@@ -35,6 +35,20 @@ type Revision struct {
 // Versions are the models that it names, the champion first.
 func (r *Revision) Versions() []string { return named(r.Route) }
 
+// Roles are those that a version has in it: champion, canary, shadow.
+func (r *Revision) Roles(version string) (roles []string) {
+	if r.Route.Champion == version {
+		roles = append(roles, "champion")
+	}
+	if r.Route.Canary != nil && r.Route.Canary.ModelVersion == version {
+		roles = append(roles, "canary")
+	}
+	if r.Route.Shadow != nil && *r.Route.Shadow == version {
+		roles = append(roles, "shadow")
+	}
+	return roles
+}
+
 // Problem is a record that is neither a bundle nor a route that could be used.
 type Problem struct {
 	Topic  string
@@ -197,6 +211,17 @@ func (h *History) Current() *Revision {
 	}
 	r := h.routes[len(h.routes)-1]
 	return &r
+}
+
+// InForceAt is the revision that was in force at a time, the first where that is later,
+// nil where there is none.
+func (h *History) InForceAt(at time.Time) (found *Revision) {
+	for i, r := range h.routes {
+		if i == 0 || !r.Route.At.Time().After(at) {
+			found = &r
+		}
+	}
+	return found
 }
 
 // Problems are the records that could not be used.
