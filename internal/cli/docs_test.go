@@ -7,13 +7,19 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/local"
+	"github.com/creditstream/creditstream/model"
+	"github.com/creditstream/creditstream/model/release"
+	"github.com/creditstream/creditstream/model/shipped"
+	"github.com/creditstream/creditstream/schemas"
 )
 
 // documented is a command of a code block in the documentation.
@@ -198,8 +204,55 @@ func TestDocs_NameTargetsAndPathsThatExist(t *testing.T) {
 	require.Greater(t, paths, 3)
 }
 
-// The blocks that need no more than a cluster run as they stand, one page after the
-// other: services, and what waits for something, are other tests' affair.
+// placeholder is a word that a reader puts something else for.
+var placeholder = regexp.MustCompile(`^[A-Z]{2,}(?:[:/][A-Z]+)*(?:=.*)?$`)
+
+// walked is the deployment that documented commands run on.
+type walked struct {
+	t      *testing.T
+	broker string
+	bundle string // a file
+	new    string // its version
+}
+
+// filled is a command with what stands there in place of its placeholders.
+func (w walked) filled(c documented) []string {
+	args := slices.Clone(c.words)
+	for i, word := range args {
+		name, rest, _ := strings.Cut(word, "=")
+		if !placeholder.MatchString(word) {
+			continue
+		}
+		switch name {
+		case "HOST:PORT":
+			name = w.broker
+		case "FILE":
+			name = w.bundle
+		case "NEW":
+			name = w.new
+		case "REVISION":
+			name = w.revision()
+		default:
+			require.Fail(w.t, "nothing is known to put in the place of "+word, c.at)
+		}
+		if args[i] = name; rest != "" {
+			args[i] += "=" + rest
+		}
+	}
+	return args
+}
+
+// revision is the one in force.
+func (w walked) revision() string {
+	h, err := release.ReadAll(w.t.Context(), kafka.Config{Brokers: []string{w.broker}, Prefix: "credit"}, schemas.NewTopics("credit"))
+	require.NoError(w.t, err)
+	require.NotNil(w.t, h.Current())
+	return strconv.FormatInt(h.Current().Number, 10)
+}
+
+// The blocks that need no more than a cluster run as they stand, with what is there in
+// the place of their placeholders, one page after the other: services, and waiting for
+// what replicas do, are other tests' affair.
 func TestDocs_BlocksRunAsTheyStand(t *testing.T) {
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
@@ -213,28 +266,35 @@ func TestDocs_BlocksRunAsTheyStand(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.MkdirAll("data/raw", 0o700))
 	require.NoError(t, os.MkdirAll("data/processed", 0o700))
+	shippedModel, err := model.Parse(shipped.Bundle, model.EngineNative)
+	require.NoError(t, err)
+	w := walked{t, broker.Addr(), "new.bundle", shippedModel.Version}
+	require.NoError(t, os.WriteFile(w.bundle, shipped.Bundle, 0o600))
 	services := []string{"score", "view", "api", "drift", "demo", "tail"}
 	// The walk makes the deployment that every other page looks at.
 	walk := slices.DeleteFunc(slices.Clone(commands), func(c documented) bool { return !strings.HasPrefix(c.at, "docs/getting-started.md") })
 	others := slices.DeleteFunc(commands, func(c documented) bool { return strings.HasPrefix(c.at, "docs/getting-started.md") })
-	ran := 0
+	ran, filled := 0, 0
 	left, failed := map[string]bool{}, map[string]bool{} // which services, and which of failing, are there
 	for _, c := range append(walk, others...) {
 		name, _, _ := strings.Cut(strings.Join(c.words, " ")+" ", " -")
-		placeholder := slices.ContainsFunc(c.words, func(w string) bool {
-			return strings.Trim(w, "ABCDEFGHIJKLMNOPQRSTUVWXYZ=0123456789%:/-") == "" && strings.ContainsAny(w, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") && !strings.HasPrefix(w, "A-")
-		})
 		name = strings.TrimSpace(name)
-		if placeholder || slices.Contains(services, name) || slices.Contains(c.words, "--wait") {
+		if slices.Contains(services, name) {
 			left[name] = true
 			continue
 		}
-		args := c.words
+		args := w.filled(c)
+		if !slices.Equal(args, c.words) {
+			filled++
+		}
+		if i := slices.Index(args, "--wait"); i >= 0 { // behind it may be how long
+			args = args[:i]
+		}
 		if args[0] == "produce" {
-			args = append(slices.Clone(args), "--count", "200", "--rate", "0")
+			args = append(args, "--count", "200", "--rate", "0")
 		}
 		if strings.HasPrefix(strings.Join(args, " "), "dlq replay") && !slices.Contains(args, "--dry-run") {
-			args = append(slices.Clone(args), "--yes") // nobody sits at the terminal
+			args = append(args, "--yes") // nobody sits at the terminal
 		}
 		var out, errs bytes.Buffer
 		code := Run(t.Context(), args, strings.NewReader(""), &out, &errs)
@@ -246,7 +306,8 @@ func TestDocs_BlocksRunAsTheyStand(t *testing.T) {
 		}
 		require.Equal(t, want, code, "%s\n%s", c.at, errs.String())
 	}
-	require.Greater(t, ran, 15)
+	require.Greater(t, ran, 25)
+	require.Greater(t, filled, 5)
 	for begins := range failing {
 		require.True(t, failed[begins], "no block of the documentation is %s, which is expected to fail", begins)
 	}
