@@ -107,7 +107,7 @@ func (r *run) note(record *kgo.Record, source schemas.Source) {
 	}
 	r.last[at][source.Partition] = source.Offset
 	for _, h := range r.holes {
-		h.note(at, source)
+		h.note(at, record.Offset, source)
 	}
 }
 

@@ -16,7 +16,9 @@ const (
 	Lost       = "lost"
 	Duplicated = "duplicated"
 	Altered    = "altered"
-	Unreadable = "unreadable" // no failure: not judged
+	// No failures: not judged.
+	Unreadable  = "unreadable"
+	Unjudgeable = "unjudgeable"
 )
 
 // Report is the judgement. Without failures, Applications is the sum of

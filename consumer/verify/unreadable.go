@@ -50,19 +50,32 @@ func (r *run) nameUnreadable(u *kafka.UnreadableError, more string) {
 // hole is a batch of predictions or dead letters that cannot be read.
 type hole struct {
 	at            output
+	from          int64           // its first offset
 	before, after map[int32]int64 // nearest source offsets answered beside it, by source partition
 }
 
-// note takes in an answer that was read behind the hole.
-func (h *hole) note(at output, source schemas.Source) {
-	if _, known := h.after[source.Partition]; at == h.at && !known {
+// note takes in an answer, at an offset, that came once the hole was known. It may lie
+// before it: what waits for its transaction's marker comes when that was read.
+func (h *hole) note(at output, offset int64, source schemas.Source) {
+	if at != h.at {
+		return
+	}
+	_, known := h.after[source.Partition]
+	switch {
+	case offset < h.from:
+		h.before[source.Partition] = source.Offset
+	case !known:
 		h.after[source.Partition] = source.Offset
 	}
 }
 
 func (r *run) unreadableAnswers(u *kafka.UnreadableError) error {
 	at := output{u.Topic, u.Partition}
-	r.holes = append(r.holes, &hole{at: at, before: maps.Clone(r.last[at]), after: map[int32]int64{}})
+	before := maps.Clone(r.last[at])
+	if before == nil {
+		before = map[int32]int64{}
+	}
+	r.holes = append(r.holes, &hole{at: at, from: u.From, before: before, after: map[int32]int64{}})
 	r.report.UnreadableBy.AnswerBatches++
 	r.nameUnreadable(u, "; counted are the applications whose answers may be in it")
 	return nil

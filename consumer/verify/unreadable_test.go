@@ -171,3 +171,24 @@ func TestVerify_CountsWhatTheGroupHasStoppedAt(t *testing.T) {
 		}
 	}
 }
+
+// Answers that wait for their transaction's marker when a damaged batch is met lie before
+// it all the same: what was in it is not lost.
+func TestVerify_TellsWhatLiesBeforeADamagedBatch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := newWorldIn(t, dir)
+	var answers []*kgo.Record
+	for _, i := range []int{0, 3, 6, 12, 15, 18, 21, 24} { // of partition 0
+		r := w.application(i)
+		w.write(w.client, r)
+		answers = append(answers, w.answer(i, r))
+	}
+	first := w.hold(answers[:4]...)
+	w.transaction(kgo.TryCommit, answers[4:]...)
+	require.NoError(t, first.EndTransaction(t.Context(), kgo.TryCommit))
+	w.commit(0)
+	require.NoError(t, kafkatest.Records(dir, w.config.Topics.Predictions, 1, 5))
+	report := w.judge()
+	require.Equal(t, Report{Applications: 4, Predictions: 4, Unreadable: 4}, counts(report))
+}

@@ -137,7 +137,7 @@ func (r *run) fixInput(ctx context.Context) error {
 			return err
 		}
 	}
-	found := false
+	found, removed := false, map[int32]int64{}
 	for partition, whole := range ends[topic] {
 		start, end, from := whole.Start, whole.Stable, since[topic][partition].Offset
 		o, ok := committed.Lookup(topic, partition)
@@ -154,7 +154,7 @@ func (r *run) fixInput(ctx context.Context) error {
 		}
 		r.wait(partition, max(o.At, start), end)
 		if from <= start { // else all that is gone was appended before what is judged
-			r.report.Unjudgeable += min(start, o.At)
+			removed[partition] = min(start, o.At)
 			r.gone(partition, o.At, start)
 		}
 		r.source[partition] = newLedger(max(start, from), o.At)
@@ -162,7 +162,24 @@ func (r *run) fixInput(ctx context.Context) error {
 	if !found {
 		return fmt.Errorf("group %s has no committed offsets on %s: nothing to judge", r.Group, topic)
 	}
+	for _, partition := range r.partitions() {
+		r.removed(partition, removed[partition])
+	}
 	return nil
+}
+
+// removed counts and names the first offsets of a partition, which the group has
+// committed: retention has removed them, before they were answered or since.
+func (r *run) removed(partition int32, offsets int64) {
+	if offsets <= 0 {
+		return
+	}
+	r.report.Unjudgeable += offsets
+	why := "it has left the log"
+	if offsets > 1 {
+		why = fmt.Sprintf("with every offset up to %d: they have left the log", offsets-1)
+	}
+	r.report.example(Unjudgeable, schemas.Source{Topic: r.Topics.Applications, Partition: partition}, why)
 }
 
 // countedPending is how many offsets of a partition are looked at to tell applications

@@ -501,6 +501,9 @@ func TestWhatLeftTheLogUnansweredIsLost(t *testing.T) {
 	require.ElementsMatch(t, []Example{
 		{Lost, w.config.Topics.Applications, 0, 100, "left the log before it was answered, with every offset up to 129"},
 		{Lost, w.config.Topics.Applications, 1, 100, "left the log before it was answered, with every offset up to 199"},
+		{Unjudgeable, w.config.Topics.Applications, 0, 0, "with every offset up to 99: they have left the log"},
+		{Unjudgeable, w.config.Topics.Applications, 1, 0, "with every offset up to 99: they have left the log"},
+		{Unjudgeable, w.config.Topics.Applications, 2, 0, "with every offset up to 59: they have left the log"},
 	}, report.Examples)
 	var text bytes.Buffer
 	require.NoError(t, report.Print(&text, false))
@@ -747,9 +750,14 @@ func TestVerify_DoesNotPassWhatCannotBeJudgedUnlessThatIsAllowed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.scored(600, same)
-	w.remove(w.config.Topics.Applications, map[int32]int64{0: 50})
+	w.remove(w.config.Topics.Applications, map[int32]int64{0: 49, 2: 1})
 	report := w.judge()
 	require.Equal(t, int64(50), report.Unjudgeable)
+	// A counter ends with its process; this can be asked for later.
+	require.Equal(t, []Example{
+		{Unjudgeable, w.config.Topics.Applications, 0, 0, "with every offset up to 48: they have left the log"},
+		{Unjudgeable, w.config.Topics.Applications, 2, 0, "it has left the log"},
+	}, report.Examples)
 	require.Contains(t, report.NotJudged(false), "cannot be judged any more: 50 ")
 	require.Empty(t, report.NotJudged(true))
 	for _, allow := range []bool{false, true} {
