@@ -11,12 +11,12 @@ const most = 20_000
 
 func TestSize_ReachesTheMostWithinSixFullTransactions(t *testing.T) {
 	t.Parallel()
-	s := NewSize(most)
+	s := NewSizeOf(1, most, nil)
 	for _, want := range []int{500, 1000, 2000, 4000, 8000, 16_000, 20_000, 20_000} {
 		require.Equal(t, want, s.Records())
 		s.Committed(s.Records(), 50*time.Millisecond)
 	}
-	require.Equal(t, 100, NewSize(100).Records(), "never more than the most")
+	require.Equal(t, 100, NewSizeOf(1, 100, nil).Records(), "never more than the most")
 }
 
 func TestSize_ChangesByHowLongATransactionTook(t *testing.T) {
@@ -63,13 +63,42 @@ func TestSize_BeginsSmallWithANewClient(t *testing.T) {
 	require.Equal(t, 125, s.Records(), "not larger than before")
 }
 
+// The members of a process share a quota: together they begin with what is known to be
+// little, and what one has found too much none of them tries.
+func TestSize_MembersOfAProcessLearnTogether(t *testing.T) {
+	t.Parallel()
+	var link Link
+	all := []*Size{NewSizeOf(4, most, &link), NewSizeOf(4, most, &link), NewSizeOf(4, most, &link), NewSizeOf(4, most, &link)}
+	first := 0
+	for _, s := range all {
+		first += s.Records()
+		s.Committed(s.Records(), 0)
+		s.Committed(s.Records(), 0)
+	}
+	require.Equal(t, FirstSize, first)
+	require.Equal(t, 500, all[0].Records())
+	all[0].GaveUp(400)
+	for _, s := range all {
+		require.Equal(t, 100, s.Records())
+	}
+	all[1].Committed(99, 0)
+	require.Equal(t, 100, all[2].Records(), "it was not full")
+	all[1].Committed(100, 3*time.Second)
+	require.Equal(t, 100, all[2].Records(), "nor this one soon enough")
+	all[2].Committed(100, 0)
+	require.Equal(t, 200, all[3].Records())
+	all[3].Restart()
+	require.Equal(t, 125, all[3].Records(), "no more than a new process")
+	require.Equal(t, 1, NewSizeOf(1000, most, nil).Records())
+}
+
 // A link that takes so many bytes a second, as a quota does, with a burst before
 // it: the sizes settle where a transaction ends in time, and all that is waiting is
 // written at the link's rate.
 func TestSize_SettlesAtWhatALinkTakes(t *testing.T) {
 	t.Parallel()
 	for _, rate := range []float64{2, 20, 200, 2000, 200_000} { // records a second
-		s := NewSize(most)
+		s := NewSizeOf(1, most, nil)
 		clock, done, aborted := 0.0, 0, 0
 		for done < int(rate*120) {
 			n := s.Records()

@@ -48,7 +48,7 @@ func (p poisoned) room() int { return poisonRooms[p.tries] }
 
 func newSession(s *Scorer, id string) *session {
 	c := s.config
-	one := &session{parent: s, id: id, size: member.NewSize(maxBatch), poison: map[schemas.Source]poisoned{}, transaction: newTransaction(c.Codec, c.Topics)}
+	one := &session{parent: s, id: id, size: member.NewSizeOf(c.Sessions, maxBatch, &s.link), poison: map[schemas.Source]poisoned{}, transaction: newTransaction(c.Codec, c.Topics)}
 	one.most = cmp.Or(s.pollSize, maxPoll)
 	one.member = member.New(member.Config{
 		Kafka: c.Kafka, Group: s.group, ID: id, Topic: c.Topics.Applications, Protocol: c.Protocol, Static: c.Static,

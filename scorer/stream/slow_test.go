@@ -100,6 +100,18 @@ func TestSession_BeginsWithSmallTransactions(t *testing.T) {
 	require.Greater(t, largest, 2.0*member.FirstSize)
 }
 
+// What one session has found too much for Kafka none of the process tries, and together
+// they begin with no more than one alone: their quota is one.
+func TestSessions_LearnTogetherWhatKafkaTakes(t *testing.T) {
+	w := newWorld(t)
+	s := w.scorer("one", func(c *Config) { c.Sessions = 4 })
+	one, two := newSession(s, "one"), newSession(s, "two")
+	require.Equal(t, member.FirstSize/4, one.size.Records())
+	one.size.GaveUp(40)
+	require.Equal(t, 10, two.size.Records())
+	require.Equal(t, 10, newSession(s, "three").size.Records())
+}
+
 // sizes are the applications of transactions, as the histogram sees them.
 type sizes struct {
 	prometheus.Histogram

@@ -67,6 +67,7 @@ type Scorer struct {
 	open         *kafka.OpenWatch
 	reach        *member.Reach
 	limits       *limits
+	link         member.Link // what sessions learn of how much Kafka takes
 	flushTimeout time.Duration
 	schemaTime   time.Duration // that a schema is waited for within a transaction
 	pollSize     int           // 0: maxPoll
