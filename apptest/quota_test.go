@@ -4,8 +4,11 @@ package apptest
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -25,6 +28,31 @@ func TestABacklogUnderAQuotaIsWorkedOffOnKafka(t *testing.T) {
 	require.False(t, one.hasEnded())
 	require.NotEmpty(t, one.says(regexp.MustCompile("Kafka throttles this client.*request=Produce")))
 	one.terminate()
+}
+
+// Commands that read over a quota of their client id end well, at the quota's rate, and
+// say that they are throttled. It is not parallel: the quotas are of every such command.
+func TestReadersUnderAQuotaEndOnKafka(t *testing.T) {
+	g := newStage(t, given(t))
+	g.emit(1000)
+	one := g.scorer("one")
+	g.exact()
+	one.terminate()
+	g.quota("creditstream-verify", 30_000)
+	g.quota("creditstream-dataset", 30_000)
+
+	verify := start(t, "verify", g.with("verify", "--json", "--group", g.prefix)...)
+	export := start(t, "export", g.with("dataset", "export", "--from", "start", "--out", filepath.Join(t.TempDir(), "rows.csv"))...)
+	throttled := regexp.MustCompile("Kafka throttles this client.*request=Fetch")
+	for _, reader := range []*app{verify, export} {
+		reader.wait(3 * time.Minute)
+		require.NotEmpty(t, reader.says(throttled))
+	}
+	var v verdict
+	verify.answer(&v)
+	require.Equal(t, g.emitted, v.Applications)
+	require.Zero(t, v.Lost+v.Duplicated+v.Altered)
+	require.NotEmpty(t, export.says(regexp.MustCompile(fmt.Sprintf("(?m)^%d rows written", v.Predictions))))
 }
 
 // quota allows a client id so many bytes a second, each way, until the test ends.

@@ -37,7 +37,7 @@ type writer struct {
 // openWriter takes the transactional id. What is read of the dead letters from
 // then on is not changed by another replay unless this one is fenced.
 func openWriter(ctx context.Context, c Config) (*writer, error) {
-	w := &writer{topics: c.Topics, id: transactionalID(c), throttle: kafka.NewThrottle(c.Kafka.Log)}
+	w := &writer{topics: c.Topics, id: transactionalID(c), throttle: kafka.NewThrottle(nil)}
 	var err error
 	w.client, err = c.Kafka.Connect(ctx,
 		kgo.TransactionalID(w.id),

@@ -155,6 +155,7 @@ func (r *rebuilder) read(ctx context.Context) error {
 	unfinished, topic := len(at), r.config.Topics.Predictions
 	var (
 		patience kafka.Patience
+		silence  kafka.Silence
 		writing  pace
 	)
 	b := batch{log: r.log, generation: r.plan.generation, lifetimes: r.config.Lifetimes, logger: r.config.Log, metrics: r.metrics, codec: r.config.Codec, strict: !r.config.SkipAvro}
@@ -167,8 +168,13 @@ func (r *rebuilder) read(ctx context.Context) error {
 		}
 		if fetches.NumRecords() > 0 {
 			patience.Reset()
+			silence.Broken(client)
 		}
-		broken, err := faults(fetches, at)
+		silent := at
+		if silence.Throttled(client) { // what does not come now comes when that is over
+			silent = nil
+		}
+		broken, err := faults(fetches, silent)
 		if err != nil {
 			return err
 		}
@@ -226,6 +232,7 @@ func (r *rebuilder) read(ctx context.Context) error {
 			case !gone && kafka.IsFailing(said):
 				failing = fmt.Errorf("reading %s/%d: %w", topic, p, said)
 			}
+			silence.Broken(client)
 			passed[p] = s
 			if s.next >= s.end {
 				unfinished--

@@ -54,12 +54,13 @@ type session struct {
 
 	// Of the goroutine that polls: attempts at what cannot be read, by partition, and
 	// when the last was.
-	tries  map[int32]int
-	told   map[int32]bool // of which the log has a word
-	tried  time.Time
-	places *kafka.Places
-	stalls map[int32]*stall
-	looked time.Time // for stalls
+	tries   map[int32]int
+	told    map[int32]bool // of which the log has a word
+	tried   time.Time
+	places  *kafka.Places
+	stalls  map[int32]*stall
+	looked  time.Time // for stalls
+	silence kafka.Silence
 }
 
 // gathered is how many bytes end the wait of a fetch that gathers.

@@ -149,6 +149,10 @@ func (s *session) lookForStalls(ctx context.Context) error {
 		return nil
 	}
 	s.looked = now
+	if s.silence.Throttled(s.client) {
+		return nil
+	}
+	s.silence.Broken(s.client)
 	doubtful := map[int32]*stall{}
 	s.mu.Lock()
 	for p, position := range s.positions {
@@ -171,7 +175,8 @@ func (s *session) lookForStalls(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil: // not now
+		case err != nil:
+			return nil //nolint:nilerr // not now
 		case v.Unreadable != nil && v.Records == 0:
 			if err := s.cannotRead(ctx, kgo.FetchError{Topic: topic, Partition: p, Err: v.Unreadable.Err}); err != nil {
 				return err

@@ -33,6 +33,9 @@ type Config struct {
 	Prefix   string   // of all that a deployment owns: topics, transactional ids, Redis keys
 	ClientID string
 	Log      *slog.Logger // what the client warns of; nil: nothing is logged
+	// Throttles names what quotas impose on any of the process's clients; nil: each
+	// client names its own in Log.
+	Throttles *ThrottleLog
 
 	TLS   *certs.Client // nil: connections are not encrypted
 	Login *Login        // nil: clients do not log in
@@ -65,10 +68,13 @@ func (c Config) Flags() string {
 
 // Options are the client options common to every client of this process.
 func (c Config) Options() []kgo.Opt {
-	unpacker := new(unpacker)
+	unpacker, throttles := new(unpacker), c.Throttles
+	if throttles == nil {
+		throttles = NewThrottleLog(c.Log)
+	}
 	opts := []kgo.Opt{
 		kgo.WithDecompressor(unpacker),
-		kgo.WithHooks(unpacker),
+		kgo.WithHooks(unpacker, NewThrottle(throttles)),
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
 		kgo.DialTimeout(dialTimeout),
@@ -82,7 +88,7 @@ func (c Config) Options() []kgo.Opt {
 		opts = append(opts, kgo.SASL(c.Login.mechanism()))
 	}
 	if c.Log != nil {
-		opts = append(opts, kgo.WithLogger(newClientLog(c.Log)), kgo.WithHooks(NewThrottle(c.Log)))
+		opts = append(opts, kgo.WithLogger(newClientLog(c.Log)))
 	}
 	return opts
 }
@@ -106,7 +112,7 @@ func (c Config) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, erro
 }
 
 // Quiet is the configuration without the client's own warnings, for commands
-// whose error says it once.
+// whose error says it once. Throttles make no error: who names them goes on.
 func (c Config) Quiet() Config {
 	c.Log = nil
 	return c

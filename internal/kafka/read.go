@@ -75,6 +75,10 @@ func (r *reading) run(ctx context.Context) error {
 			return err
 		}
 		if n > 0 {
+			r.silence.Broken(client)
+			continue
+		}
+		if r.silence.Throttled(client) {
 			continue
 		}
 		for topic := range r.parts {
@@ -82,6 +86,7 @@ func (r *reading) run(ctx context.Context) error {
 				return err
 			}
 		}
+		r.silence.Broken(client)
 	}
 	return nil
 }
@@ -95,6 +100,7 @@ type reading struct {
 	left    int                                   // how many
 	options []kgo.Opt
 	places  *Places
+	silence Silence
 	Patience
 }
 
@@ -328,6 +334,12 @@ func (r *reading) readBehind(ctx context.Context, client *kgo.Client, topic stri
 	for n := 1; n > 0 && behind.left > 0; {
 		if n, err = behind.poll(ctx, uncommitted); err != nil {
 			return err
+		}
+		switch {
+		case n > 0:
+			behind.silence.Broken(uncommitted)
+		case behind.silence.Throttled(uncommitted):
+			n = 1 // something will come
 		}
 	}
 	for _, partition := range partitions {

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"maps"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -11,15 +12,30 @@ import (
 // again and again for an answer without a whole batch, or for what the broker calls
 // corrupt, and says nothing. The zero value is ready to use.
 type Stalls struct {
-	at    map[int32]int64
-	found map[int32]*UnreadableError // where nothing has moved since
+	at      map[int32]int64            // at the look before
+	found   map[int32]*UnreadableError // where nothing has moved since
+	next    map[int32]int64            // all that the reader gave then
+	silence Silence
 }
 
 // Look is for a reader to whom nothing has come for a while. It takes the offset that
 // each partition is to be read on from, and returns what cannot be read there, of
 // partitions that two looks find at the same offset. To may be -1: see Unreadable. What
-// a look cannot tell is as it was at the last.
+// a look cannot tell is as it was at the last, and so is all while a quota keeps the
+// client from reading.
 func (s *Stalls) Look(ctx context.Context, client *kgo.Client, topic string, next map[int32]int64) (stalled []*UnreadableError, err error) {
+	if !maps.Equal(s.next, next) {
+		s.next = maps.Clone(next)
+		s.silence.Broken(client)
+	}
+	if s.silence.Throttled(client) {
+		for partition, u := range s.found {
+			if u != nil && s.at[partition] == next[partition] {
+				stalled = append(stalled, u)
+			}
+		}
+		return stalled, ctx.Err()
+	}
 	ends, err := Listed(kadm.NewClient(client).ListCommittedOffsets(ctx, topic))
 	if err != nil {
 		return nil, err
@@ -43,6 +59,7 @@ func (s *Stalls) Look(ctx context.Context, client *kgo.Client, topic string, nex
 		if u := found[partition]; u != nil {
 			stalled = append(stalled, u)
 		}
+		s.silence.Broken(client)
 	}
 	s.at, s.found = now, found
 	return stalled, ctx.Err()

@@ -15,8 +15,9 @@ func TestThrottle_RemembersWhatIsImposedOnProducing(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	clock := time.Unix(1000, 0)
-	throttle := NewThrottle(slog.New(slog.NewTextHandler(&log, nil)))
-	throttle.now = func() time.Time { return clock }
+	throttle := NewThrottle(NewThrottleLog(slog.New(slog.NewTextHandler(&log, nil))))
+	now := func() time.Time { return clock }
+	throttle.now, throttle.log.now = now, now
 	answer := func(broker int32, key kmsg.Key, by time.Duration) {
 		meta := kgo.BrokerMetadata{NodeID: broker}
 		throttle.OnBrokerRead(meta, int16(key), 100, 0, 0, nil)
@@ -38,4 +39,34 @@ func TestThrottle_RemembersWhatIsImposedOnProducing(t *testing.T) {
 	answer(1, kmsg.Produce, time.Second)
 	require.Equal(t, 3, strings.Count(log.String(), "\n"))
 	require.Equal(t, clock.Add(time.Second), throttle.Until())
+}
+
+// A batch larger than a quota's window never comes: the log says so.
+func TestThrottle_SaysWhatItMayMeanWhenNothingElseComes(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	clock := time.Unix(1000, 0)
+	throttle := NewThrottle(NewThrottleLog(slog.New(slog.NewTextHandler(&log, nil))))
+	now := func() time.Time { return clock }
+	throttle.now, throttle.log.now = now, now
+	fetch := func(by time.Duration) {
+		meta := kgo.BrokerMetadata{NodeID: 1}
+		throttle.OnBrokerWrite(meta, int16(kmsg.Fetch), 100, 0, 0, nil)
+		throttle.OnBrokerRead(meta, int16(kmsg.Fetch), 100, 0, 0, nil)
+		if by > 0 {
+			throttle.OnBrokerThrottle(meta, by, true)
+		}
+	}
+	nothing := func() int { return strings.Count(log.String(), "gives this client nothing") }
+	for range 6 {
+		fetch(10 * time.Second)
+		clock = clock.Add(10 * time.Second)
+	}
+	require.Zero(t, nothing())
+	fetch(10 * time.Second)
+	require.Equal(t, 1, nothing())
+	fetch(0)
+	clock = clock.Add(10 * time.Second)
+	fetch(10 * time.Second)
+	require.Equal(t, 1, nothing(), "something came meanwhile")
 }

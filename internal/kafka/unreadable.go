@@ -105,8 +105,6 @@ const (
 	// What Look fetches of a partition at once.
 	lookBytes = 4 << 20
 	lookWait  = 500 // milliseconds
-	// How often it asks under a broker's quota.
-	throttledTries = 5
 	// A batch's header: where its fields are, and how long it is.
 	batchLength   = 8
 	batchMagic    = 16
@@ -320,21 +318,9 @@ func fetchAt(ctx context.Context, client *kgo.Client, topic string, partition in
 	p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, at, lookBytes
 	t.Partitions = append(t.Partitions, p)
 	request.Topics = append(request.Topics, t)
-	var fetched *kmsg.FetchResponse
-	for tries := 1; fetched == nil; tries++ {
-		response, err := client.Broker(int(leader)).RetriableRequest(ctx, request)
-		if err != nil {
-			return nil, err
-		}
-		fetched = response.(*kmsg.FetchResponse)
-		if err := kerr.ErrorForCode(fetched.ErrorCode); err != nil {
-			return nil, err
-		}
-		if held := fetched.ThrottleMillis; held > 0 { // with nothing in it; the client waits before it asks again
-			if fetched = nil; tries == throttledTries {
-				return nil, fmt.Errorf("the broker holds answers back for %d ms (a quota)", held)
-			}
-		}
+	fetched, err := untilAnswered(ctx, client.Broker(int(leader)), request)
+	if err != nil {
+		return nil, err
 	}
 	for _, t := range fetched.Topics {
 		for i := range t.Partitions {

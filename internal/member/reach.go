@@ -50,6 +50,7 @@ type Reach struct {
 	unreadable map[int32]*unreadable // partitions whose next batch cannot be read
 	stalls     map[int32]*stall
 	stallsDue  map[*kgo.Client]time.Time
+	silences   map[*kgo.Client]*kafka.Silence
 	ends       map[int32]int64 // of what is committed, when the lag was last looked up
 	passed     map[int32]int64 // offsets up to which all that was fetched is answered
 	shown      map[int32]bool  // partitions that have gauges
@@ -63,7 +64,8 @@ func NewReach(c ReachConfig) *Reach {
 	}
 	return &Reach{
 		config: c, stopped: map[int32]int64{}, unreadable: map[int32]*unreadable{}, shown: map[int32]bool{},
-		stalls: map[int32]*stall{}, stallsDue: map[*kgo.Client]time.Time{}, ends: map[int32]int64{},
+		stalls: map[int32]*stall{}, stallsDue: map[*kgo.Client]time.Time{},
+		silences: map[*kgo.Client]*kafka.Silence{}, ends: map[int32]int64{},
 		passed: map[int32]int64{},
 	}
 }

@@ -269,6 +269,14 @@ func (r *Reach) lookForStalls(ctx context.Context, client *kgo.Client) {
 		return
 	}
 	r.stallsDue[client] = now.Add(r.config.Retry)
+	if r.silences[client] == nil {
+		r.silences[client] = &kafka.Silence{}
+	}
+	if r.silences[client].Throttled(client) {
+		r.mu.Unlock()
+		return
+	}
+	r.silences[client].Broken(client)
 	polled := client.UncommittedOffsets()[topic]
 	for partition, o := range client.CommittedOffsets()[topic] {
 		at := max(o.Offset, polled[partition].Offset)
@@ -293,7 +301,8 @@ func (r *Reach) lookForStalls(ctx context.Context, client *kgo.Client) {
 		v, err := kafka.Look(look, client, topic, partition, s.position)
 		cancel()
 		switch {
-		case err != nil: // not now
+		case err != nil: // not now, nor the others: the turn waits
+			return
 		case v.Unreadable != nil && v.Records == 0 && errors.Is(v.Unreadable.Err, kgo.ErrMaxDecompress):
 			// The client says so once, and to nobody where the group rebalanced meanwhile.
 			kafka.ReadAgain(client, topic, partition, s.position)
@@ -311,4 +320,5 @@ func (r *Reach) forget(client *kgo.Client) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.stallsDue, client)
+	delete(r.silences, client)
 }

@@ -42,6 +42,7 @@ type reader struct {
 	idle    time.Duration // how long nothing new may come before it is looked up why
 	stalls  map[string]*kafka.Stalls
 	stalled error // what it waits for in silence; nil: nothing that is known of
+	silence kafka.Silence
 }
 
 // openReader reads both topics from their starts; all that it asks ends with ctx.
@@ -156,6 +157,7 @@ func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
 	})
 	if fetches.NumRecords() > 0 {
 		r.stalled = nil
+		r.silence.Broken(r.client)
 	}
 	for _, e := range append(fetches.Errors(), wrong...) {
 		_, named := errors.AsType[*kafka.UnreadableError](e.Err)
@@ -170,6 +172,7 @@ func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
 		}
 	}
 	switch {
+	case silent && !r.caughtUp() && r.silence.Throttled(r.client): // it comes when that is over
 	case silent && !r.caughtUp():
 		return r.readLeft(ctx, each)
 	case silent:

@@ -105,6 +105,7 @@ func (l *Log) Close() { l.client.Close() }
 
 // ReadToEnd reads to the end that was found when the log was opened.
 func (l *Log) ReadToEnd(ctx context.Context) error {
+	var silence kafka.Silence
 	for len(l.left) > 0 {
 		n, err := l.poll(ctx, quiet)
 		switch {
@@ -113,6 +114,9 @@ func (l *Log) ReadToEnd(ctx context.Context) error {
 		case err != nil:
 			return err
 		case n > 0:
+			silence.Broken(l.client)
+			continue
+		case silence.Throttled(l.client): // it continues when that is over
 			continue
 		}
 		passed := false

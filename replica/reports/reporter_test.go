@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -274,4 +275,25 @@ func TestAnEndThatIsGoneIsNotWaitedFor(t *testing.T) {
 	l.left[0] += 5
 	require.NoError(t, l.ReadToEnd(t.Context()))
 	require.Len(t, l.Board.States(time.Now()), 1)
+}
+
+// Over a quota nothing comes for a while that is there: the topic is not read by then.
+func TestLog_IsReadToItsEndUnderAQuota(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.createTopic()
+	r := report("one", time.Now())
+	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Replicas, Key: []byte(r.Key), Value: r.Value}).FirstErr())
+	held := time.Now().Add(2 * quiet)
+	w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		left := time.Until(held)
+		if left <= 0 {
+			return nil, nil, false
+		}
+		response := request.ResponseKind().(*kmsg.FetchResponse)
+		response.ThrottleMillis = int32(left.Milliseconds()) + 1
+		return response, nil, true
+	})
+	require.Len(t, w.read(), 1)
 }

@@ -112,6 +112,7 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 		}
 	}
 	var patience kafka.Patience
+	var silence kafka.Silence
 	for len(left) > 0 {
 		poll, cancel := context.WithTimeout(ctx, s.scanQuiet)
 		fetches := reader.PollFetches(poll)
@@ -121,12 +122,14 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 		}
 		if fetches.NumRecords() > 0 {
 			patience.Reset()
+			silence.Broken(reader)
 		}
 		broken := map[int32]error{} // behind the records that came with them; what the client says of it
 		for _, e := range fetches.Errors() {
 			switch {
 			case kafka.IsUnreadable(e), kafka.IsFailing(e.Err), kafka.IsOutside(e.Err):
 				broken[e.Partition] = e.Err
+			case errors.Is(e.Err, context.DeadlineExceeded) && silence.Throttled(reader): // it continues when that is over
 			case errors.Is(e.Err, context.DeadlineExceeded):
 				// The client waits in silence for a batch whose length is wrong.
 				for partition := range left {
@@ -180,6 +183,7 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 				reader.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: u.To}}})
 				passed(partition, u.To)
 			}
+			silence.Broken(reader)
 		}
 		if failing != nil {
 			if err := patience.Wait(ctx, failing); err != nil {

@@ -45,7 +45,11 @@ type Kafka struct {
 
 // Config is how clients reach the cluster, but for their names (kafka.Config.For).
 func (f *Kafka) Config(log *slog.Logger) kafka.Config {
-	return kafka.Config{Brokers: f.Brokers, Prefix: f.Prefix, ClientID: "creditstream", Log: log, TLS: f.tls, Login: f.login}
+	return kafka.Config{
+		Brokers: f.Brokers, Prefix: f.Prefix, ClientID: "creditstream",
+		Log: log, Throttles: kafka.NewThrottleLog(log),
+		TLS: f.tls, Login: f.login,
+	}
 }
 
 // Topics are those of the deployment.
