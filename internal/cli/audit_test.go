@@ -123,6 +123,7 @@ func versionOf(t *testing.T, bundle []byte) string {
 }
 
 func TestADecisionIsMadeAgainFromTheLog(t *testing.T) {
+	t.Parallel()
 	l := newLender(t)
 	l.emit(1, 30)
 	l.decided(30) // without a route
@@ -206,6 +207,7 @@ func TestADecisionIsMadeAgainFromTheLog(t *testing.T) {
 }
 
 func TestTheViewKnowsWhereADecisionStands(t *testing.T) {
+	t.Parallel()
 	l := newLender(t)
 	redis, err := local.StartRedis()
 	require.NoError(t, err)
@@ -240,6 +242,7 @@ func TestTheViewKnowsWhereADecisionStands(t *testing.T) {
 }
 
 func TestADatasetIsExportedAndComparedWithAgain(t *testing.T) {
+	t.Parallel()
 	l := newLender(t)
 	l.emit(3, 400, "--outcomes-after", "1ms", "--outcomes-for", "approved")
 	all := l.decided(400)
@@ -314,6 +317,7 @@ func mustRead(t *testing.T, path string) []byte {
 }
 
 func TestTwoFilesAreComparedWithoutACluster(t *testing.T) {
+	t.Parallel()
 	in := filepath.Join(t.TempDir(), "in.csv")
 	var names []string
 	for _, rule := range schemas.FeatureRules {
@@ -327,6 +331,7 @@ func TestTwoFilesAreComparedWithoutACluster(t *testing.T) {
 }
 
 func TestACandidateIsJudgedByTheRouteInForce(t *testing.T) {
+	t.Parallel()
 	l := newLender(t)
 	l.fails(1, "no route was written", "model", "judge")
 	first, small := versionOf(t, shipped.Bundle), versionOf(t, mustRead(t, smallBundle))
@@ -413,6 +418,7 @@ func letter(key, value []byte, cut bool) *kgo.Record {
 }
 
 func TestJudge_CountsErrorsByThePayload(t *testing.T) {
+	t.Parallel()
 	l := newLender(t)
 	first, small := versionOf(t, shipped.Bundle), versionOf(t, mustRead(t, smallBundle))
 	l.must("model", "route", "--champion", first, "--canary", small+"=7%", "--why", "try")

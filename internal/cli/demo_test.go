@@ -30,6 +30,7 @@ func demoRun(t *testing.T, args ...string) demo.Result {
 }
 
 func TestADemoDecidesAndJudgesItself(t *testing.T) {
+	t.Parallel()
 	r := demoRun(t, "--decisions", "3000")
 	require.EqualValues(t, 3000, r.Decisions)
 	require.Positive(t, r.FirstDecision)
@@ -38,6 +39,7 @@ func TestADemoDecidesAndJudgesItself(t *testing.T) {
 }
 
 func TestADemoGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	demoRun(t, "--data-dir", dir, "--decisions", "500")
 	// The broken feed's malformed records are dead letters, and both runs are judged.
@@ -47,6 +49,7 @@ func TestADemoGoesOnWhereItStopped(t *testing.T) {
 }
 
 func TestADataDirIsOneDemosAtATime(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan int, 1)
@@ -80,6 +83,7 @@ func (n *notifying) Write(b []byte) (int, error) {
 }
 
 func TestDemoRefusesWhatMakesNoSense(t *testing.T) {
+	t.Parallel()
 	f := func(want string, args ...string) {
 		t.Helper()
 		code, _, errs := creditstream(t, append([]string{"demo"}, args...)...)
@@ -97,6 +101,7 @@ func TestDemoRefusesWhatMakesNoSense(t *testing.T) {
 // A record of somebody else on predictions ends neither the view nor the aggregator
 // nor the judge, and so no demo.
 func TestForeignRecord_EndsNoDemo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	demoRun(t, "--data-dir", dir, "--decisions", "200")
 	broker, err := local.StartKafka(dir)
@@ -115,6 +120,7 @@ func TestForeignRecord_EndsNoDemo(t *testing.T) {
 
 // A full disk is named, with its folder, not as the broker's UNKNOWN_SERVER_ERROR.
 func TestDemo_SaysThatTheDiskIsFull(t *testing.T) {
+	t.Parallel()
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("this system has no /dev/full")
 	}

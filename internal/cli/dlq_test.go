@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,7 @@ import (
 // From malformed applications to their letters, back to the scorer, and to new
 // letters: the whole way round.
 func TestDeadLettersAreScoredAgain(t *testing.T) {
+	t.Parallel()
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	defer broker.Close()
@@ -75,7 +77,8 @@ func TestDeadLettersAreScoredAgain(t *testing.T) {
 		require.NotNil(t, l.Key)
 		require.Nil(t, l.Value)
 	}
-	require.NotNil(t, list("--values")[0].Value)
+	// Some are no UTF-8, and have a value in base64 instead.
+	require.True(t, slices.ContainsFunc(list("--values"), func(l letter) bool { return l.Value != nil }))
 
 	require.Contains(t, must("dlq", "replay", "--all", "--dry-run"), "would replay 20 dead letters")
 	first := list()[0].Letter
@@ -120,6 +123,7 @@ func TestDeadLettersAreScoredAgain(t *testing.T) {
 // What someone else writes among the dead letters is shown as such, and never
 // becomes an application.
 func TestForeignRecordsAreNotReplayed(t *testing.T) {
+	t.Parallel()
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	defer broker.Close()
@@ -177,6 +181,7 @@ func TestForeignRecordsAreNotReplayed(t *testing.T) {
 }
 
 func TestWhichLettersMustBeSaid(t *testing.T) {
+	t.Parallel()
 	f := func(want string, args ...string) {
 		t.Helper()
 		code, _, stderr := creditstream(t, append([]string{"dlq"}, args...)...)
@@ -202,6 +207,7 @@ func TestWhichLettersMustBeSaid(t *testing.T) {
 }
 
 func TestAgreementIsAYes(t *testing.T) {
+	t.Parallel()
 	for answer, want := range map[string]bool{"y\n": true, "Yes\n": true, "y": true, "n\n": false, "\n": false, "": false, "yeah\n": false} {
 		var out bytes.Buffer
 		got, err := agreed(t.Context(), strings.NewReader(answer), &out, "Replay?")

@@ -13,6 +13,7 @@ import (
 // A broker that takes connections and never answers: the command is in the middle
 // of asking when it is told to stop.
 func TestRun_SaysInterruptedRatherThanThatNoBrokerAnswers(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{
 		{"model", "list"},
 		{"model", "route", "--champion", "v1", "--why", "x"},

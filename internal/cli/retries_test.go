@@ -50,6 +50,7 @@ func failingPartition(t *testing.T, cluster *kfake.Cluster, topic string, partit
 // One of three partitions takes nothing at a batch's first attempt. Its retry, by
 // way of Redis and the log, answers what was recorded as it was and decides the rest.
 func TestRetriedBatch_IsRecordedOnce(t *testing.T) {
+	t.Parallel()
 	w := startAPIOn(t, []kfake.Opt{kfake.NumBrokers(2)}, nil)
 	mended := failingPartition(t, w.broker.Cluster(), "t.predictions", 1)
 	const n = 60
@@ -107,6 +108,7 @@ func TestRetriedBatch_IsRecordedOnce(t *testing.T) {
 
 // Requests of which nothing can be decided leave nothing in Redis.
 func TestInvalidBatches_LeaveNothingInRedis(t *testing.T) {
+	t.Parallel()
 	w := startAPI(t)
 	body := `{"applications":[` + strings.TrimSuffix(strings.Repeat(`{},`, 1000), ",") + `]}`
 	for i := range 20 {

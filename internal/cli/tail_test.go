@@ -15,6 +15,7 @@ import (
 )
 
 func TestALimitedTailShowsTheLastAndEnds(t *testing.T) {
+	t.Parallel()
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	defer broker.Close()

@@ -16,6 +16,7 @@ import (
 // An operator with what topics acls prints moves the groups of an earlier release if it
 // was printed with --former-groups; what is printed without names the new groups only.
 func TestTopicsACLs_FormerGroupsAreWhatAnUpgradeNeeds(t *testing.T) {
+	t.Parallel()
 	for _, former := range []bool{false, true} {
 		principals := schemas.Principals("t", "")
 		if former {

@@ -15,6 +15,7 @@ import (
 )
 
 func TestTopicsAppliedListedAndUpdated(t *testing.T) {
+	t.Parallel()
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	defer broker.Close()
@@ -89,6 +90,7 @@ func TestOneShotCommandsNameTheBrokers(t *testing.T) {
 }
 
 func TestACLsOfOnePrincipal(t *testing.T) {
+	t.Parallel()
 	code, out, _ := creditstream(t, "topics", "acls", "--principal", "scorer", "--prefix", "p", "--group", "g")
 	require.Equal(t, 0, code)
 	require.Contains(t, out, "--operation Write --topic 'p.applications.dlq'")
@@ -112,6 +114,7 @@ func TestACLsOfOnePrincipal(t *testing.T) {
 }
 
 func TestStaticMembershipIsClassic(t *testing.T) {
+	t.Parallel()
 	code, _, stderr := creditstream(t, "score", "--static", "--group-protocol", "consumer", "--model", "shipped")
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, "--static needs --group-protocol classic")

@@ -11,6 +11,7 @@ import (
 )
 
 func TestCommands_RefuseTopicsThatLoseState(t *testing.T) {
+	t.Parallel()
 	broker, err := local.StartKafka("")
 	require.NoError(t, err)
 	defer broker.Close()

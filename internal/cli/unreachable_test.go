@@ -9,6 +9,7 @@ import (
 
 // That no broker listens is said in the same words, whatever was asked for, and once.
 func TestUnreachable_HasOneText(t *testing.T) {
+	t.Parallel()
 	at := "127.0.0.1:9"
 	csv := filepath.Join(t.TempDir(), "out.csv")
 	for _, command := range [][]string{

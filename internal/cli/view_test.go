@@ -12,6 +12,7 @@ import (
 
 // What Redis will answer again, however often it is asked, ends a command that is run once.
 func TestOnce_EndsWhereRedisHasNotWhatIsAskedFor(t *testing.T) {
+	t.Parallel()
 	broker := brokerWithTopics(t)
 	for answer, look := range map[string]string{
 		"ERR DB index is out of range":                "Redis has no database of this number",
