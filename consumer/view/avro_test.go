@@ -180,6 +180,30 @@ func TestUnreadableBatch_IsLeftOutByTheView(t *testing.T) {
 	}
 }
 
+// A batch that claims other offsets is counted also where the broker, once it is asked
+// again, gives what lies behind it: an embedded one that has read its logs again does.
+func TestUnreadableBatch_IsCountedWhereTheBrokerPassesOverIt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := newWorldIn(t, dir)
+	for i := range 25 { // a batch each
+		w.emit(partitions*i, partitions*(i+1), 1)
+	}
+	w.broker.Close()
+	require.NoError(t, kafkatest.Move(dir, w.config.Topics.Predictions, 3, 12, 3)) // 12 becomes 4
+	again, err := local.StartKafka(dir)
+	require.NoError(t, err)
+	t.Cleanup(again.Close)
+	w.config.Kafka.Brokers = []string{again.Addr()}
+	delete(w.last, id(12*partitions+3))
+	w.config.retry, w.config.ends = tick, tick
+	v, stop := w.start()
+	w.same()
+	w.ready(v)
+	require.InDelta(t, 1, testutil.ToFloat64(v.metrics.unreadable), 0)
+	stop()
+}
+
 // A broker that fails at a damaged batch, which it shows, is waited for no longer than one
 // that calls it damaged.
 func TestFailingBroker_IsNotWaitedForAtADamagedBatch(t *testing.T) {

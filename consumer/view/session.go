@@ -58,6 +58,7 @@ type session struct {
 	told    map[int32]bool // of which the log has a word
 	tried   time.Time
 	places  *kafka.Places
+	doubts  map[int32]*kafka.UnreadableError // batches that claimed the offsets of others when they came
 	stalls  map[int32]*stall
 	looked  time.Time // for stalls
 	silence kafka.Silence
@@ -74,7 +75,7 @@ func openSession(ctx context.Context, v *View) (*session, error) {
 	s := &session{
 		view: v, awaited: map[int32]bool{}, positions: map[int32]*position{}, tries: map[int32]int{}, told: map[int32]bool{},
 		stable: map[int32]int64{}, broken: map[int32]error{}, stalls: map[int32]*stall{},
-		places: kafka.NewPlaces(c.Kafka),
+		places: kafka.NewPlaces(c.Kafka), doubts: map[int32]*kafka.UnreadableError{},
 	}
 	// A partition that could not be read is in the next fetch, not in the one under way.
 	wait, least := max(c.retry, 100*time.Millisecond), int32(1)
@@ -261,6 +262,7 @@ func (s *session) write(ctx context.Context, fetches kgo.Fetches) error {
 		steps   []Step
 		parts   []written
 		records []*kgo.Record
+		missing []*kafka.UnreadableError
 	)
 	s.mu.Lock()
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
@@ -271,6 +273,10 @@ func (s *session) write(ctx context.Context, fetches kgo.Fetches) error {
 		delete(s.tries, f.Partition) // where it could not be read, it can be again
 		delete(s.told, f.Partition)
 		delete(s.broken, f.Partition)
+		if u := s.doubts[f.Partition]; u != nil && f.Records[0].Offset > u.From {
+			missing = append(missing, u) // the broker gives what lies behind it, and never what it held
+		}
+		delete(s.doubts, f.Partition)
 		last := f.Records[len(f.Records)-1]
 		steps = append(steps, Step{f.Partition, position.next, max(position.next, last.Offset+1)})
 		parts = append(parts, written{position, position.target, last, f.LastStableOffset})
@@ -306,6 +312,9 @@ func (s *session) write(ctx context.Context, fetches kgo.Fetches) error {
 	}
 	s.mu.Unlock()
 	s.showRefilling()
+	for _, u := range missing {
+		leaveOut(v.config, v.metrics, u)
+	}
 	v.metrics.batches.Inc()
 	v.metrics.written.Add(float64(w.Written))
 	v.metrics.stale.Add(float64(w.Stale))

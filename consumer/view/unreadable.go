@@ -38,6 +38,9 @@ func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 	if position == nil {
 		return nil // another's by now
 	}
+	if named {
+		s.doubts[e.Partition] = u
+	}
 	if kafka.IsFailing(e.Err) { // what it is about may be damaged all the same
 		look, cancel := context.WithTimeout(ctx, endsTimeout)
 		v, err := kafka.Look(look, s.client, e.Topic, e.Partition, position.next)
@@ -125,6 +128,7 @@ func (s *session) comeBack(ctx context.Context, e kgo.FetchError) error {
 func (s *session) readable(partition int32) {
 	delete(s.tries, partition)
 	delete(s.told, partition)
+	delete(s.doubts, partition)
 	s.mu.Lock()
 	delete(s.broken, partition)
 	s.mu.Unlock()
