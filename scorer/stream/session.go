@@ -54,6 +54,7 @@ func newSession(s *Scorer, id string) *session {
 		Kafka: c.Kafka, Group: s.group, ID: id, Topic: c.Topics.Applications, Protocol: c.Protocol, Static: c.Static,
 		Reach: s.reach, Log: c.Log, Flush: s.flushTimeout, EndTimeout: s.endTimeout, Idle: s.idle, Resolve: s.resolve, Oversized: true,
 		Options: []kgo.Opt{
+			kgo.FetchMaxBytes(fetchBytes),
 			kgo.ProducerBatchMaxBytesFn(one.maxBatchBytes),
 			// Records linger until the flush at the transaction's end, which waits for
 			// nothing: sent one by one as they come, a backlog makes many small batches.

@@ -24,6 +24,10 @@ const (
 	// About what a large transaction takes to produce: the first part of it is on
 	// its way while the last is made.
 	lingerTime = 10 * time.Millisecond
+	// fetchBytes is how much one fetch of a broker brings, packed, of all its partitions:
+	// the client holds it unpacked, which is most of the memory that a backlog takes. About
+	// as much as a transaction may hold; of one partition a fetch brings 1 MiB at most.
+	fetchBytes = 3 << 19
 	// How long a session rests after a transaction of fewer than quietBatch
 	// applications. Kafka writes a transaction's markers after it has answered its
 	// end; what is produced before they are there is put off by the broker, 20 ms by
