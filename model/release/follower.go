@@ -55,6 +55,7 @@ type Follower struct {
 	open     []*kafka.OpenWatch
 	interval time.Duration // between one look for open transactions and the next
 	idle     time.Duration // how long nothing new may come before it is looked up why
+	pause    time.Duration // between attempts to read the topics
 
 	mu       sync.Mutex // guards what follows
 	history  *History
@@ -72,7 +73,7 @@ type Follower struct {
 func NewFollower(c Config) (*Follower, error) {
 	f := &Follower{
 		config: c, metrics: newMetrics(c.Registerer), changed: make(chan struct{}, 1),
-		history: &History{topics: c.Topics}, refused: map[string]string{}, interval: kafka.WatchInterval, idle: idleQuiet,
+		history: &History{topics: c.Topics}, refused: map[string]string{}, interval: kafka.WatchInterval, idle: idleQuiet, pause: retryPause,
 	}
 	for _, topic := range []string{c.Topics.Models, c.Topics.Routes} {
 		f.open = append(f.open, kafka.NewOpenWatch(kafka.OpenWatchConfig{
@@ -183,7 +184,7 @@ func (f *Follower) Run(ctx context.Context) error {
 // cannot be reached are waited for, however long.
 func (f *Follower) follow(ctx context.Context) error {
 	attempt := func(ctx context.Context) (bool, error) { return false, f.config.Kafka.Explain(f.read(ctx)) }
-	return retry.Until(ctx, retry.Pause{First: retryPause, Max: retryPause}, attempt, func(err error, in time.Duration) error {
+	return retry.Until(ctx, retry.Pause{First: f.pause, Max: f.pause}, attempt, func(err error, in time.Duration) error {
 		switch {
 		case in == 0:
 			return nil
@@ -198,11 +199,11 @@ func (f *Follower) follow(ctx context.Context) error {
 // noteUnread keeps why models and routes are not read on, and tells when that is news.
 func (f *Follower) noteUnread(why error) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	again := f.reading != nil && f.reading.Error() == why.Error()
 	f.reading = why
-	f.mu.Unlock()
 	if !again {
-		f.config.Log.Warn("cannot follow models and routes, trying on", "error", why)
+		f.config.Log.Warn("cannot follow models and routes; retrying", "error", why)
 	}
 }
 
@@ -264,12 +265,14 @@ func (f *Follower) noteLost(why error) {
 
 // noteProgress wakes the opening goroutine once the ends are reached; what was
 // superseded before that is never opened. stalled is what reading waits for in silence.
+// What kept it from reading counts as over only once a client has reached the ends: one
+// that begins again comes to what cannot be read last.
 func (f *Follower) noteProgress(caughtUp bool, stalled error) {
 	if stalled != nil {
 		f.noteUnread(stalled)
 	}
 	f.mu.Lock()
-	if stalled == nil {
+	if caughtUp && stalled == nil {
 		f.reading = nil
 	}
 	f.caughtUp = f.caughtUp || caughtUp

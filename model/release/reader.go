@@ -199,19 +199,26 @@ func (r *reader) name(ctx context.Context, e kgo.FetchError) error {
 	return fmt.Errorf("reading %s/%d from offset %d: %w", e.Topic, e.Partition, at, kafka.Reason(e.Err))
 }
 
-// lookForStalls looks whether the client waits in silence for what cannot be read.
+// lookForStalls looks whether the client waits in silence for what cannot be read. Where
+// it cannot look, what it has found before stays.
 func (r *reader) lookForStalls(ctx context.Context) {
 	look, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	r.stalled = nil
-	for topic, next := range r.next {
+	var found, failed error
+	for _, topic := range []string{r.topics.Models, r.topics.Routes} {
 		if r.stalls[topic] == nil {
 			r.stalls[topic] = &kafka.Stalls{}
 		}
-		stalled, err := r.stalls[topic].Look(look, r.client, topic, next)
-		if err == nil && len(stalled) > 0 { // where it cannot look, what reads says why
-			r.stalled = stalled[0]
+		stalled, err := r.stalls[topic].Look(look, r.client, topic, r.next[topic])
+		switch {
+		case err != nil:
+			failed = err
+		case len(stalled) > 0:
+			found = stalled[0]
 		}
+	}
+	if found != nil || failed == nil {
+		r.stalled = found
 	}
 }
 

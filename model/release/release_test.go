@@ -633,7 +633,7 @@ func TestUnreachableBrokersAreWaitedFor(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "trying on") }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "; retrying") }, time.Minute, time.Millisecond)
 	require.ErrorContains(t, f.Ready(), "127.0.0.1:1")
 	require.Nil(t, f.Live())
 	cancel()

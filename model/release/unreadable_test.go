@@ -4,15 +4,29 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
 )
+
+// followSoon is follow with a follower that looks and tries again after a moment.
+func (w *world) followSoon() *Follower {
+	f, err := NewFollower(Config{Kafka: w.config, Topics: w.topics, Engine: model.EngineAuto, Log: slog.New(slog.NewTextHandler(w.log, nil))})
+	require.NoError(w.t, err)
+	f.idle, f.pause = 100*time.Millisecond, 10*time.Millisecond
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	w.t.Cleanup(func() { cancel(); require.NoError(w.t, <-done) })
+	return f
+}
 
 // A route that cannot be read is not waited for without a word, whatever is wrong with it:
 // readiness and the log name it, and what served goes on serving. That a route is another
@@ -29,17 +43,7 @@ func TestUnreadableBatch_OfARouteIsNamed(t *testing.T) {
 			w.createTopics()
 			w.release("v1")
 			w.champion(-1, "v1")
-			follow := func() *Follower {
-				f, err := NewFollower(Config{Kafka: w.config, Topics: w.topics, Engine: model.EngineAuto, Log: slog.New(slog.NewTextHandler(w.log, nil))})
-				require.NoError(t, err)
-				f.idle = 100 * time.Millisecond
-				ctx, cancel := context.WithCancel(context.Background())
-				done := make(chan error, 1)
-				go func() { done <- f.Run(ctx) }()
-				t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
-				return f
-			}
-			f := follow()
+			f := w.followSoon()
 			w.serves(f, 0, "v1")
 			held, letGo := kafkatest.Hold(w.broker.Cluster())
 			<-held
@@ -53,10 +57,46 @@ func TestUnreadableBatch_OfARouteIsNamed(t *testing.T) {
 			require.Contains(t, f.Status().Pending, says)
 			w.serves(f, 0, "v1")
 
-			late := follow()
+			late := w.followSoon()
 			w.eventually(func() bool { err := late.Ready(); return err != nil && strings.Contains(err.Error(), says) }, "one that starts is unready and says why")
 		})
 	}
+}
+
+// What cannot be read is tried again and again: it is said for as long as that fails, and
+// logged once.
+func TestUnreadableBatch_IsSaidOnceAndForAsLongAsItIsThere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := newWorldIn(t, dir)
+	w.createTopics()
+	w.release("v1")
+	w.champion(-1, "v1")
+	f := w.followSoon()
+	w.serves(f, 0, "v1")
+	held, letGo := kafkatest.Hold(w.broker.Cluster())
+	<-held
+	w.putRoute(schemas.Route{Champion: "v2", By: "test", Why: "test"})
+	require.NoError(t, kafkatest.Records(dir, w.topics.Routes, 0, 2))
+	letGo()
+	const says = "t.routes/0 cannot be read at offset 2"
+	named := func(err error) bool { return err != nil && strings.Contains(err.Error(), says) }
+	w.eventually(func() bool { return named(f.Pending()) }, "it says what it waits for")
+	late := w.followSoon()
+	w.eventually(func() bool { return named(late.Ready()) }, "so does one that starts")
+
+	var asked, silent atomic.Int64
+	w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		asked.Add(1)
+		if !named(f.Pending()) || !strings.Contains(f.Status().Pending, says) || !named(late.Ready()) {
+			silent.Add(1)
+		}
+		return nil, nil, false
+	})
+	w.eventually(func() bool { return asked.Load() > 50 }, "they try again")
+	require.Zero(t, silent.Load())
+	require.Equal(t, 2, strings.Count(w.log.String(), "cannot follow models and routes"), "once each:\n%s", w.log)
 }
 
 // So it is for models.
@@ -70,13 +110,7 @@ func TestUnreadableBatch_OfABundleIsNamed(t *testing.T) {
 			w.createTopics()
 			w.release("v1")
 			require.NoError(t, damage(dir, w.topics.Models, 0, 0))
-			f, err := NewFollower(Config{Kafka: w.config, Topics: w.topics, Engine: model.EngineAuto, Log: slog.New(slog.NewTextHandler(w.log, nil))})
-			require.NoError(t, err)
-			f.idle = 100 * time.Millisecond
-			ctx, cancel := context.WithCancel(context.Background())
-			done := make(chan error, 1)
-			go func() { done <- f.Run(ctx) }()
-			t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
+			f := w.followSoon()
 			w.eventually(func() bool {
 				err := f.Ready()
 				return err != nil && strings.Contains(err.Error(), "t.models/0 cannot be read at offset 0")

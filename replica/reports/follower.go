@@ -80,7 +80,7 @@ func (f *Follower) note(err error) {
 	f.why = err
 	f.mu.Unlock()
 	if before == nil || before.Error() != err.Error() {
-		f.log.Warn("what replicas are doing is not known, trying on", "error", err)
+		f.log.Warn("cannot follow the replicas' reports; retrying", "error", err)
 	}
 }
 
