@@ -49,9 +49,6 @@ func (r *reader) poll(ctx context.Context, wait time.Duration) (fetches kgo.Fetc
 	if ctx.Err() != nil {
 		return nil, nil, ctx.Err()
 	}
-	if fetches.NumRecords() > 0 {
-		r.patience.Reset()
-	}
 	silent := fetches.NumRecords() == 0
 	for _, e := range fetches.Errors() {
 		switch {
@@ -62,6 +59,9 @@ func (r *reader) poll(ctx context.Context, wait time.Duration) (fetches kgo.Fetc
 		}
 	}
 	broken = append(broken, r.places.TakeOut(ctx, fetches, r.at)...)
+	if fetches.NumRecords() > 0 {
+		r.patience.Reset()
+	}
 	if silent && len(broken) == 0 {
 		look, cancel := context.WithTimeout(ctx, stallTimeout)
 		stalled, _ := r.stalls.Look(look, r.client, r.topic, r.next) // where it cannot look, what reads says why
@@ -84,6 +84,9 @@ func (r *reader) passOver(ctx context.Context, broken []kgo.FetchError, tell fun
 	for _, e := range broken {
 		partition := e.Partition
 		u, named := errors.AsType[*kafka.UnreadableError](e.Err)
+		if named && u.From < r.next[partition] {
+			continue // the client complained of it as well
+		}
 		var err error
 		if !named {
 			u, err = kafka.Unreadable(ctx, r.client, r.topic, partition, r.next[partition])

@@ -192,3 +192,37 @@ func TestFollow_OutlastsALookThatFails(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, read)
 }
+
+// Where a transaction was aborted the log is looked at. A look that fails because a leader
+// moves ends nothing.
+func TestFollow_OutlastsALookWhileALeaderMoves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.write(0, 1)
+	tx, err := kgo.NewClient(append(w.kafka.Options(), kgo.TransactionalID("aborts"), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	require.NoError(t, err)
+	defer tx.Close()
+	require.NoError(t, tx.BeginTransaction())
+	require.NoError(t, tx.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Predictions}).FirstErr())
+	require.NoError(t, tx.EndTransaction(t.Context(), kgo.TryAbort))
+	w.write(1, 3)
+	var looks atomic.Int64
+	w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		if request.(*kmsg.FetchRequest).MaxWaitMillis != 500 || looks.Add(1) > 3 { // a look
+			return nil, nil, false
+		}
+		return local.Refusal(request, kerr.NotLeaderForPartition.Code), nil, true
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var ids []string
+	leftOut, err := Read(ctx, Config{Kafka: w.kafka, Topics: w.topics, From: kafka.From{Start: true}, Follow: true}, func(p *schemas.Prediction, _ []byte) (bool, error) {
+		ids = append(ids, p.ApplicationID)
+		return len(ids) < 3, nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"A-0000", "A-0001", "A-0002"}, ids)
+	require.Zero(t, leftOut.Unreadable.Offsets)
+	require.Greater(t, looks.Load(), int64(3))
+}

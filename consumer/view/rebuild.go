@@ -167,7 +167,6 @@ func (r *rebuilder) read(ctx context.Context) error {
 			return err
 		}
 		if fetches.NumRecords() > 0 {
-			patience.Reset()
 			silence.Broken(client)
 		}
 		silent := at
@@ -180,6 +179,9 @@ func (r *rebuilder) read(ctx context.Context) error {
 		}
 		for _, e := range places.TakeOut(ctx, fetches, r.at) {
 			broken[e.Partition] = e.Err
+		}
+		if fetches.NumRecords() > 0 {
+			patience.Reset()
 		}
 		b.reset()
 		now, passed := r.config.Now(), map[int32]stretch{}

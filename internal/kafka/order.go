@@ -29,8 +29,8 @@ func Disorder(ctx context.Context, client *kgo.Client, topic string, partition i
 			err = kerr.ErrorForCode(answer.ErrorCode)
 		}
 		switch {
-		case at < next && (errors.Is(err, kerr.OffsetOutOfRange) || IsFailing(err)): // the log begins there, or can be read again
-			at = next
+		case at < checked && (errors.Is(err, kerr.OffsetOutOfRange) || IsFailing(err)): // the log begins there, or can be read again
+			at = checked
 			continue
 		case isDamage(err), errors.Is(err, kerr.OffsetOutOfRange):
 			return nil, checked, nil // another error, of which the reader hears

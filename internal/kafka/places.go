@@ -22,8 +22,8 @@ func NewPlaces(c Config) *Places {
 	return &Places{config: c.Quiet(), ordered: map[string]map[int32]int64{}}
 }
 
-// Asking is the client that it asks with.
-func (p *Places) Asking() (client *kgo.Client, err error) {
+// asking is the client that it asks with.
+func (p *Places) asking() (client *kgo.Client, err error) {
 	if p.aside == nil {
 		p.aside, err = kgo.NewClient(p.config.Options()...)
 	}
@@ -69,11 +69,11 @@ func (p *Places) TakeOut(ctx context.Context, fetches kgo.Fetches, next func(top
 				u, err := p.look(ctx, topic, of.Partition, of.Records, from, end)
 				if u != nil || err != nil {
 					goesOn = -1
-					stands := from
+					firstWrong := from
 					if u != nil {
-						stands, err = u.From, u
+						firstWrong, err = u.From, u
 					}
-					of.Records = upTo(of.Records, stands)
+					of.Records = upTo(of.Records, firstWrong)
 					wrong = append(wrong, kgo.FetchError{Topic: topic, Partition: of.Partition, Err: err})
 				}
 				if len(fetches) > 1 { // a partition is in one fetch once
@@ -110,7 +110,7 @@ func (p *Places) look(ctx context.Context, topic string, partition int32, record
 	if last-from+1 == int64(len(records)) || last < p.ordered[topic][partition] {
 		return nil, nil
 	}
-	client, err := p.Asking()
+	client, err := p.asking()
 	if err != nil {
 		return nil, err
 	}

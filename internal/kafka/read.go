@@ -146,9 +146,6 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}
-	if fetches.NumRecords() > 0 {
-		r.Reset()
-	}
 	var broken []kgo.FetchError
 	var failing error
 	var strayed []kgo.FetchError
@@ -164,6 +161,9 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 	}
 	came := fetches.NumRecords() + len(broken)
 	misplaced := r.places.TakeOut(ctx, fetches, r.at) // what came of it is fetched again, from behind it on
+	if fetches.NumRecords() > 0 {
+		r.Reset()
+	}
 	for iter := fetches.RecordIter(); !iter.Done(); {
 		record := iter.Next()
 		p := r.parts[record.Topic][record.Partition]
@@ -207,11 +207,15 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 	for _, e := range broken {
 		if p := r.parts[e.Topic][e.Partition]; p != nil {
 			ReadAgain(client, e.Topic, e.Partition, p.next) // it may have gone past the batch's first record
-			passed, err := r.pass(ctx, client, e.Topic, e.Partition, p)
+			u, err := r.look(ctx, e.Topic, e.Partition, p)
 			switch {
 			case err != nil:
 				failing = err
-			case !passed && IsFailing(e.Err): // it is asked again as long as it is waited for
+			case u != nil:
+				if err := r.passOver(client, u, p); err != nil {
+					return 0, err
+				}
+			case IsFailing(e.Err): // it is asked again as long as it is waited for
 				failing = fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 			}
 		}
@@ -244,19 +248,16 @@ func (r *reading) at(topic string, partition int32) (from, end int64, ok bool) {
 	return p.next, p.to, true
 }
 
-// pass goes on behind a batch that cannot be read, if there is one.
-func (r *reading) pass(ctx context.Context, client *kgo.Client, topic string, partition int32, p *partitionReader) (passed bool, err error) {
-	asking, err := r.places.Asking()
+// look looks for a batch that cannot be read where a partition is to be read on.
+func (r *reading) look(ctx context.Context, topic string, partition int32, p *partitionReader) (*UnreadableError, error) {
+	client, err := r.places.asking()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	u, err := Unreadable(ctx, asking, topic, partition, p.next)
-	if err != nil || u == nil {
-		return false, err
-	}
-	return true, r.passOver(client, u, p)
+	return Unreadable(ctx, client, topic, partition, p.next)
 }
 
+// passOver goes on behind a batch that cannot be read.
 func (r *reading) passOver(client *kgo.Client, u *UnreadableError, p *partitionReader) error {
 	topic, partition := u.Topic, u.Partition
 	u.To = min(u.To, p.to)
@@ -297,10 +298,14 @@ func (r *reading) stalled(ctx context.Context, client *kgo.Client, topic string)
 		if end := ends[topic][partition]; end.Stable > p.next {
 			// There is something, and nothing comes: the client waits in silence for a
 			// batch whose length is wrong.
-			if _, err := r.pass(ctx, client, topic, partition, p); err != nil {
-				if err := r.Wait(ctx, err); err != nil {
-					return err
-				}
+			u, err := r.look(ctx, topic, partition, p)
+			if err == nil && u != nil {
+				err = r.passOver(client, u, p)
+			} else {
+				err = r.Wait(ctx, err)
+			}
+			if err != nil {
+				return err
 			}
 			if _, left := r.parts[topic][partition]; !left {
 				continue

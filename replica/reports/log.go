@@ -31,12 +31,13 @@ type Log struct {
 	Ignored int   // records that say nothing
 	Problem error // the last of them
 
-	client *kgo.Client
-	topic  string
-	log    *slog.Logger
-	left   map[int32]int64 // ends not reached yet
-	next   map[int32]int64 // offsets to be read on from
-	stalls kafka.Stalls
+	client   *kgo.Client
+	topic    string
+	log      *slog.Logger
+	left     map[int32]int64 // ends not reached yet
+	next     map[int32]int64 // offsets to be read on from
+	stalls   kafka.Stalls
+	patience kafka.Patience
 }
 
 // OpenLog finds the topic and its ends.
@@ -119,15 +120,15 @@ func (l *Log) ReadToEnd(ctx context.Context) error {
 		case silence.Throttled(l.client): // it continues when that is over
 			continue
 		}
-		passed := false
+		more := false
 		for partition := range l.left {
-			gone, err := l.passOver(ctx, kgo.FetchError{Topic: l.topic, Partition: partition})
+			again, err := l.passOver(ctx, kgo.FetchError{Topic: l.topic, Partition: partition})
 			if err != nil {
 				return err
 			}
-			passed = passed || gone
+			more = more || again
 		}
-		if !passed {
+		if !more {
 			clear(l.left)
 		}
 	}
@@ -189,9 +190,12 @@ func (l *Log) poll(ctx context.Context, within time.Duration) (n int, err error)
 		}
 		l.reach(rec.Partition, rec.Offset+1)
 	})
+	if n > 0 {
+		l.patience.Reset()
+	}
 	for _, e := range broken {
-		passed, err := l.passOver(ctx, e)
-		if err == nil && !passed && kafka.IsFailing(e.Err) {
+		again, err := l.passOver(ctx, e)
+		if err == nil && !again && kafka.IsFailing(e.Err) {
 			err = fmt.Errorf("reading %s: %w", e.Topic, e.Err)
 		}
 		if err != nil {
@@ -210,15 +214,13 @@ func (l *Log) reach(partition int32, next int64) {
 	}
 }
 
-// passOver goes on behind the batch that a partition is at, if it cannot be read.
-func (l *Log) passOver(ctx context.Context, e kgo.FetchError) (passed bool, err error) {
+// passOver goes on behind the batch that a partition is at, if it cannot be read. again says
+// that there may be more to read: it has done so, or the look failed for a reason that passes.
+func (l *Log) passOver(ctx context.Context, e kgo.FetchError) (again bool, err error) {
 	at := l.next[e.Partition]
 	look, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	u, err := kafka.Unreadable(look, l.client, e.Topic, e.Partition, at)
-	if err != nil {
-		return false, err
-	}
 	if u != nil {
 		l.Ignored += int(u.Offsets())
 		l.Problem = u
@@ -229,5 +231,5 @@ func (l *Log) passOver(ctx context.Context, e kgo.FetchError) (passed bool, err 
 	if u != nil || e.Err != nil { // the client may have gone past the batch's first record
 		kafka.ReadAgain(l.client, e.Topic, e.Partition, at)
 	}
-	return u != nil, nil
+	return u != nil || err != nil, l.patience.Wait(ctx, err)
 }

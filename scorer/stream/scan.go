@@ -121,7 +121,6 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 			return false, err
 		}
 		if fetches.NumRecords() > 0 {
-			patience.Reset()
 			silence.Broken(reader)
 		}
 		broken := map[int32]error{} // behind the records that came with them; what the client says of it
@@ -156,6 +155,9 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 			return part.from, part.to, ok
 		}) {
 			broken[e.Partition] = e.Err
+		}
+		if fetches.NumRecords() > 0 {
+			patience.Reset()
 		}
 		fetches.EachRecord(func(r *kgo.Record) { passed(r.Partition, r.Offset+1) })
 		var failing error
