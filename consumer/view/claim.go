@@ -172,11 +172,12 @@ func (s *Store) claim(ctx context.Context, claims []Claim, of []int, decided map
 }
 
 // Passed says whether the view holds everything of a log of predictions that lies
-// below the partitions' ends. topic is the id that Kafka gave the topic.
+// below the partitions' ends. topic is the id that Kafka gave the topic. Without
+// partitions it holds nothing: every topic has one.
 func (s *Store) Passed(ctx context.Context, topic [16]byte, ends map[int32]int64) (bool, error) {
 	partitions := slices.Collect(maps.Keys(ends))
 	if len(partitions) == 0 {
-		return true, nil
+		return false, nil
 	}
 	at, err := s.progress(ctx, logNumber(topic), partitions)
 	if err != nil {

@@ -139,7 +139,7 @@ func TestPassedSaysWhetherTheViewHasCaughtUp(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
-	f(true, topic, nil)
+	f(false, topic, nil) // nothing is known of where it ends
 	f(false, topic, map[int32]int64{0: 0})
 	require.NoError(t, store.begin(ctx, logNumber(topic), map[int32]int64{0: 10, 1: 20}))
 	f(true, topic, map[int32]int64{0: 10, 1: 20})

@@ -104,7 +104,10 @@ func (j *joiner) await(ctx context.Context, log *Log, ends *map[int32]int64) err
 		}
 		now, err := logOf(ctx, kadm.NewClient(j.client), j.parent.config.Topics.Predictions)
 		if err == nil && now != *log {
-			*log, *ends, err = j.ends(ctx)
+			var made map[int32]int64
+			if now, made, err = j.ends(ctx); err == nil {
+				*log, *ends = now, made
+			}
 		}
 		return false, err
 	})

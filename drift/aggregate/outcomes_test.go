@@ -77,6 +77,9 @@ func (d *decisions) Passed(_ context.Context, log Log, ends map[int32]int64) (bo
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked[log] = true
+	if len(ends) == 0 { // whoever asks about nothing must not take it for an answer
+		return true, d.down
+	}
 	if d.log != (Log{}) && log != d.log {
 		return false, d.down
 	}

@@ -7,10 +7,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/creditstream/creditstream/drift/counting"
 	"github.com/creditstream/creditstream/internal/kafka"
+	"github.com/creditstream/creditstream/internal/local"
 )
 
 func (w *world) predictionsLog() Log {
@@ -60,6 +63,10 @@ func TestOutcomes_WaitForTheLogThatWasMadeAgain(t *testing.T) {
 		done <- result{answers, err}
 	}()
 	require.Eventually(t, func() bool { return errors.Is(a.Pending(), errBehind) }, patience, tick)
+	// The first look at where the new log ends fails.
+	w.broker.Cluster().ControlKey(int16(kmsg.ListOffsets), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		return local.Refusal(request, kerr.InvalidRequest.Code), nil, true
+	})
 	made := w.remake()
 	require.Eventually(t, func() (asked bool) {
 		w.decisions.with(func(d *decisions) { asked = d.asked[made] })
