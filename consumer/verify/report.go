@@ -155,7 +155,7 @@ func (r *Report) example(kind string, at schemas.Source, why string) {
 func (r *Report) Failed() bool { return r.Lost+r.Duplicated+r.Altered > 0 }
 
 // NotJudged says why the report is no pass although nothing failed, "" when it is one:
-// not all of what it is about could be judged.
+// not all of what it is about could be judged, or computed again.
 func (r *Report) NotJudged(allowUnjudgeable bool) string {
 	var why []string
 	for _, o := range r.Open {
@@ -169,6 +169,9 @@ func (r *Report) NotJudged(allowUnjudgeable bool) string {
 	}
 	if r.Unreadable > 0 && !allowUnjudgeable {
 		why = append(why, fmt.Sprintf("what cannot be read: %s (accept that with --allow-unjudgeable)", r.UnreadableBy))
+	}
+	if r.Unreproducible > 0 && !allowUnjudgeable {
+		why = append(why, fmt.Sprintf("predictions that could not be computed again: %d (accept that with --allow-unjudgeable)", r.Unreproducible))
 	}
 	return strings.Join(why, "; ")
 }
@@ -185,6 +188,8 @@ func (r *Report) verdict(allowUnjudgeable bool) string {
 		return "NOT JUDGED: " + why + ". Of what was judged, nothing was lost, duplicated or altered"
 	case r.Unjudgeable+r.Unreadable > 0:
 		return fmt.Sprintf("of what can still be judged, nothing was lost, duplicated or altered; offsets that cannot be judged any more: %d", r.Unjudgeable+r.Unreadable)
+	case r.Unreproducible > 0:
+		return fmt.Sprintf("every application was answered exactly once; predictions that were not computed again: %d", r.Unreproducible)
 	case r.Applications == 0:
 		return "nothing was judged"
 	}

@@ -398,6 +398,8 @@ func TestWhatIsNotAFailureIsReportedApart(t *testing.T) {
 		Applications: 303, Predictions: 272, DeadLetters: 31, APIOnly: 1, Replayed: 1, RepeatedApplicationID: 1, Unreproducible: 1, UnreproducibleBy: []Lacking{{"model unknown is gone", 1}}, Pending: 2,
 	}, counts(report))
 	require.Empty(t, report.Examples)
+	require.Contains(t, report.NotJudged(false), "could not be computed again: 1 ", "a forged decision may name a model that nobody has")
+	require.Empty(t, report.NotJudged(true))
 }
 
 // An application may come with any header, and its dead letter carries it.

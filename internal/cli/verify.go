@@ -18,7 +18,7 @@ type verifyCmd struct {
 	Model string `help:"Bundle that served where a prediction names no route: shipped, the one inside the binary, or a file." default:"shipped" placeholder:"shipped|FILE" group:"Model"`
 	JSON  bool   `help:"Print one JSON object." name:"json"`
 
-	AllowUnjudgeable bool `help:"Pass although some offsets can no longer be judged: retention has removed the applications or the answers to them, or they are in a batch that cannot be read."`
+	AllowUnjudgeable bool `help:"Pass although some offsets can no longer be judged: retention has removed the applications or the answers to them, or they are in a batch that cannot be read; or that some predictions could not be computed again here."`
 }
 
 // exitNotJudged is verify's exit code where nothing failed and not all could be judged.
@@ -28,7 +28,7 @@ const exitNotJudged = 3
 func (verifyCmd) Help() string {
 	return `Judges a run from its topics, also while it continues: every application below the group's committed offsets must have been answered exactly once, by a prediction or a dead letter that says what was applied for; and every prediction is computed again with the model, route and policy it names.
 
-Exit codes: 0 every application was answered exactly once. 1 something was lost, duplicated or altered; the first five of each are named. 2 usage. 3 not judged: nothing failed, but records lie behind a transaction that has been open for ten seconds, or retention has removed what the group has committed, or a batch of the log cannot be read (--allow-unjudgeable accepts that; --from leaves out what was appended before).
+Exit codes: 0 every application was answered exactly once. 1 something was lost, duplicated or altered; the first five of each are named. 2 usage. 3 not judged: nothing failed, but records lie behind a transaction that has been open for ten seconds, or retention has removed what the group has committed, or a batch of the log cannot be read, or a prediction could not be computed again here, where its model or route is not to be had (--allow-unjudgeable accepts that; --from leaves out what was appended before).
 
 It reads both topics once, and once more where something is wrong.`
 }
