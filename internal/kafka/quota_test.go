@@ -25,10 +25,13 @@ type quota struct {
 	dir      string
 	asked    atomic.Int64
 	looks    atomic.Int64
-	throttle func(n int64, bytes int32) time.Duration // of the n-th fetch, from 1, which asks for that much
+	throttle func(n int64, fetch *kmsg.FetchRequest) time.Duration // of the n-th fetch, from 1
 }
 
-func startQuota(t *testing.T, throttle func(n int64, bytes int32) time.Duration) *quota {
+// isLook says whether a fetch is a look at the log.
+func isLook(fetch *kmsg.FetchRequest) bool { return fetch.MaxWaitMillis == 500 }
+
+func startQuota(t *testing.T, throttle func(n int64, fetch *kmsg.FetchRequest) time.Duration) *quota {
 	q := &quota{dir: t.TempDir(), throttle: throttle}
 	var err error
 	q.broker, err = local.StartKafka(q.dir)
@@ -45,10 +48,10 @@ func startQuota(t *testing.T, throttle func(n int64, bytes int32) time.Duration)
 	q.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		q.broker.Cluster().KeepControl()
 		fetch := request.(*kmsg.FetchRequest)
-		if fetch.MaxWaitMillis == 500 {
+		if isLook(fetch) {
 			q.looks.Add(1)
 		}
-		by := q.throttle(q.asked.Add(1), fetch.MaxBytes)
+		by := q.throttle(q.asked.Add(1), fetch)
 		if by == 0 {
 			return nil, nil, false
 		}
@@ -77,8 +80,15 @@ func (l *told) Write(line []byte) (int, error) {
 // would use up the quota.
 func TestReadCommitted_WaitsForAQuotaAndLooksAtNothing(t *testing.T) {
 	t.Parallel()
-	q := startQuota(t, func(n int64, _ int32) time.Duration {
-		if n <= 3 {
+	var fetches atomic.Int64
+	q := startQuota(t, func(_ int64, fetch *kmsg.FetchRequest) time.Duration {
+		if isLook(fetch) {
+			return 0
+		}
+		switch n := fetches.Add(1); {
+		case n == 1:
+			fetch.MaxBytes = 1 // one batch comes: from then on it is known what is waited for
+		case n <= 4:
 			return 800 * time.Millisecond
 		}
 		return 0
@@ -87,10 +97,16 @@ func TestReadCommitted_WaitsForAQuotaAndLooksAtNothing(t *testing.T) {
 	var got []int64
 	config := q.config(slog.New(slog.NewTextHandler(&log, nil))).Quiet()
 	require.NoError(t, config.ReadCommitted(t.Context(), kafka.Spans{topic: {0: {To: 12}}}, kafka.Sink{
-		Each: func(r *kgo.Record) error { got = append(got, r.Offset); return nil },
+		Each: func(r *kgo.Record) error {
+			if got = append(got, r.Offset); r.Offset == 2 { // the first batch's last
+				require.Eventually(t, func() bool { return log.throttles.Load() > 0 }, time.Minute, time.Millisecond)
+				q.looks.Store(0) // a slow machine may have looked before
+			}
+			return nil
+		},
 	}))
 	require.Equal(t, []int64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, got)
-	require.Greater(t, q.asked.Load(), int64(3))
+	require.Greater(t, fetches.Load(), int64(4))
 	require.Zero(t, q.looks.Load())
 	require.EqualValues(t, 1, log.throttles.Load(), "named once, by those too who say their errors themselves")
 }
@@ -99,8 +115,8 @@ func TestReadCommitted_WaitsForAQuotaAndLooksAtNothing(t *testing.T) {
 // quota: who asks for too much asks for less.
 func TestReadCommitted_AsksForLessUnderAQuota(t *testing.T) {
 	t.Parallel()
-	q := startQuota(t, func(_ int64, bytes int32) time.Duration {
-		if bytes > 100_000 {
+	q := startQuota(t, func(_ int64, fetch *kmsg.FetchRequest) time.Duration {
+		if fetch.MaxBytes > 100_000 {
 			return time.Millisecond
 		}
 		return 0
@@ -118,11 +134,13 @@ func TestReadCommitted_AsksForLessUnderAQuota(t *testing.T) {
 // is found all the same, and the look at it waits for as long as the broker says.
 func TestReadCommitted_FindsWhatCannotBeReadUnderAQuota(t *testing.T) {
 	t.Parallel()
-	q := startQuota(t, func(n int64, _ int32) time.Duration { return time.Duration(n%2) * 50 * time.Millisecond })
+	q := startQuota(t, func(n int64, _ *kmsg.FetchRequest) time.Duration { return time.Duration(n%2) * 50 * time.Millisecond })
 	require.NoError(t, kafkatest.Flip(q.dir, topic, 0, 4, true))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	var got []int64
 	var broken []kafka.Span
-	require.NoError(t, q.config(nil).ReadCommitted(t.Context(), kafka.Spans{topic: {0: {To: 12}}}, kafka.Sink{
+	require.NoError(t, q.config(nil).ReadCommitted(ctx, kafka.Spans{topic: {0: {To: 12}}}, kafka.Sink{
 		Each: func(r *kgo.Record) error { got = append(got, r.Offset); return nil },
 		Unreadable: func(u *kafka.UnreadableError) error {
 			broken = append(broken, kafka.Span{From: u.From, To: u.To})
@@ -137,7 +155,7 @@ func TestReadCommitted_FindsWhatCannotBeReadUnderAQuota(t *testing.T) {
 // What a client waits for that a quota holds back has not stalled.
 func TestStalls_LooksAtNothingUnderAQuota(t *testing.T) {
 	t.Parallel()
-	q := startQuota(t, func(int64, int32) time.Duration { return time.Minute })
+	q := startQuota(t, func(int64, *kmsg.FetchRequest) time.Duration { return time.Minute })
 	client, err := kgo.NewClient(append(q.config(nil).Options(), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().At(0)}}))...)
 	require.NoError(t, err)
 	t.Cleanup(client.Close)

@@ -18,28 +18,32 @@ func TestReader_WaitsForAQuotaWhenItStarts(t *testing.T) {
 	w.createTopics()
 	w.release("v1")
 	w.champion(-1, "v1")
-	held := time.Now().Add(2 * quiet)
+	var over atomic.Bool
 	var others atomic.Int64
 	w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		w.broker.Cluster().KeepControl()
 		if request.(*kmsg.FetchRequest).MaxBytes > 50<<20 { // more than the client asks for by default
 			others.Add(1)
 		}
-		left := time.Until(held)
-		if left <= 0 {
+		if over.Load() {
 			return nil, nil, false
 		}
 		response := request.ResponseKind().(*kmsg.FetchResponse)
-		response.ThrottleMillis = int32(left.Milliseconds()) + 1
+		response.ThrottleMillis = 100
 		return response, nil, true
 	})
 	r, err := openReader(t.Context(), w.config, w.topics, time.Hour)
 	require.NoError(t, err)
 	defer r.close()
 	require.NoError(t, r.findEnds(t.Context()))
+	w.eventually(func() bool { return r.silence.Throttled(r.client) }, "it is throttled before it waits")
 	var topics []string
+	take := func(rec *kgo.Record) { topics = append(topics, rec.Topic) }
+	require.NoError(t, r.poll(t.Context(), take))
+	require.Empty(t, topics)
+	over.Store(true)
 	for !r.caughtUp() {
-		require.NoError(t, r.poll(t.Context(), func(rec *kgo.Record) { topics = append(topics, rec.Topic) }))
+		require.NoError(t, r.poll(t.Context(), take))
 	}
 	require.ElementsMatch(t, []string{w.topics.Models, w.topics.Routes}, topics)
 	require.Zero(t, others.Load())

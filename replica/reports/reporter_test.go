@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -284,16 +285,20 @@ func TestLog_IsReadToItsEndUnderAQuota(t *testing.T) {
 	w.createTopic()
 	r := report("one", time.Now())
 	require.NoError(t, w.client.ProduceSync(t.Context(), &kgo.Record{Topic: w.topics.Replicas, Key: []byte(r.Key), Value: r.Value}).FirstErr())
-	held := time.Now().Add(2 * quiet)
+	var fetches atomic.Int64
 	w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		w.broker.Cluster().KeepControl()
-		left := time.Until(held)
-		if left <= 0 {
+		if fetches.Add(1) > 3 {
 			return nil, nil, false
 		}
 		response := request.ResponseKind().(*kmsg.FetchResponse)
-		response.ThrottleMillis = int32(left.Milliseconds()) + 1
+		response.ThrottleMillis = int32((quiet * 4 / 5).Milliseconds())
 		return response, nil, true
 	})
-	require.Len(t, w.read(), 1)
+	l, err := OpenLog(t.Context(), w.config, w.topics)
+	require.NoError(t, err)
+	defer l.Close()
+	w.eventually(func() bool { return new(kafka.Silence).Throttled(l.client) }, "it is throttled before it waits")
+	require.NoError(t, l.ReadToEnd(t.Context()))
+	require.Len(t, l.Board.Summarise(time.Now()), 1)
 }
