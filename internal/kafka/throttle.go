@@ -11,13 +11,20 @@ import (
 )
 
 // ThrottleLog names throttles, each kind of request's at most once in a while, whichever
-// of a process's clients they are of. Nil names nothing.
+// of a process's clients they are of, and that a client gets nothing else as often. Nil
+// names nothing.
 type ThrottleLog struct {
 	log *slog.Logger
 	now func() time.Time
 
 	mu   sync.Mutex // guards what follows
-	said map[kmsg.Key]time.Time
+	said map[saying]time.Time
+}
+
+// saying is one of the things that a ThrottleLog says.
+type saying struct {
+	key  kmsg.Key
+	only bool // that throttles are all that comes
 }
 
 // NewThrottleLog returns one that has named none; nil where there is no log.
@@ -25,7 +32,7 @@ func NewThrottleLog(log *slog.Logger) *ThrottleLog {
 	if log == nil {
 		return nil
 	}
-	return &ThrottleLog{log: log, now: time.Now, said: map[kmsg.Key]time.Time{}}
+	return &ThrottleLog{log: log, now: time.Now, said: map[saying]time.Time{}}
 }
 
 // starved is how long a broker gives a client nothing but throttles before the log says
@@ -39,17 +46,24 @@ func (l *ThrottleLog) name(broker int32, key kmsg.Key, interval, only time.Durat
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.now()
-	if last, ok := l.said[key]; ok && now.Sub(last) < sayAgain {
-		return
+	if l.due(saying{key: key}) {
+		l.log.Warn("Kafka throttles this client: it is over a quota of its user or client id",
+			"request", key.Name(), "throttle", interval, "broker", broker)
 	}
-	l.said[key] = now
-	l.log.Warn("Kafka throttles this client: it is over a quota of its user or client id",
-		"request", key.Name(), "throttle", interval, "broker", broker)
-	if only >= starved {
+	if only >= starved && l.due(saying{key: key, only: true}) {
 		l.log.Warn("Kafka gives this client nothing: the next batch may be larger than ten seconds of its quota; "+
 			"raise consumer_byte_rate", "for", only.Round(time.Second), "broker", broker)
 	}
+}
+
+// due says whether it is time to say something, which then counts as said. l.mu is held.
+func (l *ThrottleLog) due(what saying) bool {
+	now := l.now()
+	if last, ok := l.said[what]; ok && now.Sub(last) < sayAgain {
+		return false
+	}
+	l.said[what] = now
+	return true
 }
 
 // Throttle is what brokers have said of a client's quotas: a kgo.Hook. A broker

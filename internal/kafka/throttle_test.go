@@ -70,3 +70,36 @@ func TestThrottle_SaysWhatItMayMeanWhenNothingElseComes(t *testing.T) {
 	fetch(10 * time.Second)
 	require.Equal(t, 1, nothing(), "something came meanwhile")
 }
+
+// So it does where another client of the process is throttled as well, and named first.
+func TestThrottle_SaysThatNothingElseComesBesideAnotherClient(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	clock := time.Unix(1000, 0)
+	now := func() time.Time { return clock }
+	named := NewThrottleLog(slog.New(slog.NewTextHandler(&log, nil)))
+	named.now = now
+	client := func() *Throttle {
+		throttle := NewThrottle(named)
+		throttle.now = now
+		return throttle
+	}
+	starving, other := client(), client()
+	fetch := func(throttle *Throttle, by time.Duration) {
+		meta := kgo.BrokerMetadata{NodeID: 1}
+		throttle.OnBrokerWrite(meta, int16(kmsg.Fetch), 100, 0, 0, nil)
+		throttle.OnBrokerRead(meta, int16(kmsg.Fetch), 100, 0, 0, nil)
+		if by > 0 {
+			throttle.OnBrokerThrottle(meta, by, true)
+		}
+	}
+	for range 7 { // the last after a minute
+		fetch(other, time.Second) // the other is named, each time
+		fetch(other, 0)
+		clock = clock.Add(time.Second)
+		fetch(starving, 10*time.Second)
+		clock = clock.Add(sayAgain - time.Second)
+	}
+	require.Equal(t, 7, strings.Count(log.String(), "Kafka throttles this client"))
+	require.Equal(t, 1, strings.Count(log.String(), "gives this client nothing"), log.String())
+}
