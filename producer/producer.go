@@ -165,6 +165,9 @@ type Producer struct {
 	director *director
 	started  time.Time
 
+	begun chan struct{} // closed once the topics are there
+	begin func()
+
 	flow flow
 
 	produced  atomic.Int64 // acknowledged applications
@@ -199,7 +202,9 @@ func New(c Config) (*Producer, error) {
 		pace:     newPace(c.Rate),
 		director: newDirector(c.Scenario, c.Start+c.ScenarioAfter, c.ScenarioRamp),
 		notReady: errors.New("starting"),
+		begun:    make(chan struct{}),
 	}
+	p.begin = sync.OnceFunc(func() { close(p.begun) })
 	// A file that cannot be replayed is found before anything has started.
 	src, err := p.open()
 	if err != nil {

@@ -63,6 +63,7 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 		}
 		return err
 	}
+	p.begin()
 	if err := p.config.Codec.Await(ctx); err != nil {
 		return nil // told to stop
 	}
@@ -89,6 +90,9 @@ func (p *Producer) open() (source, error) {
 	}
 	return r, nil
 }
+
+// Begun is closed once the topics are found: there is something to report from then on.
+func (p *Producer) Begun() <-chan struct{} { return p.begun }
 
 func (p *Producer) requireTopics(ctx context.Context, cl *kgo.Client) error {
 	access := kafka.Writes(p.config.Topics.Applications)

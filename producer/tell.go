@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/schemas"
 )
 
@@ -75,7 +76,7 @@ func (e *emission) followDecisions(ctx context.Context, cl *kgo.Client) {
 		fetches := cl.PollFetches(ctx)
 		fetches.EachError(func(_ string, partition int32, err error) {
 			if ctx.Err() == nil {
-				e.config.Log.Warn("reading decisions", "topic", topic, "partition", partition, "error", err)
+				e.config.Log.Warn("reading decisions", "topic", topic, "partition", partition, "error", kafka.Reason(err))
 			}
 		})
 		fetches.EachRecord(func(r *kgo.Record) {

@@ -15,7 +15,7 @@ type Flaw struct {
 	Have    string
 	Want    string
 	Means   string // what comes of it
-	Loses   bool   // models or routes: no component may serve on it
+	Loses   bool   // models, routes or what drift is judged by: no component may serve on it
 }
 
 func (f Flaw) String() string {

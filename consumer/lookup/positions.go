@@ -107,7 +107,7 @@ func (r *run) read(ctx context.Context, client *kgo.Client, topic string, each f
 		}
 		for _, e := range fetches.Errors() {
 			if !errors.Is(e.Err, context.DeadlineExceeded) && !kerr.IsRetriable(e.Err) {
-				return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
+				return fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, kafka.Reason(e.Err))
 			}
 		}
 		for iter := fetches.RecordIter(); !iter.Done(); {

@@ -255,7 +255,7 @@ func (v *View) fatal(err error) error {
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
 		return fmt.Errorf("not authorised: needs READ on group %s: %w", cmp.Or(v.group, v.config.Group.Group), err)
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
-		return fmt.Errorf("topic %s is gone; run: creditstream topics apply: %w", topic, err)
+		return fmt.Errorf("topic %s is gone; run: creditstream topics apply%s: %w", topic, v.config.Kafka.Flags(), err)
 	case kafka.Refused(err):
 		return v.config.Kafka.Explain(err)
 	}

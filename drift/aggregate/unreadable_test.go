@@ -58,9 +58,14 @@ func TestUnreadableBatch_IsSkippedAfterSomeTries(t *testing.T) {
 				}
 			}
 			w.emitted = kept
-			_, stop := w.start("one", func(c *Config) { c.retry = time.Millisecond })
+			log := &capture.Output{}
+			_, stop := w.start("one", func(c *Config) {
+				c.retry, c.Log = time.Millisecond, slog.New(slog.NewTextHandler(log, nil))
+			})
 			w.exact()
 			require.NoError(t, stop())
+			require.Contains(t, log.String(), "partition stopped: a batch cannot be read")
+			require.NotContains(t, log.String(), "passed_over_with", "no flag does")
 		})
 	}
 }

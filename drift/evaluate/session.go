@@ -205,7 +205,7 @@ func failed(fetches kgo.Fetches) error {
 		if errors.Is(f.Err, context.DeadlineExceeded) || kerr.IsRetriable(f.Err) || session && !kafka.IsPermanent(f.Err) {
 			continue
 		}
-		return fmt.Errorf("reading %s/%d: %w", f.Topic, f.Partition, f.Err)
+		return fmt.Errorf("reading %s/%d: %w", f.Topic, f.Partition, kafka.Reason(f.Err))
 	}
 	return nil
 }

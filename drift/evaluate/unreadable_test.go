@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,8 +10,25 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/drift/drifttest"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 )
+
+// Panes that unpack to too much are named in words that are not the client's.
+func TestOversizedBatch_IsNamedByTheEvaluator(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	require.NoError(t, kafkatest.Oversized(t.Context(), w.config.Brokers, w.topics.DriftPanes, kafka.MaxBatch+1))
+	e := w.evaluator()
+	stop := run(e)
+	reason := fmt.Sprintf("unpacks to more than %d MiB", kafka.MaxBatch>>20)
+	require.Eventually(t, func() bool {
+		err := e.Ready()
+		require.NotContains(t, fmt.Sprint(err), "SetOffsets")
+		return err != nil && strings.Contains(err.Error(), reason)
+	}, time.Minute, time.Millisecond)
+	require.NoError(t, stop())
+}
 
 // Panes that cannot be read make the evaluator unready, named with their offset, whether
 // the client complains of them or waits for them in silence.

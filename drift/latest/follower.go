@@ -138,7 +138,7 @@ func (f *Follower) follow(ctx context.Context) (read bool, err error) {
 		}
 		for _, e := range fetches.Errors() {
 			if !kerr.IsRetriable(e.Err) && !errors.Is(e.Err, context.DeadlineExceeded) {
-				return true, fmt.Errorf("reading %s: %w", f.topics.DriftStatus, e.Err)
+				return true, fmt.Errorf("reading %s: %w", f.topics.DriftStatus, kafka.Reason(e.Err))
 			}
 		}
 		var last, status *kgo.Record

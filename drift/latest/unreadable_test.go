@@ -3,7 +3,9 @@ package latest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,10 +15,31 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/internal/local"
 )
+
+// One that unpacks to too much is told of in words that are not the client's.
+func TestOversizedBatch_IsToldOfByWhoFollowsTheStatus(t *testing.T) {
+	t.Parallel()
+	c := broker(t)
+	create(t, c)
+	log := &capture.Output{}
+	f := NewFollower(c, topics, slog.New(slog.NewTextHandler(log, nil)), nil)
+	f.quiet = 10 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	require.Eventually(t, func() bool { _, err := f.Newest(); return errors.Is(err, ErrNone) }, patience, time.Millisecond)
+	require.NoError(t, kafkatest.Oversized(t.Context(), c.Brokers, topics.DriftStatus, kafka.MaxBatch+1))
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "cannot be read") }, time.Minute, time.Millisecond)
+	require.Contains(t, log.String(), fmt.Sprintf("unpacks to more than %d MiB", kafka.MaxBatch>>20))
+	require.NotContains(t, log.String(), "SetOffsets")
+	cancel()
+	require.NoError(t, <-done)
+}
 
 // A status that cannot be read comes while it is followed: the next one is found behind it.
 func TestUnreadableBatch_DoesNotEndFollowingTheStatus(t *testing.T) {

@@ -173,6 +173,14 @@ func (s *Services) Run(ctx context.Context, at net.Listener) error {
 
 // Reported reports on the components while something runs, and how it ended.
 func (s *Services) Reported(run func() error) error {
+	at := make(chan struct{})
+	close(at)
+	return s.ReportedFrom(at, run)
+}
+
+// ReportedFrom is Reported from when a channel is closed: nothing is said of what failed
+// before.
+func (s *Services) ReportedFrom(begun <-chan struct{}, run func() error) error {
 	host, _ := os.Hostname() // one that has no name says so
 	reporter, err := reports.NewReporter(reports.Config{
 		Kafka: s.Client("replica"), Topics: s.topics, Host: host, Version: s.config.Version, Started: s.config.Began,
@@ -183,7 +191,17 @@ func (s *Services) Reported(run func() error) error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var told sync.WaitGroup
-	told.Go(func() { reporter.Run(ctx) })
+	told.Go(func() {
+		select {
+		case <-begun:
+		case <-ctx.Done():
+		}
+		select {
+		case <-begun: // also where it is over already: it says that once
+			reporter.Run(ctx)
+		default:
+		}
+	})
 	err = run()
 	stop()
 	told.Wait()

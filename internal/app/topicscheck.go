@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -89,11 +90,38 @@ func (c *topicsCheck) Run(ctx context.Context) error {
 	return nil
 }
 
-// stateLossError names the settings by which models or routes are lost.
-type stateLossError struct{ flaws []error }
+// stateLossError names the settings by which models, routes or what drift is judged by
+// are lost.
+type stateLossError struct {
+	flaws []error
+	looks []string // commands that show whether anything is lost already
+	flags string   // of commands on this deployment
+}
 
 func (e *stateLossError) Error() string {
-	return fmt.Sprintf("%s; put it right with creditstream topics apply --update, and look whether anything is lost already: creditstream model history", errors.Join(e.flaws...))
+	text := fmt.Sprintf("%s; put it right with creditstream topics apply --update%s", errors.Join(e.flaws...), e.flags)
+	if len(e.looks) > 0 {
+		text += ", and look whether anything is lost already: " + strings.Join(e.looks, ", ")
+	}
+	return text
+}
+
+func (e *stateLossError) add(f schemas.Flaw, look string) {
+	e.flaws = append(e.flaws, errors.New(f.String()))
+	if look != "" && !slices.Contains(e.looks, look+e.flags) {
+		e.looks = append(e.looks, look+e.flags)
+	}
+}
+
+// looksAfter is the command that shows whether a topic has lost anything.
+func looksAfter(topics schemas.Topics, topic string) string {
+	switch topic {
+	case topics.Models, topics.Routes:
+		return "creditstream model history"
+	case topics.DriftPanes, topics.DriftStatus:
+		return "creditstream drift status"
+	}
+	return ""
 }
 
 // look reads the settings, and warns of those that are dangerous.
@@ -113,7 +141,7 @@ func (c *topicsCheck) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var lost []error
+	lost := stateLossError{flags: c.kafka.Flags()}
 	var unread []string
 	for _, t := range c.topics {
 		have, ok := settings[t.Name]
@@ -125,17 +153,17 @@ func (c *topicsCheck) look(ctx context.Context) error {
 		}
 		for _, f := range t.Flaws(have) {
 			if f.Loses {
-				lost = append(lost, errors.New(f.String()))
+				lost.add(f, looksAfter(schemas.NewTopics(c.kafka.Prefix), f.Topic))
 				continue
 			}
 			c.log.Warn("a topic's setting is not as the catalogue says", "topic", f.Topic, "setting", f.Setting, "have", f.Have, "want", f.Want, "means", f.Means)
 		}
 	}
-	if len(lost) > 0 {
-		return &stateLossError{lost}
+	if len(lost.flaws) > 0 {
+		return &lost
 	}
 	if len(missing) > 0 {
-		c.log.Warn("the settings of topics were not checked: they do not exist; run: creditstream topics apply", "topics", missing)
+		c.log.Warn("the settings of topics were not checked: they do not exist", "topics", missing, "run", "creditstream topics apply"+c.kafka.Flags())
 	}
 	if len(unread) > 0 {
 		c.log.Warn("the settings of topics were not checked: it takes DESCRIBE_CONFIGS on them", "topics", unread)

@@ -68,7 +68,16 @@ func TestTopicsCheck_RefusesSettingsThatLoseStateAndWarnsOfOthers(t *testing.T) 
 	set("t.routes", "retention.ms", "60000")
 	_, err = check()
 	require.ErrorContains(t, err, `topic t.routes: retention.ms is "60000", expected "-1"`)
-	require.ErrorContains(t, err, "creditstream topics apply --update")
+	flags := " --brokers " + broker.Addr() + " --prefix t"
+	require.ErrorContains(t, err, "creditstream topics apply --update"+flags+", and look")
+	require.ErrorContains(t, err, "creditstream model history"+flags)
+	set("t.routes", "retention.ms", "-1")
+
+	set("t.drift.panes", "cleanup.policy", "compact")
+	_, err = check()
+	require.ErrorContains(t, err, "topic t.drift.panes: cleanup.policy")
+	require.ErrorContains(t, err, "lost already: creditstream drift status"+flags)
+	require.NotContains(t, err.Error(), "model history")
 }
 
 // Settings that could not be looked at for want of topics are no matter of grants.
@@ -80,6 +89,6 @@ func TestTopicsCheck_SaysThatTopicsDoNotExist(t *testing.T) {
 	config := kafka.Config{Brokers: []string{broker.Addr()}, Prefix: "t", ClientID: "test"}
 	c := newTopicsCheck(config, slog.New(slog.NewTextHandler(log, nil)), []string{"t.routes", "t.models"})
 	require.NoError(t, c.look(t.Context()))
-	require.Contains(t, log.String(), `they do not exist; run: creditstream topics apply" topics="[t.models t.routes]"`)
+	require.Contains(t, log.String(), `they do not exist" topics="[t.models t.routes]" run="creditstream topics apply --brokers `+broker.Addr()+` --prefix t"`)
 	require.NotContains(t, log.String(), "DESCRIBE_CONFIGS")
 }

@@ -173,6 +173,9 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if signalled.Err() != nil && errors.Is(err, context.Canceled) {
 			err = interrupted(err)
 		}
+		if at, ok := flags.Deployment(kctx.Selected()); ok {
+			err = at.Complete(err)
+		}
 		if root.LogFormat == "json" { // for a program that reads every line
 			p.log.Error("failed", "error", err)
 		} else {

@@ -42,7 +42,7 @@ func (c *modelRollbackCmd) Run(p *process) error {
 		},
 	})
 	if err != nil {
-		return err
+		return usageOfRoute(err)
 	}
 	line := lineOfWritten(back.Written)
 	line.RolledBack = &rolledBack{To: back.To.Number, PassedOver: append([]release.PassedOver{}, back.Passed...), Canary: back.From.Route.Canary, Shadow: back.From.Route.Shadow}

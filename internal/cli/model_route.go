@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -99,7 +100,7 @@ func (c *modelRouteCmd) Run(p *process) error {
 		Before: func(changes []release.Difference) error { return printChanges(p, c.JSON, changes) },
 	})
 	if err != nil {
-		return err
+		return usageOfRoute(err)
 	}
 	return printLine(p, c.JSON, lineOfWritten(r), w.wait)
 }
@@ -144,6 +145,14 @@ func beginWriting(p *process, k *flags.Kafka, s flags.Sign, f flags.Wait) (*writ
 		return nil, err
 	}
 	return w, nil
+}
+
+// usageOfRoute marks what only the cluster can say is missing on the command line.
+func usageOfRoute(err error) error {
+	if errors.Is(err, release.ErrNoExpect) || errors.Is(err, release.ErrNoChampion) || errors.Is(err, release.ErrNoChange) {
+		return flags.Usage(err)
+	}
+	return err
 }
 
 // routeLine is a revision as commands print it.

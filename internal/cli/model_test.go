@@ -252,6 +252,12 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 		require.NotZero(t, code)
 		require.Contains(t, errs, says)
 	}
+	usage := func(says string, args ...string) {
+		t.Helper()
+		code, _, errs := command(t, args...)
+		require.Equal(t, 2, code, errs)
+		require.Contains(t, errs, says)
+	}
 	fails("creditstream topics apply", "model", "list")
 	ok("topics", "apply")
 	require.Equal(t, "[]\n", ok("model", "list", "--json"))
@@ -268,8 +274,11 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 		ok("model", "release", otherVersion(t, v), "--json", "--ungated", "a test")
 	}
 	fails("--why", "model", "route", "--champion", v1)
+	usage("name its champion", "model", "route", "--canary", v1+"=1%", "--why", "x")
 	require.Contains(t, ok("model", "route", "--champion", v1, "--why", "first"), "route revision 0: champion "+v1)
-	fails("--expect is not set: the current revision is 0", "model", "route", "--champion", "v2", "--why", "x")
+	usage("--expect is not set: the current revision is 0", "model", "route", "--champion", "v2", "--why", "x")
+	usage("--expect is not set: the current revision is 0", "model", "rollback", "--why", "x")
+	usage("nothing to change", "model", "route", "--expect", "0", "--why", "x")
 
 	policyFile := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(policyFile, []byte(strings.Replace(policy.DefaultText, "0.45", "0.40", 1)), 0o600))

@@ -107,7 +107,7 @@ func (c *produceCmd) Run(p *process) error {
 	show, stop := context.WithCancel(context.Background())
 	var shown sync.WaitGroup
 	shown.Go(func() { prod.ShowProgress(show, p.stderr, onTerminal(p.stderr), c.Count) })
-	err = services.Reported(func() error {
+	err = services.ReportedFrom(prod.Begun(), func() error {
 		if at == nil && services.Codec() == nil {
 			return prod.Run(p.ctx)
 		}

@@ -53,6 +53,18 @@ func TestProduceSaysWhatARunCameTo(t *testing.T) {
 	require.Len(t, s["malformed"], 6)
 }
 
+// What ends it at once is said once: nothing else is missing meanwhile.
+func TestProduce_SaysOnceThatATopicIsMissing(t *testing.T) {
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	code, out, errs := produced(t.Context(), t, "--brokers", broker.Addr(), "--count", "1", "--seed", "7")
+	require.Equal(t, 1, code)
+	require.Empty(t, out)
+	require.Equal(t, 1, strings.Count(errs, "\n"), errs)
+	require.Contains(t, errs, "creditstream: the cluster has no topic credit.applications;")
+}
+
 func TestProduceInterruptedSaysHowToGoOn(t *testing.T) {
 	addr := brokerWithTopics(t)
 	stopped, stop := context.WithCancel(t.Context())

@@ -264,7 +264,7 @@ func (c *topicsListCmd) print(p *process, topics []listedTopic) error {
 	fmt.Fprintln(w, "TOPIC\tSTATE\tPARTITIONS\tREPLICAS\tOFFSETS\tBYTES\tDIFFERENCES")
 	for _, t := range topics {
 		if t.State == "missing" {
-			fmt.Fprintf(w, "%s\tmissing\t\t\t\t\trun: creditstream topics apply\n", t.Topic)
+			fmt.Fprintf(w, "%s\tmissing\t\t\t\t\trun: creditstream topics apply%s\n", t.Topic, c.Kafka.Config(p.log).Flags())
 			continue
 		}
 		size := "?"

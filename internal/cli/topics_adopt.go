@@ -9,6 +9,7 @@ import (
 
 	"github.com/creditstream/creditstream/internal/app"
 	"github.com/creditstream/creditstream/internal/cli/flags"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/member"
 	"github.com/creditstream/creditstream/schemas"
 )
@@ -48,6 +49,9 @@ func (c *topicsAdoptCmd) Run(p *process) error {
 		all    []adoptedGroup
 		failed []error
 	)
+	if err := kafka.RequireTopics(p.ctx, adm, topics.Applications, topics.Predictions, topics.Outcomes); err != nil {
+		return err
+	}
 	for _, one := range []struct {
 		component string
 		topics    []string

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,6 +54,20 @@ func TestTopicsACLs_FormerGroupsAreWhatAnUpgradeNeeds(t *testing.T) {
 	require.Contains(t, out, "--operation Read --operation Delete --group 'view'\n")
 	_, out, _ = creditstream(t, "topics", "acls", "--prefix", "p")
 	require.NotContains(t, out, "'scorer'")
+}
+
+// Topics that are not there are named together, and nothing is moved.
+func TestAdoptGroups_NamesTheTopicsThatAreMissing(t *testing.T) {
+	t.Parallel()
+	broker, err := local.StartKafka("")
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	code, out, errs := creditstream(t, "topics", "adopt-groups", "--brokers", broker.Addr(), "--prefix", "nope")
+	require.Equal(t, 1, code)
+	require.Empty(t, out)
+	require.Equal(t, 1, strings.Count(errs, "nope.applications, nope.outcomes, nope.predictions;"), errs)
+	require.Contains(t, errs, "run: creditstream topics apply --brokers "+broker.Addr()+" --prefix nope\n")
+	require.NotContains(t, errs, "UNKNOWN_TOPIC_OR_PARTITION")
 }
 
 // kfakeACLs are a principal's grants as the embedded broker takes them.

@@ -247,23 +247,29 @@ func (d *demo) makeTopics(ctx context.Context) error {
 
 // bytesKept is how many bytes the demo keeps of each topic that grows, 100 MB in
 // all: the embedded broker keeps an index of every batch in memory, and a quiet
-// stream has a batch for nearly every record. Of replicas, which is compacted, it is
-// only the size of its segments that follows.
+// stream has a batch for nearly every record. A partition keeps what one record may
+// take, or the topic's settings would be warned of. Of replicas, which is compacted, it
+// is only the size of its segments that follows.
 func bytesKept(t schemas.Topics) map[string]int64 {
 	return map[string]int64{
-		t.Applications: 26e6, t.Predictions: 49e6, t.DLQ: 8e6, t.Outcomes: 3e6,
-		t.DriftPanes: 10e6, t.DriftStatus: 2e6, t.DriftAlerts: 1e6, t.Replicas: 1e6,
+		t.Applications: 26e6, t.Predictions: 47e6, t.DLQ: partitions * 2 << 20, t.Outcomes: partitions * 1 << 20,
+		t.DriftPanes: 10e6, t.DriftStatus: 2e6, t.DriftAlerts: 1 << 20, t.Replicas: 1e6,
 	}
 }
 
-// topicSpecs is the catalogue, small: an hour or 100 MB, or all of a run that
-// ends and is judged from its topics.
+// topicSpecs is the catalogue, small: an hour (panes: by their bytes alone) or 100 MB,
+// or all of a run that ends and is judged from its topics.
 func topicSpecs(keepAll bool) (specs []kafka.TopicSpec) {
-	limits := bytesKept(schemas.NewTopics(prefix))
+	topics := schemas.NewTopics(prefix)
+	limits := bytesKept(topics)
 	for _, t := range schemas.Catalogue(prefix) {
 		t.Partitions = min(t.Partitions, partitions)
 		if bytes, ok := limits[t.Name]; ok && !keepAll {
+			age := t.Configs["retention.ms"]
 			t.Configs = local.Bounded(t.Configs, time.Hour, bytes/int64(t.Partitions))
+			if t.Name == topics.DriftPanes { // as long as the longest window of drift; their bytes bound them
+				t.Configs["retention.ms"] = age
+			}
 		}
 		specs = append(specs, kafka.TopicSpec{Name: t.Name, Partitions: t.Partitions, Replication: 1, Configs: t.Configs})
 	}

@@ -46,6 +46,9 @@ func (c Config) Explain(err error) error {
 	if _, done := errors.AsType[*explained](err); done || err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
+	if whole := c.Complete(err); whole != err { //nolint:errorlint // whether it is another
+		return whole
+	}
 	brokers := "--brokers " + strings.Join(c.Brokers, ",")
 	because := func(format string, args ...any) error { return &explained{fmt.Sprintf(format, args...), err} }
 	if token, ok := errors.AsType[*tokenError](err); ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -42,6 +43,29 @@ func (c Config) AlsoMissing(ctx context.Context, err error, access ...[]Access) 
 		if len(denied.Missing) > 0 {
 			err = fmt.Errorf("%w; also: %w", err, denied)
 		}
+	}
+	return err
+}
+
+// completed is an error whose hints can be pasted.
+type completed struct {
+	text string
+	err  error
+}
+
+func (e *completed) Error() string { return e.text }
+
+func (e *completed) Unwrap() error { return e.err }
+
+// Complete fills in the flags of this deployment where an error says which topics are
+// missing, and what to run; any other it leaves as it is.
+func (c Config) Complete(err error) error {
+	if topics, _ := missing(err); len(topics) == 0 {
+		return err
+	}
+	text := err.Error()
+	if whole := strings.ReplaceAll(text, sameFlags, c.Flags()); whole != text {
+		return &completed{whole, err}
 	}
 	return err
 }

@@ -206,6 +206,9 @@ func TestEverythingThatIsMissingIsNamedAtOnce(t *testing.T) {
 		"the cluster has no topic x1"+apply+"\nscorer: not authorised: needs READ on topic b, WRITE on topic a, WRITE on topic b"+grant+"; also: the cluster has no topic x2"+apply)
 	f(&MissingTopicsError{[]string{"x1", "x2"}}, "the cluster has no topic x1, x2"+apply+"; also: not authorised: needs READ on topic b, WRITE on topic a, WRITE on topic b"+grant)
 	f(errors.New("another"), "another")
+	explained := c.Explain(fmt.Errorf("models: %w", &MissingTopicsError{[]string{"x1"}}))
+	require.EqualError(t, explained, "models: the cluster has no topic x1; run: creditstream topics apply"+c.Flags())
+	require.True(t, IsPermanent(explained))
 	require.NoError(t, c.AlsoMissing(t.Context(), nil, Reads("b")))
 	c.Brokers = []string{"127.0.0.1:1"}
 	f(&AccessError{Reads("b")}, "not authorised: needs READ on topic b"+grant)

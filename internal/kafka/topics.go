@@ -204,8 +204,11 @@ type MissingTopicsError struct {
 }
 
 func (e *MissingTopicsError) Error() string {
-	return "the cluster has no topic " + strings.Join(e.Topics, ", ") + "; run: creditstream topics apply (with the same --brokers and --prefix)"
+	return "the cluster has no topic " + strings.Join(e.Topics, ", ") + "; run: creditstream topics apply" + sameFlags
 }
+
+// sameFlags stand in a hint whose flags whoever makes the error does not know.
+const sameFlags = " (with the same --brokers and --prefix)"
 
 // Permanent is for retry.IsPermanent.
 func (*MissingTopicsError) Permanent() bool { return true }

@@ -49,8 +49,11 @@ func (r *Reach) stop(ctx context.Context, client *kgo.Client, partition int32, c
 			u = r.name(ctx, client, partition, cause)
 		}
 		known = &unreadable{err: u}
-		r.config.Log.Error("partition stopped: a batch cannot be read; the others go on", "topic", topic, "partition", partition,
-			"offset", known.err.From, "next", known.err.To, "passed_over_with", r.skipFlag(known.err), "error", known.err.Err)
+		of := []any{"topic", topic, "partition", partition, "offset", known.err.From, "next", known.err.To}
+		if flag := r.skipFlag(known.err); flag != "" {
+			of = append(of, "passed_over_with", flag)
+		}
+		r.config.Log.Error("partition stopped: a batch cannot be read; the others go on", append(of, "error", known.err.Err)...)
 	}
 	r.config.Unreadable.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(known.err.Offsets()))
 	r.mu.Lock()

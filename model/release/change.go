@@ -23,11 +23,18 @@ type Change struct {
 	Policy      string // text; "": stays, the default policy where there is no route yet
 }
 
+var (
+	// ErrNoChange is that a change names nothing.
+	ErrNoChange = errors.New("nothing to change: name a champion, a canary, a shadow or a policy")
+	// ErrNoChampion is that the first route names none.
+	ErrNoChampion = errors.New("there is no route yet: name its champion (--champion VERSION)")
+)
+
 // apply is the route that the change makes of the one in force, which is nil where
 // there is none. A version that takes another role leaves the one it had.
 func (c Change) apply(now *schemas.Route) (schemas.Route, error) {
 	if c == (Change{}) {
-		return schemas.Route{}, errors.New("nothing to change: name a champion, a canary, a shadow or a policy")
+		return schemas.Route{}, ErrNoChange
 	}
 	if err := c.check(); err != nil {
 		return schemas.Route{}, err
@@ -40,7 +47,7 @@ func (c Change) apply(now *schemas.Route) (schemas.Route, error) {
 		next.Champion = c.Champion
 	}
 	if next.Champion == "" {
-		return next, errors.New("there is no route yet: name its champion (--champion VERSION)")
+		return next, ErrNoChampion
 	}
 	if c.NoCanary || isCanary(next, next.Champion) || isCanary(next, c.Shadow) {
 		next.Canary = nil

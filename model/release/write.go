@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -260,6 +259,9 @@ func (r *Revision) Candidates() string {
 
 var errOvertaken = errors.New("the transactional id was taken meanwhile")
 
+// ErrNoExpect is that there is a route, and whoever writes the next does not say which.
+var ErrNoExpect = errors.New("--expect is not set")
+
 // routeWriter writes one route.
 type routeWriter struct {
 	kafka  kafka.Config
@@ -386,11 +388,10 @@ func (h *History) expect(seen *int64) error {
 	case current == nil:
 		return fmt.Errorf("--expect %d: there is no route yet; leave it out", *seen)
 	}
-	said := "is not set"
-	if seen != nil {
-		said = strconv.FormatInt(*seen, 10)
+	if seen == nil {
+		return fmt.Errorf("%w: the current revision is %d (%s)", ErrNoExpect, current.Number, describe(current.Route))
 	}
-	return fmt.Errorf("--expect %s: the current revision is %d (%s)", said, current.Number, describe(current.Route))
+	return fmt.Errorf("--expect %d: the current revision is %d (%s)", *seen, current.Number, describe(current.Route))
 }
 
 // describe is a route in a few words.

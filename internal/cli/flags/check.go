@@ -7,6 +7,8 @@ import (
 	"reflect"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/creditstream/creditstream/internal/kafka"
 )
 
 // checked is a group that is looked at before its command starts, opened one whose
@@ -41,6 +43,16 @@ func Open(command *kong.Node, log *slog.Logger) error {
 		}
 	}
 	return nil
+}
+
+// Deployment is how a command that takes the flags for it reaches its deployment.
+func Deployment(command *kong.Node) (c kafka.Config, ok bool) {
+	for _, g := range groups(command) {
+		if k, ok := g.(*Kafka); ok {
+			return k.Config(nil), true
+		}
+	}
+	return kafka.Config{}, false
 }
 
 // groups are the groups of a command's flags, those within others after them.
