@@ -16,8 +16,7 @@ import (
 
 const (
 	streamRoute = "/decisions/stream"
-	// shownPerSecond is how many decisions a stream is told of a second; more cannot be
-	// read.
+	// shownPerSecond is how many decisions a stream sends a second; more cannot be read.
 	shownPerSecond = 10
 	// maxStreams is how many streams may be open at once.
 	maxStreams = 100

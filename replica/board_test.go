@@ -194,10 +194,13 @@ func TestBoard_SaysWhoHasLoadedAVersion(t *testing.T) {
 	}
 	serves("a", noon, &schemas.ReplicaModels{Champion: "v1", Canary: "v2"})
 	serves("b", noon, &schemas.ReplicaModels{Champion: "v1", Canary: "v1", Shadow: "v3"})
+	serves("c", noon, &schemas.ReplicaModels{Champion: "v4", Shadow: "v4"})
 	serves("gone", noon.Add(-time.Minute), &schemas.ReplicaModels{Champion: "v1"})
 	b.takes(t, process{"view", "a", noon}.said(noon, nil))
 	loaded := b.Loaded(noon)
 	require.Equal(t, []string{"score/a", "score/b"}, loaded["v1"])
 	require.Equal(t, []string{"score/a"}, loaded["v2"])
 	require.Equal(t, []string{"score/b"}, loaded["v3"])
+	require.Equal(t, []string{"score/c"}, loaded["v4"], "once, though between the two there is no canary")
+	require.NotContains(t, loaded, "")
 }

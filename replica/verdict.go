@@ -73,7 +73,12 @@ func (b *Board) Loaded(now time.Time) map[string][]string {
 		if s.Models == nil || !s.Live(now) {
 			continue
 		}
-		for _, version := range slices.Compact([]string{s.Models.Champion, s.Models.Canary, s.Models.Shadow}) {
+		versions := []string{s.Models.Champion, s.Models.Canary, s.Models.Shadow}
+		slices.Sort(versions)
+		for _, version := range slices.Compact(versions) {
+			if version == "" { // there is no canary, or no shadow
+				continue
+			}
 			loaded[version] = append(loaded[version], s.Name())
 		}
 	}

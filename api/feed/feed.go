@@ -30,7 +30,7 @@ type Totals struct {
 	PerSecond  float64          // over the last whole seconds, at most rateSeconds
 }
 
-// Snapshot is a feed at one moment, or what a subscriber has not been told yet. What it
+// Snapshot is a feed at one moment, or what a subscriber has not been sent yet. What it
 // refers to is not changed afterwards.
 type Snapshot struct {
 	Totals    Totals
@@ -117,13 +117,13 @@ func (f *Feed) Subscribe(ctx context.Context, perSecond int) (Snapshot, <-chan S
 	first := f.Snapshot()
 	s := subscriber{totals: first.Totals}
 	for n := first.Totals.Decisions - int64(len(first.Decisions)); n < first.Totals.Decisions; n++ {
-		s.told[n%Kept] = n + 1
+		s.sent[n%Kept] = n + 1
 	}
 	go func() {
 		defer close(updates)
 		ticker := time.NewTicker(updateInterval)
 		defer ticker.Stop()
-		var allowance float64 // decisions that may be told
+		var allowance float64 // decisions that may be sent
 		for {
 			select {
 			case <-ctx.Done():
@@ -148,33 +148,33 @@ func (f *Feed) Subscribe(ctx context.Context, perSecond int) (Snapshot, <-chan S
 	return first, updates
 }
 
-// subscriber is what one has been told.
+// subscriber is what one has been sent.
 type subscriber struct {
 	totals Totals
-	told   [Kept]int64 // number n at n % Kept, as n + 1
+	sent   [Kept]int64 // number n at n % Kept, as n + 1
 	last   []int64     // the numbers in the last update
 }
 
 // missed takes the last update back: it was not received.
 func (s *subscriber) missed() {
 	for _, n := range s.last {
-		s.told[n%Kept] = 0
+		s.sent[n%Kept] = 0
 	}
 	s.totals = Totals{}
 }
 
-// since is what a subscriber has not been told, at most so many decisions. They
-// count as told.
+// since is what a subscriber has not been sent, at most so many decisions. They
+// count as sent.
 func (f *Feed) since(s *subscriber, most int64) (u Snapshot, changed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	u.Totals = f.total()
 	s.last = s.last[:0]
 	for n := u.Totals.Decisions - 1; n >= max(0, u.Totals.Decisions-Kept) && int64(len(s.last)) < most; n-- {
-		if s.told[n%Kept] == n+1 {
+		if s.sent[n%Kept] == n+1 {
 			continue
 		}
-		s.told[n%Kept] = n + 1
+		s.sent[n%Kept] = n + 1
 		s.last = append(s.last, n)
 		u.Decisions = append(u.Decisions, f.recent[n%Kept])
 	}

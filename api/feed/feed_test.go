@@ -72,12 +72,12 @@ func TestTheRateIsOverTheLastSeconds(t *testing.T) {
 	})
 }
 
-// page is what a subscriber makes of what it is told.
+// page is what a subscriber makes of what it is sent.
 type page map[string]bool
 
 func (p page) add(t *testing.T, decisions []schemas.Prediction) {
 	for _, d := range decisions {
-		require.NotContains(t, p, d.ApplicationID, "told twice")
+		require.NotContains(t, p, d.ApplicationID, "sent twice")
 		p[d.ApplicationID] = true
 	}
 }
@@ -88,7 +88,7 @@ func (p page) of(t *testing.T, s Snapshot) {
 	}
 }
 
-// While more comes than may be told the newest are, and then the rest of the last.
+// While more comes than may be sent the newest are, and then the rest of the last.
 func TestASubscriberSeesASampleOfTheNewest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

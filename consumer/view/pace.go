@@ -6,11 +6,11 @@ import (
 	"net"
 )
 
-// leastWritten is how few entries one round trip may come down to.
-const leastWritten = 16
+// minEntries is how few entries one round trip may come down to.
+const minEntries = 16
 
 // pace is how many entries one round trip carries. A Redis too slow to answer a whole
-// batch in time would be asked for the same batch for ever: where an answer does not come
+// batch in time would be asked for the same batch forever: where an answer does not come
 // in time half as many are asked for, and after each that does, an eighth more.
 type pace struct {
 	entries int // 0: as many as there are
@@ -29,7 +29,7 @@ func (p *pace) write(ctx context.Context, o *outage, store *Store, entries []Ent
 			}
 			w, err := store.Write(ctx, entries[:n])
 			if late(err) {
-				p.entries = max(leastWritten, n/2)
+				p.entries = max(minEntries, n/2)
 			}
 			if err == nil {
 				sum.Written += w.Written

@@ -42,7 +42,8 @@ func Fail(cluster *kfake.Cluster, partition int32, fails func(offset int64) bool
 }
 
 // Hold holds back what an embedded broker has until it is let go: nothing that is
-// appended meanwhile is read. held is closed once every fetch that waited has ended.
+// appended meanwhile is read. held is closed at the first fetch that it refuses: what the
+// same client asked for before has then been answered.
 func Hold(cluster *kfake.Cluster) (held <-chan struct{}, letGo func()) {
 	var over atomic.Bool
 	seen := make(chan struct{})

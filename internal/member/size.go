@@ -28,8 +28,8 @@ type Size struct {
 // their quotas and their way to it are the same. Where one has found that a transaction
 // is too large, none takes more until one of that size has ended soon.
 type Link struct {
-	mu   sync.Mutex
-	most int // records of a transaction; 0: none was too large
+	mu  sync.Mutex
+	max int // records of a transaction; 0: none was too large
 }
 
 // bound is n, or what is known to be less.
@@ -39,10 +39,10 @@ func (l *Link) bound(n int) int {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.most == 0 {
+	if l.max == 0 {
 		return n
 	}
-	return min(n, l.most)
+	return min(n, l.max)
 }
 
 // gaveUp learns what may be tried after a transaction that was aborted.
@@ -52,8 +52,8 @@ func (l *Link) gaveUp(next int) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.most == 0 || next < l.most {
-		l.most = next
+	if l.max == 0 || next < l.max {
+		l.max = next
 	}
 }
 
@@ -65,10 +65,10 @@ func (l *Link) ended(records int) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.most == 0 || records < l.most {
+	if l.max == 0 || records < l.max {
 		return false
 	}
-	l.most *= 2
+	l.max *= 2
 	return true
 }
 
