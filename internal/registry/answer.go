@@ -70,6 +70,24 @@ func message(answer *sr.ResponseError) string {
 	return fmt.Sprintf("HTTP %d: %s", answer.StatusCode, printable(said))
 }
 
+const notARegistry = "the answer is not what a schema registry answers (check --schema-registry)"
+
+// strange says of an answer that could not be decoded what is wrong with it, without
+// the names of this program's types; ok is false where err is about something else.
+func strange(err error) (words string, ok bool) {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		words = "unexpected JSON " + wrong.Value
+		if wrong.Field != "" {
+			words += " in " + wrong.Field
+		}
+		return notARegistry + ": " + printable(words), true
+	}
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return notARegistry + ": it is not JSON", true
+	}
+	return "", false
+}
+
 // tooLargeError is an answer beyond maxAnswer.
 type tooLargeError struct{}
 

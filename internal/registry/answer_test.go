@@ -130,3 +130,61 @@ func TestGives_TellsWhetherASubjectMayBeRead(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, given)
 }
+
+// What is no schema registry, such as another service's address, is named as that, with
+// what it was asked for, and gives no id.
+func TestStrangeAnswer_IsNamedWithoutGoTypes(t *testing.T) {
+	for body, words := range map[string]string{
+		`[1,2]`:                      "unexpected JSON array",
+		`"hello"`:                    "unexpected JSON string",
+		`{"id":"x","schema":"{}"}`:   "unexpected JSON string in id",
+		`{"id":[1],"version":1}`:     "unexpected JSON array in id",
+		`{"id":1e99,"version":1}`:    "unexpected JSON number",
+		`<html>please log in</html>`: "it is not JSON",
+		``:                           "it is not JSON",
+		`{"id":1,`:                   "it is not JSON",
+		`{}`:                         "id 0, expected 1",
+		`null`:                       "id 0, expected 1",
+		`{"id":-3}`:                  "id -3, expected 1",
+		`{"id":4294967297}`:          "id 4294967297, expected 1",
+		`{"id":` + strings.Repeat("9", 1000) + `}`: "unexpected JSON number",
+	} {
+		server := httptest.NewServer(answering(http.StatusOK, body))
+		t.Cleanup(server.Close)
+		c, err := New(Config{URL: server.URL})
+		require.NoError(t, err)
+		named := func(err error, doing, words string) {
+			t.Helper()
+			require.ErrorContains(t, err, "schema registry "+server.URL+": "+doing+" of t-value: "+notARegistry+": "+words, body)
+			require.NotContains(t, err.Error(), "Go ", body)
+			require.NotContains(t, err.Error(), "sr.", body)
+			require.Less(t, len(err.Error()), 500)
+			require.False(t, permanent(err), "another may answer in a moment")
+		}
+		_, err = c.Register(t.Context(), "t-value", text)
+		named(err, "looking for the schema", words)
+		if strings.HasPrefix(words, "id ") {
+			continue
+		}
+		_, err = c.Gives(t.Context(), "t-value")
+		named(err, "looking for the latest schema", words)
+	}
+
+	strangeToAll := func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && !strings.HasSuffix(r.URL.Path, "/versions") {
+			answering(http.StatusNotFound, `{"error_code":40403,"message":"Schema not found"}`)(w, r)
+			return
+		}
+		answering(http.StatusOK, `"hello"`)(w, r)
+	}
+	server := httptest.NewServer(http.HandlerFunc(strangeToAll))
+	t.Cleanup(server.Close)
+	c, err := New(Config{URL: server.URL})
+	require.NoError(t, err)
+	_, err = c.Register(t.Context(), "t-value", text)
+	require.ErrorContains(t, err, "registering the schema of t-value: "+notARegistry+": unexpected JSON string")
+	_, err = c.Versions(t.Context(), "t-value")
+	require.ErrorContains(t, err, "looking for the versions of t-value: "+notARegistry+": unexpected JSON string")
+	err = c.RequireFullTransitive(t.Context(), "t-value")
+	require.ErrorContains(t, err, "setting the compatibility of t-value: "+notARegistry+": unexpected JSON string")
+}

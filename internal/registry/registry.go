@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -116,6 +117,9 @@ func (c *Client) explain(doing string, err error) error {
 		if asking, ok := errors.AsType[*url.Error](err); ok {
 			err = asking.Err // which does not repeat the address twice over
 		}
+		if words, ok := strange(err); ok {
+			err = errors.New(words)
+		}
 		return fmt.Errorf("schema registry %s: %s: %w", c.url, doing, err)
 	}
 	explained := fmt.Errorf("schema registry %s: %s: %s", c.url, doing, message(answer))
@@ -132,7 +136,7 @@ func (c *Client) explain(doing string, err error) error {
 func (c *Client) Register(ctx context.Context, subject, schema string) (id uint32, err error) {
 	found, err := c.client.LookupSchema(ctx, subject, sr.Schema{Schema: schema, Type: sr.TypeAvro})
 	if err == nil {
-		return uint32(found.ID), nil
+		return c.id("looking for the schema of "+subject, found.ID)
 	}
 	answer, ok := errors.AsType[*sr.ResponseError](err)
 	if !ok || answer.ErrorCode != sr.ErrSubjectNotFound.Code && answer.ErrorCode != sr.ErrSchemaNotFound.Code {
@@ -141,6 +145,14 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (id uint3
 	n, err := c.client.RegisterSchema(ctx, subject, sr.Schema{Schema: schema, Type: sr.TypeAvro}, -1, -1)
 	if err != nil {
 		return 0, c.explain("registering the schema of "+subject, err)
+	}
+	return c.id("registering the schema of "+subject, n)
+}
+
+// id is what a registry has answered as one: they begin at 1, and are Java's ints.
+func (c *Client) id(doing string, n int) (uint32, error) {
+	if n < 1 || n > math.MaxInt32 {
+		return 0, c.explain(doing, fmt.Errorf("%s: id %d, expected 1 … %d", notARegistry, n, math.MaxInt32))
 	}
 	return uint32(n), nil
 }

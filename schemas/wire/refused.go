@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/creditstream/creditstream/schemas"
@@ -91,33 +92,55 @@ type subjects interface {
 // vouch asks for something other than k and says why that was not answered well, if it
 // was not. Where a refusal may be about who asks, that has to be a schema of the same
 // kind of event, or the latest one of the topic's subject: another may be open to all.
+// Otherwise it is any schema that is known to be there, or the subject's; an unknown id
+// only where no schema is known, for some registries refuse all of those.
 func (c *Codec) vouch(ctx context.Context, k key, topic string, login bool) error {
-	other, ok := c.cache.readable(func(o key) bool { return o.id != k.id && (!login || o.event == k.event) })
-	if ok {
-		if _, there, err := c.question(ctx, other.id); err == nil && there {
-			return nil
-		}
-	}
-	if !login {
+	others := c.others(func(o key) bool { return o.id != k.id && (!login || o.event == k.event) })
+	if len(others) == 0 && !login {
 		none := uint32(math.MaxInt32) // "there is none" is a good answer, too
 		if k.id == none {
 			none--
 		}
-		if _, _, err := c.question(ctx, none); err != nil {
-			return errNothingElse
-		}
-		return nil
+		others = append(others, none)
 	}
-	if asks, ok := c.config.Registry.(subjects); ok && topic != "" {
-		subject := schemas.AvroSubject(topic)
-		given := false
-		if err := c.limit(ctx, func(ctx context.Context) (err error) {
-			given, err = asks.Gives(ctx, subject)
-			return err
-		}); err == nil && given {
+	for _, other := range others {
+		if _, there, err := c.question(ctx, other); err == nil && (there || !login) {
 			return nil
 		}
-		return fmt.Errorf("it gives no other schema of %s either", subject)
 	}
-	return errNothingElse
+	asks, ok := c.config.Registry.(subjects)
+	if !ok || topic == "" {
+		return errNothingElse
+	}
+	subject := schemas.AvroSubject(topic)
+	given := false
+	if err := c.limit(ctx, func(ctx context.Context) (err error) {
+		given, err = asks.Gives(ctx, subject)
+		return err
+	}); err == nil && given {
+		return nil
+	}
+	if !login {
+		return errNothingElse
+	}
+	return fmt.Errorf("it gives no other schema of %s either", subject)
+}
+
+// others are the ids of schemas that the registry has and that suit: one that it gave,
+// and those it registered for what is written here.
+func (c *Codec) others(suits func(key) bool) []uint32 {
+	var ids []uint32
+	if read, ok := c.cache.readable(suits); ok {
+		ids = append(ids, read.id)
+	}
+	registered := c.ids.Load()
+	if registered == nil {
+		return ids // not yet
+	}
+	for e := range c.config.Writes {
+		if id := registered[e]; suits(key{e, id}) && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }

@@ -201,6 +201,85 @@ func TestRefusal_OfEverythingIsWaitedOut(t *testing.T) {
 	}
 }
 
+// hiding is a registry that answers every id it does not have as a proxy answers an
+// unknown page, not as a registry.
+func hiding() *counter {
+	s := &counter{shelf: newShelf()}
+	s.answer = func(id uint32) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if _, there := s.schemas[id]; there {
+			return nil
+		}
+		return odd{"HTTP 404: <html>", false}
+	}
+	return s
+}
+
+// Where the registry refuses every unknown id, what it registered, or the topic's latest
+// schema, shows that an answer is about one id: with nothing in memory, too.
+func TestRefusal_WhereUnknownIDsAreRefusedTooEndsInAnAnswer(t *testing.T) {
+	refused := func(t *testing.T, c *Codec) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		require.NoError(t, c.Learn(ctx, schemas.EventApplication, values(42)))
+		err := c.DecodeApplication(ctx, written(42), &schemas.Application{})
+		require.EqualError(t, err, "Avro schema id 42: the schema registry does not give it: HTTP 404: <html>")
+		require.True(t, IsBroken(err))
+		require.NoError(t, c.Ready())
+	}
+	t.Run("registered", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := New(Config{Registry: hiding(), Writes: map[schemas.Event]string{schemas.EventPrediction: "t.predictions"}})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go func() { _ = c.Run(ctx) }()
+			require.NoError(t, c.Await(t.Context()))
+			refused(t, c)
+		})
+	})
+	t.Run("subject", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := hiding()
+			s.given = true
+			refused(t, New(Config{Registry: s}))
+		})
+	})
+}
+
+// A registry that does not give what it registered has lost its store, perhaps: that it
+// answers well what is unknown does not make letters of values with schemas it had.
+func TestRefusal_OfWhatIsRegisteredIsWaitedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &counter{shelf: newShelf()}
+		var lost atomic.Bool
+		lost.Store(true)
+		s.answer = func(id uint32) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if _, there := s.schemas[id]; there && lost.Load() {
+				return odd{"HTTP 500: store failed", false}
+			}
+			return nil
+		}
+		c := New(Config{Registry: s, Writes: map[schemas.Event]string{schemas.EventPrediction: "t.predictions"}})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = c.Run(ctx) }()
+		require.NoError(t, c.Await(t.Context()))
+		done := make(chan error, 1)
+		go func() { done <- c.Learn(ctx, schemas.EventApplication, values(applicationID)) }()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Empty(t, done)
+		require.ErrorContains(t, c.Ready(), errNothingElse.Error())
+		lost.Store(false)
+		require.NoError(t, <-done)
+		require.NoError(t, c.DecodeApplication(t.Context(), written(applicationID), &schemas.Application{}))
+	})
+}
+
 // A login that is let in, but may not read this topic's schemas, is a wrong grant: what
 // is open to all, such as that an id is unknown or the schema of other events, says
 // nothing of it. The subject's own latest schema does.

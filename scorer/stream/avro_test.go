@@ -71,9 +71,15 @@ func (w *avroWorld) register(schema string) uint32 {
 
 // newCodec is one that knows no schema yet, writes what it is told and runs.
 func (w *avroWorld) newCodec(writes map[schemas.Event]string) *wire.Codec {
+	return w.runCodec(wire.Config{Writes: writes})
+}
+
+// runCodec runs a codec that asks the fake registry.
+func (w *avroWorld) runCodec(c wire.Config) *wire.Codec {
 	client, err := registry.New(registry.Config{URL: w.fake.URL()})
 	require.NoError(w.t, err)
-	codec := wire.New(wire.Config{Registry: way{client, &w.away}, Writes: writes})
+	c.Registry = way{client, &w.away}
+	codec := wire.New(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- codec.Run(ctx) }()

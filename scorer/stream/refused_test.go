@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/creditstream/creditstream/internal/registry"
 	"github.com/creditstream/creditstream/internal/registry/registrytest"
@@ -58,6 +60,44 @@ func TestRefusedSchema_IsADeadLetterAndStopsNoPartition(t *testing.T) {
 		require.NotContains(t, h[schemas.HeaderErrorMessage], "\x1b")
 	}
 	require.Len(t, seen, len(registrytest.Refusals))
+}
+
+// A registry, or what is in front of it, may answer every id that it does not have with
+// a page: the schema that the scorer has registered shows that it answers, and one value
+// with such an id stops no partition of a scorer that has read no schema yet.
+func TestRefusedSchema_WhereUnknownIDsGetAPageStopsNoPartition(t *testing.T) {
+	t.Parallel()
+	w := newAvroWorld(t)
+	id, _, err := w.fake.RegisterSchema(schemas.AvroSubject(w.topics.Predictions),
+		sr.Schema{Schema: schemas.AvroSchema(schemas.EventPrediction), Type: sr.TypeAvro})
+	require.NoError(t, err)
+	const unknown = 7
+	require.NotEqual(t, unknown, id)
+	registered := "/schemas/ids/" + strconv.Itoa(id)
+	w.fake.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || r.URL.Path == registered {
+			return false
+		}
+		http.Error(rw, "<html>no such page</html>", http.StatusNotFound)
+		return true
+	})
+	codec := w.runCodec(wire.Config{Doubt: 10 * time.Millisecond, Writes: map[schemas.Event]string{schemas.EventPrediction: w.topics.Predictions}})
+	var records []*kgo.Record
+	for i := range 2 {
+		a := avroApplication(i)
+		value := schemas.AppendApplication(nil, a)
+		if i == 0 {
+			value = schemas.AppendAvroApplication(schemas.AppendAvroHeader(nil, unknown), a)
+		}
+		records = append(records, &kgo.Record{Topic: w.topics.Applications, Partition: int32(i), Key: []byte(a.ApplicationID), Value: value})
+	}
+	require.NoError(t, w.client.ProduceSync(t.Context(), records...).FirstErr())
+	stop := run(w.scorer("one", func(c *Config) { c.Codec = codec }))
+	letters := w.exact(2)
+	require.NoError(t, codec.Ready())
+	require.NoError(t, stop())
+	require.Len(t, letters, 1)
+	require.Equal(t, records[0].Value, letters[0].Value)
 }
 
 // Where the registry lets nobody in, nothing is dead-lettered: the scorer waits and
