@@ -210,7 +210,7 @@ func (f *Follower) noteUnread(why error) {
 // read follows with one client. What a client before it has read is read again
 // and ignored.
 func (f *Follower) read(ctx context.Context) error {
-	r, err := openReader(ctx, f.config.Kafka, f.config.Topics, f.idle)
+	r, err := openReader(ctx, f.config.Kafka, f.config.Topics, f.idle, f.ignore)
 	if err != nil {
 		return err
 	}
@@ -301,6 +301,19 @@ func (f *Follower) take(rec *kgo.Record) {
 		}
 		return
 	}
+	f.tellProblems()
+}
+
+// ignore notes a batch that no bundle and no route is in.
+func (f *Follower) ignore(u *kafka.UnreadableError) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.history.addForeign(u)
+	f.tellProblems()
+}
+
+// tellProblems tells of records that do not count. f.mu is held.
+func (f *Follower) tellProblems() {
 	for _, p := range f.history.problems {
 		if p.Topic == f.config.Topics.Routes && f.lost == nil {
 			f.lost = fmt.Errorf("%s: the model of --model does not serve in the place of a route that cannot be read; write another: creditstream model route", p)

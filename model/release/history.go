@@ -3,6 +3,7 @@ package release
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -97,6 +98,12 @@ func ReadAll(ctx context.Context, c kafka.Config, topics schemas.Topics) (*Histo
 	err = quiet.ReadCommitted(ctx, ends.Spans(), kafka.Sink{Each: func(rec *kgo.Record) error {
 		h.add(rec)
 		return nil
+	}, Unreadable: func(u *kafka.UnreadableError) error {
+		if !errors.Is(u, kgo.ErrMaxDecompress) {
+			return u
+		}
+		h.addForeign(u)
+		return nil
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("reading models and routes: %w", err)
@@ -115,6 +122,11 @@ func (h *History) whole(topic string) error {
 		}
 	}
 	return nil
+}
+
+// addForeign notes a batch that no bundle and no route is in.
+func (h *History) addForeign(u *kafka.UnreadableError) {
+	h.problems = append(h.problems, Problem{u.Topic, u.From, kafka.Reason(u.Err).Error()})
 }
 
 // add takes a record of either topic in. changed says whether it is one that

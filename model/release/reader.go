@@ -42,11 +42,13 @@ type reader struct {
 	idle    time.Duration // how long nothing new may come before it is looked up why
 	stalls  map[string]*kafka.Stalls
 	stalled error // what it waits for in silence; nil: nothing that is known of
+	// Foreign is told of batches that are left out: no bundle and no route is in them.
+	foreign func(*kafka.UnreadableError)
 	silence kafka.Silence
 }
 
 // openReader reads both topics from their starts; all that it asks ends with ctx.
-func openReader(ctx context.Context, c kafka.Config, topics schemas.Topics, idle time.Duration) (*reader, error) {
+func openReader(ctx context.Context, c kafka.Config, topics schemas.Topics, idle time.Duration, foreign func(*kafka.UnreadableError)) (*reader, error) {
 	client, err := kgo.NewClient(append(c.Options(),
 		kgo.WithContext(ctx),
 		kgo.ConsumeTopics(topics.Models, topics.Routes),
@@ -60,7 +62,7 @@ func openReader(ctx context.Context, c kafka.Config, topics schemas.Topics, idle
 	if err != nil {
 		return nil, err
 	}
-	return &reader{client: client, config: c, topics: topics, places: kafka.NewPlaces(c), idle: idle, stalls: map[string]*kafka.Stalls{}}, nil
+	return &reader{client: client, config: c, topics: topics, places: kafka.NewPlaces(c), idle: idle, foreign: foreign, stalls: map[string]*kafka.Stalls{}}, nil
 }
 
 func (r *reader) close() {
@@ -141,19 +143,10 @@ func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
 	silent := wait.Err() != nil && fetches.NumRecords() == 0
 	wrong := r.places.TakeOut(ctx, fetches, r.at)
 	fetches.EachRecord(func(rec *kgo.Record) {
-		r.next[rec.Topic][rec.Partition] = rec.Offset + 1
 		if !rec.Attrs.IsControl() {
 			each(rec)
 		}
-		if left, ok := r.left[rec.Topic][rec.Partition]; ok {
-			if left.From = rec.Offset + 1; left.From < left.To {
-				r.left[rec.Topic][rec.Partition] = left
-				return
-			}
-			if delete(r.left[rec.Topic], rec.Partition); len(r.left[rec.Topic]) == 0 {
-				delete(r.left, rec.Topic)
-			}
-		}
+		r.reached(rec.Topic, rec.Partition, rec.Offset+1)
 	})
 	if fetches.NumRecords() > 0 {
 		r.stalled = nil
@@ -166,7 +159,13 @@ func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
 		case named:
 			return e.Err
 		case kafka.IsUnreadable(e), kafka.IsFailing(e.Err):
-			return r.name(ctx, e)
+			err := r.name(ctx, e)
+			if !errors.Is(err, kgo.ErrMaxDecompress) {
+				return err
+			}
+			if err := r.passOver(ctx, e.Topic, e.Partition); err != nil {
+				return err
+			}
 		case !kerr.IsRetriable(e.Err):
 			return fmt.Errorf("reading %s: %w", e.Topic, e.Err)
 		}
@@ -199,6 +198,41 @@ func (r *reader) name(ctx context.Context, e kgo.FetchError) error {
 	return fmt.Errorf("reading %s/%d from offset %d: %w", e.Topic, e.Partition, at, kafka.Reason(e.Err))
 }
 
+// passOver leaves out a batch that unpacks to more than any that creditstream writes: it
+// holds no bundle and no route, and every copy of it is the same.
+func (r *reader) passOver(ctx context.Context, topic string, partition int32) error {
+	look, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	at := r.next[topic][partition]
+	u, err := kafka.Unreadable(look, r.client, topic, partition, at)
+	if err != nil {
+		return err
+	}
+	if u != nil {
+		r.foreign(u)
+		at = u.To
+		r.reached(topic, partition, at)
+	}
+	kafka.ReadAgain(r.client, topic, partition, at)
+	return nil
+}
+
+// reached notes up to where a partition has been read.
+func (r *reader) reached(topic string, partition int32, next int64) {
+	r.next[topic][partition] = next
+	left, ok := r.left[topic][partition]
+	if !ok {
+		return
+	}
+	if left.From = next; left.From < left.To {
+		r.left[topic][partition] = left
+		return
+	}
+	if delete(r.left[topic], partition); len(r.left[topic]) == 0 {
+		delete(r.left, topic)
+	}
+}
+
 // lookForStalls looks whether the client waits in silence for what cannot be read. Where
 // it cannot look, what it has found before stays.
 func (r *reader) lookForStalls(ctx context.Context) {
@@ -213,7 +247,12 @@ func (r *reader) lookForStalls(ctx context.Context) {
 		switch {
 		case err != nil:
 			failed = err
-		case len(stalled) > 0:
+		case len(stalled) == 0:
+		case errors.Is(stalled[0], kgo.ErrMaxDecompress):
+			if err := r.passOver(look, topic, stalled[0].Partition); err != nil {
+				failed = err
+			}
+		default:
 			found = stalled[0]
 		}
 	}
@@ -230,6 +269,12 @@ func (r *reader) readLeft(ctx context.Context, each func(*kgo.Record)) error {
 	defer cancel()
 	err := r.config.Quiet().ReadCommitted(attempt, kafka.Spans(r.left), kafka.Sink{Each: func(rec *kgo.Record) error {
 		each(rec)
+		return nil
+	}, Unreadable: func(u *kafka.UnreadableError) error {
+		if !errors.Is(u, kgo.ErrMaxDecompress) {
+			return u
+		}
+		r.foreign(u)
 		return nil
 	}})
 	if ctx.Err() != nil {

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"strings"
@@ -9,8 +10,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 	"github.com/creditstream/creditstream/model"
 	"github.com/creditstream/creditstream/schemas"
@@ -116,5 +119,41 @@ func TestUnreadableBatch_OfABundleIsNamed(t *testing.T) {
 				return err != nil && strings.Contains(err.Error(), "t.models/0 cannot be read at offset 0")
 			}, "it says what it waits for")
 		})
+	}
+}
+
+// A batch that unpacks to more than anything that creditstream writes is the same on every
+// copy: it is left out and told of, by who follows, who starts and who reads once. What
+// stands behind it counts.
+func TestOversizedBatch_HoldsUpNoRouteAndNoBundle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.createTopics()
+	w.release("v1")
+	w.champion(-1, "v1")
+	f := w.followSoon()
+	w.serves(f, 0, "v1")
+	packed, err := kgo.NewClient(append(w.config.Options(),
+		kgo.ProducerBatchMaxBytes(100<<20), kgo.MaxBufferedBytes(200<<20), kgo.BrokerMaxWriteBytes(200<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))...)
+	require.NoError(t, err)
+	defer packed.Close()
+	blanks := bytes.Repeat([]byte(" "), kafka.MaxBatch+1)
+	for _, topic := range []string{w.topics.Routes, w.topics.Models} {
+		require.NoError(t, packed.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte("large"), Value: blanks}).FirstErr())
+	}
+	w.release("v2")
+	revision := w.champion(0, "v2")
+	require.EqualValues(t, 3, revision, "the large record is where the second revision would be")
+	w.serves(f, revision, "v2")
+	late := w.followSoon()
+	w.serves(late, revision, "v2")
+	require.NoError(t, f.Pending())
+	const says = "the batch unpacks to more than 64 MiB"
+	require.Equal(t, 4, strings.Count(w.log.String(), says), "each topic, by each follower:\n%s", w.log)
+	h, err := ReadAll(t.Context(), w.config, w.topics)
+	require.NoError(t, err)
+	require.Len(t, h.Problems(), 2)
+	for _, p := range h.Problems() {
+		require.Contains(t, p.String(), says)
 	}
 }
