@@ -2,6 +2,7 @@ package tail
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -225,4 +226,28 @@ func TestFollow_OutlastsALookWhileALeaderMoves(t *testing.T) {
 	require.Equal(t, []string{"A-0000", "A-0001", "A-0002"}, ids)
 	require.Zero(t, leftOut.Unreadable.Offsets)
 	require.Greater(t, looks.Load(), int64(3))
+}
+
+// A batch is named once, also where the client complains of it and its offsets are not
+// those of its place either.
+func TestUnreadableBatch_IsNamedOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := newWorldIn(t, dir)
+	w.write(0, 3)
+	w.write(3, 6)
+	w.write(6, 9)
+	topic := w.topics.Predictions
+	require.NoError(t, kafkatest.Records(dir, topic, 0, 4))
+	r, err := open(t.Context(), w.kafka, topic, kafka.From{Start: true}, false)
+	require.NoError(t, err)
+	defer r.close()
+	r.next[0] = 3
+	var named []int64
+	require.NoError(t, r.passOver(t.Context(), []kgo.FetchError{
+		{Topic: topic, Err: errors.New("encoded crc")},
+		{Topic: topic, Err: &kafka.UnreadableError{Topic: topic, From: 3, To: 6}},
+	}, func(u *kafka.UnreadableError) error { named = append(named, u.From); return nil }))
+	require.Equal(t, []int64{3}, named)
+	require.EqualValues(t, 6, r.next[0])
 }

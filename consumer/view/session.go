@@ -52,13 +52,11 @@ type session struct {
 	stable    map[int32]int64 // up to where each partition is committed, when that was last looked up
 	broken    map[int32]error // partitions whose next batch cannot be read now
 
-	// Of the goroutine that polls: attempts at what cannot be read, by partition, and
-	// when the last was.
-	tries   map[int32]int
-	told    map[int32]bool // of which the log has a word
+	// Of the goroutine that polls: the partitions that are paused because of what cannot
+	// be read, and when that was last tried.
+	paused  map[int32]*pause
 	tried   time.Time
 	places  *kafka.Places
-	doubts  map[int32]*kafka.UnreadableError // batches that claimed the offsets of others when they came
 	stalls  map[int32]*stall
 	looked  time.Time // for stalls
 	silence kafka.Silence
@@ -73,9 +71,9 @@ func openSession(ctx context.Context, v *View) (*session, error) {
 		return nil, err
 	}
 	s := &session{
-		view: v, awaited: map[int32]bool{}, positions: map[int32]*position{}, tries: map[int32]int{}, told: map[int32]bool{},
+		view: v, awaited: map[int32]bool{}, positions: map[int32]*position{}, paused: map[int32]*pause{},
 		stable: map[int32]int64{}, broken: map[int32]error{}, stalls: map[int32]*stall{},
-		places: kafka.NewPlaces(c.Kafka), doubts: map[int32]*kafka.UnreadableError{},
+		places: kafka.NewPlaces(c.Kafka),
 	}
 	// A partition that could not be read is in the next fetch, not in the one under way.
 	wait, least := max(c.retry, 100*time.Millisecond), int32(1)
@@ -270,13 +268,11 @@ func (s *session) write(ctx context.Context, fetches kgo.Fetches) error {
 		if len(f.Records) == 0 || position == nil {
 			return
 		}
-		delete(s.tries, f.Partition) // where it could not be read, it can be again
-		delete(s.told, f.Partition)
-		delete(s.broken, f.Partition)
-		if u := s.doubts[f.Partition]; u != nil && f.Records[0].Offset > u.From {
-			missing = append(missing, u) // the broker gives what lies behind it, and never what it held
+		if p := s.paused[f.Partition]; p != nil && p.at == position && p.doubt != nil && f.Records[0].Offset > p.doubt.From {
+			missing = append(missing, p.doubt) // the broker gives what lies behind it, and never what it held
 		}
-		delete(s.doubts, f.Partition)
+		delete(s.paused, f.Partition) // where it could not be read, it can be again
+		delete(s.broken, f.Partition)
 		last := f.Records[len(f.Records)-1]
 		steps = append(steps, Step{f.Partition, position.next, max(position.next, last.Offset+1)})
 		parts = append(parts, written{position, position.target, last, f.LastStableOffset})

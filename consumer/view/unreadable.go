@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,50 +21,122 @@ import (
 // lead by then.
 const unreadableTries = 5
 
+// gapTimeout is what the looks at where offsets are left out may take of the goroutine
+// that polls: more than the 10 s for which Kafka holds back an answer over a quota.
+const gapTimeout = 15 * time.Second
+
+// pause is that of a partition which is tried again now and then.
+type pause struct {
+	at     *position              // the partition may move and come back since
+	tries  int                    // in vain, of a batch that cannot be read
+	logged bool                   // the log names it
+	doubt  *kafka.UnreadableError // a batch that claimed the offsets of others when it came; nil: none did
+}
+
+// pause pauses a partition until it is tried again.
+func (s *session) pause(topic string, partition int32, at *position) *pause {
+	s.client.PauseFetchPartitions(map[string][]int32{topic: {partition}})
+	p := s.paused[partition]
+	if p == nil || p.at != at {
+		p = &pause{at: at}
+		s.paused[partition] = p
+	}
+	s.tried = time.Now()
+	return p
+}
+
+// position is where this replica reads a partition; nil where another does.
+func (s *session) position(partition int32) *position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.positions[partition]
+}
+
+// takeOut takes out what claims the offsets of others, adding it to what is broken. unseen
+// are those partitions where the look for it failed for a reason that passes, or took too
+// long.
+func (s *session) takeOut(ctx context.Context, fetches kgo.Fetches, broken map[int32]kgo.FetchError) (unseen []kgo.FetchError) {
+	look, cancel := context.WithTimeout(ctx, gapTimeout)
+	defer cancel()
+	for _, e := range s.places.TakeOut(look, fetches, s.at) {
+		_, found := errors.AsType[*kafka.UnreadableError](e.Err)
+		if found || kafka.IsFailing(e.Err) || look.Err() == nil && !kafka.IsPassing(e.Err) {
+			broken[e.Partition] = e
+		} else {
+			unseen = append(unseen, e)
+		}
+	}
+	return unseen
+}
+
+// lookAgain has a partition fetched again after a while: the look at it failed.
+func (s *session) lookAgain(e kgo.FetchError) {
+	if at := s.position(e.Partition); at != nil {
+		s.pause(e.Topic, e.Partition, at)
+		s.view.config.Log.Warn("cannot look at the log; retrying", "topic", e.Topic, "partition", e.Partition, "error", e.Err)
+	}
+}
+
+// blame looks for the damaged batches that brokers fail at without saying so. It looks
+// at all partitions at once.
+func (s *session) blame(ctx context.Context, broken map[int32]kgo.FetchError) {
+	ctx, cancel := context.WithTimeout(ctx, endsTimeout)
+	defer cancel()
+	var looks sync.WaitGroup
+	var mu sync.Mutex // guards broken
+	for _, e := range slices.Collect(maps.Values(broken)) {
+		at := s.position(e.Partition)
+		if at == nil || !kafka.IsFailing(e.Err) {
+			continue
+		}
+		s.pause(e.Topic, e.Partition, at)
+		looks.Go(func() {
+			v, err := kafka.Look(ctx, s.client, e.Topic, e.Partition, at.next)
+			if err == nil && v.Unreadable != nil && v.Records == 0 {
+				e.Err = v.Unreadable.Err
+				mu.Lock()
+				broken[e.Partition] = e
+				mu.Unlock()
+			}
+		})
+	}
+	looks.Wait()
+}
+
 // cannotRead pauses a partition whose next batch cannot be read, until the next check;
 // after some tries it passes over the batch. The others go on meanwhile.
 func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
-	here := map[string][]int32{e.Topic: {e.Partition}}
+	position := s.position(e.Partition)
+	if position == nil {
+		return nil // another's by now
+	}
 	u, named := errors.AsType[*kafka.UnreadableError](e.Err)
 	if named {
 		e.Err = u.Err
 	}
 	e.Err = kafka.Reason(e.Err)
-	s.client.PauseFetchPartitions(here)
+	p := s.pause(e.Topic, e.Partition, position)
 	s.mu.Lock()
-	position := s.positions[e.Partition]
-	if position != nil {
+	if s.positions[e.Partition] == position {
 		s.broken[e.Partition] = fmt.Errorf("%s/%d cannot be read at offset %d: %w", e.Topic, e.Partition, position.next, e.Err)
 	}
 	s.mu.Unlock()
-	if position == nil {
-		return nil // another's by now
-	}
 	if named {
-		s.doubts[e.Partition] = u
-	}
-	if kafka.IsFailing(e.Err) { // what it is about may be damaged all the same
-		look, cancel := context.WithTimeout(ctx, endsTimeout)
-		v, err := kafka.Look(look, s.client, e.Topic, e.Partition, position.next)
-		cancel()
-		if err == nil && v.Unreadable != nil && v.Records == 0 {
-			e.Err = v.Unreadable.Err
-		}
+		p.doubt = u
 	}
 	switch {
 	case errors.Is(e.Err, kgo.ErrMaxDecompress):
-		s.tries[e.Partition] = unreadableTries // too large for every replica, and told of once
+		p.tries = unreadableTries // too large for every replica, and told of once
 	case kafka.IsFailing(e.Err):
-		s.tries[e.Partition] = max(1, s.tries[e.Partition]) // says nothing of the batch, which is never left out for it
+		// Says nothing of the batch, which is never left out for it.
 	default:
-		s.tries[e.Partition]++
+		p.tries++
 	}
-	s.tried = time.Now()
-	if !s.told[e.Partition] {
-		s.told[e.Partition] = true
+	if !p.logged {
+		p.logged = true
 		s.view.config.Log.Error("a batch cannot be read; trying again", "topic", e.Topic, "partition", e.Partition, "offset", position.next, "error", e.Err)
 	}
-	if s.tries[e.Partition] < unreadableTries {
+	if p.tries < unreadableTries {
 		return nil
 	}
 	var err error
@@ -71,7 +145,7 @@ func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 	}
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(e.Err, kgo.ErrMaxDecompress) { // at which the client stops by itself
-			s.tries[e.Partition] = unreadableTries - 1
+			p.tries = unreadableTries - 1
 			s.view.config.Log.Warn("cannot look at what cannot be read; trying again", "error", err)
 			return nil
 		}
@@ -80,7 +154,7 @@ func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 	if u == nil {
 		s.readable(e.Partition)
 		kafka.ReadAgain(s.client, e.Topic, e.Partition, position.next)
-		s.client.ResumeFetchPartitions(here)
+		s.client.ResumeFetchPartitions(map[string][]int32{e.Topic: {e.Partition}})
 		return nil
 	}
 	if err := s.advance(ctx, []Step{{e.Partition, position.next, u.To}}); err != nil {
@@ -109,9 +183,7 @@ func (s *session) at(_ string, partition int32) (from, end int64, ok bool) {
 // comeBack reads on where everything is written up to, of a partition whose client found
 // itself outside the log. An error says that the log does not reach there.
 func (s *session) comeBack(ctx context.Context, e kgo.FetchError) error {
-	s.mu.Lock()
-	position := s.positions[e.Partition]
-	s.mu.Unlock()
+	position := s.position(e.Partition)
 	if position == nil {
 		return nil // another's by now
 	}
@@ -126,9 +198,7 @@ func (s *session) comeBack(ctx context.Context, e kgo.FetchError) error {
 
 // readable notes that nothing is in a partition's way any more.
 func (s *session) readable(partition int32) {
-	delete(s.tries, partition)
-	delete(s.told, partition)
-	delete(s.doubts, partition)
+	delete(s.paused, partition)
 	s.mu.Lock()
 	delete(s.broken, partition)
 	s.mu.Unlock()
@@ -136,6 +206,7 @@ func (s *session) readable(partition int32) {
 
 // stall is how long a partition has been read no further.
 type stall struct {
+	at       *position
 	next     int64
 	looks    int   // at it since it moved
 	readable int64 // the end up to which a look has found nothing wrong
@@ -161,8 +232,8 @@ func (s *session) lookForStalls(ctx context.Context) error {
 	s.mu.Lock()
 	for p, position := range s.positions {
 		at := s.stalls[p]
-		if at == nil || at.next != position.next {
-			s.stalls[p] = &stall{next: position.next}
+		if at == nil || at.at != position || at.next != position.next {
+			s.stalls[p] = &stall{at: position, next: position.next}
 			continue
 		}
 		at.looks++
@@ -195,7 +266,7 @@ func (s *session) lookForStalls(ctx context.Context) error {
 // tryAgain lets the client fetch what it could not read, now and then.
 func (s *session) tryAgain(ctx context.Context) {
 	now, topic := time.Now(), s.view.config.Topics.Predictions
-	if len(s.tries) == 0 || now.Sub(s.tried) < s.view.config.retry {
+	if len(s.paused) == 0 || now.Sub(s.tried) < s.view.config.retry {
 		return
 	}
 	s.tried = now
@@ -204,15 +275,19 @@ func (s *session) tryAgain(ctx context.Context) {
 	var looks sync.WaitGroup
 	var mu sync.Mutex
 	var passed []int32
-	for partition := range s.tries {
+	for partition, p := range s.paused {
 		s.mu.Lock()
 		at, why := s.positions[partition], s.broken[partition]
 		s.mu.Unlock()
-		if at != nil { // the client may have gone past the batch's first record
+		if at == p.at { // the client may have gone past the batch's first record
 			kafka.ReadAgain(s.client, topic, partition, at.next)
 		}
 		s.client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
-		if at == nil || !kafka.IsFailing(why) {
+		if at != p.at || why == nil { // it moved, or all that failed was a look at a gap
+			delete(s.paused, partition)
+			continue
+		}
+		if !kafka.IsFailing(why) {
 			continue
 		}
 		looks.Go(func() { // where nothing is to be read, no record would say that it passed

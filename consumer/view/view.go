@@ -197,13 +197,14 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 		if ctx.Err() != nil {
 			return worked, nil
 		}
-		var broken, outside []kgo.FetchError
+		var outside []kgo.FetchError
+		broken := map[int32]kgo.FetchError{}
 		for _, e := range fetches.Errors() {
 			if errors.Is(e.Err, context.DeadlineExceeded) || kerr.IsRetriable(e.Err) {
 				continue
 			}
 			if kafka.IsUnreadable(e) || kafka.IsFailing(e.Err) {
-				broken = append(broken, e) // behind the records that came with it
+				broken[e.Partition] = e // behind the records that came with it
 				continue
 			}
 			if kafka.IsOutside(e.Err) {
@@ -212,18 +213,25 @@ func (v *View) work(ctx context.Context) (worked bool, err error) {
 			}
 			return worked, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 		}
-		broken = append(broken, s.places.TakeOut(ctx, fetches, s.at)...)
+		unseen := s.takeOut(ctx, fetches, broken)
+		if ctx.Err() != nil {
+			return worked, nil
+		}
 		if fetches.NumRecords() > 0 {
 			if err := s.write(ctx, fetches); err != nil {
 				return worked, err
 			}
 			worked = true
 		}
+		for _, e := range unseen { // behind the records that came before
+			s.lookAgain(e)
+		}
 		for _, e := range outside {
 			if err := s.comeBack(ctx, e); err != nil {
 				return worked, err
 			}
 		}
+		s.blame(ctx, broken)
 		for _, e := range broken {
 			if err := s.cannotRead(ctx, e); err != nil {
 				return worked, err

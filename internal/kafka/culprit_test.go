@@ -91,3 +91,18 @@ func TestUnreadable_BlamesNoBatchThatWasNotSeen(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, u)
 }
+
+// A broker fails for the offset right before a batch of a former format, also where the
+// batches before that were looked at: those are in order.
+func TestDisorder_GoesOnWhereABrokerFailsRightBeforeABatch(t *testing.T) {
+	t.Parallel()
+	dir, _, client, broker := damagedBroker(t, 1)
+	writeThrees(t, client, 8)
+	require.NoError(t, kafkatest.Format(0)(dir, topic, 0, 13))
+	failed := kafkatest.Fail(broker.Cluster(), 0, func(at int64) bool { return at > 9 && at < 17 && at != 12 })
+	u, checked, err := kafka.Disorder(t.Context(), client, topic, 0, 6, 20)
+	require.NoError(t, err)
+	require.Nil(t, u)
+	require.EqualValues(t, 12, checked)
+	require.EqualValues(t, 1, failed.Load())
+}

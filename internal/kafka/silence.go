@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -50,6 +51,9 @@ func (s *Silence) Throttled(client *kgo.Client) bool {
 	return false
 }
 
+// errQuota is why a broker answers with nothing.
+var errQuota = errors.New("a quota")
+
 // untilAnswered asks a broker again for as long as a quota makes it answer with nothing:
 // that says nothing of the log.
 func untilAnswered(ctx context.Context, broker *kgo.Broker, request *kmsg.FetchRequest) (*kmsg.FetchResponse, error) {
@@ -67,7 +71,7 @@ func untilAnswered(ctx context.Context, broker *kgo.Broker, request *kmsg.FetchR
 			return fetched, nil
 		}
 		if end, ok := ctx.Deadline(); ok && time.Until(end) < held || !retry.Sleep(ctx, held) {
-			return nil, fmt.Errorf("the broker holds answers back for %s (a quota)", held)
+			return nil, fmt.Errorf("the broker holds answers back for %s (%w)", held, errQuota)
 		}
 	}
 }
