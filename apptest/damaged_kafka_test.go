@@ -32,7 +32,7 @@ func TestDamagedBatch_StopsItsPartitionUntilItIsSkippedOnKafka(t *testing.T) {
 	require.NoError(t, kafkatest.Flip(data, topic, 1, 20, true))
 	require.NoError(t, kafkatest.Move(data, topic, 2, 20, 0)) // 20 becomes 21
 	one := g.scorer("one").ready()
-	until(t, time.Minute, "what lies before the damage is answered, and the fourth partition", func() bool { return g.witness.answered() == 3*20+228 })
+	until(t, 2*time.Minute, "what lies before the damage is answered, and the fourth partition", func() bool { return g.witness.answered() == 3*20+228 })
 	for partition := range 3 {
 		until(t, 2*time.Minute, "a partition stops", func() bool {
 			return one.measures(fmt.Sprintf(`creditstream_scorer_unreadable_offsets\{partition="%d"\} [1-9]`, partition))
