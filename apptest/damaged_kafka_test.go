@@ -27,6 +27,7 @@ func TestDamagedBatch_StopsItsPartitionUntilItIsSkippedOnKafka(t *testing.T) {
 	g.emitTo(20, all...)
 	g.emitTo(8, all...) // offsets 20 … 27 of each partition
 	g.emitTo(200, all...)
+	g.witnessed()
 	topic := g.prefix + ".applications"
 	require.NoError(t, kafkatest.Flip(data, topic, 0, 20, false))
 	require.NoError(t, kafkatest.Flip(data, topic, 1, 20, true))
@@ -85,6 +86,7 @@ func TestDamagedFormat_IsNamedAndPassedOverOnKafka(t *testing.T) {
 			g.emitTo(8, all...) // offsets 48 … 55
 			g.emitTo(200, all...)
 			g.emitTo(20, all...)
+			g.witnessed()
 			require.NoError(t, kafkatest.Format(magic)(data, g.prefix+".applications", 2, 48))
 			one = g.scorer("one").ready()
 			until(t, 2*time.Minute, "the partition stops, and the others are answered", func() bool {

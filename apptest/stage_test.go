@@ -60,6 +60,12 @@ func (g *stage) emit(n int) {
 	g.emitted += emitted.Produced + emitted.Malformed
 }
 
+// witnessed waits until the witness has read everything emitted: one batch that is damaged
+// under way takes the whole answer of the broker from it, and it asks for the same again.
+func (g *stage) witnessed() {
+	until(g.t, time.Minute, "every application is read", func() bool { return g.witness.emitted() >= g.emitted })
+}
+
 // answered waits until everything emitted has been answered.
 func (g *stage) answered() {
 	until(g.t, 2*time.Minute, "every application is answered", func() bool { return g.witness.answered() >= g.emitted })
@@ -68,7 +74,7 @@ func (g *stage) answered() {
 // exact holds that everything emitted was answered once, by both judges.
 func (g *stage) exact() {
 	g.answered()
-	until(g.t, time.Minute, "every application is read", func() bool { return g.witness.emitted() >= g.emitted })
+	g.witnessed()
 	c := g.witness.judge()
 	require.Equal(g.t, counts{applications: g.emitted, predictions: g.emitted - c.letters, letters: c.letters, asked: c.asked}, c)
 	var v verdict
