@@ -95,6 +95,7 @@ type Member struct {
 	// Batches that are to be answered without being unpacked; the turn's own.
 	oversized map[int32]Oversized
 	order     order
+	lost      *atomic.Bool // whether the client at work has lost its partitions
 }
 
 // New returns a Member that is not running yet.
@@ -108,7 +109,7 @@ func New(c Config) *Member {
 	if c.Flush == 0 {
 		c.Flush = FlushTimeout
 	}
-	m := &Member{config: c, throttle: kafka.NewThrottle(nil), polled: fetched{to: map[int32]int64{}}}
+	m := &Member{config: c, throttle: kafka.NewThrottle(nil), polled: fetched{to: map[int32]int64{}}, lost: new(atomic.Bool)}
 	m.order.begin()
 	return m
 }
@@ -160,9 +161,12 @@ func (m *Member) open(ctx context.Context) (*kgo.GroupTransactSession, error) {
 	var client *kgo.Client
 	returned := make(chan struct{})
 	defer close(returned)
+	lost := new(atomic.Bool)
+	m.lost = lost
 	opts := append(c.Kafka.Options(),
 		kgo.WithContext(ctx),
 		kgo.ConsumerGroup(c.Group),
+		kgo.OnPartitionsLost(func(context.Context, *kgo.Client, map[string][]int32) { lost.Store(true) }),
 		kgo.ConsumeTopics(c.Topic),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // see fetched
@@ -266,11 +270,20 @@ func (m *Member) take(ctx context.Context, client *kgo.Client) error {
 	return err
 }
 
+// errLost says that the group has dropped a client: its session timed out, say.
+var errLost = errors.New("the group has dropped this member")
+
 // Poll waits for something to read. Where nothing comes for a while, it looks
 // whether another process has taken the transactional id: without a transaction
 // there is nothing by which a broker would say so. An error is one that only a new
 // client gets over, or none.
 func (m *Member) Poll(ctx context.Context, sess *kgo.GroupTransactSession, limit int) (kgo.Fetches, error) {
+	// The client calls back before it forgets its partitions. If End aborts in between, it
+	// takes the loss for dealt with, and the client polls on: what it then reads is
+	// committed without offsets, and answered again by the next owner.
+	if m.lost.Load() {
+		return nil, errLost
+	}
 	m.setBack(sess.Client())
 	m.config.Reach.retry(ctx, sess.Client())
 	m.config.Reach.lookForStalls(ctx, sess.Client())
