@@ -52,14 +52,14 @@ func (s *survey) findAlike(ctx context.Context, back map[Position]returned) erro
 		spans[r.from.Partition] = kafka.Span{From: min(span.From, r.from.Offset), To: max(span.To, r.from.Offset+1)}
 	}
 	if len(spans) > 0 {
-		err := s.Kafka.ReadCommitted(ctx, kafka.Spans{s.Topics.DLQ: spans}, kafka.Sink{Each: func(r *kgo.Record) error {
+		err := s.readSpans(ctx, spans, func(r *kgo.Record) error {
 			at := Position{r.Partition, r.Offset}
 			if _, wanted := failures[at]; wanted && !IsMarker(r) {
 				l := parse(r)
 				failures[at] = failure(&l)
 			}
 			return nil
-		}})
+		})
 		if err != nil {
 			return err
 		}

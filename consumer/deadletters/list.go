@@ -42,6 +42,7 @@ type Counts struct {
 	Foreign int64            // records that are no letters; they were not replayed
 	Unclear int              // markers that name no position: which letter was replayed is not known
 	Open    []kafka.Open     // what lies behind open transactions, and was not read
+	Unread  kafka.Unread     // batches too large to be a scorer's, and left out
 }
 
 // List returns letters, the oldest first, and how many there are beyond the limit.
@@ -99,6 +100,7 @@ func Each(ctx context.Context, c ListConfig, show func(*Letter) error) (*Counts,
 	if err != nil {
 		return nil, explain(c.Config, err)
 	}
+	counts.Unread = s.unread
 	return counts, nil
 }
 

@@ -64,6 +64,8 @@ type Report struct {
 	Refusals []Refusal `json:"refusals"`
 	Unclear  int       `json:"unclear_markers"` // that name no position
 	Declined bool      `json:"declined"`        // Confirm said no
+
+	Unread kafka.Unread `json:"unreadable"` // batches too large to be a scorer's, and left out
 }
 
 // Refusal is a letter that cannot be replayed, and why.
@@ -149,7 +151,7 @@ func (r *replay) try(ctx context.Context) error {
 	if open := r.survey.open; len(open) > 0 {
 		return &OpenError{open}
 	}
-	r.report.Unclear = r.survey.unclear
+	r.report.Unclear, r.report.Unread = r.survey.unclear, r.survey.unread
 	plan := r.plan()
 	if plan.Letters > 0 && r.Confirm != nil && !r.DryRun {
 		if ok, err := r.Confirm(plan); err != nil || !ok {

@@ -475,7 +475,7 @@ func TestAReplayNeedsWhatItIsGranted(t *testing.T) {
 				}
 			}
 			// Clients that do not log in are this user.
-			w := newBareWorld(t, kfake.EnableACLs(), kfake.User("SCRAM-SHA-256", "ANONYMOUS", "unused", granted...),
+			w := newBareWorld(t, "", kfake.EnableACLs(), kfake.User("SCRAM-SHA-256", "ANONYMOUS", "unused", granted...),
 				kfake.SeedTopics(partitions, topics.Applications, topics.DLQ))
 			w.letters(3)
 			_, err := w.replay().run(t.Context())

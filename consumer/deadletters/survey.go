@@ -2,6 +2,7 @@ package deadletters
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -66,6 +67,7 @@ type survey struct {
 	marks   map[int32][]mark
 	unclear int // markers that name no position
 	open    []kafka.Open
+	unread  kafka.Unread // batches that are left out
 }
 
 // look reads the partitions that the selection asks for.
@@ -175,7 +177,18 @@ func (s *survey) narrow(topic string) error {
 }
 
 func (s *survey) read(ctx context.Context, each func(*kgo.Record) error) error {
-	return s.Kafka.ReadCommitted(ctx, kafka.Spans{s.Topics.DLQ: s.spans}, kafka.Sink{Each: each})
+	return s.readSpans(ctx, s.spans, each)
+}
+
+// readSpans leaves out a batch that unpacks to more than any scorer or replay writes: no
+// letter is in it, and no marker. Where another cannot be read it ends.
+func (s *survey) readSpans(ctx context.Context, spans map[int32]kafka.Span, each func(*kgo.Record) error) error {
+	return s.Kafka.ReadCommitted(ctx, kafka.Spans{s.Topics.DLQ: spans}, kafka.Sink{Each: each, Unreadable: func(u *kafka.UnreadableError) error {
+		if !errors.Is(u, kgo.ErrMaxDecompress) {
+			return u
+		}
+		return s.unread.PassOver(u)
+	}})
 }
 
 // count calls f with the mark of every letter chosen.

@@ -28,8 +28,11 @@ type world struct {
 	admin  *kadm.Client
 }
 
-func newWorld(t *testing.T) *world {
-	w := newBareWorld(t)
+func newWorld(t *testing.T) *world { return newWorldIn(t, "") }
+
+// newWorldIn keeps the broker's log in a directory.
+func newWorldIn(t *testing.T, dir string) *world {
+	w := newBareWorld(t, dir)
 	var specs []kafka.TopicSpec
 	for _, topic := range schemas.Catalogue("t") {
 		specs = append(specs, kafka.TopicSpec{Name: topic.Name, Partitions: min(partitions, topic.Partitions), Replication: 1, Configs: topic.Configs})
@@ -40,8 +43,8 @@ func newWorld(t *testing.T) *world {
 }
 
 // newBareWorld is one without topics but those of the options.
-func newBareWorld(t *testing.T, options ...kfake.Opt) *world {
-	broker, err := local.StartKafka("", append(options, kfake.SleepOutOfOrder())...)
+func newBareWorld(t *testing.T, dir string, options ...kfake.Opt) *world {
+	broker, err := local.StartKafka(dir, append(options, kfake.SleepOutOfOrder())...)
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	w := &world{t: t, broker: broker, config: Config{

@@ -187,6 +187,7 @@ func (e *Evaluator) work(ctx context.Context) (worked bool, err error) {
 		}
 		if t != nil {
 			fetches.EachRecord(func(r *kgo.Record) { e.fold(t, r) })
+			s.passOver(fetches, t)
 		}
 		if time.Now().Before(due) {
 			continue
@@ -198,11 +199,29 @@ func (e *Evaluator) work(ctx context.Context) (worked bool, err error) {
 	}
 }
 
-// failed is the first error of a poll that the client does not get over by itself.
+// passOver goes on behind a batch that unpacks to more than any aggregator writes, at
+// which the client stops.
+func (s *session) passOver(fetches kgo.Fetches, t *tenure) {
+	for _, f := range fetches.Errors() {
+		large, ok := errors.AsType[*kgo.ErrDecompressTooLarge](f.Err)
+		if !ok {
+			continue
+		}
+		e := s.parent
+		if large.NextOffset > t.Next() {
+			t.Skip(large.NextOffset - 1)
+			e.metrics.malformed.Add(float64(large.NextOffset - large.Offset))
+			e.config.Log.Error("panes ignored", "topic", f.Topic, "offset", large.Offset, "next", large.NextOffset, "error", kafka.Reason(f.Err))
+		}
+		s.group.Client().SetOffsets(map[string]map[int32]kgo.EpochOffset{f.Topic: {f.Partition: {Epoch: -1, Offset: large.NextOffset}}})
+	}
+}
+
+// failed is the first error of a poll that neither the client nor passOver gets over.
 func failed(fetches kgo.Fetches) error {
 	for _, f := range fetches.Errors() {
 		_, session := errors.AsType[*kgo.ErrGroupSession](f.Err)
-		if errors.Is(f.Err, context.DeadlineExceeded) || kerr.IsRetriable(f.Err) || session && !kafka.IsPermanent(f.Err) {
+		if errors.Is(f.Err, context.DeadlineExceeded) || errors.Is(f.Err, kgo.ErrMaxDecompress) || kerr.IsRetriable(f.Err) || session && !kafka.IsPermanent(f.Err) {
 			continue
 		}
 		return fmt.Errorf("reading %s/%d: %w", f.Topic, f.Partition, kafka.Reason(f.Err))

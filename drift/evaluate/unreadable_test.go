@@ -2,31 +2,49 @@ package evaluate
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/drift/drifttest"
+	"github.com/creditstream/creditstream/internal/capture"
 	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 )
 
-// Panes that unpack to too much are named in words that are not the client's.
-func TestOversizedBatch_IsNamedByTheEvaluator(t *testing.T) {
+// A batch that unpacks to more than any aggregator writes is left out, also by who begins
+// before it: the panes behind it are evaluated.
+func TestOversizedBatch_IsLeftOutByTheEvaluator(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	require.NoError(t, kafkatest.Oversized(t.Context(), w.config.Brokers, w.topics.DriftPanes, kafka.MaxBatch+1))
-	e := w.evaluator()
+	city := drifttest.NewCity(drifttest.ShippedChampion(t), 1)
+	oversized := func() {
+		require.NoError(t, kafkatest.Oversized(t.Context(), w.config.Brokers, w.topics.DriftPanes, kafka.MaxBatch+1))
+	}
+	w.write(city.Pane(100))
+	oversized()
+	w.write(city.Pane(100))
+	log := &capture.Output{}
+	e := w.evaluator(func(c *Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) })
 	stop := run(e)
-	reason := fmt.Sprintf("unpacks to more than %d MiB", kafka.MaxBatch>>20)
-	require.Eventually(t, func() bool {
-		err := e.Ready()
-		require.NotContains(t, fmt.Sprint(err), "SetOffsets")
-		return err != nil && strings.Contains(err.Error(), reason)
-	}, time.Minute, time.Millisecond)
+	w.evaluated(200)
+	oversized()
+	w.write(city.Pane(100))
+	w.evaluated(300)
+	require.NoError(t, e.Ready())
+	require.NoError(t, stop())
+	require.InDelta(t, 2, testutil.ToFloat64(e.metrics.malformed), 0)
+	require.Contains(t, log.String(), fmt.Sprintf("unpacks to more than %d MiB", kafka.MaxBatch>>20))
+	require.NotContains(t, log.String(), "SetOffsets")
+
+	stop = run(w.evaluator())
+	w.write(city.Pane(100))
+	w.evaluated(400)
 	require.NoError(t, stop())
 }
 

@@ -57,6 +57,7 @@ func (c *dlqListCmd) Run(p *process) error {
 	fmt.Fprintln(p.stderr, c.summary(which, len(found), counts))
 	warnUnclear(p, counts.Unclear)
 	warnOpen(p, counts.Open)
+	warnUnread(p, &counts.Unread)
 	return nil
 }
 

@@ -65,6 +65,7 @@ func (c *dlqReplayCmd) Run(p *process) error {
 	}
 	report, err := deadletters.Replay(p.ctx, config)
 	warnUnclear(p, report.Unclear)
+	warnUnread(p, &report.Unread)
 	if p.ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted; run it again for the rest: it replays none twice")
 	}
