@@ -287,7 +287,7 @@ func (m *Member) Poll(ctx context.Context, sess *kgo.GroupTransactSession, limit
 	m.setBack(sess.Client())
 	m.config.Reach.retry(ctx, sess.Client())
 	m.config.Reach.lookForStalls(ctx, sess.Client())
-	poll, cancel := context.WithTimeout(ctx, m.config.Idle)
+	poll, cancel := context.WithTimeout(ctx, m.lookAgain(sess.Client(), m.config.Idle))
 	fetches := sess.PollRecords(poll, limit)
 	idle := poll.Err() != nil && ctx.Err() == nil && fetches.NumRecords() == 0
 	cancel()
@@ -339,7 +339,11 @@ func isAnothers(t kadm.DescribedTransaction, id int64, epoch int16) bool {
 // Polled takes the markers of transactions out of what a poll brought. The error is
 // what the errors of the poll ask for: nil, the client goes on.
 func (m *Member) Polled(ctx context.Context, client *kgo.Client, fetches kgo.Fetches) error {
-	m.takeOut(ctx, client, fetches)
+	return m.polledWithin(ctx, client, fetches, gapTimeout)
+}
+
+func (m *Member) polledWithin(ctx context.Context, client *kgo.Client, fetches kgo.Fetches, look time.Duration) error {
+	m.takeOut(ctx, client, fetches, look)
 	m.config.Reach.read(fetches)
 	m.brought = fetches.NumRecords()
 	m.polled.take(fetches)
@@ -381,7 +385,7 @@ func (m *Member) failed(ctx context.Context, client *kgo.Client, e kgo.FetchErro
 // nothing. An error is one that only a new client gets over, or none.
 func (m *Member) More(ctx context.Context, sess *kgo.GroupTransactSession, limit int) (kgo.Fetches, error) {
 	fetches := sess.PollRecords(nil, limit) //nolint:staticcheck // nil: nothing is waited for
-	return fetches, m.Polled(ctx, sess.Client(), fetches)
+	return fetches, m.polledWithin(ctx, sess.Client(), fetches, lookTimeout)
 }
 
 // Brought is how many records the last poll brought, with the markers that were
