@@ -17,12 +17,12 @@ func (s *securedServers) unreported(scorer []string, reports grant) {
 	says := func(text string) func() bool {
 		return func() bool { return strings.Contains(string(one.stderr.bytes()), text) }
 	}
-	until(s.t, time.Minute, "it says what is missing", says("not reported meanwhile"))
+	until(s.t, time.Minute, "it says what is missing", says("replica status reports are being dropped"))
 	require.Contains(s.t, string(one.stderr.bytes()), "needs "+reports.operation+" on topic "+reports.name)
 	require.False(s.t, one.hasEnded())
 	one.ready()
 	s.allow("scorer", reports)
-	until(s.t, time.Minute, "it is reported", says("reported again"))
+	until(s.t, time.Minute, "it is reported", says("replica status reports are sent again"))
 	one.terminate()
 }
 

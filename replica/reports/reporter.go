@@ -249,9 +249,9 @@ func (r *Reporter) note(err error) {
 	}
 	switch {
 	case err != nil && before == nil:
-		r.config.Log.Warn("what this replica is doing is not reported meanwhile", "topic", r.config.Topics.Replicas, "error", r.explain(err))
+		r.config.Log.Warn("replica status reports are being dropped", "topic", r.config.Topics.Replicas, "error", r.explain(err))
 	case err == nil && before != nil:
-		r.config.Log.Info("what this replica is doing is reported again", "topic", r.config.Topics.Replicas)
+		r.config.Log.Info("replica status reports are sent again", "topic", r.config.Topics.Replicas)
 	}
 }
 

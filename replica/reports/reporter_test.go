@@ -190,14 +190,14 @@ func TestWithoutTheTopicReportsAreDroppedAndItSaysWhy(t *testing.T) {
 	w := newWorld(t)
 	r := w.report(time.Now(), Component{Name: "score", Instance: "one", Ready: fine})
 	w.eventually(func() bool { return testutil.ToFloat64(r.reporter.dropped) > 1 }, "dropped and counted")
-	require.Equal(t, 1, strings.Count(w.log.String(), "not reported"), w.log.String())
+	require.Equal(t, 1, strings.Count(w.log.String(), "being dropped"), w.log.String())
 	_, err := OpenLog(t.Context(), w.config, w.topics)
 	var missing *kafka.MissingTopicsError
 	require.ErrorAs(t, err, &missing)
 	require.ErrorContains(t, err, "the cluster has no topic t.replicas; run: creditstream topics apply")
 	w.createTopic()
 	w.eventually(func() bool { return len(w.read()) == 1 }, "it goes on by itself")
-	w.eventually(func() bool { return strings.Contains(w.log.String(), "reported again") }, "and says so")
+	w.eventually(func() bool { return strings.Contains(w.log.String(), "sent again") }, "and says so")
 	r.end(nil)
 	require.Empty(t, w.read())
 }
@@ -210,7 +210,7 @@ func TestKafkaAwayHoldsNothingUp(t *testing.T) {
 	w.eventually(func() bool { return testutil.ToFloat64(r.reporter.dropped) > 2 }, "dropped and counted")
 	require.Zero(t, testutil.ToFloat64(r.reporter.sent))
 	r.end(nil) // nobody hears the last words: they are not waited for
-	require.Contains(t, w.log.String(), "not reported")
+	require.Contains(t, w.log.String(), "being dropped")
 }
 
 func TestAFollowerKnowsThemAll(t *testing.T) {
