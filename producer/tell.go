@@ -39,7 +39,7 @@ func (e *emission) startOutcomes(ctx context.Context, wg *sync.WaitGroup) error 
 	}
 	wg.Go(func() {
 		defer stopFollowing()
-		e.reportUndecided(o.run(ctx, decisionPatience, e.tell))
+		e.reportUndecided(o.run(ctx, decisionPatience, e.publish))
 	})
 	return nil
 }
@@ -91,8 +91,8 @@ func (e *emission) followDecisions(ctx context.Context, cl *kgo.Client) {
 	}
 }
 
-// tell writes outcomes that are due.
-func (e *emission) tell(due []outcome) {
+// publish writes outcomes that are due.
+func (e *emission) publish(due []outcome) {
 	topic := e.config.Topics.Outcomes
 	for i := range due {
 		o := &due[i]

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -20,24 +21,33 @@ type pastOf struct {
 
 func (o pastOf) Has(version string) bool { return version == o.of.Set.Champion.Version }
 
-func (o pastOf) Model(string, string) (*model.Model, error) {
+func (o pastOf) Model(version, engine string) (*model.Model, error) {
 	if o.lost {
 		return nil, errors.New("it is gone")
+	}
+	if version != o.of.Recorded.Shadow.ModelVersion || engine != o.of.Set.Champion.Engine {
+		return nil, fmt.Errorf("no model %s on %s", version, engine)
 	}
 	return o.of.Shadow, nil
 }
 
 func (o pastOf) Route(revision int64) (schemas.Route, bool) { return *o.of.Route, revision == 3 }
 
-func (o pastOf) Set(_ string, _ int64, _, engine string) (*model.LiveSet, error) {
-	if slices.Contains(o.engines, engine) {
-		return o.of.Set, nil
+func (o pastOf) Set(version string, revision int64, policyVersion, engine string) (*model.LiveSet, error) {
+	if version != o.of.Set.Champion.Version || policyVersion != o.of.Set.Policy.Version {
+		return nil, fmt.Errorf("no set of model %s with policy %s", version, policyVersion)
 	}
-	return nil, errors.New("no " + engine)
+	if !slices.Contains(o.engines, engine) {
+		return nil, errors.New("no " + engine)
+	}
+	set := *o.of.Set
+	set.Revision = revision
+	return &set, nil
 }
 
 func TestSubject_IsLookedUpByWhatTheDecisionNames(t *testing.T) {
 	made := subject(t, applicant(2))
+	made.Recorded.Shadow.ModelVersion = "v2" // not the champion's
 	past := pastOf{made, []string{model.EngineNative}, false}
 	s, err := NewSubject(made.Source, &made.Recorded, past)
 	require.NoError(t, err)
@@ -54,6 +64,7 @@ func TestSubject_IsLookedUpByWhatTheDecisionNames(t *testing.T) {
 	s, err = NewSubject(made.Source, &unrouted, past)
 	require.NoError(t, err)
 	require.Nil(t, s.Route)
+	require.Equal(t, int64(-1), s.Set.Revision)
 	require.Empty(t, s.NoShadow)
 }
 

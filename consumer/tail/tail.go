@@ -1,6 +1,6 @@
-// Package tail shows predictions as they come: on a terminal, or to whoever
-// subscribes to a Feed. It reads what is committed, joins no group and leaves
-// nothing behind.
+// Package tail reads predictions as they come: Read for a terminal, Follower for as long
+// as a process runs. It reads what is committed, joins no group and leaves nothing
+// behind.
 package tail
 
 import (

@@ -297,7 +297,7 @@ func (s *session) write(ctx context.Context, t *tenure) error {
 	t.told, t.changed, t.written = nil, false, now
 	e.metrics.show(status)
 	e.note(nil)
-	e.tell(told, before)
+	e.announce(told, before)
 	return nil
 }
 
@@ -318,8 +318,9 @@ func earlier(status *drift.Status, told []schemas.Alert) (before []schemas.Alert
 	return before
 }
 
-// tell says what is in the log now, and again what was there before.
-func (e *Evaluator) tell(told, before []schemas.Alert) {
+// announce logs and counts alerts that are in the log now, and hands them to the
+// notifier with those that were there before.
+func (e *Evaluator) announce(told, before []schemas.Alert) {
 	for _, a := range told {
 		e.metrics.told.WithLabelValues(a.State).Inc()
 		e.config.Log.Warn("drift alert", "alert", a.Alert, "state", a.State, "statistic", a.Statistic, "value", a.Value, "threshold", a.Threshold)

@@ -52,9 +52,9 @@ func (a alerts) look(l look) *schemas.Alert {
 	change := alarm.Look(l.shifted, l.gone, before == nil || l.over == nil || l.over(&before.Alert))
 	switch change {
 	case sequential.Fires:
-		return a.tell(l.fires, schemas.AlertFiring)
+		return a.set(l.fires, schemas.AlertFiring)
 	case sequential.Resolves:
-		return a.tell(l.ends, schemas.AlertResolved)
+		return a.set(l.ends, schemas.AlertResolved)
 	case sequential.Same:
 		if before == nil {
 			break
@@ -75,8 +75,8 @@ func figuresOf(a *schemas.Alert) *drift.AlertFigures {
 	return &drift.AlertFigures{EvaluatedAt: a.EvaluatedAt, Statistic: a.Statistic, Value: a.Value, Threshold: a.Threshold}
 }
 
-// tell remembers an alert as it is told now.
-func (a alerts) tell(figures schemas.Alert, state string) *schemas.Alert {
+// set stores an alert in the state that is published now.
+func (a alerts) set(figures schemas.Alert, state string) *schemas.Alert {
 	figures.State, figures.Since, figures.Runbook = state, figures.EvaluatedAt, runbook
 	a[figures.Alert] = &drift.AlertStatus{Alert: figures}
 	return &figures
@@ -89,7 +89,7 @@ func (a alerts) resolve(name string, now schemas.Timestamp) *schemas.Alert {
 	}
 	figures := a[name].Alert
 	figures.EvaluatedAt = now
-	return a.tell(figures, schemas.AlertResolved)
+	return a.set(figures, schemas.AlertResolved)
 }
 
 // list is what the status shows: those that fire by name, then those resolved

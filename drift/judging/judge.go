@@ -341,7 +341,7 @@ func (j *judge) silence(now schemas.Timestamp) *schemas.Alert {
 		j.alerts[noDecisions].Now = figuresOf(&figures)
 		return nil
 	}
-	return j.alerts.tell(figures, schemas.AlertFiring)
+	return j.alerts.set(figures, schemas.AlertFiring)
 }
 
 // silent says whether silence would tell.

@@ -20,7 +20,7 @@ type term struct {
 var glossary = []term{
 	{"Evidence", "What decides: -log10 of the probability that chance alone makes a difference as large, at one look; 8 is one in a hundred million. 0 of a difference whose PSI is below 0.02. The threshold is 8 from a PSI of 0.05 on and rises to 20 at 0.02. Beside it stand the PSI and the number of the decisions that it is of: live, the last blocks of decisions, the same in every window; of a stretch, all of its decisions."},
 	{"PSI", "Population stability index of this window: how much of the population sits elsewhere than in the reference. It is the one that decides: bins that are too rare to be judged alone count as one, and what chance adds is taken off. Below 0.1 little, 0.1 to 0.25 some, above that much."},
-	{"Window", "One of a number of decisions holds at least so many once there are, and less than a fiftieth and one pane more: a pane is what one replica counted of one partition between two commits, and is never split. One of a time is made of whole slots, and may be shorter by one."},
+	{"Window", "One of a number of decisions holds at least so many once there are, and exceeds it by less than a fiftieth plus one pane: a pane is what one replica counted of one partition between two commits, and is never split. One of a time is made of whole slots, and may be shorter by one."},
 	{"JS", "Jensen-Shannon distance between both distributions: 0 the same, 1 nothing in common."},
 	{"KS", "Kolmogorov-Smirnov: the largest gap between both cumulative distributions, 0 to 1."},
 	{"Wasserstein", "How far values moved on average, in standard deviations of the reference."},

@@ -131,7 +131,7 @@ func TestARealAlertmanagerTellsWhatFiresAndWhatIsOver(t *testing.T) {
 	again, err := New(Config{URL: "http://" + address, System: "credit", Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	require.NoError(t, err)
 	again.Notify([]schemas.Alert{alert("drift/age", schemas.AlertResolved, time.Now())})
-	require.NoError(t, again.tell(t.Context(), again.due(time.Now(), false)))
+	require.NoError(t, again.send(t.Context(), again.due(time.Now(), false)))
 	over = hear(t, told)
 	require.Equal(t, "resolved", over.Status)
 	require.Equal(t, "drift/age", over.Alerts[0].Labels["alertname"])

@@ -185,7 +185,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 		case <-n.wake:
 		case <-timer.C:
 		}
-		if err := n.tell(ctx, n.due(time.Now(), false)); err == nil {
+		if err := n.send(ctx, n.due(time.Now(), false)); err == nil {
 			pause.Reset()
 			timer.Reset(n.next(time.Now()))
 			continue
@@ -201,7 +201,7 @@ func (n *Notifier) part(ctx context.Context) {
 	if last := n.due(time.Now(), true); len(last) > 0 {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
 		defer cancel()
-		_ = n.tell(ctx, last) // has been logged; the log of alerts has it anyway
+		_ = n.send(ctx, last) // has been logged; the log of alerts has it anyway
 	}
 }
 
@@ -245,8 +245,8 @@ func (n *Notifier) next(now time.Time) time.Duration {
 	return max(wait, 0)
 }
 
-// tell sends states and notes that they were heard.
-func (n *Notifier) tell(ctx context.Context, tellings []telling) error {
+// send posts states and notes that they were accepted.
+func (n *Notifier) send(ctx context.Context, tellings []telling) error {
 	if len(tellings) == 0 {
 		return nil
 	}

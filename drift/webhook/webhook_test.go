@@ -256,7 +256,7 @@ func TestTheTokenIsSentToTheAlertmanagerAlone(t *testing.T) {
 	})
 	require.NoError(t, err)
 	n.Notify([]schemas.Alert{alert("drift/age", schemas.AlertFiring, time.Now())})
-	require.ErrorContains(t, n.tell(t.Context(), n.due(time.Now(), false)), "HTTP 307")
+	require.ErrorContains(t, n.send(t.Context(), n.due(time.Now(), false)), "HTTP 307")
 	r := <-got
 	require.Equal(t, "/alertmanager/api/v2/alerts", r.URL.Path)
 	require.Equal(t, "Bearer s3cret", r.Header.Get("Authorization"))
@@ -274,7 +274,7 @@ func TestATokenThatCannotBeReadIsAFailure(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "http://alerts:9093/api/v2/alerts", n.endpoint)
 	n.Notify([]schemas.Alert{alert("drift/age", schemas.AlertFiring, time.Now())})
-	require.ErrorContains(t, n.tell(t.Context(), n.due(time.Now(), false)), "--alert-webhook-token-file: gone")
+	require.ErrorContains(t, n.send(t.Context(), n.due(time.Now(), false)), "--alert-webhook-token-file: gone")
 }
 
 func TestAddressesThatAreRefused(t *testing.T) {

@@ -30,7 +30,7 @@ func (verifyCmd) Help() string {
 
 Exit codes: 0 every application was answered exactly once. 1 something was lost, duplicated or altered; the first five of each are named. 2 usage. 3 not judged: nothing failed, but records lie behind a transaction that has been open for ten seconds, or retention has removed what the group has committed, or a batch of the log cannot be read, or a prediction could not be computed again here, where its model or route is not to be had (--allow-unjudgeable accepts that; --from leaves out what was appended before).
 
-It reads both topics once, and once more where something is wrong.`
+It reads applications and their answers (predictions and dead letters) once, and once more where something is wrong.`
 }
 
 // Run judges and prints.

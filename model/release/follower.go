@@ -301,7 +301,7 @@ func (f *Follower) take(rec *kgo.Record) {
 		}
 		return
 	}
-	f.tellProblems()
+	f.reportProblems()
 }
 
 // ignore notes a batch that no bundle and no route is in.
@@ -309,11 +309,11 @@ func (f *Follower) ignore(u *kafka.UnreadableError) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.history.addForeign(u)
-	f.tellProblems()
+	f.reportProblems()
 }
 
-// tellProblems tells of records that do not count. f.mu is held.
-func (f *Follower) tellProblems() {
+// reportProblems logs and counts records that do not count. f.mu is held.
+func (f *Follower) reportProblems() {
 	for _, p := range f.history.problems {
 		if p.Topic == f.config.Topics.Routes && f.lost == nil {
 			f.lost = fmt.Errorf("%s: the model of --model does not serve in the place of a route that cannot be read; write another: creditstream model route", p)

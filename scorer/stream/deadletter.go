@@ -39,14 +39,14 @@ func deadLetter(topic string, r *kgo.Record, class, message string, at time.Time
 		kgo.RecordHeader{Key: schemas.HeaderErrorMessage, Value: []byte(message)},
 		kgo.RecordHeader{Key: schemas.HeaderFailedAt, Value: []byte(schemas.At(at).String())})
 	if k.cut() {
-		d.Headers = k.tell(d.Headers, r)
+		d.Headers = k.describe(d.Headers, r)
 	}
 	d.Headers = sourceHeaders(d.Headers, r)
 	return d
 }
 
-// tell adds what the whole of each part was, and which of them were cut.
-func (k *kept) tell(dst []kgo.RecordHeader, r *kgo.Record) []kgo.RecordHeader {
+// describe adds what the whole of each part was, and which of them were cut.
+func (k *kept) describe(dst []kgo.RecordHeader, r *kgo.Record) []kgo.RecordHeader {
 	part := func(digestKey, digest, bytesKey string, bytes int, truncatedKey string, truncated bool) {
 		dst = append(dst,
 			kgo.RecordHeader{Key: digestKey, Value: []byte(digest)},

@@ -250,7 +250,7 @@ func (s *session) count(live *model.LiveSet, took time.Duration) {
 				m.implausible.WithLabelValues(why).Inc()
 			}
 		}
-		s.tellLatencies(b, now)
+		s.observeLatencies(b, now)
 		for decision, n := range b.decisions() {
 			m.decisions.WithLabelValues(decision).Add(float64(n))
 		}
@@ -269,18 +269,18 @@ func (s *session) count(live *model.LiveSet, took time.Duration) {
 	}
 }
 
-// mostTimed is how many applications of a poll are handed to Latencies, each for its
+// maxTimed is how many applications of a poll are handed to Latencies, each for its
 // share of the others: they were all committed at once.
-const mostTimed = 1_000
+const maxTimed = 1_000
 
-// tellLatencies tells how long the decisions of a committed batch took.
-func (s *session) tellLatencies(b *batch, now time.Time) {
+// observeLatencies hands on how long the decisions of a committed batch took.
+func (s *session) observeLatencies(b *batch, now time.Time) {
 	latencies := s.parent.config.Latencies
 	if latencies == nil {
 		return
 	}
 	n := len(b.sources)
-	step := 1 + n/mostTimed
+	step := 1 + n/maxTimed
 	for i := 0; i < n; i += step {
 		took, _ := endToEnd(b.apps[i].AppliedAt.Time(), now)
 		latencies.Observe(took, min(step, n-i))

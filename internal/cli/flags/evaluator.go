@@ -10,13 +10,13 @@ import (
 type Evaluator struct {
 	Fairness Fairness `embed:"" group:"Alerts"`
 
-	Windows   string        `help:"Windows of the statistics: numbers of decisions (at least that many, at most a fiftieth and one pane more) and times up to 24h." default:"1000,10000,1h,24h" placeholder:"LIST" group:"Alerts"`
+	Windows   string        `help:"Windows of the statistics: numbers of decisions (a window exceeds its number by less than a fiftieth plus one pane) and times up to 24h." default:"1000,10000,1h,24h" placeholder:"LIST" group:"Alerts"`
 	Silence   time.Duration `help:"Alert after this long without a decision." default:"5m" placeholder:"DURATION" group:"Alerts"`
 	BlockTime time.Duration `help:"Minimum length of a block of decisions, which evidence is taken from." default:"5s" placeholder:"DURATION" group:"Alerts"`
 	MinFiring time.Duration `help:"Minimum time that a drift alert fires." default:"1m" placeholder:"DURATION" group:"Alerts"`
 }
 
-// Fairness says what the approval rates of groups are held against.
+// Fairness says what the approval rates of groups are compared with.
 type Fairness struct {
 	Ratio float64 `help:"Minimum ratio of a group's approval rate to that of the group approved most often; lower ratios are reported." default:"0.8" name:"fairness-ratio" placeholder:"RATIO"`
 }
