@@ -93,18 +93,19 @@ type subjects interface {
 // was not. Where a refusal may be about who asks, that has to be a schema of the same
 // kind of event, or the latest one of the topic's subject: another may be open to all.
 // Otherwise it is any schema that is known to be there, or the subject's; an unknown id
-// only where no schema is known, for some registries refuse all of those.
+// only where no schema is known, for some registries refuse all of those. One that is
+// known and answered as unknown is no good answer: the registry has lost it.
 func (c *Codec) vouch(ctx context.Context, k key, topic string, login bool) error {
 	others := c.others(func(o key) bool { return o.id != k.id && (!login || o.event == k.event) })
+	none := uint32(math.MaxInt32) // of which "there is none" is a good answer, too
+	if k.id == none {
+		none--
+	}
 	if len(others) == 0 && !login {
-		none := uint32(math.MaxInt32) // "there is none" is a good answer, too
-		if k.id == none {
-			none--
-		}
 		others = append(others, none)
 	}
 	for _, other := range others {
-		if _, there, err := c.question(ctx, other); err == nil && (there || !login) {
+		if _, there, err := c.question(ctx, other); err == nil && (there || other == none) {
 			return nil
 		}
 	}

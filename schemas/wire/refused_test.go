@@ -31,6 +31,9 @@ type busy struct{ odd }
 
 func (busy) Later() bool { return true }
 
+// errUnknown is the answer that there is no such schema, HTTP 404 with code 40403.
+var errUnknown = errors.New("schema not found")
+
 // counter is a registry that answers by id.
 type counter struct {
 	*shelf
@@ -46,7 +49,11 @@ func (c *counter) Schema(ctx context.Context, id uint32) (string, bool, error) {
 	}
 	text, there, err := c.shelf.Schema(ctx, id)
 	if c.answer != nil {
-		if odd := c.answer(id); odd != nil {
+		odd := c.answer(id)
+		if errors.Is(odd, errUnknown) {
+			return "", false, nil
+		}
+		if odd != nil {
 			return "", false, odd
 		}
 	}
@@ -251,33 +258,42 @@ func TestRefusal_WhereUnknownIDsAreRefusedTooEndsInAnAnswer(t *testing.T) {
 // A registry that does not give what it registered has lost its store, perhaps: that it
 // answers well what is unknown does not make letters of values with schemas it had.
 func TestRefusal_OfWhatIsRegisteredIsWaitedOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &counter{shelf: newShelf()}
-		var lost atomic.Bool
-		lost.Store(true)
-		s.answer = func(id uint32) error {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if _, there := s.schemas[id]; there && lost.Load() {
-				return odd{"HTTP 500: store failed", false}
-			}
-			return nil
-		}
-		c := New(Config{Registry: s, Writes: map[schemas.Event]string{schemas.EventPrediction: "t.predictions"}})
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		go func() { _ = c.Run(ctx) }()
-		require.NoError(t, c.Await(t.Context()))
-		done := make(chan error, 1)
-		go func() { done <- c.Learn(ctx, schemas.EventApplication, values(applicationID)) }()
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		require.Empty(t, done)
-		require.ErrorContains(t, c.Ready(), errNothingElse.Error())
-		lost.Store(false)
-		require.NoError(t, <-done)
-		require.NoError(t, c.DecodeApplication(t.Context(), written(applicationID), &schemas.Application{}))
-	})
+	broken := odd{"HTTP 500: store failed", false}
+	for name, registered := range map[string]error{"500": broken, "40403": errUnknown} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &counter{shelf: newShelf()}
+				var lost atomic.Bool
+				lost.Store(true)
+				s.answer = func(id uint32) error {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					_, there := s.schemas[id]
+					switch {
+					case !there || !lost.Load():
+						return nil
+					case id == applicationID:
+						return broken
+					}
+					return registered
+				}
+				c := New(Config{Registry: s, Writes: map[schemas.Event]string{schemas.EventPrediction: "t.predictions"}})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go func() { _ = c.Run(ctx) }()
+				require.NoError(t, c.Await(t.Context()))
+				done := make(chan error, 1)
+				go func() { done <- c.Learn(ctx, schemas.EventApplication, values(applicationID)) }()
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				require.Empty(t, done)
+				require.ErrorContains(t, c.Ready(), errNothingElse.Error())
+				lost.Store(false)
+				require.NoError(t, <-done)
+				require.NoError(t, c.DecodeApplication(t.Context(), written(applicationID), &schemas.Application{}))
+			})
+		})
+	}
 }
 
 // A login that is let in, but may not read this topic's schemas, is a wrong grant: what
