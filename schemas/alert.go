@@ -1,9 +1,6 @@
 package schemas
 
-import (
-	"encoding/json"
-	"strconv"
-)
+import "encoding/json"
 
 // States of an alert.
 const (
@@ -14,18 +11,18 @@ const (
 // Alert says that a watched statistic crossed its threshold, or came back (topic
 // drift alerts, keyed by Alert).
 type Alert struct {
-	Alert         string        `json:"alert"`          // name, as drift/limit_bal
-	State         string        `json:"state"`          // firing or resolved
-	Since         Timestamp     `json:"since"`          // when it came into this state
-	EvaluatedAt   Timestamp     `json:"evaluated_at"`   // when the figures were taken
-	Statistic     string        `json:"statistic"`      // what was compared
-	Value         float64       `json:"value"`          // of the statistic
-	Threshold     float64       `json:"threshold"`      // that it was compared with
-	Window        AlertWindow   `json:"window"`         // what it was computed over
-	Contributors  []Contributor `json:"contributors"`   // the features that moved; empty where none did
-	Reference     string        `json:"reference"`      // digest of the reference, empty where none was compared with
-	ModelVersions []string      `json:"model_versions"` // that decided in the window; empty without decisions
-	Runbook       string        `json:"runbook"`        // what to do about it
+	Alert         string        `json:"alert" own:"filled"`          // name, as drift/limit_bal
+	State         string        `json:"state" own:"firing,resolved"` // firing or resolved
+	Since         Timestamp     `json:"since"`                       // when it came into this state
+	EvaluatedAt   Timestamp     `json:"evaluated_at"`                // when the figures were taken
+	Statistic     string        `json:"statistic" own:"filled"`      // what was compared
+	Value         float64       `json:"value" own:"any"`             // of the statistic
+	Threshold     float64       `json:"threshold" own:"any"`         // that it was compared with
+	Window        AlertWindow   `json:"window"`                      // what it was computed over
+	Contributors  []Contributor `json:"contributors"`                // the features that moved; empty where none did
+	Reference     string        `json:"reference"`                   // digest of the reference, empty where none was compared with
+	ModelVersions []string      `json:"model_versions" own:"filled"` // that decided in the window; empty without decisions
+	Runbook       string        `json:"runbook"`                     // what to do about it
 }
 
 // AlertRemark says what an alert is about whose name claims more than is known: while
@@ -42,7 +39,7 @@ const WindowOutcomes = "outcomes"
 
 // AlertWindow is the stretch of decisions that an alert is about.
 type AlertWindow struct {
-	Name      string    `json:"name"`
+	Name      string    `json:"name" own:"filled"`
 	From      Timestamp `json:"from"`
 	To        Timestamp `json:"to"`
 	Decisions int64     `json:"decisions"` // that are in it, not how many were asked for
@@ -58,7 +55,7 @@ func (w AlertWindow) Counts() string {
 
 // Contributor is a feature and how far it moved from the reference.
 type Contributor struct {
-	Feature string  `json:"feature"`
+	Feature string  `json:"feature" own:"filled"`
 	PSI     float64 `json:"psi"` // population stability index, >= 0
 }
 
@@ -77,18 +74,5 @@ func AppendAlert(dst []byte, a *Alert) []byte {
 // DecodeAlert reads an alert. The error is a *DecodeError or a *ContractError.
 func DecodeAlert(value []byte, a *Alert) error {
 	*a = Alert{}
-	if err := decodeOwn(value, a); err != nil {
-		return err
-	}
-	a.Contributors, a.ModelVersions = filled(a.Contributors), filled(a.ModelVersions)
-	var c check
-	c.filledIn("alert", a.Alert)
-	c.holds(a.State == AlertFiring || a.State == AlertResolved, "state", strconv.Quote(a.State), "must be firing or resolved")
-	c.filledIn("statistic", a.Statistic)
-	c.filledIn("window.name", a.Window.Name)
-	c.count("window.decisions", a.Window.Decisions)
-	for i, one := range a.Contributors {
-		c.filledIn("contributors."+strconv.Itoa(i)+".feature", one.Feature)
-	}
-	return c.err()
+	return decodeOwn(value, a)
 }

@@ -73,22 +73,36 @@ func TestAlertRefuses(t *testing.T) {
 		decode    bool // a *DecodeError, otherwise a *ContractError
 		says      string
 	}{
-		{`#drift"}`, `#drift"`, true, "unexpected end"},
-		{`#drift"}`, `#drift"} 1`, true, "invalid character '1'"},
-		{contractAlert, `[]`, true, "cannot unmarshal array"},
-		{`"since":"2026-11-23T10:00:00Z"`, `"since":"2026-11-23T10:00:00+01:00"`, true, "RFC 3339 time in UTC"},
-		{`"state":"firing",`, ``, false, `state "": must be firing or resolved`},
+		{`#drift"}`, `#drift"`, true, "expected , or }, found the end"},
+		{`#drift"}`, `#drift"} 1`, true, "expected nothing after the JSON object, found a digit"},
+		{contractAlert, `[]`, true, "expected one JSON object"},
+		{contractAlert, `null`, true, "expected one JSON object"},
+		{`"since":"2026-11-23T10:00:00Z"`, `"since":"2026-11-23T10:00:00+01:00"`, false, `since "2026-11-23T10:00:00+01:00": must be an RFC 3339 time in UTC`},
+		{`"since":"2026-11-23T10:00:00Z"`, `"since":null`, false, `since null: must be an RFC 3339 time`},
+		{`"evaluated_at":"2026-11-23T10:05:00.000001Z"`, `"evaluated_at":1763892300`, false, "evaluated_at 1763892300: must be an RFC 3339 time"},
+		{`"to":"2026-11-23T10:05:00Z",`, ``, false, "window.to: is required"},
+		{`"state":"firing",`, ``, false, `state: is required`},
 		{`"firing"`, `"pending"`, false, `state "pending": must be firing or resolved`},
+		{`"firing"`, `null`, false, `state null: must be firing or resolved`},
+		{`"state"`, `"alert":"x","state"`, false, `alert "x": must not stand twice`},
+		{`"state"`, `"more":1,"more":2,"state"`, false, `more 2: must not stand twice`},
+		{`"psi":0.31`, `"psi":0.31,"psi":0`, false, `contributors.0.psi 0: must not stand twice`},
 		{`"drift/limit_bal"`, `""`, false, `alert "": must be a text that is not empty`},
-		{`"evaluated_at":"2026-11-23T10:05:00.000001Z"`, `"evaluated_at":1763892300`, false, "evaluated_at number"},
-		{`"value":0.31`, `"value":"0.31"`, false, `value string: must be of type float64`},
-		{`"value":0.31`, `"value":1e999`, false, "value number 1e999"},
-		{`"decisions":10012`, `"decisions":10012.5`, false, "window.decisions number 10012.5"},
-		{`"decisions":10012`, `"decisions":-1`, false, "window.decisions -1: must be a number from 0"},
-		{`"name":"10000",`, ``, false, `window.name "": must be a text`},
-		{`{"feature":"age","psi":0}`, `7`, false, "contributors"},
-		{`"feature":"age",`, ``, false, `contributors.1.feature "": must be a text`},
-		{`"docs/runbook.md#drift"`, `{}`, false, "runbook object"},
+		{`"value":0.31`, `"value":"0.31"`, false, `value "0.31": must be a number`},
+		{`"value":0.31`, `"value":null`, false, `value null: must be a number`},
+		{`"value":0.31`, `"value":1e999`, false, "value 1e999: must be a number"},
+		{`"threshold":0.1,`, ``, false, "threshold: is required"},
+		{`"decisions":10012`, `"decisions":10012.5`, false, "window.decisions 10012.5: must be a whole number from 0"},
+		{`"decisions":10012`, `"decisions":-1`, false, "window.decisions -1: must be a whole number from 0"},
+		{`"window":{"name":"10000",`, `"window":null,"w":{`, false, `window null: must be an object`},
+		{`"name":"10000",`, ``, false, `window.name: is required`},
+		{`[{"feature":"limit_bal","psi":0.31},{"feature":"age","psi":0}]`, `null`, false, "contributors null: must be an array"},
+		{`{"feature":"age","psi":0}`, `7`, false, "contributors.1 7: must be an object"},
+		{`"feature":"age",`, ``, false, `contributors.1.feature: is required`},
+		{`"psi":0.31`, `"psi":-0.31`, false, `contributors.0.psi -0.31: must be a number from 0`},
+		{`"2026-12-01.1"`, `""`, false, `model_versions.1 "": must be a text that is not empty`},
+		{`"2026-12-01.1"`, `null`, false, `model_versions.1 null: must be a text that is not empty`},
+		{`"docs/runbook.md#drift"`, `{}`, false, "runbook {}: must be a text"},
 	} {
 		require.Contains(t, contractAlert, c.old)
 		err := DecodeAlert([]byte(strings.Replace(contractAlert, c.old, c.with, 1)), new(Alert))
@@ -98,13 +112,14 @@ func TestAlertRefuses(t *testing.T) {
 	}
 	var ce *ContractError
 	require.ErrorAs(t, DecodeAlert([]byte(`{"window":{}}`), new(Alert)), &ce)
-	require.Len(t, ce.Violations, 4, "all at once")
+	require.Len(t, ce.Violations, 15, "all at once")
 	require.NoError(t, DecodeAlert([]byte(strings.Replace(contractAlert, `{`, `{"later":{"a":[1]},`, 1)), new(Alert)), "an unknown key is ignored")
 }
 
 func FuzzDecodeAlert(f *testing.F) {
 	for _, s := range []string{
-		contractAlert, `{}`, ``, `{"window":{"name":1},"contributors":[{"psi":1e-400}]}`,
+		contractAlert, `{}`, ``, `{"alert":null,"alert":1,"window":[],"model_versions":["",null]}`,
+		strings.Replace(contractAlert, `"psi":0`, `"psi":-0`, 1), `{"window":{"name":1},"contributors":[{"psi":1e-400}]}`,
 		strings.Replace(contractAlert, "firing", "resolved", 1),
 		strings.Replace(contractAlert, "0.31", "-1.5E+3", 1),
 		strings.Replace(contractAlert, "psi", `ps\u0069`, 2),

@@ -1,9 +1,6 @@
 package schemas
 
-import (
-	"encoding/json"
-	"strconv"
-)
+import "encoding/json"
 
 // HeaderStarted is on the tombstone of a replica that stopped: when the process
 // that writes it was started. Another process may go on under the same name.
@@ -12,8 +9,8 @@ const HeaderStarted = "started"
 // Replica is what one running component says of itself, once a second (topic
 // replicas, keyed by ReplicaKey). Counters are those of its process, from 0.
 type Replica struct {
-	Component   string         `json:"component"` // score, api, view, produce, drift
-	Instance    string         `json:"instance"`  // its name, unique among the components of its kind
+	Component   string         `json:"component" own:"filled"` // score, api, view, produce, drift
+	Instance    string         `json:"instance" own:"filled"`  // its name, unique among the components of its kind
 	Host        string         `json:"host"`
 	Version     string         `json:"version"` // of the program
 	Started     Timestamp      `json:"started"` // with component and instance: one process
@@ -32,18 +29,18 @@ type Replica struct {
 
 // ReplicaModels is which models a replica serves, and why not others.
 type ReplicaModels struct {
-	RouteRevision  int64     `json:"route_revision"`  // in force, -1 where none is
-	NewestRevision int64     `json:"newest_revision"` // that it has read, -1 where it has read none
-	Champion       string    `json:"champion"`        // version; empty while nothing serves
-	Canary         string    `json:"canary"`          // version; empty without one
-	Shadow         string    `json:"shadow"`          // version; empty without one
-	Pending        string    `json:"pending"`         // why the newest route is not in force; empty when it is
-	Refused        []Refusal `json:"refused"`         // bundles that routes named and that cannot serve
+	RouteRevision  int64     `json:"route_revision" own:"-1"`  // in force, -1 where none is
+	NewestRevision int64     `json:"newest_revision" own:"-1"` // that it has read, -1 where it has read none
+	Champion       string    `json:"champion"`                 // version; empty while nothing serves
+	Canary         string    `json:"canary"`                   // version; empty without one
+	Shadow         string    `json:"shadow"`                   // version; empty without one
+	Pending        string    `json:"pending"`                  // why the newest route is not in force; empty when it is
+	Refused        []Refusal `json:"refused"`                  // bundles that routes named and that cannot serve
 }
 
 // Refusal is a bundle that cannot serve, and why.
 type Refusal struct {
-	ModelVersion string `json:"model_version"`
+	ModelVersion string `json:"model_version" own:"filled"`
 	Reason       string `json:"reason"`
 }
 
@@ -92,28 +89,5 @@ func AppendReplica(dst []byte, r *Replica) []byte {
 // *ContractError.
 func DecodeReplica(value []byte, r *Replica) error {
 	*r = Replica{}
-	if err := decodeOwn(value, r); err != nil {
-		return err
-	}
-	r.Lag, r.Recent.Latency, r.Total.Latency = filled(r.Lag), filled(r.Recent.Latency), filled(r.Total.Latency)
-	if r.Models != nil {
-		r.Models.Refused = filled(r.Models.Refused)
-	}
-	var c check
-	c.filledIn("component", r.Component)
-	c.filledIn("instance", r.Instance)
-	for field, n := range map[string]int64{
-		"decisions.approve": r.Decisions.Approve, "decisions.refer": r.Decisions.Refer, "decisions.decline": r.Decisions.Decline,
-		"dead_letters": r.DeadLetters, "errors": r.Errors, "recent.records": r.Recent.Records, "total.records": r.Total.Records,
-	} {
-		c.count(field, n)
-	}
-	for field, s := range map[string]float64{"recent.seconds": r.Recent.Seconds, "total.seconds": r.Total.Seconds} {
-		c.holds(s >= 0, field, strconv.FormatFloat(s, 'g', -1, 64), fromZeroRule)
-	}
-	for i, lag := range r.Lag {
-		c.count("lag."+strconv.Itoa(i)+".partition", int64(lag.Partition))
-		c.count("lag."+strconv.Itoa(i)+".offsets", lag.Offsets)
-	}
-	return c.err()
+	return decodeOwn(value, r)
 }

@@ -259,7 +259,7 @@ func TestWhatSaysNothingIsIgnored(t *testing.T) {
 	defer l.Close()
 	require.NoError(t, l.ReadToEnd(t.Context()))
 	require.Equal(t, 1, l.Ignored)
-	require.ErrorContains(t, l.Problem, `t.replicas/0 offset 0: replica "x": invalid character`)
+	require.ErrorContains(t, l.Problem, `t.replicas/0 offset 0: replica "x": byte 0: expected one JSON object`)
 	require.Len(t, l.Board.States(time.Now()), 1)
 }
 
