@@ -34,7 +34,7 @@ func twoKeys(t *testing.T) *Keys {
 
 func TestWhatNeedsAKey(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *Config) { c.Keys = twoKeys(t); c.Feed = newFeed(time.Now) })
+	w := newWorld(t, func(c *Config) { c.Keys = twoKeys(t); c.Feed = newFeed() })
 	for _, at := range [][2]string{{"POST", "/predict"}, {"POST", "/predict/batch"}, {"GET", "/predictions/x"}, {"GET", "/model"}, {"GET", "/decisions"}, {"GET", "/decisions/stream"}} {
 		rec := w.do(at[0], at[1], "")
 		w.problem(rec, http.StatusUnauthorized, "no-key")

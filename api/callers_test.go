@@ -166,7 +166,7 @@ func TestCallers_WhatIsWorkedOnStays(t *testing.T) {
 func TestStreams_OneCallerTakesNotAll(t *testing.T) {
 	t.Parallel()
 	keys := twoKeys(t)
-	w := newWorld(t, func(c *Config) { c.Keys = keys; c.Feed = newFeed(time.Now) })
+	w := newWorld(t, func(c *Config) { c.Keys = keys; c.Feed = newFeed() })
 	ctx, stop := context.WithCancel(t.Context())
 	var opened []chan int
 	open := func(key string) {

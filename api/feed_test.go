@@ -17,8 +17,8 @@ import (
 )
 
 // newFeed is one that has seen decisions, newest first.
-func newFeed(now func() time.Time, newestFirst ...schemas.Prediction) *feed.Feed {
-	f := feed.New(now)
+func newFeed(newestFirst ...schemas.Prediction) *feed.Feed {
+	f := feed.New()
 	for _, p := range slices.Backward(newestFirst) {
 		f.Add(&p)
 	}
@@ -34,7 +34,7 @@ func TestDecisionsAreShownWithoutFeatures(t *testing.T) {
 		}
 	}
 	w := newWorld(t, func(c *Config) {
-		c.Feed = newFeed(time.Now, decided("A-1\n\n", "decline"), decided("A-0", "approve"), decided("A-0", "approve"))
+		c.Feed = newFeed(decided("A-1\n\n", "decline"), decided("A-0", "approve"), decided("A-0", "approve"))
 	})
 	rec := w.get("/decisions")
 	require.Equal(t, http.StatusOK, rec.Code)
@@ -62,7 +62,7 @@ func TestDecisionsAreShownNewestFirst(t *testing.T) {
 		return schemas.Prediction{ApplicationID: id, DecidedAt: schemas.At(time.UnixMilli(ms)), Decision: "approve", Channel: "stream", ModelVersion: "v"}
 	}
 	w := newWorld(t, func(c *Config) {
-		c.Feed = newFeed(time.Now, at("A-3", 1000), at("A-9", 900), at("A-4", 1000), at("A-1", 1001), at("A-5", 1000))
+		c.Feed = newFeed(at("A-3", 1000), at("A-9", 900), at("A-4", 1000), at("A-1", 1001), at("A-5", 1000))
 	})
 	var d struct {
 		Decisions []answered `json:"decisions"`
@@ -78,7 +78,7 @@ func TestDecisionsAreShownNewestFirst(t *testing.T) {
 func TestStreamOfDecisions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		shown := newFeed(time.Now)
+		shown := newFeed()
 		w := newWorld(t, func(c *Config) { c.Feed = shown })
 		rec := httptest.NewRecorder()
 		done := make(chan struct{})

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/require"
@@ -15,7 +14,7 @@ import (
 
 func TestOnlyThisMachinesNamesAreAnswered(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *Config) { c.LocalOnly = true; c.Feed = newFeed(time.Now) })
+	w := newWorld(t, func(c *Config) { c.LocalOnly = true; c.Feed = newFeed() })
 	ask := func(method, target, host string) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), method, target, http.NoBody)
 		r.Host = host

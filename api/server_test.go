@@ -142,7 +142,7 @@ func TestShutdownFinishesWhatIsBegun(t *testing.T) {
 func TestShutdownEndsStreams(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		_, p, stop, stopped := running(t, func(c *Config) { c.Feed = newFeed(time.Now) })
+		_, p, stop, stopped := running(t, func(c *Config) { c.Feed = newFeed() })
 		conn := p.dial()
 		_, err := io.WriteString(conn, "GET /decisions/stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		require.NoError(t, err)

@@ -39,8 +39,6 @@ type Snapshot struct {
 
 // Feed remembers what it is given. It is safe for concurrent use.
 type Feed struct {
-	now func() time.Time
-
 	mu      sync.Mutex // guards what follows
 	totals  Totals
 	recent  [Kept]schemas.Prediction // number n lies at n % Kept
@@ -48,14 +46,14 @@ type Feed struct {
 }
 
 // New returns a Feed that has seen nothing yet.
-func New(now func() time.Time) *Feed {
-	return &Feed{now: now, totals: Totals{Since: now(), ByDecision: map[string]int64{}, ByChannel: map[string]int64{}}}
+func New() *Feed {
+	return &Feed{totals: Totals{Since: time.Now(), ByDecision: map[string]int64{}, ByChannel: map[string]int64{}}}
 }
 
 // Add takes one prediction in, and keeps nothing of it that the caller may change. It does
 // not know who subscribes: nobody can hold it up.
 func (f *Feed) Add(p *schemas.Prediction) {
-	now := f.now()
+	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	shown := *p
@@ -83,7 +81,7 @@ func (f *Feed) Snapshot() Snapshot {
 func (f *Feed) total() Totals {
 	t := f.totals
 	t.ByDecision, t.ByChannel = maps.Clone(t.ByDecision), maps.Clone(t.ByChannel)
-	now := f.now()
+	now := time.Now()
 	var n int64
 	for _, s := range f.seconds {
 		if age := now.Unix() - s.second; age >= 1 && age <= rateSeconds {

@@ -25,10 +25,10 @@ func prediction(i int) *schemas.Prediction {
 	return p
 }
 
-func TestAFeedKeepsTheLastDecisions(t *testing.T) {
+func TestFeed_KeepsTheLastDecisions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		feed := New(time.Now)
+		feed := New()
 		require.Empty(t, feed.Snapshot().Decisions)
 		for i := range 120 {
 			feed.Add(prediction(i))
@@ -48,10 +48,10 @@ func TestAFeedKeepsTheLastDecisions(t *testing.T) {
 	})
 }
 
-func TestTheRateIsOverTheLastSeconds(t *testing.T) {
+func TestFeed_RateIsOverTheLastSeconds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		feed := New(time.Now)
+		feed := New()
 		second := func(n int) float64 {
 			for i := range n {
 				feed.Add(prediction(i))
@@ -89,11 +89,11 @@ func (p page) of(t *testing.T, s Snapshot) {
 }
 
 // While more comes than may be sent the newest are, and then the rest of the last.
-func TestASubscriberSeesASampleOfTheNewest(t *testing.T) {
+func TestFeed_SubscriberSeesASampleOfTheNewest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const perSecond = 8
-		feed := New(time.Now)
+		feed := New()
 		id := 0
 		emit := func(n int) {
 			for range n {
@@ -148,10 +148,10 @@ func TestASubscriberSeesASampleOfTheNewest(t *testing.T) {
 	})
 }
 
-func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
+func TestFeed_SlowSubscriberHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		feed := New(time.Now)
+		feed := New()
 		ctx, cancel := context.WithCancel(t.Context())
 		_, slow := feed.Subscribe(ctx, 20)
 		_, quick := feed.Subscribe(ctx, 20)
@@ -174,10 +174,10 @@ func TestASlowSubscriberHoldsUpNobody(t *testing.T) {
 	})
 }
 
-func TestASubscriberHearsNothingWhenNothingHappens(t *testing.T) {
+func TestFeed_SubscriberHearsNothingWhenNothingHappens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		feed := New(time.Now)
+		feed := New()
 		_, updates := feed.Subscribe(t.Context(), 20)
 		time.Sleep(time.Minute)
 		synctest.Wait()

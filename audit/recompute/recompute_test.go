@@ -108,18 +108,29 @@ func TestRecompute_AppliesThePolicyToTheRecordedProbability(t *testing.T) {
 	require.Equal(t, schemas.Approve, again.Decision, "of its own probability: the record differs in both")
 }
 
+// withoutONNX is a past in a build where ONNX Runtime is not installed.
+type withoutONNX struct{ Past }
+
+func (w withoutONNX) Set(version string, revision int64, policyVersion, engine string) (*model.LiveSet, error) {
+	if engine == model.EngineONNX {
+		return nil, errors.New("ONNX Runtime is not here")
+	}
+	return w.Past.Set(version, revision, policyVersion, engine)
+}
+
 func TestRecompute_SaysWhatIsMissing(t *testing.T) {
 	set, err := model.Fixed(shipped.Bundle, model.EngineNative, policy.DefaultText)
 	require.NoError(t, err)
-	past := unrouted(t)
+	past := withoutONNX{unrouted(t)}
 	r, err := New(func() (Past, int64, error) { return past, -1, nil })
 	require.NoError(t, err)
 	p := schemas.Prediction{ModelVersion: set.Champion.Version, RouteRevision: -1, PolicyVersion: set.Policy.Version, Engine: model.EngineONNX}
-	if _, err := past.Set(p.ModelVersion, -1, p.PolicyVersion, model.EngineONNX); err != nil { // where the library is not installed
-		_, err := r.Decide(&p)
-		require.ErrorContains(t, err, "the onnx engine decided, and only that is missing: ")
-		require.ErrorContains(t, err, "ONNX Runtime")
-	}
+	_, err = r.Decide(&p)
+	require.EqualError(t, err, "the decision cannot be made again: the onnx engine decided, and only that is missing: ONNX Runtime is not here")
+	p.ModelVersion = "v0"
+	_, err = r.Decide(&p)
+	require.ErrorContains(t, err, "the decision cannot be made again: ONNX Runtime is not here", "the model is missing as well")
+	p.ModelVersion = set.Champion.Version
 	p.Engine, p.RouteRevision = model.EngineNative, 9
 	_, err = r.Decide(&p)
 	require.ErrorContains(t, err, "there is no route revision 9")

@@ -244,7 +244,7 @@ func TestAFeedFollowsTheLog(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.emit(0, 10, kgo.TryCommit)
-	shown := feed.New(time.Now)
+	shown := feed.New()
 	follower := NewFollower(FollowerConfig{Kafka: w.kafka, Topics: w.topics, Each: shown.Add, Log: slog.New(slog.DiscardHandler)})
 	require.Error(t, follower.Ready())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -271,7 +271,7 @@ func TestAFeedFollowsTheLog(t *testing.T) {
 func TestAFeedReadsPartitionsThatWereAdded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	shown := feed.New(time.Now)
+	shown := feed.New()
 	follower := NewFollower(FollowerConfig{Kafka: w.kafka, Topics: w.topics, Each: shown.Add, Log: slog.New(slog.DiscardHandler), lookInterval: 10 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

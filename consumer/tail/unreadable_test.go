@@ -80,7 +80,7 @@ func TestUnreadableBatch_DoesNotSilenceTheFeed(t *testing.T) {
 			r, err := open(t.Context(), w.kafka, w.topics.Predictions, kafka.From{}, true)
 			require.NoError(t, err)
 			r.client.Close()
-			shown := feed.New(time.Now)
+			shown := feed.New()
 			follower := NewFollower(FollowerConfig{Kafka: w.kafka, Topics: w.topics, Each: shown.Add, Log: slog.New(slog.DiscardHandler)})
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
@@ -210,7 +210,7 @@ func TestFollow_OutlastsALookWhileALeaderMoves(t *testing.T) {
 	var looks atomic.Int64
 	w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		w.broker.Cluster().KeepControl()
-		if request.(*kmsg.FetchRequest).MaxWaitMillis != 500 || looks.Add(1) > 3 { // a look
+		if !kafkatest.IsLook(request) || looks.Add(1) > 3 {
 			return nil, nil, false
 		}
 		return local.Refusal(request, kerr.NotLeaderForPartition.Code), nil, true

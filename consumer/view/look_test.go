@@ -35,7 +35,7 @@ func TestLook_ThatFailsWhileALeaderMovesIsMadeAgain(t *testing.T) {
 	var looks atomic.Int64
 	w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		w.broker.Cluster().KeepControl()
-		if request.(*kmsg.FetchRequest).MaxWaitMillis != 500 || looks.Add(1) > 3 { // a look
+		if !kafkatest.IsLook(request) || looks.Add(1) > 3 {
 			return nil, nil, false
 		}
 		return local.Refusal(request, kerr.NotLeaderForPartition.Code), nil, true

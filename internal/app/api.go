@@ -58,7 +58,7 @@ func (s *Services) AddAPI(c API) error {
 	}
 	var shown *feed.Feed
 	if c.Feed {
-		shown = feed.New(time.Now)
+		shown = feed.New()
 		parts = append(parts, tail.NewFollower(tail.FollowerConfig{Kafka: s.Client("feed"), Topics: s.topics, Codec: s.codec, Each: shown.Add, Log: s.log}))
 	}
 	status := latest.NewFollower(s.Client("drift-status"), s.topics, s.log, s.reg)

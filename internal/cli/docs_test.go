@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -96,8 +97,28 @@ func shellWords(text string) (words []string) {
 	return words
 }
 
-// placeholders stand for what a reader puts in their place.
-var placeholders = strings.NewReplacer("HOST:PORT", "127.0.0.1:1", "REVISION", "0", "PARTITION/OFFSET", "3/918")
+// placeholder is a word that a reader puts something else for, alone or before "=".
+var placeholder = regexp.MustCompile(`^[A-Z]{2,}(?:[:/][A-Z]+)*(?:=.*)?$`)
+
+// placeholders are what is put in their place; a deployment has some of its own.
+var placeholders = map[string]string{
+	"HOST:PORT": "127.0.0.1:1", "FILE": "new.bundle", "NEW": "v1", "REVISION": "0", "PARTITION/OFFSET": "3/918",
+}
+
+// filled are the words of a command with what is put in the place of its placeholders.
+func filled(t *testing.T, at string, words []string, placeholders map[string]string) []string {
+	t.Helper()
+	args := slices.Clone(words)
+	for i, word := range args {
+		if placeholder.MatchString(word) {
+			name, _, _ := strings.Cut(word, "=")
+			value, known := placeholders[name]
+			require.True(t, known, "%s: nothing is known to put in the place of %s", at, word)
+			args[i] = value + strings.TrimPrefix(word, name)
+		}
+	}
+	return args
+}
 
 // Every command that the documentation shows is one: its flags exist, and none that it
 // needs is left out.
@@ -111,13 +132,9 @@ func TestDocs_CommandsAreWhatTheBinaryTakes(t *testing.T) {
 
 func requireParses(t *testing.T, at string, words []string) {
 	t.Helper()
-	args := make([]string, len(words))
-	for i, w := range words {
-		args[i] = placeholders.Replace(w)
-	}
 	parser, err := newParser(&grammar{}, newSettings(), io.Discard, io.Discard, func(int) {})
 	require.NoError(t, err)
-	_, err = parser.Parse(args)
+	_, err = parser.Parse(filled(t, at, words, placeholders))
 	require.NoError(t, err, at)
 }
 
@@ -204,9 +221,6 @@ func TestDocs_NameTargetsAndPathsThatExist(t *testing.T) {
 	require.Greater(t, paths, 3)
 }
 
-// placeholder is a word that a reader puts something else for.
-var placeholder = regexp.MustCompile(`^[A-Z]{2,}(?:[:/][A-Z]+)*(?:=.*)?$`)
-
 // walked is the deployment that documented commands run on.
 type walked struct {
 	t      *testing.T
@@ -215,31 +229,14 @@ type walked struct {
 	new    string // its version
 }
 
-// filled is a command with what stands there in place of its placeholders.
+// filled are the words of a command with what stands there in place of its placeholders.
 func (w walked) filled(c documented) []string {
-	args := slices.Clone(c.words)
-	for i, word := range args {
-		name, rest, _ := strings.Cut(word, "=")
-		if !placeholder.MatchString(word) {
-			continue
-		}
-		switch name {
-		case "HOST:PORT":
-			name = w.broker
-		case "FILE":
-			name = w.bundle
-		case "NEW":
-			name = w.new
-		case "REVISION":
-			name = w.revision()
-		default:
-			require.Fail(w.t, "nothing is known to put in the place of "+word, c.at)
-		}
-		if args[i] = name; rest != "" {
-			args[i] += "=" + rest
-		}
+	here := maps.Clone(placeholders)
+	here["HOST:PORT"], here["FILE"], here["NEW"] = w.broker, w.bundle, w.new
+	if slices.Contains(c.words, "REVISION") {
+		here["REVISION"] = w.revision()
 	}
-	return args
+	return filled(w.t, c.at, c.words, here)
 }
 
 // revision is the one in force.
@@ -287,8 +284,12 @@ func TestDocs_BlocksRunAsTheyStand(t *testing.T) {
 		if !slices.Equal(args, c.words) {
 			filled++
 		}
-		if i := slices.Index(args, "--wait"); i >= 0 { // behind it may be how long
-			args = args[:i]
+		if i := slices.Index(args, "--wait"); i >= 0 { // no replica is there to wait for
+			behind := i + 1
+			if behind < len(args) && !strings.HasPrefix(args[behind], "-") {
+				behind++ // how long
+			}
+			args = slices.Delete(args, i, behind)
 		}
 		if args[0] == "produce" {
 			args = append(args, "--count", "200", "--rate", "0")

@@ -23,14 +23,6 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
-// command runs the program as a shell would.
-func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	code = Run(t.Context(), args, strings.NewReader(""), &out, &errs)
-	return code, out.String(), errs.String()
-}
-
 // otherVersion writes the shipped graph as another version.
 func otherVersion(t *testing.T, version string) (path string) {
 	_, reference, err := model.ReadManifest(shipped.Bundle)
@@ -49,12 +41,12 @@ func TestTheFirstReleaseIsRouted(t *testing.T) {
 	t.Setenv("CREDITSTREAM_BROKERS", broker.Addr())
 	release := func(bundle string, more ...string) (out released) {
 		t.Helper()
-		code, stdout, errs := command(t, append([]string{"model", "release", bundle, "--first", "--by", "setup", "--json"}, more...)...)
+		code, stdout, errs := creditstream(t, append([]string{"model", "release", bundle, "--first", "--by", "setup", "--json"}, more...)...)
 		require.Zero(t, code, errs)
 		require.NoError(t, json.Unmarshal([]byte(stdout), &out))
 		return out
 	}
-	code, _, errs := command(t, "topics", "apply")
+	code, _, errs := creditstream(t, "topics", "apply")
 	require.Zero(t, code, errs)
 	first := release("shipped")
 	require.False(t, first.Existed)
@@ -66,10 +58,10 @@ func TestTheFirstReleaseIsRouted(t *testing.T) {
 	require.True(t, again.Existed)
 	require.Nil(t, again.Route)
 	require.Nil(t, release(otherVersion(t, "v2"), "--ungated", "a test").Route)
-	code, out, errs := command(t, "model", "history", "--json")
+	code, out, errs := creditstream(t, "model", "history", "--json")
 	require.Zero(t, code, errs)
 	require.Equal(t, 1, strings.Count(out, `"revision"`))
-	code, out, errs = command(t, "model", "release", "shipped", "--first")
+	code, out, errs = creditstream(t, "model", "release", "shipped", "--first")
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "is there already")
 	require.NotContains(t, out, "route")
@@ -125,7 +117,7 @@ func verdicts(t *testing.T, given ...string) string {
 func TestInspectShowsTheGatesAsATable(t *testing.T) {
 	inspect := func(bundle string) string {
 		t.Helper()
-		code, out, errs := command(t, "model", "inspect", bundle)
+		code, out, errs := creditstream(t, "model", "inspect", bundle)
 		require.Zero(t, code, errs)
 		return out
 	}
@@ -152,18 +144,18 @@ func TestAReleaseAsksTheGates(t *testing.T) {
 	require.NoError(t, err)
 	defer broker.Close()
 	t.Setenv("CREDITSTREAM_BROKERS", broker.Addr())
-	code, _, errs := command(t, "topics", "apply")
+	code, _, errs := creditstream(t, "topics", "apply")
 	require.Zero(t, code, errs)
 	refused := func(args ...string) string {
 		t.Helper()
-		code, out, errs := command(t, append([]string{"model", "release"}, args...)...)
+		code, out, errs := creditstream(t, append([]string{"model", "release"}, args...)...)
 		require.Equal(t, 1, code, out)
 		require.Empty(t, out)
 		return errs
 	}
 	release := func(args ...string) (out released) {
 		t.Helper()
-		code, text, errs := command(t, append([]string{"model", "release", "--json"}, args...)...)
+		code, text, errs := creditstream(t, append([]string{"model", "release", "--json"}, args...)...)
 		require.Zero(t, code, errs)
 		require.NoError(t, json.Unmarshal([]byte(text), &out))
 		return out
@@ -192,7 +184,7 @@ func TestAReleaseAsksTheGates(t *testing.T) {
 	}
 	good := withGates(t, "good", passed, "null")
 	require.Contains(t, refused(good, "--ungated", "in a hurry"), "model good has been through its gates (passed)")
-	code, out, errs := command(t, "model", "list", "--json")
+	code, out, errs := creditstream(t, "model", "list", "--json")
 	require.Zero(t, code, errs)
 	require.Equal(t, "[]\n", out, "nothing was written")
 
@@ -204,7 +196,7 @@ func TestAReleaseAsksTheGates(t *testing.T) {
 	again := release(plain, "--ungated", "another reason")
 	require.True(t, again.Existed)
 	require.Equal(t, none, again.gated, "the record's reason counts")
-	code, out, errs = command(t, "model", "release", plain, "--ungated", "x")
+	code, out, errs = creditstream(t, "model", "release", plain, "--ungated", "x")
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "gates none: tried on a sandbox")
 
@@ -215,7 +207,7 @@ func TestAReleaseAsksTheGates(t *testing.T) {
 	bundle, err := os.ReadFile(cut)
 	require.NoError(t, err)
 	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "credit.models", Key: []byte("cut"), Value: bundle}).FirstErr())
-	code, out, errs = command(t, "model", "list", "--json")
+	code, out, errs = creditstream(t, "model", "list", "--json")
 	require.Zero(t, code, errs)
 	var all []listed
 	require.NoError(t, json.Unmarshal([]byte(out), &all))
@@ -226,7 +218,7 @@ func TestAReleaseAsksTheGates(t *testing.T) {
 	require.Equal(t, []gated{{Gates: "none"}, {Gates: "passed"}, overruled, none}, found[:4])
 	require.Equal(t, "incomplete", found[4].Gates)
 	require.Contains(t, found[4].GatesWhy, "it lacks data; ONNX Runtime")
-	code, out, errs = command(t, "model", "list")
+	code, out, errs = creditstream(t, "model", "list")
 	require.Zero(t, code, errs)
 	lines := strings.Split(out, "\n")
 	require.Contains(t, lines[0], "GATES")
@@ -242,19 +234,19 @@ func TestModelsAreReleasedRoutedAndRolledBack(t *testing.T) {
 	t.Setenv("CREDITSTREAM_BROKERS", broker.Addr())
 	ok := func(args ...string) string {
 		t.Helper()
-		code, out, errs := command(t, args...)
+		code, out, errs := creditstream(t, args...)
 		require.Zero(t, code, errs)
 		return out
 	}
 	fails := func(says string, args ...string) {
 		t.Helper()
-		code, _, errs := command(t, args...)
+		code, _, errs := creditstream(t, args...)
 		require.NotZero(t, code)
 		require.Contains(t, errs, says)
 	}
 	usage := func(says string, args ...string) {
 		t.Helper()
-		code, _, errs := command(t, args...)
+		code, _, errs := creditstream(t, args...)
 		require.Equal(t, 2, code, errs)
 		require.Contains(t, errs, says)
 	}
@@ -334,27 +326,27 @@ func jsonNumber(n int64) string {
 }
 
 func TestABundleIsInspectedVerifiedAndScored(t *testing.T) {
-	code, out, _ := command(t, "model", "inspect", "shipped")
+	code, out, _ := creditstream(t, "model", "inspect", "shipped")
 	require.Zero(t, code)
 	require.Contains(t, out, "sex marriage age")
-	code, out, _ = command(t, "model", "inspect", "shipped", "--json")
+	code, out, _ = creditstream(t, "model", "inspect", "shipped", "--json")
 	require.Zero(t, code)
 	var facts inspected
 	require.NoError(t, json.Unmarshal([]byte(out), &facts))
 	require.Equal(t, model.Digest(shipped.Bundle), facts.Digest)
 	require.Len(t, facts.Inputs, 20)
 
-	code, out, _ = command(t, "model", "verify", "shipped")
+	code, out, _ = creditstream(t, "model", "verify", "shipped")
 	require.Zero(t, code)
 	require.Contains(t, out, "golden rows")
 	broken := filepath.Join(t.TempDir(), "broken")
 	b := bytes.Clone(shipped.Bundle)
 	b[len(b)/2] ^= 1
 	require.NoError(t, os.WriteFile(broken, b, 0o600))
-	code, _, errs := command(t, "model", "verify", broken)
+	code, _, errs := creditstream(t, "model", "verify", broken)
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "checksum error")
-	code, out, _ = command(t, "model", "verify", broken, "--json")
+	code, out, _ = creditstream(t, "model", "verify", broken, "--json")
 	require.Equal(t, 1, code)
 	var result verified
 	require.NoError(t, json.Unmarshal([]byte(out), &result))
@@ -371,7 +363,7 @@ func TestABundleIsInspectedVerifiedAndScored(t *testing.T) {
 		"good,90000,2,2,2,34,0,0,0,0,0,0,29239,14027,13559,14331,14948,15549,1518,1500,1000,1000,1000,5000\n"+
 		"late,20000,2,2,1,24,4,4,3,3,2,2,19000,19000,19000,19000,19000,19000,0,0,0,0,0,0\n"+
 		"thin,,2,2,1,24,,,,,,,,,,,,,,,,,,\n"), 0o600))
-	code, out, errs = command(t, "model", "score", "shipped", "--in", in)
+	code, out, errs = creditstream(t, "model", "score", "shipped", "--in", in)
 	require.Zero(t, code, errs)
 	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
 	require.NoError(t, err)
@@ -382,7 +374,7 @@ func TestABundleIsInspectedVerifiedAndScored(t *testing.T) {
 	require.Equal(t, "thin refer", rows[3][0]+" "+rows[3][3])
 	require.Contains(t, rows[2][5], "RECENT_DELAY=")
 	require.NoError(t, os.WriteFile(in, []byte(head+"x,0"+strings.Repeat(",1", 22)+"\n"), 0o600))
-	code, _, errs = command(t, "model", "score", "shipped", "--in", in)
+	code, _, errs = creditstream(t, "model", "score", "shipped", "--in", in)
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "limit_bal")
 }
@@ -395,7 +387,7 @@ func TestRecordsThatCannotBeUsedAreNamedByTheHistory(t *testing.T) {
 	t.Setenv("CREDITSTREAM_BROKERS", broker.Addr())
 	run := func(wanted int, args ...string) (out, errs string) {
 		t.Helper()
-		code, out, errs := command(t, args...)
+		code, out, errs := creditstream(t, args...)
 		require.Equal(t, wanted, code, errs)
 		return out, errs
 	}
@@ -439,7 +431,7 @@ func TestFilesAreReadUpToALimit(t *testing.T) {
 		{"8388608", []string{"model", "route", "--champion", "v1", "--why", "x", "--policy", endless, "--brokers", "127.0.0.1:1"}},
 		{"8388608", []string{"model", "inspect", "shipped", "--config", endless}},
 	} {
-		code, _, errs := command(t, c.args...)
+		code, _, errs := creditstream(t, c.args...)
 		require.NotZero(t, code, c.args)
 		require.Contains(t, errs, "has more than "+c.most+" bytes, expected at most those", c.args)
 	}

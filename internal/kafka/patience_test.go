@@ -12,6 +12,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/creditstream/creditstream/internal/kafkatest"
+	"github.com/creditstream/creditstream/internal/local"
 )
 
 // A broker that fails for good, without a reason, ends a reading after ten seconds, and
@@ -67,23 +70,15 @@ func TestReadCommitted_OutlastsALookWhileALeaderMoves(t *testing.T) {
 	var looks atomic.Int64
 	cluster.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
-		asked := request.(*kmsg.FetchRequest)
 		code := kerr.UnknownServerError.Code
-		if asked.MaxWaitMillis == lookWait {
+		if kafkatest.IsLook(request) {
 			looks.Add(1)
 			code = kerr.NotLeaderForPartition.Code
 		}
-		if looks.Load() > 3 || len(asked.Topics) == 0 {
+		if looks.Load() > 3 {
 			return nil, nil, false
 		}
-		response := request.ResponseKind().(*kmsg.FetchResponse)
-		failed := kmsg.NewFetchResponseTopic()
-		failed.Topic, failed.TopicID = asked.Topics[0].Topic, asked.Topics[0].TopicID
-		partition := kmsg.NewFetchResponseTopicPartition()
-		partition.ErrorCode = code
-		failed.Partitions = append(failed.Partitions, partition)
-		response.Topics = append(response.Topics, failed)
-		return response, nil, true
+		return local.Refusal(request, code), nil, true
 	})
 	var got []int64
 	require.NoError(t, config.ReadCommitted(t.Context(), Spans{"t": {0: {To: 2}}}, Sink{

@@ -28,9 +28,6 @@ type quota struct {
 	throttle func(n int64, fetch *kmsg.FetchRequest) time.Duration // of the n-th fetch, from 1
 }
 
-// isLook says whether a fetch is a look at the log.
-func isLook(fetch *kmsg.FetchRequest) bool { return fetch.MaxWaitMillis == 500 }
-
 func startQuota(t *testing.T, throttle func(n int64, fetch *kmsg.FetchRequest) time.Duration) *quota {
 	q := &quota{dir: t.TempDir(), throttle: throttle}
 	var err error
@@ -48,7 +45,7 @@ func startQuota(t *testing.T, throttle func(n int64, fetch *kmsg.FetchRequest) t
 	q.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		q.broker.Cluster().KeepControl()
 		fetch := request.(*kmsg.FetchRequest)
-		if isLook(fetch) {
+		if kafkatest.IsLook(fetch) {
 			q.looks.Add(1)
 		}
 		by := q.throttle(q.asked.Add(1), fetch)
@@ -82,7 +79,7 @@ func TestReadCommitted_WaitsForAQuotaAndLooksAtNothing(t *testing.T) {
 	t.Parallel()
 	var fetches atomic.Int64
 	q := startQuota(t, func(_ int64, fetch *kmsg.FetchRequest) time.Duration {
-		if isLook(fetch) {
+		if kafkatest.IsLook(fetch) {
 			return 0
 		}
 		switch n := fetches.Add(1); {

@@ -7,6 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/creditstream/creditstream/internal/local"
 )
 
 // Fail makes an embedded broker fail with UNKNOWN_SERVER_ERROR for the offsets of a
@@ -53,20 +55,8 @@ func Hold(cluster *kfake.Cluster) (held <-chan struct{}, letGo func()) {
 		if over.Load() {
 			return nil, nil, false
 		}
-		fetch := request.(*kmsg.FetchRequest)
-		response := fetch.ResponseKind().(*kmsg.FetchResponse)
-		for _, topic := range fetch.Topics {
-			rt := kmsg.NewFetchResponseTopic()
-			rt.Topic, rt.TopicID = topic.Topic, topic.TopicID
-			for _, p := range topic.Partitions {
-				rp := kmsg.NewFetchResponseTopicPartition()
-				rp.Partition, rp.ErrorCode = p.Partition, kerr.NotLeaderForPartition.Code
-				rt.Partitions = append(rt.Partitions, rp)
-			}
-			response.Topics = append(response.Topics, rt)
-		}
 		once()
-		return response, nil, true
+		return local.Refusal(request, kerr.NotLeaderForPartition.Code), nil, true
 	})
 	return seen, func() { over.Store(true) }
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/creditstream/creditstream/internal/kafkatest"
 )
 
 // Over a quota nothing comes for a while that is there: a reader that starts waits for it
@@ -22,7 +24,7 @@ func TestReader_WaitsForAQuotaWhenItStarts(t *testing.T) {
 	var others atomic.Int64
 	w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		w.broker.Cluster().KeepControl()
-		if request.(*kmsg.FetchRequest).MaxBytes > 50<<20 { // more than the client asks for by default
+		if kafkatest.IsLook(request) || request.(*kmsg.FetchRequest).MaxBytes > 50<<20 { // more than the client asks for by default
 			others.Add(1)
 		}
 		if over.Load() {
