@@ -12,7 +12,7 @@ import (
 // fell to by chance.
 func (t *Tally) Canary(version string, l Limits) *Judgement {
 	a, b := &t.champion, &t.canary
-	j := &Judgement{Role: "canary", ModelVersion: version, N: b.n, ChampionN: a.n, Unreadable: t.unreadable}
+	j := &Judgement{Role: roleCanary, ModelVersion: version, N: b.n, ChampionN: a.n, Unreadable: t.unreadable}
 	j.Checks = []Check{
 		errorCheck(a, b, l),
 		approvalCheck(statistic.Newcombe(a.approved, a.n, b.approved, b.n), statistic.Share(a.approved, a.n), statistic.Share(b.approved, b.n), l),
@@ -33,7 +33,7 @@ func (t *Tally) Canary(version string, l Limits) *Judgement {
 // applications.
 func (t *Tally) Shadow(version string, l Limits) *Judgement {
 	s := &t.shadow
-	j := &Judgement{Role: "shadow", ModelVersion: version, N: s.n, ChampionN: s.n}
+	j := &Judgement{Role: roleShadow, ModelVersion: version, N: s.n, ChampionN: s.n}
 	j.Checks = []Check{
 		upTo("flips", statistic.Wilson(s.flips, s.n), l.MaxFlips, fmt.Sprintf("%d of %d would be decided otherwise", s.flips, s.n)),
 		approvalCheck(s.change.Interval(), statistic.Share(s.approved[0], s.n), statistic.Share(s.approved[1], s.n), l),

@@ -177,7 +177,7 @@ func TestResultsAreThoseOfIntervals(t *testing.T) {
 						require.Equal(t, c.Result == Fail, low > c.Limit, c.Name)
 					}
 				}
-				if j.Role == "canary" {
+				if j.Role == roleCanary {
 					require.Equal(t, n >= 3838, result(j, "errors").Result == Pass)
 				}
 			}

@@ -7,14 +7,20 @@ import (
 	"github.com/creditstream/creditstream/schemas"
 )
 
+// The roles of a candidate.
+const (
+	roleCanary = "canary"
+	roleShadow = "shadow"
+)
+
 // Candidate is whom a verdict on a route is about: the role asked for, and where none is
 // the canary before the shadow. ok is false where the route has no such candidate.
 func Candidate(route *schemas.Route, asked string) (role string, ok bool) {
 	switch {
-	case route.Canary != nil && (asked == "" || asked == "canary"):
-		return "canary", true
-	case route.Shadow != nil && (asked == "" || asked == "shadow"):
-		return "shadow", true
+	case route.Canary != nil && (asked == "" || asked == roleCanary):
+		return roleCanary, true
+	case route.Shadow != nil && (asked == "" || asked == roleShadow):
+		return roleShadow, true
 	}
 	return "", false
 }
@@ -38,7 +44,7 @@ type Step struct {
 // is to hold. It takes a candidate off the route, and never back to an earlier one: the
 // champion is healthy.
 func (j *Judgement) Next(route *schemas.Route) *Step {
-	isCanary := j.Role == "canary"
+	isCanary := j.Role == roleCanary
 	switch {
 	case j.Verdict == RollBack && isCanary:
 		return &Step{Does: "the canary ends, the champion stays", NoCanary: true}

@@ -19,7 +19,7 @@ func (c *Check) interval() string {
 func (j *Judgement) Print(to io.Writer) error {
 	fmt.Fprintf(to, "%s %s: %s\n", j.Role, j.ModelVersion, strings.ToUpper(j.Verdict))
 	fmt.Fprintf(to, "  %s\n", j.Why)
-	if j.Role == "canary" {
+	if j.Role == roleCanary {
 		fmt.Fprintf(to, "  %d decisions, the champion made %d\n", j.N, j.ChampionN)
 	} else {
 		fmt.Fprintf(to, "  %d of the champion's decisions\n", j.N)

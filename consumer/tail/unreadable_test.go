@@ -84,22 +84,13 @@ func TestUnreadableBatch_DoesNotSilenceTheFeed(t *testing.T) {
 			follower := NewFollower(FollowerConfig{Kafka: w.kafka, Topics: w.topics, Each: shown.Add, Log: slog.New(slog.DiscardHandler)})
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
-			// What comes is damaged before the feed asks for it.
-			var held atomic.Bool
-			held.Store(true)
-			w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
-				w.broker.Cluster().KeepControl()
-				if held.Load() {
-					return local.Refusal(request, kerr.NotLeaderForPartition.Code), nil, true
-				}
-				return nil, nil, false
-			})
+			_, letGo := kafkatest.Hold(w.broker.Cluster()) // what comes is damaged before the feed asks for it
 			go func() { done <- follower.Run(ctx) }()
 			require.Eventually(t, func() bool { return follower.Ready() == nil }, patience, time.Millisecond)
 			w.write(0, 3)
 			w.write(3, 6)
 			require.NoError(t, damage(dir, w.topics.Predictions, 0, 1))
-			held.Store(false)
+			letGo()
 			require.Eventually(t, func() bool { return shown.Snapshot().Totals.Decisions == 3 }, patience, time.Millisecond)
 			cancel()
 			require.NoError(t, <-done)

@@ -17,9 +17,8 @@ import (
 	"github.com/creditstream/creditstream/internal/local"
 )
 
-// A broker that fails for good, without a reason, ends a reading after ten seconds, and
-// no sooner; what was read stays read.
-func TestReadCommitted_EndsWhereABrokerFailsForGood(t *testing.T) {
+// twoRecords is a cluster with a topic t of one partition that holds two records.
+func twoRecords(t *testing.T) (*kfake.Cluster, Config) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
@@ -28,6 +27,13 @@ func TestReadCommitted_EndsWhereABrokerFailsForGood(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
 	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "t"}, &kgo.Record{Topic: "t"}).FirstErr())
+	return cluster, config
+}
+
+// A broker that fails for good, without a reason, ends a reading after ten seconds, and
+// no sooner; what was read stays read.
+func TestReadCommitted_EndsWhereABrokerFailsForGood(t *testing.T) {
+	cluster, config := twoRecords(t)
 	var looks atomic.Int64
 	cluster.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
@@ -35,14 +41,7 @@ func TestReadCommitted_EndsWhereABrokerFailsForGood(t *testing.T) {
 		if len(asked.Topics) == 0 || asked.Topics[0].Partitions[0].FetchOffset < 2 {
 			return nil, nil, false
 		}
-		response := request.ResponseKind().(*kmsg.FetchResponse)
-		failed := kmsg.NewFetchResponseTopic()
-		failed.Topic, failed.TopicID = asked.Topics[0].Topic, asked.Topics[0].TopicID
-		partition := kmsg.NewFetchResponseTopicPartition()
-		partition.ErrorCode = kerr.UnknownServerError.Code
-		failed.Partitions = append(failed.Partitions, partition)
-		response.Topics = append(response.Topics, failed)
-		return response, nil, true
+		return local.Refusal(request, kerr.UnknownServerError.Code), nil, true
 	})
 	began := time.Now()
 	var got []int64
@@ -59,14 +58,7 @@ func TestReadCommitted_EndsWhereABrokerFailsForGood(t *testing.T) {
 // A look that fails because a leader moves says nothing: it is made again, as the client
 // fetches again by itself.
 func TestReadCommitted_OutlastsALookWhileALeaderMoves(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
-	require.NoError(t, err)
-	t.Cleanup(cluster.Close)
-	config := Config{Brokers: cluster.ListenAddrs(), ClientID: "test"}
-	client, err := kgo.NewClient(config.Options()...)
-	require.NoError(t, err)
-	t.Cleanup(client.Close)
-	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "t"}, &kgo.Record{Topic: "t"}).FirstErr())
+	cluster, config := twoRecords(t)
 	var looks atomic.Int64
 	cluster.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()

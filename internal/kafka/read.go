@@ -139,7 +139,7 @@ func (r *reading) done(client *kgo.Client, topic string, partition int32) {
 }
 
 // poll takes what one poll brings and says how many records that were.
-func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err error) {
+func (r *reading) poll(ctx context.Context, client *kgo.Client) (came int, err error) {
 	poll, cancel := context.WithTimeout(ctx, quiet)
 	fetches := client.PollFetches(poll)
 	cancel()
@@ -159,7 +159,7 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 			return 0, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
 		}
 	}
-	came := fetches.NumRecords() + len(broken)
+	came = fetches.NumRecords() + len(broken)
 	misplaced := r.places.TakeOut(ctx, fetches, r.at) // what came of it is fetched again, from behind it on
 	if fetches.NumRecords() > 0 {
 		r.Reset()
@@ -225,7 +225,7 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (n int, err erro
 			return 0, err
 		}
 	}
-	return n + came, nil
+	return came, nil
 }
 
 // strayed says whether the client found itself outside the log where nothing was taken

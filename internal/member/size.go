@@ -1,7 +1,6 @@
 package member
 
 import (
-	"cmp"
 	"sync"
 	"time"
 )
@@ -20,7 +19,7 @@ const (
 // shown to take in time.
 type Size struct {
 	records, most int
-	first         int   // after a restart; 0: FirstSize
+	first         int   // after a restart
 	link          *Link // nil: nobody else learns
 }
 
@@ -79,13 +78,15 @@ func NewSizeOf(members, most int, link *Link) *Size {
 }
 
 // NewSizeFrom is one that begins with fewer records, or more.
-func NewSizeFrom(first, most int) *Size { return &Size{records: min(first, most), most: most} }
+func NewSizeFrom(first, most int) *Size {
+	return &Size{records: min(first, most), most: most, first: FirstSize}
+}
 
 // Records is how many records the next transaction may take, at least 1.
 func (s *Size) Records() int { return s.link.bound(s.records) }
 
 // Restart is for a new client, whose connections may be others.
-func (s *Size) Restart() { s.records = min(s.records, cmp.Or(s.first, FirstSize), s.most) }
+func (s *Size) Restart() { s.records = min(s.records, s.first, s.most) }
 
 // Committed learns from a transaction that was committed. took includes what the
 // brokers have imposed on the next.

@@ -23,7 +23,7 @@ func TestSize_ChangesByHowLongATransactionTook(t *testing.T) {
 	t.Parallel()
 	f := func(records int, took time.Duration, want int) {
 		t.Helper()
-		s := &Size{records: 4000, most: most}
+		s := NewSizeFrom(4000, most)
 		s.Committed(records, took)
 		require.Equal(t, want, s.Records())
 	}
@@ -41,12 +41,12 @@ func TestSize_ChangesByHowLongATransactionTook(t *testing.T) {
 // one record.
 func TestSize_ShrinksToOneRecord(t *testing.T) {
 	t.Parallel()
-	s := &Size{records: most, most: most}
+	s := NewSizeFrom(most, most)
 	for _, want := range []int{500, 125, 31, 7, 1, 1} {
 		s.GaveUp(s.Records())
 		require.Equal(t, want, s.Records())
 	}
-	s = &Size{records: most, most: most}
+	s = NewSizeFrom(most, most)
 	s.Refused(401)
 	require.Equal(t, 200, s.Records())
 	s.Refused(1)
@@ -55,7 +55,7 @@ func TestSize_ShrinksToOneRecord(t *testing.T) {
 
 func TestSize_BeginsSmallWithANewClient(t *testing.T) {
 	t.Parallel()
-	s := &Size{records: most, most: most}
+	s := NewSizeFrom(most, most)
 	s.Restart()
 	require.Equal(t, FirstSize, s.Records())
 	s.GaveUp(500)

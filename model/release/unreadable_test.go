@@ -1,7 +1,6 @@
 package release
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -31,6 +29,21 @@ func (w *world) followSoon() *Follower {
 	return f
 }
 
+// followThenHold is a follower that serves v1, at whose broker, which keeps its log in dir,
+// nothing more is read until it is let go.
+func followThenHold(t *testing.T) (w *world, dir string, f *Follower, letGo func()) {
+	dir = t.TempDir()
+	w = newWorldIn(t, dir)
+	w.createTopics()
+	w.release("v1")
+	w.champion(-1, "v1")
+	f = w.followSoon()
+	w.serves(f, 0, "v1")
+	held, letGo := kafkatest.Hold(w.broker.Cluster())
+	<-held
+	return w, dir, f, letGo
+}
+
 // A route that cannot be read is not waited for without a word, whatever is wrong with it:
 // readiness and the log name it, and what served goes on serving. That a route is another
 // revision than it was is noticed too.
@@ -41,15 +54,7 @@ func TestUnreadableBatch_OfARouteIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			w := newWorldIn(t, dir)
-			w.createTopics()
-			w.release("v1")
-			w.champion(-1, "v1")
-			f := w.followSoon()
-			w.serves(f, 0, "v1")
-			held, letGo := kafkatest.Hold(w.broker.Cluster())
-			<-held
+			w, dir, f, letGo := followThenHold(t)
 			w.putRoute(schemas.Route{Champion: "v2", By: "test", Why: "test"})
 			w.putRoute(schemas.Route{Champion: "v3", By: "test", Why: "test"})
 			require.NoError(t, damage(dir, w.topics.Routes, 0, 2))
@@ -70,15 +75,7 @@ func TestUnreadableBatch_OfARouteIsNamed(t *testing.T) {
 // logged once.
 func TestUnreadableBatch_IsSaidOnceAndForAsLongAsItIsThere(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	w := newWorldIn(t, dir)
-	w.createTopics()
-	w.release("v1")
-	w.champion(-1, "v1")
-	f := w.followSoon()
-	w.serves(f, 0, "v1")
-	held, letGo := kafkatest.Hold(w.broker.Cluster())
-	<-held
+	w, dir, f, letGo := followThenHold(t)
 	w.putRoute(schemas.Route{Champion: "v2", By: "test", Why: "test"})
 	require.NoError(t, kafkatest.Records(dir, w.topics.Routes, 0, 2))
 	letGo()
@@ -133,13 +130,8 @@ func TestOversizedBatch_HoldsUpNoRouteAndNoBundle(t *testing.T) {
 	w.champion(-1, "v1")
 	f := w.followSoon()
 	w.serves(f, 0, "v1")
-	packed, err := kgo.NewClient(append(w.config.Options(),
-		kgo.ProducerBatchMaxBytes(100<<20), kgo.MaxBufferedBytes(200<<20), kgo.BrokerMaxWriteBytes(200<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))...)
-	require.NoError(t, err)
-	defer packed.Close()
-	blanks := bytes.Repeat([]byte(" "), kafka.MaxBatch+1)
 	for _, topic := range []string{w.topics.Routes, w.topics.Models} {
-		require.NoError(t, packed.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte("large"), Value: blanks}).FirstErr())
+		require.NoError(t, kafkatest.Oversized(t.Context(), w.config.Brokers, topic, kafka.MaxBatch))
 	}
 	w.release("v2")
 	revision := w.champion(0, "v2")
