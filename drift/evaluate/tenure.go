@@ -97,10 +97,10 @@ func (e *Evaluator) serve(t *tenure) {
 	case judging.Nothing:
 		return
 	case judging.NewPolicy:
-		e.config.Log.Info("another policy serves: what it decides is compared anew", "policy", c.Policy.Version)
+		e.config.Log.Info("another policy serves; the comparison of decisions begins again", "policy", c.Policy.Version)
 	case judging.NewChampion:
 		clear(t.strange)
-		e.config.Log.Info("another champion serves: every window and every test begins anew against its reference",
+		e.config.Log.Info("another champion serves; every window and every test begins again with its reference",
 			"champion", c.ModelVersion, "reference", c.Digest, "before", before.ModelVersion)
 	}
 	t.changed = true

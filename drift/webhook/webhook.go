@@ -260,13 +260,13 @@ func (n *Notifier) send(ctx context.Context, tellings []telling) error {
 	if err != nil {
 		n.metrics.failures.Inc()
 		if n.failed == nil {
-			n.config.Log.Warn("the Alertmanager was not told; trying again", "alertmanager", n.host, "alerts", len(tellings), "error", err)
+			n.config.Log.Warn("cannot post alerts to the Alertmanager; retrying", "alertmanager", n.host, "alerts", len(tellings), "error", err)
 		}
-		n.failed = fmt.Errorf("%s was not told of %d alerts: %w", n.host, len(tellings), err)
+		n.failed = fmt.Errorf("%s: %d alerts not delivered: %w", n.host, len(tellings), err)
 		return err
 	}
 	if n.failed != nil {
-		n.config.Log.Info("the Alertmanager was told", "alertmanager", n.host, "alerts", len(tellings))
+		n.config.Log.Info("alerts posted to the Alertmanager", "alertmanager", n.host, "alerts", len(tellings))
 	}
 	n.failed = nil
 	for _, s := range tellings {

@@ -159,7 +159,7 @@ func TestTheNewestStateIsToldOnceTheAlertmanagerIsBack(t *testing.T) {
 		began := time.Now()
 		n.Notify([]schemas.Alert{alert("drift/age", schemas.AlertFiring, began), alert("no-decisions", schemas.AlertFiring, began)})
 		synctest.Wait()
-		require.ErrorContains(t, n.Pending(), "alerts:9093 was not told of 2 alerts: connection refused")
+		require.ErrorContains(t, n.Pending(), "alerts:9093: 2 alerts not delivered: connection refused")
 		time.Sleep(10 * time.Minute)
 		n.Notify([]schemas.Alert{alert("drift/age", schemas.AlertResolved, time.Now())})
 		time.Sleep(time.Hour)

@@ -42,7 +42,7 @@ func (w *redisWatch) Pending() error {
 	case isOther(*p):
 		return fmt.Errorf("no look-ups: %w", *p)
 	case *p != nil:
-		return fmt.Errorf("away, no look-ups and no idempotency keys meanwhile: %w", *p)
+		return fmt.Errorf("away, look-ups and idempotency keys are refused: %w", *p)
 	}
 	return nil
 }

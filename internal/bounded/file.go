@@ -24,7 +24,7 @@ func ReadFile(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(content)) > most {
-		return nil, fmt.Errorf("%s has more than %d bytes, expected at most those", path, most)
+		return nil, fmt.Errorf("%s exceeds the %d-byte limit", path, most)
 	}
 	return content, nil
 }

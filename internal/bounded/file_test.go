@@ -18,7 +18,7 @@ func TestAFileIsReadWholeUpToItsLimit(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "12345", string(content))
 		} else {
-			require.ErrorContains(t, err, "bytes, expected at most those")
+			require.ErrorContains(t, err, "-byte limit")
 			require.ErrorContains(t, err, path)
 			require.Nil(t, content)
 		}
@@ -38,6 +38,6 @@ func TestNoMoreIsReadThanShowsThatItIsTooMuch(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	_, err := ReadFile(path, Text)
 	runtime.ReadMemStats(&after)
-	require.ErrorContains(t, err, "more than 8388608 bytes")
+	require.ErrorContains(t, err, "exceeds the 8388608-byte limit")
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16*Text))
 }

@@ -187,7 +187,7 @@ func TestAPIWithRedis(t *testing.T) {
 	w.redis.Server().SetError("ERR away")
 	require.Eventually(t, func() bool {
 		_, body, _ := w.get("/readyz")
-		return body == "ready\nredis: away, no look-ups and no idempotency keys meanwhile: ERR away\n"
+		return body == "ready\nredis: away, look-ups and idempotency keys are refused: ERR away\n"
 	}, time.Minute, 10*time.Millisecond)
 	status, _, _ = w.get("/readyz")
 	require.Equal(t, 200, status)

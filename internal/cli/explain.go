@@ -160,7 +160,7 @@ func (c *explainCmd) inView(p *process, look lookup.Config) *lookup.Found {
 	}
 	found, err := lookup.At(p.ctx, look, decided.Stamp.Partition, decided.Stamp.Offset)
 	if err == nil && found.Prediction.ApplicationID != c.ID {
-		err = errors.New("another application stands there")
+		err = errors.New("another application is there")
 	}
 	if err != nil {
 		p.log.Warn("what the view names is not in the log, which is searched", "partition", decided.Stamp.Partition, "offset", decided.Stamp.Offset, "error", err)

@@ -433,7 +433,7 @@ func TestFilesAreReadUpToALimit(t *testing.T) {
 	} {
 		code, _, errs := creditstream(t, c.args...)
 		require.NotZero(t, code, c.args)
-		require.Contains(t, errs, "has more than "+c.most+" bytes, expected at most those", c.args)
+		require.Contains(t, errs, "exceeds the "+c.most+"-byte limit", c.args)
 	}
 }
 

@@ -18,7 +18,7 @@ type viewCmd struct {
 	View     flags.View     `embed:""`
 
 	Group            string `help:"Consumer group (default PREFIX.view, or view as long as only that has commits)." placeholder:"NAME"`
-	Rebuild          bool   `help:"Write the whole view again from the log, remove what the log no longer holds, and end. Other replicas and readers continue meanwhile; after an interruption the next run continues."`
+	Rebuild          bool   `help:"Write the whole view again from the log, remove what the log no longer holds, and end. Other replicas and readers continue; after an interruption the next run continues."`
 	TakeOver         bool   `help:"With --rebuild: replace the view of another Kafka cluster's log that Redis holds under this prefix. For a cluster that no longer exists."`
 	RemoveUnprefixed bool   `help:"Remove the keys without a prefix that earlier releases made from this log, and end. Only once their last view has ended: it would write them again."`
 	SkipAvro         bool   `help:"With --rebuild: leave out values in Avro that cannot be read, without --schema-registry or because the registry refuses their schema, instead of ending at the first. For topics that hold foreign records."`

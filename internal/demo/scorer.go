@@ -68,7 +68,7 @@ func (s *scorerProcess) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ended
 		}
-		s.log.Warn("the scorer ended; nothing is lost, another goes on where it stopped", "how", ended, "again_in", restartPause)
+		s.log.Warn("the scorer ended; nothing is lost, another continues where it stopped", "how", ended, "again_in", restartPause)
 		select {
 		case <-ctx.Done():
 			return nil

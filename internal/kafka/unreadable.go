@@ -156,7 +156,7 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 	v := View{Next: next, Records: len(read.Records), End: answer.HighWatermark}
 	if read.Err == nil && next == at && len(read.Records) == 0 && at < answer.LastStableOffset {
 		// A batch whose length is wrong: the broker gives nothing, or part of it.
-		read.Err = fmt.Errorf("no whole batch is there, though the log goes on to offset %d", answer.LastStableOffset)
+		read.Err = fmt.Errorf("no whole batch is there, though the log continues to offset %d", answer.LastStableOffset)
 	}
 	if read.Err != nil {
 		batch, from, to := unreadable(answer.RecordBatches, at, next, answer.HighWatermark)

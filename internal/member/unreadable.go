@@ -146,7 +146,7 @@ func (r *Reach) read(fetches kgo.Fetches) {
 func (r *Reach) goesOn(partition int32, at int64) {
 	delete(r.unreadable, partition)
 	r.config.Unreadable.WithLabelValues(strconv.Itoa(int(partition))).Set(0)
-	r.config.Log.Info("partition goes on", "topic", r.config.Topic, "partition", partition, "offset", at)
+	r.config.Log.Info("partition continues", "topic", r.config.Topic, "partition", partition, "offset", at)
 }
 
 // adopt hands a partition that was stopped to the client that owns it now, which

@@ -45,7 +45,7 @@ func admit(m *model.Model, ungated string) (model.Gates, error) {
 	case gates.Verdict == model.GatesPart:
 		return gates, fmt.Errorf("model %s has not been through every gate: its manifest's metrics.gates lacks %s; run retrain/credit-retrain gate --candidate FILE --record", m.Version, strings.Join(gates.Missing, "; "))
 	case gates.Verdict == model.GatesNone && ungated == "" && m.Digest != model.Digest(shipped.Bundle):
-		return gates, fmt.Errorf("model %s has been through no gate: its manifest has no metrics.gates; run retrain/credit-retrain gate --candidate FILE --record, or say why it may serve all the same with --ungated WHY", m.Version)
+		return gates, fmt.Errorf("model %s has been through no gate: its manifest has no metrics.gates; run retrain/credit-retrain gate --candidate FILE --record, or give the reason why it may serve ungated: --ungated WHY", m.Version)
 	case ungated != "" && slices.Contains([]string{model.GatesPassed, model.GatesForced}, gates.Verdict):
 		return gates, fmt.Errorf("--ungated %q: model %s has been through its gates (%s); leave it out", ungated, m.Version, gates.Verdict)
 	}

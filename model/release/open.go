@@ -91,7 +91,7 @@ func (o *opener) open(version string) (*model.Model, error) {
 		return nil, err
 	}
 	if err == nil && m.Version != version {
-		err = fmt.Errorf("it stands under %s, its manifest says %s", version, m.Version)
+		err = fmt.Errorf("its key is %s, its manifest says %s", version, m.Version)
 	}
 	if err != nil {
 		o.refused[version] = err

@@ -279,7 +279,7 @@ func TestARouteNeedsTheCurrentRevision(t *testing.T) {
 	w.put("bad", []byte("not a bundle"))
 	refused("model bad is refused", func(r *RouteRequest) { r.Champion = "bad" })
 	w.put("v3", version(t, "v4"))
-	refused("it stands under v3, its manifest says v4", func(r *RouteRequest) { r.Champion = "v3" })
+	refused("its key is v3, its manifest says v4", func(r *RouteRequest) { r.Champion = "v3" })
 
 	w.release("v5")
 	second := w.route(first, func(r *RouteRequest) {

@@ -257,7 +257,7 @@ func (r *Revision) Candidates() string {
 	return strings.Join(out, " and ")
 }
 
-var errOvertaken = errors.New("the transactional id was taken meanwhile")
+var errOvertaken = errors.New("another process has taken the transactional id")
 
 // ErrNoExpect is that there is a route, and whoever writes the next does not say which.
 var ErrNoExpect = errors.New("--expect is not set")
