@@ -88,14 +88,18 @@ func newRecordedPredictions(c lookup.Config) recordedPredictions {
 	return recordedPredictions{c, make(chan struct{}, maxReads)}
 }
 
-// inPlace reads in one of the places, once one is free.
-func (r recordedPredictions) inPlace(ctx context.Context, read func() error) error {
+// errNoPlace is why nothing is read back for a request. It does not wait: where the log
+// answers slowly, those that wait would be ever more, each with its claim on a key.
+var errNoPlace = fmt.Errorf("%d requests are being read back already", maxReads)
+
+// inPlace reads in one of the places, if one is free.
+func (r recordedPredictions) inPlace(read func() error) error {
 	select {
 	case r.places <- struct{}{}:
 		defer func() { <-r.places }()
 		return read()
-	case <-ctx.Done():
-		return ctx.Err()
+	default:
+		return errNoPlace
 	}
 }
 
@@ -105,7 +109,7 @@ func (r recordedPredictions) Predictions(ctx context.Context, at []api.Position)
 	for i, p := range at {
 		positions[i] = kafka.Position(p)
 	}
-	err = r.inPlace(ctx, func() (err error) {
+	err = r.inPlace(func() (err error) {
 		predictions, found, err = lookup.Positions(ctx, r.config, positions)
 		return err
 	})
@@ -115,7 +119,7 @@ func (r recordedPredictions) Predictions(ctx context.Context, at []api.Position)
 // Since is part of api.Recorded.
 func (r recordedPredictions) Since(ctx context.Context, since time.Time, applications []schemas.Application) ([]*api.Published, error) {
 	all := make([]*api.Published, len(applications))
-	err := r.inPlace(ctx, func() error {
+	err := r.inPlace(func() error {
 		found, err := lookup.Since(ctx, r.config, since, applications)
 		for i, f := range found {
 			if f != nil {
