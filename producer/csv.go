@@ -354,6 +354,7 @@ func (r *replay) malformed(err error, row []string) error {
 	case errors.Is(err, csv.ErrBareQuote):
 		at.Rule = `a field that does not begin with a quote (") has one inside: put the whole field in quotes and write "" for the one inside`
 	case errors.Is(err, csv.ErrQuote):
+		at.Line = parse.StartLine // it is noticed at the next quote, or at the end of the file
 		at.Rule = `a field in quotes (") does not end with one: close it, and write "" for a quote inside`
 	}
 	return at

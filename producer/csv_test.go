@@ -132,6 +132,8 @@ func TestWrongFilesSayWhereAndWhat(t *testing.T) {
 	f(strings.ReplaceAll(strings.Replace(two, "\n2,10002", "\n2", 1), ",", ";"), `line 3: the row has 24 fields, expected 25: one for each column name, with ";" between them`)
 	f(two+"3\n", "line 4: the row has 1 field, expected 25")
 	f(strings.Replace(two, "\n2,10002", "\n2,\"10002", 1), "line 3: a field in quotes (\") does not end with one")
+	f(strings.Replace(uciFile(9), "\n2,10002", "\n2,\"10002", 1), "line 3: a field in quotes (\") does not end with one")
+	f(strings.NewReplacer("\n2,10002", "\n2,\"10002", "\n7,10007", "\n7,\"10007\"").Replace(uciFile(9)), "line 3: a field in quotes (\") does not end with one")
 	f(strings.Replace(two, "\n2,10002", "\n2,10\"002", 1), "line 3: a field that does not begin with a quote (\") has one inside")
 	f("\n\n"+strings.Replace(two, ",AGE", "", 1), "line 3: column AGE is missing")
 	f("\n"+"1,"+values(1)+",0\n", "line 2: ", "no known column name")
