@@ -63,7 +63,7 @@ func TestMember_AnswersNothingThatItCouldNotLookAt(t *testing.T) {
 			var looks atomic.Int64
 			broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 				broker.Cluster().KeepControl()
-				if request.(*kmsg.FetchRequest).MaxBytes != 4<<20 || looks.Add(1) > c.fails { // a look
+				if request.(*kmsg.FetchRequest).MaxBytes != 4<<20 || looks.Add(1) > c.fails { // a look: a member waits as long
 					return nil, nil, false
 				}
 				return local.Refusal(request, kerr.NotLeaderForPartition.Code), nil, true

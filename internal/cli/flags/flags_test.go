@@ -1,6 +1,7 @@
 package flags
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -62,4 +63,13 @@ func TestRedacted_HidesPasswords(t *testing.T) {
 	} {
 		require.Equal(t, want, Redacted(text))
 	}
+}
+
+// All clients of a process share what their log has said of throttles.
+func TestKafka_ConfigsShareOneThrottleLog(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	f := &Kafka{}
+	require.NoError(t, f.open(log))
+	require.NotNil(t, f.Config(log).Throttles)
+	require.Same(t, f.Config(log).Throttles, f.Config(log).For("another").Throttles)
 }

@@ -39,15 +39,16 @@ type Kafka struct {
 	Insecure             bool   `help:"Log in over unencrypted connections to other machines." group:"Kafka security"`
 
 	// What open made of them.
-	tls   *certs.Client
-	login *kafka.Login
+	tls       *certs.Client
+	login     *kafka.Login
+	throttles *kafka.ThrottleLog
 }
 
 // Config is how clients reach the cluster, but for their names (kafka.Config.For).
 func (f *Kafka) Config(log *slog.Logger) kafka.Config {
 	return kafka.Config{
 		Brokers: f.Brokers, Prefix: f.Prefix, ClientID: "creditstream",
-		Log: log, Throttles: kafka.NewThrottleLog(log),
+		Log: log, Throttles: f.throttles,
 		TLS: f.tls, Login: f.login,
 	}
 }
@@ -126,6 +127,7 @@ func (f *Kafka) checkToken(password, client bool) error {
 
 // open reads the files that the flags name.
 func (f *Kafka) open(log *slog.Logger) (err error) {
+	f.throttles = kafka.NewThrottleLog(log)
 	if f.TLS {
 		files := certs.Files{Flags: "--tls", CA: f.TLSCA, Cert: f.TLSCert, Key: f.TLSKey, ServerName: f.TLSServerName}
 		if f.tls, err = certs.NewClient(files, log); err != nil {
