@@ -2,13 +2,11 @@ package tail
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -50,13 +48,8 @@ func (r *reader) poll(ctx context.Context, wait time.Duration) (fetches kgo.Fetc
 		return nil, nil, ctx.Err()
 	}
 	silent := fetches.NumRecords() == 0
-	for _, e := range fetches.Errors() {
-		switch {
-		case kafka.IsUnreadable(e), kafka.IsFailing(e.Err), kafka.IsOutside(e.Err):
-			broken = append(broken, e)
-		case !kerr.IsRetriable(e.Err) && !errors.Is(e.Err, context.DeadlineExceeded):
-			return nil, nil, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
-		}
+	if broken, _, err = kafka.Faults(fetches); err != nil {
+		return nil, nil, err
 	}
 	broken = append(broken, r.places.TakeOut(ctx, fetches, r.at)...)
 	if fetches.NumRecords() > 0 {
@@ -82,30 +75,16 @@ func (r *reader) at(_ string, partition int32) (from, end int64, ok bool) {
 // passOver goes on behind the batches that cannot be read, telling of each.
 func (r *reader) passOver(ctx context.Context, broken []kgo.FetchError, tell func(*kafka.UnreadableError) error) error {
 	for _, e := range broken {
-		partition := e.Partition
-		u, named := errors.AsType[*kafka.UnreadableError](e.Err)
-		if named && u.From < r.next[partition] {
-			continue // the client complained of it as well
-		}
-		var err error
-		if !named {
-			u, err = kafka.Unreadable(ctx, r.client, r.topic, partition, r.next[partition])
-		}
-		if u == nil {
-			if err == nil && kafka.IsFailing(e.Err) { // it is asked again as long as it is waited for
-				err = fmt.Errorf("reading %s/%d: %w", e.Topic, partition, e.Err)
-			}
-			kafka.ReadAgain(r.client, r.topic, partition, r.next[partition]) // it may have gone past the batch's first record
-			if err := r.patience.Wait(ctx, err); err != nil {
+		u, next, err := r.places.Ahead(ctx, r.client, e, r.next[e.Partition])
+		if u != nil {
+			if err := tell(u); err != nil {
 				return err
 			}
-			continue
 		}
-		if err := tell(u); err != nil {
+		r.next[e.Partition] = next
+		if err := r.patience.Wait(ctx, err); err != nil {
 			return err
 		}
-		r.next[partition] = u.To
-		kafka.ReadAgain(r.client, r.topic, partition, u.To)
 	}
 	return nil
 }

@@ -242,3 +242,27 @@ func TestUnreadableBatch_IsNamedOnce(t *testing.T) {
 	require.Equal(t, []int64{3}, named)
 	require.EqualValues(t, 6, r.next[0])
 }
+
+// A batch that was aborted and is too large for a client to see that is nobody's.
+func TestAbortedBatch_ThatIsTooLargeHoldsUpNoTail(t *testing.T) {
+	t.Parallel()
+	for how, follow := range map[string]bool{"to the end": false, "following": true} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.write(0, 1)
+			require.NoError(t, kafkatest.AbortedOversized(t.Context(), w.kafka.Brokers, w.topics.Predictions, kafka.MaxBatch+1))
+			w.write(1, 2)
+			var ids []string
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			leftOut, err := Read(ctx, Config{Kafka: w.kafka, Topics: w.topics, From: kafka.From{Start: true}, Follow: follow}, func(p *schemas.Prediction, _ []byte) (bool, error) {
+				ids = append(ids, p.ApplicationID)
+				return len(ids) < 2, nil
+			})
+			require.NoError(t, err)
+			require.Equal(t, []string{"A-0000", "A-0001"}, ids)
+			require.Zero(t, leftOut.Unreadable.Offsets)
+		})
+	}
+}

@@ -239,7 +239,7 @@ func (r *run) countPending(ctx context.Context) error {
 // so much waits behind it that its offsets were counted unseen.
 func (r *run) countStopped(ctx context.Context, client *kgo.Client) error {
 	for partition, from := range r.backlogs {
-		u, err := kafka.Unreadable(ctx, client, r.Topics.Applications, partition, from)
+		u, _, err := kafka.Unreadable(ctx, client, r.Topics.Applications, partition, from)
 		if err != nil {
 			return fmt.Errorf("looking at what waits in %s/%d: %w", r.Topics.Applications, partition, err)
 		}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -169,16 +168,15 @@ func (r *rebuilder) read(ctx context.Context) error {
 		if fetches.NumRecords() > 0 {
 			silence.Broken(client)
 		}
-		silent := at
-		if silence.Throttled(client) { // what does not come now comes when that is over
-			silent = nil
-		}
-		broken, err := faults(fetches, silent)
+		broken, silent, err := kafka.Faults(fetches)
 		if err != nil {
 			return err
 		}
-		for _, e := range places.TakeOut(ctx, fetches, r.at) {
-			broken[e.Partition] = e.Err
+		broken = append(broken, places.TakeOut(ctx, fetches, r.at)...)
+		if silent && !silence.Throttled(client) { // else what does not come now comes when that is over
+			for p := range at { // the client waits in silence for a batch whose length is wrong
+				broken = append(broken, kgo.FetchError{Topic: topic, Partition: p})
+			}
 		}
 		if fetches.NumRecords() > 0 {
 			patience.Reset()
@@ -215,26 +213,24 @@ func (r *rebuilder) read(ctx context.Context) error {
 			return unread
 		}
 		var failing error
-		for p, said := range broken {
-			s := r.plan.stretches[p]
+		for _, e := range broken {
+			p, s := e.Partition, r.plan.stretches[e.Partition]
 			if later, ok := passed[p]; ok {
 				s = later
 			}
 			if s.next >= s.end {
 				continue
 			}
-			if said != nil { // the client may have gone past the batch's first record
-				kafka.ReadAgain(client, topic, p, s.next)
-			}
-			gone, err := r.passOver(ctx, client, topic, p, said, &s)
-			switch {
-			case err != nil:
+			u, next, err := places.Ahead(ctx, client, e, s.next)
+			if err != nil {
 				failing = err
-				continue
-			case !gone && kafka.IsFailing(said):
-				failing = fmt.Errorf("reading %s/%d: %w", topic, p, said)
+			}
+			if u != nil && u.From < s.end {
+				u.To = min(u.To, s.end)
+				leaveOut(r.config, r.metrics, u)
 			}
 			silence.Broken(client)
+			s.next = next
 			passed[p] = s
 			if s.next >= s.end {
 				unfinished--
@@ -259,28 +255,6 @@ func (r *rebuilder) read(ctx context.Context) error {
 		r.show()
 	}
 	return nil
-}
-
-// faults are the partitions that are not read on: what the client says of them, nil of
-// those that it may wait for in silence, as it does for a batch whose length is wrong. The
-// error is one that reading on does not mend.
-func faults(fetches kgo.Fetches, all map[int32]kgo.Offset) (broken map[int32]error, err error) {
-	broken = map[int32]error{}
-	for _, e := range fetches.Errors() {
-		switch {
-		case kafka.IsUnreadable(e), kafka.IsFailing(e.Err), kafka.IsOutside(e.Err):
-			broken[e.Partition] = e.Err // behind the records that came with it
-		case errors.Is(e.Err, context.DeadlineExceeded):
-			for p := range all {
-				if _, said := broken[p]; !said {
-					broken[p] = nil
-				}
-			}
-		case !kerr.IsRetriable(e.Err):
-			return nil, fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
-		}
-	}
-	return broken, nil
 }
 
 // at is from which offset a partition is to be read on, and where its stretch ends.

@@ -140,8 +140,11 @@ func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 		return nil
 	}
 	var err error
-	if !named {
-		u, err = kafka.Unreadable(ctx, s.client, e.Topic, e.Partition, position.next)
+	var next int64
+	if named {
+		next = u.To
+	} else {
+		u, next, err = kafka.Unreadable(ctx, s.client, e.Topic, e.Partition, position.next)
 	}
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(e.Err, kgo.ErrMaxDecompress) { // at which the client stops by itself
@@ -151,21 +154,24 @@ func (s *session) cannotRead(ctx context.Context, e kgo.FetchError) error {
 		}
 		return err
 	}
-	if u == nil {
-		s.readable(e.Partition)
-		kafka.ReadAgain(s.client, e.Topic, e.Partition, position.next)
-		s.client.ResumeFetchPartitions(map[string][]int32{e.Topic: {e.Partition}})
+	if next == position.next { // a look finds nothing wrong: the client asks again in a while
+		s.mu.Lock()
+		delete(s.broken, e.Partition)
+		s.mu.Unlock()
 		return nil
 	}
-	if err := s.advance(ctx, []Step{{e.Partition, position.next, u.To}}); err != nil {
+	if err := s.advance(ctx, []Step{{e.Partition, position.next, next}}); err != nil {
 		return err
 	}
 	s.mu.Lock()
-	position.next = u.To
+	position.next = next
 	s.mu.Unlock()
 	s.readable(e.Partition)
-	leaveOut(s.view.config, s.view.metrics, u)
-	goOn(s.client, u)
+	if u != nil {
+		leaveOut(s.view.config, s.view.metrics, u)
+	}
+	kafka.ReadAgain(s.client, e.Topic, e.Partition, next)
+	s.client.ResumeFetchPartitions(map[string][]int32{e.Topic: {e.Partition}})
 	return nil
 }
 
@@ -308,29 +314,4 @@ func (s *session) tryAgain(ctx context.Context) {
 func leaveOut(c Config, m *metrics, u *kafka.UnreadableError) {
 	m.unreadable.Add(float64(u.Offsets()))
 	c.Log.Error("left out: a batch cannot be read", "topic", u.Topic, "partition", u.Partition, "offset", u.From, "next", u.To, "error", u.Err)
-}
-
-// goOn makes a client read on behind a batch.
-func goOn(client *kgo.Client, u *kafka.UnreadableError) {
-	client.SetOffsets(map[string]map[int32]kgo.EpochOffset{u.Topic: {u.Partition: {Epoch: -1, Offset: u.To}}})
-	client.ResumeFetchPartitions(map[string][]int32{u.Topic: {u.Partition}})
-}
-
-// passOver moves a stretch of a rebuild past the batch in its way, if that cannot be read:
-// the one that said names, or whichever it is.
-func (r *rebuilder) passOver(ctx context.Context, client *kgo.Client, topic string, partition int32, said error, s *stretch) (passed bool, err error) {
-	u, named := errors.AsType[*kafka.UnreadableError](said)
-	if !named {
-		u, err = kafka.Unreadable(ctx, client, topic, partition, s.next)
-	}
-	if err != nil || u == nil {
-		return false, err
-	}
-	if u.From < s.end {
-		u.To = min(u.To, s.end)
-		leaveOut(r.config, r.metrics, u)
-	}
-	s.next = u.To
-	goOn(client, u)
-	return true, nil
 }

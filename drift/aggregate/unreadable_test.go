@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/capture"
+	"github.com/creditstream/creditstream/internal/kafka"
 	"github.com/creditstream/creditstream/internal/kafkatest"
 )
 
@@ -68,4 +69,18 @@ func TestUnreadableBatch_IsSkippedAfterSomeTries(t *testing.T) {
 			require.NotContains(t, log.String(), "passed_over_with", "no flag does")
 		})
 	}
+}
+
+// A batch that was aborted and is too large for a client to see that stops no partition.
+func TestAbortedBatch_ThatIsTooLargeStopsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.emit(40)
+	require.NoError(t, kafkatest.AbortedOversized(t.Context(), w.config.Kafka.Brokers, w.config.Topics.Predictions, kafka.MaxBatch+1))
+	w.emit(40)
+	log := &capture.Output{}
+	_, stop := w.start("one", func(c *Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) })
+	w.exact()
+	require.NoError(t, stop())
+	require.NotContains(t, log.String(), "partition stopped")
 }

@@ -36,12 +36,12 @@ func TestReadCommitted_GoesOnWhereABrokerFailsAtADamagedBatch(t *testing.T) {
 		got, broken := readUpTo(t, config, 24)
 		require.Equal(t, []kafka.Span{{From: 12, To: 17}}, broken)
 		require.Equal(t, []int64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 17, 18, 19, 20, 21, 22, 23}, got)
-		u, err := kafka.Unreadable(t.Context(), client, topic, 0, 12)
+		u, _, err := kafka.Unreadable(t.Context(), client, topic, 0, 12)
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprintf("the broker fails at the batch at offset 12, which says that its format is %d, not 2", magic), u.Err.Error())
 		require.False(t, kafka.IsFailing(u.Err))
 		// So where it is to be read on behind the batch, and fails there.
-		u, err = kafka.Unreadable(t.Context(), client, topic, 0, 15)
+		u, _, err = kafka.Unreadable(t.Context(), client, topic, 0, 15)
 		require.NoError(t, err)
 		require.Equal(t, kafka.Span{From: 15, To: 17}, kafka.Span{From: u.From, To: u.To})
 	}
@@ -72,7 +72,7 @@ func TestUnreadable_BlamesNoBatchThatWasNotSeen(t *testing.T) {
 			if !c.fails(at) {
 				at = 15
 			}
-			_, err := kafka.Unreadable(t.Context(), client, topic, 0, at)
+			_, _, err := kafka.Unreadable(t.Context(), client, topic, 0, at)
 			require.ErrorIs(t, err, kerr.UnknownServerError)
 		})
 	}
@@ -85,9 +85,9 @@ func TestUnreadable_BlamesNoBatchThatWasNotSeen(t *testing.T) {
 		defer func() { once = once && at != 18 }()
 		return at == 18 && once || at > 12 && at < 18
 	})
-	_, err := kafka.Unreadable(t.Context(), client, topic, 0, 18)
+	_, _, err := kafka.Unreadable(t.Context(), client, topic, 0, 18)
 	require.ErrorIs(t, err, kerr.UnknownServerError)
-	u, err := kafka.Unreadable(t.Context(), client, topic, 0, 18)
+	u, _, err := kafka.Unreadable(t.Context(), client, topic, 0, 18)
 	require.NoError(t, err)
 	require.Nil(t, u)
 }

@@ -27,14 +27,14 @@ const (
 func IsFailing(err error) bool { return errors.Is(err, kerr.UnknownServerError) }
 
 // IsPassing says whether a look at the log failed for a reason that passes by itself: the
-// broker fails and does not say why, a quota holds its answer back, a leader moves, or a
-// connection breaks. The client retries its own fetches without a word but for the first.
+// broker fails and does not say why, a quota holds its answer back, a leader moves, a
+// connection breaks, or the client complains of what the look can read. The client retries its own fetches without a word but for the first.
 func IsPassing(err error) bool {
 	if _, found := errors.AsType[*UnreadableError](err); found || isDamage(err) {
 		return false
 	}
 	_, cut := errors.AsType[*net.OpError](err)
-	return cut || errors.Is(err, errQuota) || IsFailing(err) || kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err)
+	return cut || errors.Is(err, errQuota) || errors.Is(err, errDoubt) || IsFailing(err) || kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err)
 }
 
 // Patience is that of a reader which ends: with brokers that fail without a reason, and

@@ -185,39 +185,22 @@ func (r *reading) poll(ctx context.Context, client *kgo.Client) (came int, err e
 			r.done(client, record.Topic, record.Partition)
 		}
 	}
-	for _, e := range misplaced {
-		p := r.parts[e.Topic][e.Partition]
-		u, found := errors.AsType[*UnreadableError](e.Err)
-		switch {
-		case p == nil:
-		case !found:
-			failing = e.Err
-			ReadAgain(client, e.Topic, e.Partition, p.next)
-		default:
-			if err := r.passOver(client, u, p); err != nil {
-				return 0, err
-			}
-		}
-	}
 	for _, e := range strayed {
 		if p := r.parts[e.Topic][e.Partition]; p != nil {
 			client.SetOffsets(map[string]map[int32]kgo.EpochOffset{e.Topic: {e.Partition: {Epoch: -1, Offset: p.next}}})
 		}
 	}
-	for _, e := range broken {
-		if p := r.parts[e.Topic][e.Partition]; p != nil {
-			ReadAgain(client, e.Topic, e.Partition, p.next) // it may have gone past the batch's first record
-			u, err := r.look(ctx, e.Topic, e.Partition, p)
-			switch {
-			case err != nil:
-				failing = err
-			case u != nil:
-				if err := r.passOver(client, u, p); err != nil {
-					return 0, err
-				}
-			case IsFailing(e.Err): // it is asked again as long as it is waited for
-				failing = fmt.Errorf("reading %s/%d: %w", e.Topic, e.Partition, e.Err)
-			}
+	for _, e := range append(misplaced, broken...) {
+		p := r.parts[e.Topic][e.Partition]
+		if p == nil {
+			continue
+		}
+		u, next, err := r.places.Ahead(ctx, client, e, p.next)
+		if err != nil {
+			failing = err
+		}
+		if err := r.passOver(client, e, u, p, next); err != nil {
+			return 0, err
 		}
 	}
 	if failing != nil {
@@ -248,20 +231,11 @@ func (r *reading) at(topic string, partition int32) (from, end int64, ok bool) {
 	return p.next, p.to, true
 }
 
-// look looks for a batch that cannot be read where a partition is to be read on.
-func (r *reading) look(ctx context.Context, topic string, partition int32, p *partitionReader) (*UnreadableError, error) {
-	client, err := r.places.asking()
-	if err != nil {
-		return nil, err
-	}
-	return Unreadable(ctx, client, topic, partition, p.next)
-}
-
-// passOver goes on behind a batch that cannot be read.
-func (r *reading) passOver(client *kgo.Client, u *UnreadableError, p *partitionReader) error {
-	topic, partition := u.Topic, u.Partition
-	u.To = min(u.To, p.to)
-	if u.From < p.to {
+// passOver goes on from an offset where what lies before it cannot be read: u, or what was
+// aborted where that is nil.
+func (r *reading) passOver(client *kgo.Client, e kgo.FetchError, u *UnreadableError, p *partitionReader, next int64) error {
+	if u != nil && u.From < p.to {
+		u.To = min(u.To, p.to)
 		if r.out.Unreadable == nil {
 			return u
 		}
@@ -272,15 +246,18 @@ func (r *reading) passOver(client *kgo.Client, u *UnreadableError, p *partitionR
 			return err
 		}
 	}
-	p.next, p.broken = max(p.next, u.To), true
+	p.next, p.broken = max(p.next, next), p.broken || u != nil
 	if p.next < p.to {
-		client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: p.next}}})
 		return nil
 	}
-	if err := p.giveUp(); err != nil {
-		return err
+	if p.broken {
+		if err := p.giveUp(); err != nil {
+			return err
+		}
 	}
-	r.done(client, topic, partition)
+	if p.isDone() {
+		r.done(client, e.Topic, e.Partition)
+	}
 	return nil
 }
 
@@ -298,13 +275,13 @@ func (r *reading) stalled(ctx context.Context, client *kgo.Client, topic string)
 		if end := ends[topic][partition]; end.Stable > p.next {
 			// There is something, and nothing comes: the client waits in silence for a
 			// batch whose length is wrong.
-			u, err := r.look(ctx, topic, partition, p)
-			if err == nil && u != nil {
-				err = r.passOver(client, u, p)
-			} else {
-				err = r.Wait(ctx, err)
-			}
-			if err != nil {
+			silent := kgo.FetchError{Topic: topic, Partition: partition}
+			u, next, err := r.places.Ahead(ctx, client, silent, p.next)
+			if err == nil {
+				if err := r.passOver(client, silent, u, p, next); err != nil {
+					return err
+				}
+			} else if err := r.Wait(ctx, err); err != nil {
 				return err
 			}
 			if _, left := r.parts[topic][partition]; !left {

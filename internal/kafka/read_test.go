@@ -189,7 +189,7 @@ func TestReadCommitted_GoesOnBehindWhatCannotBeRead(t *testing.T) {
 			require.Equal(t, []kafka.Span{{From: 2, To: 3}}, broken)
 
 			// Who stands within it has what lies before that.
-			u, err := kafka.Unreadable(t.Context(), client, topic, 0, 4)
+			u, _, err := kafka.Unreadable(t.Context(), client, topic, 0, 4)
 			require.NoError(t, err)
 			require.Equal(t, kafka.Span{From: 4, To: 6}, kafka.Span{From: u.From, To: u.To})
 
@@ -238,7 +238,7 @@ func TestReadCommitted_NoticesABatchThatClaimsOtherOffsets(t *testing.T) {
 			got, broken := read()
 			require.Equal(t, []kafka.Span{{From: 21, To: 31}}, broken)
 			require.Len(t, got, 38)
-			u, err := kafka.Unreadable(t.Context(), client, topic, 0, 21)
+			u, _, err := kafka.Unreadable(t.Context(), client, topic, 0, 21)
 			require.NoError(t, err)
 			require.NotNil(t, u)
 			require.EqualValues(t, 21, u.From)
@@ -269,7 +269,7 @@ func TestReadCommitted_WaitsForAFailingBroker(t *testing.T) {
 		}
 		return local.Refusal(request, kerr.UnknownServerError.Code), nil, true
 	})
-	_, err = kafka.Unreadable(t.Context(), client, topic, 0, 0)
+	_, _, err = kafka.Unreadable(t.Context(), client, topic, 0, 0)
 	require.ErrorIs(t, err, kerr.UnknownServerError)
 	var got []int64
 	require.NoError(t, config.ReadCommitted(t.Context(), kafka.Spans{topic: {0: {To: 3}}}, kafka.Sink{
@@ -311,7 +311,7 @@ func TestUnreadable_AlwaysSaysWhereItEnds(t *testing.T) {
 		code.Store(int32(says.Code))
 		for _, end := range []int64{3, 7, 10} {
 			good.Store(end)
-			u, err := kafka.Unreadable(t.Context(), client, topic, 0, 2)
+			u, _, err := kafka.Unreadable(t.Context(), client, topic, 0, 2)
 			require.NoError(t, err)
 			require.Equal(t, kafka.Span{From: 2, To: end}, kafka.Span{From: u.From, To: u.To})
 			require.True(t, kafka.IsUnreadable(kgo.FetchError{Topic: topic, Err: says}))

@@ -126,6 +126,9 @@ type View struct {
 	Next       int64
 	Records    int // committed records on the way there
 	Unreadable *UnreadableError
+	// Impassable says that no client gets to Next by itself: what lies before it was aborted,
+	// and unpacks to more than MaxBatch.
+	Impassable bool
 	End        int64 // the high watermark
 }
 
@@ -160,8 +163,15 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 	}
 	if read.Err != nil {
 		batch, from, to := unreadable(answer.RecordBatches, at, next, answer.HighWatermark)
-		if errors.Is(read.Err, kgo.ErrMaxDecompress) && isAborted(batch, answer) {
-			v.Next = to // which the client does not know before it has unpacked it
+		aborted := false
+		if errors.Is(read.Err, kgo.ErrMaxDecompress) && to > at && isAborted(batch, answer) {
+			// Of transactions of the same producer, the answer for its own offset lists no earlier one.
+			if aborted, err = Aborted(ctx, client, topic, partition, from); err != nil {
+				return View{}, fmt.Errorf("looking at %s/%d from offset %d: %w", topic, partition, from, err)
+			}
+		}
+		if aborted {
+			v.Next, v.Impassable = to, true // which the client does not know before it has unpacked it
 			return v, nil
 		}
 		v.Next, v.Unreadable = from, &UnreadableError{topic, partition, from, to, Reason(read.Err)}
@@ -185,34 +195,42 @@ func Look(ctx context.Context, client *kgo.Client, topic string, partition int32
 // committed record between them; nil where there is a record, or nothing. Where the
 // batch does not say where it ends, it ends where the broker has something that can be
 // read again, at the last stable offset at the latest: To is never -1.
-func Unreadable(ctx context.Context, client *kgo.Client, topic string, partition int32, at int64) (*UnreadableError, error) {
+//
+// next is the offset from which a client can read on and misses nothing: behind the batch,
+// or else behind batches that were aborted and are too large for a client to get past;
+// at itself where there are none, or where the look failed.
+func Unreadable(ctx context.Context, client *kgo.Client, topic string, partition int32, at int64) (u *UnreadableError, next int64, err error) {
+	next = at
 	for {
 		v, err := Look(ctx, client, topic, partition, at)
+		if err == nil && v.Impassable && v.Records == 0 {
+			next = v.Next
+		}
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, next, err
 		case v.Records > 0 || v.Unreadable == nil && v.Next <= at:
-			return nil, nil
+			return nil, next, nil
 		case v.Unreadable == nil:
 			at = v.Next
 			continue
 		}
 		u := v.Unreadable
 		if u.To >= 0 {
-			return u, nil
+			return u, u.To, nil
 		}
 		ends, err := Listed(kadm.NewClient(client).ListCommittedOffsets(ctx, topic))
 		if err != nil {
-			return nil, err
+			return nil, next, err
 		}
 		end := ends[topic][partition].Offset
 		if end <= u.From {
-			return nil, fmt.Errorf("where that batch ends cannot be said yet, for nothing behind offset %d is decided: %w", end, u)
+			return nil, next, fmt.Errorf("where that batch ends cannot be said yet, for nothing behind offset %d is decided: %w", end, u)
 		}
 		if u.To, err = readableAgain(ctx, client, u, end); err != nil {
-			return nil, err
+			return nil, next, err
 		}
-		return u, nil
+		return u, u.To, nil
 	}
 }
 

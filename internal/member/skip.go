@@ -126,7 +126,7 @@ func (n Needs) unreadable(ctx context.Context, client *kgo.Client, topic string,
 		case s.Last >= 0:
 			u.To = s.Last + 1
 		case u.To < 0:
-			whole, err := kafka.Unreadable(ctx, client, topic, s.Partition, at)
+			whole, _, err := kafka.Unreadable(ctx, client, topic, s.Partition, at)
 			if err != nil {
 				return nil, err
 			}

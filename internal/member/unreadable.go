@@ -46,7 +46,12 @@ func (r *Reach) stop(ctx context.Context, client *kgo.Client, partition int32, c
 	if known == nil {
 		u, named := errors.AsType[*kafka.UnreadableError](cause)
 		if !named {
-			u = r.name(ctx, client, partition, cause)
+			var next int64
+			if u, next = r.name(ctx, client, partition, cause); u == nil {
+				client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: next}}})
+				client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
+				return
+			}
 		}
 		known = &unreadable{err: u}
 		of := []any{"topic", topic, "partition", partition, "offset", known.err.From, "next", known.err.To}
@@ -107,23 +112,26 @@ func (r *Reach) position(client *kgo.Client, partition int32) (at int64, owned b
 }
 
 // name says at which offset a partition cannot be read, as exactly as it can be
-// found out.
-func (r *Reach) name(ctx context.Context, client *kgo.Client, partition int32, cause error) *kafka.UnreadableError {
+// found out; u is nil where that batch was aborted, and the partition can be read from next on.
+func (r *Reach) name(ctx context.Context, client *kgo.Client, partition int32, cause error) (u *kafka.UnreadableError, next int64) {
 	topic := r.config.Topic
 	at, _ := r.position(client, partition)
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	for ctx.Err() == nil {
 		v, err := kafka.Look(ctx, client, topic, partition, at)
+		if err == nil && v.Impassable && v.Records == 0 {
+			return nil, v.Next
+		}
 		if err != nil || v.Records > 0 || v.Unreadable == nil && v.Next <= at {
 			break
 		}
 		if v.Unreadable != nil {
-			return v.Unreadable
+			return v.Unreadable, at
 		}
 		at = v.Next
 	}
-	return &kafka.UnreadableError{Topic: topic, Partition: partition, From: at, To: -1, Err: kafka.Reason(cause)}
+	return &kafka.UnreadableError{Topic: topic, Partition: partition, From: at, To: -1, Err: kafka.Reason(cause)}, at
 }
 
 // read notes that partitions which were stopped can be read again.
@@ -229,7 +237,7 @@ func (r *Reach) findEnd(ctx context.Context, client *kgo.Client, u *unreadable) 
 	}
 	asked, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
-	found, err := kafka.Unreadable(asked, client, u.err.Topic, u.err.Partition, u.err.From)
+	found, _, err := kafka.Unreadable(asked, client, u.err.Topic, u.err.Partition, u.err.From)
 	if ctx.Err() != nil {
 		return false
 	}

@@ -159,11 +159,7 @@ func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
 		case named:
 			return e.Err
 		case kafka.IsUnreadable(e), kafka.IsFailing(e.Err):
-			err := r.name(ctx, e)
-			if !errors.Is(err, kgo.ErrMaxDecompress) {
-				return err
-			}
-			if err := r.passOver(ctx, e.Topic, e.Partition); err != nil {
+			if err := r.passOver(ctx, e); err != nil {
 				return err
 			}
 		case !kerr.IsRetriable(e.Err):
@@ -187,33 +183,24 @@ func (r *reader) at(topic string, partition int32) (from, end int64, ok bool) {
 	return from, math.MaxInt64, ok && topic == r.topics.Routes
 }
 
-// name says at which offset a partition cannot be read.
-func (r *reader) name(ctx context.Context, e kgo.FetchError) error {
-	at := r.next[e.Topic][e.Partition]
-	look, cancel := context.WithTimeout(ctx, connectTime)
-	defer cancel()
-	if v, err := kafka.Look(look, r.client, e.Topic, e.Partition, at); err == nil && v.Unreadable != nil {
-		return v.Unreadable
-	}
-	return fmt.Errorf("reading %s/%d from offset %d: %w", e.Topic, e.Partition, at, kafka.Reason(e.Err))
-}
-
 // passOver leaves out a batch that unpacks to more than any that creditstream writes: it
-// holds no bundle and no route, and every copy of it is the same.
-func (r *reader) passOver(ctx context.Context, topic string, partition int32) error {
+// holds no bundle and no route, and every copy of it is the same. The error names what else
+// cannot be read.
+func (r *reader) passOver(ctx context.Context, e kgo.FetchError) error {
 	look, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	at := r.next[topic][partition]
-	u, err := kafka.Unreadable(look, r.client, topic, partition, at)
-	if err != nil {
+	u, next, err := r.places.Find(look, e, r.next[e.Topic][e.Partition])
+	switch {
+	case err != nil:
 		return err
-	}
-	if u != nil {
+	case u == nil:
+	case errors.Is(u, kgo.ErrMaxDecompress):
 		r.foreign(u)
-		at = u.To
-		r.reached(topic, partition, at)
+	default:
+		return u
 	}
-	kafka.ReadAgain(r.client, topic, partition, at)
+	r.reached(e.Topic, e.Partition, next)
+	kafka.ReadAgain(r.client, e.Topic, e.Partition, next)
 	return nil
 }
 
@@ -249,7 +236,7 @@ func (r *reader) lookForStalls(ctx context.Context) {
 			failed = err
 		case len(stalled) == 0:
 		case errors.Is(stalled[0], kgo.ErrMaxDecompress):
-			if err := r.passOver(look, topic, stalled[0].Partition); err != nil {
+			if err := r.passOver(look, kgo.FetchError{Topic: topic, Partition: stalled[0].Partition}); err != nil {
 				failed = err
 			}
 		default:

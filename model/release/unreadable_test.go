@@ -149,3 +149,23 @@ func TestOversizedBatch_HoldsUpNoRouteAndNoBundle(t *testing.T) {
 		require.Contains(t, p.String(), says)
 	}
 }
+
+// A batch that was aborted and is too large for a client to see that is no problem of
+// models and routes.
+func TestAbortedBatch_ThatIsTooLargeHoldsUpNoRoute(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.createTopics()
+	w.release("v1")
+	w.champion(-1, "v1")
+	f := w.followSoon()
+	w.serves(f, 0, "v1")
+	require.NoError(t, kafkatest.AbortedOversized(t.Context(), w.config.Brokers, w.topics.Routes, kafka.MaxBatch+1))
+	w.release("v2")
+	revision := w.champion(0, "v2")
+	w.serves(f, revision, "v2")
+	w.serves(w.followSoon(), revision, "v2")
+	h, err := ReadAll(t.Context(), w.config, w.topics)
+	require.NoError(t, err)
+	require.Empty(t, h.Problems())
+}

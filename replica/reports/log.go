@@ -3,13 +3,11 @@ package reports
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -37,6 +35,7 @@ type Log struct {
 	left     map[int32]int64 // ends not reached yet
 	next     map[int32]int64 // offsets to be read on from
 	stalls   kafka.Stalls
+	places   *kafka.Places
 	patience kafka.Patience
 }
 
@@ -61,10 +60,10 @@ func openLog(ctx context.Context, c kafka.Config, topics schemas.Topics, since t
 	}
 	l := &Log{
 		Board: replica.NewBoard(), client: client, topic: topics.Replicas, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)),
-		left: map[int32]int64{}, next: map[int32]int64{},
+		left: map[int32]int64{}, next: map[int32]int64{}, places: kafka.NewPlaces(c),
 	}
 	if err := l.findEnds(ctx, since); err != nil {
-		client.Close()
+		l.Close()
 		return nil, c.Explain(err)
 	}
 	return l, nil
@@ -102,7 +101,10 @@ func (l *Log) findEnds(ctx context.Context, since time.Time) error {
 }
 
 // Close ends the reading.
-func (l *Log) Close() { l.client.Close() }
+func (l *Log) Close() {
+	l.client.Close()
+	l.places.Close()
+}
 
 // ReadToEnd reads to the end that was found when the log was opened.
 func (l *Log) ReadToEnd(ctx context.Context) error {
@@ -162,14 +164,9 @@ func (l *Log) poll(ctx context.Context, within time.Duration) (n int, err error)
 	wait, cancel := context.WithTimeout(ctx, within)
 	fetches := l.client.PollFetches(wait)
 	cancel()
-	var broken []kgo.FetchError
-	for _, e := range fetches.Errors() {
-		switch {
-		case kafka.IsUnreadable(e), kafka.IsFailing(e.Err):
-			broken = append(broken, e) // behind the records that came with it
-		case !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) && !kerr.IsRetriable(e.Err):
-			return n, fmt.Errorf("reading %s: %w", e.Topic, e.Err)
-		}
+	broken, _, err := kafka.Faults(fetches)
+	if err != nil {
+		return n, err
 	}
 	now := time.Now()
 	fetches.EachRecord(func(rec *kgo.Record) {
@@ -194,11 +191,7 @@ func (l *Log) poll(ctx context.Context, within time.Duration) (n int, err error)
 		l.patience.Reset()
 	}
 	for _, e := range broken {
-		again, err := l.passOver(ctx, e)
-		if err == nil && !again && kafka.IsFailing(e.Err) {
-			err = fmt.Errorf("reading %s: %w", e.Topic, e.Err)
-		}
-		if err != nil {
+		if _, err := l.passOver(ctx, e); err != nil {
 			return n, err
 		}
 		n++
@@ -220,16 +213,12 @@ func (l *Log) passOver(ctx context.Context, e kgo.FetchError) (again bool, err e
 	at := l.next[e.Partition]
 	look, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	u, err := kafka.Unreadable(look, l.client, e.Topic, e.Partition, at)
+	u, next, err := l.places.Ahead(look, l.client, e, at)
 	if u != nil {
 		l.Ignored += int(u.Offsets())
 		l.Problem = u
 		l.log.Warn("left out: a batch of replicas' reports cannot be read", "topic", u.Topic, "partition", u.Partition, "offset", u.From, "next", u.To, "error", u.Err)
-		at = u.To
-		l.reach(e.Partition, at)
 	}
-	if u != nil || e.Err != nil { // the client may have gone past the batch's first record
-		kafka.ReadAgain(l.client, e.Topic, e.Partition, at)
-	}
-	return u != nil || err != nil, l.patience.Wait(ctx, err)
+	l.reach(e.Partition, next)
+	return next > at || err != nil, l.patience.Wait(ctx, err)
 }

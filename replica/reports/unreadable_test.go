@@ -71,3 +71,21 @@ func TestUnreadableBatch_DoesNotEndFollowingReplicas(t *testing.T) {
 		})
 	}
 }
+
+// A batch that was aborted and is too large for a client to see that hides no replica.
+func TestAbortedBatch_ThatIsTooLargeHidesNoReplica(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.createTopic()
+	w.said("one", time.Now())
+	require.NoError(t, kafkatest.AbortedOversized(t.Context(), w.config.Brokers, w.topics.Replicas, kafka.MaxBatch+1))
+	w.said("two", time.Now())
+	l, err := OpenLog(t.Context(), w.config, w.topics)
+	require.NoError(t, err)
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	require.NoError(t, l.ReadToEnd(ctx))
+	require.Len(t, l.Board.States(time.Now()), 2)
+	require.Zero(t, l.Ignored)
+}

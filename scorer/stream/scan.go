@@ -123,22 +123,9 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 		if fetches.NumRecords() > 0 {
 			silence.Broken(reader)
 		}
-		broken := map[int32]error{} // behind the records that came with them; what the client says of it
-		for _, e := range fetches.Errors() {
-			switch {
-			case kafka.IsUnreadable(e), kafka.IsFailing(e.Err), kafka.IsOutside(e.Err):
-				broken[e.Partition] = e.Err
-			case errors.Is(e.Err, context.DeadlineExceeded) && silence.Throttled(reader): // it continues when that is over
-			case errors.Is(e.Err, context.DeadlineExceeded):
-				// The client waits in silence for a batch whose length is wrong.
-				for partition := range left {
-					if _, said := broken[partition]; !said {
-						broken[partition] = nil
-					}
-				}
-			default:
-				return false, fmt.Errorf("reading %s: %w", topic, e.Err)
-			}
+		broken, silent, err := kafka.Faults(fetches)
+		if err != nil {
+			return false, err
 		}
 		found := false
 		fetches.EachRecord(func(r *kgo.Record) { // whatever offsets they claim
@@ -150,41 +137,34 @@ func (s *Scorer) anyFromStream(ctx context.Context, left map[int32]stretch) (boo
 		if found {
 			return true, nil
 		}
-		for _, e := range places.TakeOut(ctx, fetches, func(_ string, partition int32) (from, end int64, ok bool) {
+		broken = append(broken, places.TakeOut(ctx, fetches, func(_ string, partition int32) (from, end int64, ok bool) {
 			part, ok := left[partition]
 			return part.from, part.to, ok
-		}) {
-			broken[e.Partition] = e.Err
+		})...)
+		if silent && !silence.Throttled(reader) { // else it continues when that is over
+			for partition := range left { // the client waits in silence for a batch whose length is wrong
+				broken = append(broken, kgo.FetchError{Topic: topic, Partition: partition})
+			}
 		}
 		if fetches.NumRecords() > 0 {
 			patience.Reset()
 		}
 		fetches.EachRecord(func(r *kgo.Record) { passed(r.Partition, r.Offset+1) })
 		var failing error
-		for partition, said := range broken {
-			part, waits := left[partition]
+		for _, e := range broken {
+			part, waits := left[e.Partition]
 			if !waits {
 				continue
 			}
-			if said != nil { // the client may have gone past the batch's first record
-				kafka.ReadAgain(reader, topic, partition, part.from)
-			}
-			var err error
-			u, named := errors.AsType[*kafka.UnreadableError](said)
-			if !named {
-				u, err = kafka.Unreadable(ctx, reader, topic, partition, part.from)
-			}
-			switch {
-			case err != nil:
+			u, next, err := places.Ahead(ctx, reader, e, part.from)
+			if err != nil {
 				failing = err
-			case u == nil && kafka.IsFailing(said):
-				failing = fmt.Errorf("reading %s/%d: %w", topic, partition, said)
-			case u != nil:
-				s.config.Log.Error("a batch cannot be read: it is not known whether it holds decisions from the stream", "topic", topic,
-					"partition", partition, "offset", u.From, "next", u.To, "error", u.Err)
-				reader.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: u.To}}})
-				passed(partition, u.To)
 			}
+			if u != nil && u.From < part.to {
+				s.config.Log.Error("a batch cannot be read: it is not known whether it holds decisions from the stream", "topic", topic,
+					"partition", e.Partition, "offset", u.From, "next", u.To, "error", u.Err)
+			}
+			passed(e.Partition, next)
 			silence.Broken(reader)
 		}
 		if failing != nil {

@@ -209,3 +209,17 @@ func TestScorer_NamesWhatHadLeftTheLogBeforeItBegan(t *testing.T) {
 		require.Zero(t, testutil.CollectAndCount(s.metrics.removed))
 	}
 }
+
+// A batch that was aborted and is too large for a client to see that keeps no first start
+// from what lies behind it.
+func TestAbortedBatch_ThatIsTooLargeHoldsUpNoStart(t *testing.T) {
+	w := newWorld(t)
+	w.apply(0, 4)
+	w.predict(1)
+	require.NoError(t, kafkatest.AbortedOversized(t.Context(), w.config.Brokers, w.topics.Predictions, kafka.MaxBatch+1))
+	w.predict(1, kgo.RecordHeader{Key: schemas.HeaderSourceTopic, Value: []byte("x")})
+	s := w.scorer("one")
+	found, err := s.scoredBefore(t.Context(), kadm.NewClient(w.client))
+	require.NoError(t, err)
+	require.True(t, found)
+}
