@@ -29,10 +29,22 @@ func Faults(fetches kgo.Fetches) (broken []kgo.FetchError, silent bool, err erro
 	return broken, silent, nil
 }
 
+// Look is Look, by a client whose questions do not wait behind fetches.
+func (p *Places) Look(ctx context.Context, topic string, partition int32, at int64) (View, error) {
+	client, err := p.asking()
+	if err != nil {
+		return View{}, err
+	}
+	return Look(ctx, client, topic, partition, at)
+}
+
 // Ahead finds what a reader does not get past, as Find does, and makes it fetch from next.
 func (p *Places) Ahead(ctx context.Context, reader *kgo.Client, e kgo.FetchError, at int64) (u *UnreadableError, next int64, err error) {
+	if e.Err != nil { // the client may have gone past the batch's first record
+		ReadAgain(reader, e.Topic, e.Partition, at)
+	}
 	u, next, err = p.Find(ctx, e, at)
-	if next > at || e.Err != nil { // the client may have gone past the batch's first record
+	if next > at {
 		ReadAgain(reader, e.Topic, e.Partition, next)
 	}
 	return u, next, err

@@ -114,7 +114,7 @@ func (p *Places) look(ctx context.Context, topic string, partition int32, record
 	if err != nil {
 		return nil, err
 	}
-	u, ordered, err := Disorder(ctx, client, topic, partition, from, min(last, end))
+	u, ordered, err := Disorder(ctx, client, topic, partition, from, min(last, end-1))
 	if err != nil {
 		return nil, fmt.Errorf("looking why offsets are left out: %w", err)
 	}

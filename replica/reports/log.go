@@ -125,6 +125,9 @@ func (l *Log) ReadToEnd(ctx context.Context) error {
 		more := false
 		for partition := range l.left {
 			again, err := l.passOver(ctx, kgo.FetchError{Topic: l.topic, Partition: partition})
+			if err == nil && !again {
+				again, err = l.comes(ctx, partition)
+			}
 			if err != nil {
 				return err
 			}
@@ -205,6 +208,24 @@ func (l *Log) reach(partition int32, next int64) {
 	if end, ok := l.left[partition]; ok && next >= end {
 		delete(l.left, partition)
 	}
+}
+
+// comes says whether there is a record that a partition is to be read up to, which has not
+// come yet. What compaction has removed never does.
+func (l *Log) comes(ctx context.Context, partition int32) (bool, error) {
+	look, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	for at := l.next[partition]; at < l.left[partition]; {
+		v, err := l.places.Look(look, l.topic, partition, at)
+		if err != nil || v.Records > 0 {
+			return true, l.patience.Wait(ctx, err)
+		}
+		if v.Next <= at {
+			break
+		}
+		at = v.Next
+	}
+	return false, nil
 }
 
 // passOver goes on behind the batch that a partition is at, if it cannot be read. again says
