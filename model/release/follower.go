@@ -210,7 +210,7 @@ func (f *Follower) noteUnread(why error) {
 // read follows with one client. What a client before it has read is read again
 // and ignored.
 func (f *Follower) read(ctx context.Context) error {
-	r, err := openReader(ctx, f.config.Kafka, f.config.Topics, f.idle, f.ignore)
+	r, err := openReader(ctx, f.config.Kafka, f.config.Topics, f.idle, f.pause, f.ignore)
 	if err != nil {
 		return err
 	}
@@ -222,7 +222,7 @@ func (f *Follower) read(ctx context.Context) error {
 		return err
 	}
 	for {
-		f.noteProgress(r.caughtUp(), r.stalled)
+		f.noteProgress(r.caughtUp(), r.stalled())
 		if err := r.poll(ctx, f.take); err != nil {
 			return err
 		}
@@ -264,7 +264,7 @@ func (f *Follower) noteLost(why error) {
 }
 
 // noteProgress wakes the opening goroutine once the ends are reached; what was
-// superseded before that is never opened. stalled is what reading waits for in silence.
+// superseded before that is never opened. stalled is what it cannot read past.
 // What kept it from reading counts as over only once a client has reached the ends: one
 // that begins again comes to what cannot be read last.
 func (f *Follower) noteProgress(caughtUp bool, stalled error) {
@@ -301,10 +301,15 @@ func (f *Follower) take(rec *kgo.Record) {
 		}
 		return
 	}
+	for _, p := range f.history.problems {
+		if p.Topic == f.config.Topics.Routes && f.lost == nil {
+			f.lost = fmt.Errorf("%s: the model of --model does not serve in the place of a route that cannot be read; write another: creditstream model route", p)
+		}
+	}
 	f.reportProblems()
 }
 
-// ignore notes a batch that no bundle and no route is in.
+// ignore notes a batch that no bundle and no route is in: none is lost by it.
 func (f *Follower) ignore(u *kafka.UnreadableError) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -315,9 +320,6 @@ func (f *Follower) ignore(u *kafka.UnreadableError) {
 // reportProblems logs and counts records that do not count. f.mu is held.
 func (f *Follower) reportProblems() {
 	for _, p := range f.history.problems {
-		if p.Topic == f.config.Topics.Routes && f.lost == nil {
-			f.lost = fmt.Errorf("%s: the model of --model does not serve in the place of a route that cannot be read; write another: creditstream model route", p)
-		}
 		f.metrics.problems.Inc()
 		f.config.Log.Error("record ignored", "topic", p.Topic, "offset", p.Offset, "reason", p.Reason)
 	}

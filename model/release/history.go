@@ -98,13 +98,7 @@ func ReadAll(ctx context.Context, c kafka.Config, topics schemas.Topics) (*Histo
 	err = quiet.ReadCommitted(ctx, ends.Spans(), kafka.Sink{Each: func(rec *kgo.Record) error {
 		h.add(rec)
 		return nil
-	}, Unreadable: func(u *kafka.UnreadableError) error {
-		if !errors.Is(u, kgo.ErrMaxDecompress) {
-			return u
-		}
-		h.addForeign(u)
-		return nil
-	}})
+	}, Unreadable: foreignOnly(h.addForeign)})
 	if err != nil {
 		return nil, fmt.Errorf("reading models and routes: %w", err)
 	}
@@ -122,6 +116,18 @@ func (h *History) whole(topic string) error {
 		}
 	}
 	return nil
+}
+
+// foreignOnly is a Sink's Unreadable that leaves out, and hands to note, batches that unpack
+// to more than any that creditstream writes. All others are the error.
+func foreignOnly(note func(*kafka.UnreadableError)) func(*kafka.UnreadableError) error {
+	return func(u *kafka.UnreadableError) error {
+		if !errors.Is(u, kgo.ErrMaxDecompress) {
+			return u
+		}
+		note(u)
+		return nil
+	}
 }
 
 // addForeign notes a batch that no bundle and no route is in.

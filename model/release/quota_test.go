@@ -34,7 +34,7 @@ func TestReader_WaitsForAQuotaWhenItStarts(t *testing.T) {
 		response.ThrottleMillis = 100
 		return response, nil, true
 	})
-	r, err := openReader(t.Context(), w.config, w.topics, time.Hour, nil)
+	r, err := openReader(t.Context(), w.config, w.topics, time.Hour, time.Second, nil)
 	require.NoError(t, err)
 	defer r.close()
 	require.NoError(t, r.findEnds(t.Context()))

@@ -1,15 +1,17 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/creditstream/creditstream/internal/kafka"
@@ -41,14 +43,17 @@ type reader struct {
 	places  *kafka.Places
 	idle    time.Duration // how long nothing new may come before it is looked up why
 	stalls  map[string]*kafka.Stalls
-	stalled error // what it waits for in silence; nil: nothing that is known of
+	stopped map[part]*kafka.UnreadableError // where it cannot read on
+	due     time.Time                       // when those are looked at again
+	pause   time.Duration                   // between one look at them and the next
 	// Foreign is told of batches that are left out: no bundle and no route is in them.
-	foreign func(*kafka.UnreadableError)
-	silence kafka.Silence
+	foreign  func(*kafka.UnreadableError)
+	silence  kafka.Silence
+	patience kafka.Patience
 }
 
 // openReader reads both topics from their starts; all that it asks ends with ctx.
-func openReader(ctx context.Context, c kafka.Config, topics schemas.Topics, idle time.Duration, foreign func(*kafka.UnreadableError)) (*reader, error) {
+func openReader(ctx context.Context, c kafka.Config, topics schemas.Topics, idle, pause time.Duration, foreign func(*kafka.UnreadableError)) (*reader, error) {
 	client, err := kgo.NewClient(append(c.Options(),
 		kgo.WithContext(ctx),
 		kgo.ConsumeTopics(topics.Models, topics.Routes),
@@ -62,7 +67,10 @@ func openReader(ctx context.Context, c kafka.Config, topics schemas.Topics, idle
 	if err != nil {
 		return nil, err
 	}
-	return &reader{client: client, config: c, topics: topics, places: kafka.NewPlaces(c), idle: idle, foreign: foreign, stalls: map[string]*kafka.Stalls{}}, nil
+	return &reader{
+		client: client, config: c, topics: topics, places: kafka.NewPlaces(c), idle: idle, pause: pause, foreign: foreign,
+		stalls: map[string]*kafka.Stalls{}, stopped: map[part]*kafka.UnreadableError{},
+	}, nil
 }
 
 func (r *reader) close() {
@@ -127,21 +135,71 @@ func requireOnePartition(routes string, n int) error {
 // caughtUp says whether the ends that were found have been reached.
 func (r *reader) caughtUp() bool { return len(r.left) == 0 }
 
-// poll waits for records and hands each on but the transactions' markers. An error names
-// what cannot be read; so does stalled, of what the client waits for in silence.
-func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
-	patience := r.idle
-	if !r.caughtUp() {
-		patience = quiet
+// part is a partition of a topic.
+type part struct {
+	topic     string
+	partition int32
+}
+
+// stop notes what a partition cannot be read past: the others go on, and it is looked at again.
+func (r *reader) stop(u *kafka.UnreadableError) {
+	r.client.PauseFetchPartitions(map[string][]int32{u.Topic: {u.Partition}})
+	r.stopped[part{u.Topic, u.Partition}] = u
+	r.due = time.Now().Add(r.pause)
+}
+
+// stalled says what it cannot read past, by topic and partition; nil: nothing that is known.
+func (r *reader) stalled() (all error) {
+	for _, p := range slices.SortedFunc(maps.Keys(r.stopped), func(a, b part) int {
+		return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+	}) {
+		if all == nil {
+			all = r.stopped[p]
+		} else {
+			all = fmt.Errorf("%w; %w", all, r.stopped[p])
+		}
 	}
-	wait, cancel := context.WithTimeout(ctx, patience)
+	return all
+}
+
+// lookAgain goes on where a partition can be read again.
+func (r *reader) lookAgain(ctx context.Context) error {
+	if len(r.stopped) == 0 || time.Now().Before(r.due) {
+		return nil
+	}
+	r.due = time.Now().Add(r.pause)
+	for p := range maps.Clone(r.stopped) {
+		err := r.passOver(ctx, kgo.FetchError{Topic: p.topic, Partition: p.partition})
+		if err := r.patience.Wait(ctx, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// poll waits for records and hands each on but the transactions' markers. stalled names
+// what cannot be read.
+func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
+	longest := r.idle
+	if !r.caughtUp() {
+		longest = quiet
+	}
+	if len(r.stopped) > 0 {
+		longest = min(longest, max(time.Until(r.due), time.Millisecond))
+	}
+	wait, cancel := context.WithTimeout(ctx, longest)
 	fetches := r.client.PollFetches(wait)
 	cancel()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	silent := wait.Err() != nil && fetches.NumRecords() == 0
-	wrong := r.places.TakeOut(ctx, fetches, r.at)
+	broken, silent, err := kafka.Faults(fetches)
+	if err != nil {
+		return err
+	}
+	look, cancel := context.WithTimeout(ctx, connectTime)
+	broken = append(broken, r.places.TakeOut(look, fetches, r.at)...)
+	cancel()
 	fetches.EachRecord(func(rec *kgo.Record) {
 		if !rec.Attrs.IsControl() {
 			each(rec)
@@ -149,22 +207,18 @@ func (r *reader) poll(ctx context.Context, each func(*kgo.Record)) error {
 		r.reached(rec.Topic, rec.Partition, rec.Offset+1)
 	})
 	if fetches.NumRecords() > 0 {
-		r.stalled = nil
 		r.silence.Broken(r.client)
+		r.patience.Reset()
+		silent = false
 	}
-	for _, e := range append(fetches.Errors(), wrong...) {
-		_, named := errors.AsType[*kafka.UnreadableError](e.Err)
-		switch {
-		case errors.Is(e.Err, context.DeadlineExceeded):
-		case named:
-			return e.Err
-		case kafka.IsUnreadable(e), kafka.IsFailing(e.Err):
-			if err := r.passOver(ctx, e); err != nil {
-				return err
-			}
-		case !kerr.IsRetriable(e.Err):
-			return fmt.Errorf("reading %s: %w", e.Topic, e.Err)
+	for _, e := range broken {
+		err := r.passOver(ctx, e)
+		if err := r.patience.Wait(ctx, err); err != nil {
+			return err
 		}
+	}
+	if err := r.lookAgain(ctx); err != nil {
+		return err
 	}
 	switch {
 	case silent && !r.caughtUp() && r.silence.Throttled(r.client): // it comes when that is over
@@ -184,28 +238,32 @@ func (r *reader) at(topic string, partition int32) (from, end int64, ok bool) {
 }
 
 // passOver leaves out a batch that unpacks to more than any that creditstream writes: it
-// holds no bundle and no route, and every copy of it is the same. The error names what else
-// cannot be read.
+// holds no bundle and no route, and every copy of it is the same. At what else cannot be read
+// it stops the partition.
 func (r *reader) passOver(ctx context.Context, e kgo.FetchError) error {
+	this := part{e.Topic, e.Partition}
 	look, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	u, next, err := r.places.Find(look, e, r.next[e.Topic][e.Partition])
-	switch {
-	case err != nil:
-		return err
-	case u == nil:
-	case errors.Is(u, kgo.ErrMaxDecompress):
-		r.foreign(u)
-	default:
-		return u
+	if u == nil {
+		u, _ = errors.AsType[*kafka.UnreadableError](err) // whose end is not known yet
 	}
-	r.reached(e.Topic, e.Partition, next)
-	kafka.ReadAgain(r.client, e.Topic, e.Partition, next)
-	return nil
+	if u != nil && foreignOnly(r.foreign)(u) != nil {
+		r.stop(u)
+		return nil
+	}
+	if err == nil {
+		delete(r.stopped, this)
+		r.reached(e.Topic, e.Partition, next)
+		r.client.ResumeFetchPartitions(map[string][]int32{e.Topic: {e.Partition}})
+	}
+	kafka.ReadAgain(r.client, e.Topic, e.Partition, r.next[e.Topic][e.Partition])
+	return err
 }
 
 // reached notes up to where a partition has been read.
 func (r *reader) reached(topic string, partition int32, next int64) {
+	next = max(next, r.next[topic][partition]) // what readLeft has read may come again
 	r.next[topic][partition] = next
 	left, ok := r.left[topic][partition]
 	if !ok {
@@ -225,50 +283,68 @@ func (r *reader) reached(topic string, partition int32, next int64) {
 func (r *reader) lookForStalls(ctx context.Context) {
 	look, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	var found, failed error
 	for _, topic := range []string{r.topics.Models, r.topics.Routes} {
 		if r.stalls[topic] == nil {
 			r.stalls[topic] = &kafka.Stalls{}
 		}
-		stalled, err := r.stalls[topic].Look(look, r.client, topic, r.next[topic])
-		switch {
-		case err != nil:
-			failed = err
-		case len(stalled) == 0:
-		case errors.Is(stalled[0], kgo.ErrMaxDecompress):
-			if err := r.passOver(look, kgo.FetchError{Topic: topic, Partition: stalled[0].Partition}); err != nil {
-				failed = err
+		stalled, _ := r.stalls[topic].Look(look, r.client, topic, r.next[topic])
+		for _, u := range stalled {
+			if r.stopped[part{topic, u.Partition}] == nil {
+				_ = r.passOver(look, kgo.FetchError{Topic: topic, Partition: u.Partition}) // the next look finds it again
 			}
-		default:
-			found = stalled[0]
 		}
-	}
-	if found != nil || failed == nil {
-		r.stalled = found
 	}
 }
 
 // readLeft reads what was there and does not come: records that their transaction took
 // back and whose marker lies behind a transaction that is still open, or what compaction
-// has removed. Nothing else is to be waited for.
+// has removed. Nothing else is to be waited for. What it has read when its time is over
+// stays read.
 func (r *reader) readLeft(ctx context.Context, each func(*kgo.Record)) error {
 	attempt, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	err := r.config.Quiet().ReadCommitted(attempt, kafka.Spans(r.left), kafka.Sink{Each: func(rec *kgo.Record) error {
+	spans, came := kafka.Spans{}, false
+	for topic, partitions := range r.left {
+		for partition, span := range partitions {
+			if r.stopped[part{topic, partition}] != nil {
+				continue
+			}
+			if spans[topic] == nil {
+				spans[topic] = map[int32]kafka.Span{}
+			}
+			spans[topic][partition] = span
+		}
+	}
+	reached := func(topic string, partition int32, next int64) {
+		came = true
+		r.reached(topic, partition, next)
+	}
+	err := r.config.Quiet().ReadCommitted(attempt, spans, kafka.Sink{Each: func(rec *kgo.Record) error {
 		each(rec)
+		reached(rec.Topic, rec.Partition, rec.Offset+1)
 		return nil
 	}, Unreadable: func(u *kafka.UnreadableError) error {
-		if !errors.Is(u, kgo.ErrMaxDecompress) {
-			return u
+		if err := foreignOnly(r.foreign)(u); err != nil {
+			return err
 		}
-		r.foreign(u)
+		reached(u.Topic, u.Partition, u.To)
 		return nil
 	}})
-	if ctx.Err() != nil {
+	u, damaged := errors.AsType[*kafka.UnreadableError](err)
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
+	case damaged:
+		r.stop(u)
+	case err == nil:
+		for topic, partitions := range spans {
+			for partition, span := range partitions {
+				r.reached(topic, partition, span.To)
+			}
+		}
+	case attempt.Err() != nil && came: // the next poll reads on
+	default:
+		return err
 	}
-	if err == nil {
-		clear(r.left)
-	}
-	return err
+	return nil
 }
