@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -302,12 +303,29 @@ func isAborted(batch []byte, answer *kmsg.FetchResponseTopicPartition) bool {
 	})
 }
 
+// fetchAt asks whom the client knows as the leader, and looks who that is where it is not.
 func fetchAt(ctx context.Context, client *kgo.Client, topic string, partition int32, at int64) (*kmsg.FetchResponseTopicPartition, error) {
+	answer, err := fetchFromLeader(ctx, client, topic, partition, at, 0)
+	said := err
+	if err == nil {
+		said = kerr.ErrorForCode(answer.ErrorCode)
+	}
+	if said == nil || ctx.Err() != nil || errors.Is(said, errQuota) || err == nil && (isDamage(said) || !kerr.IsRetriable(said)) {
+		return answer, err
+	}
+	return fetchFromLeader(ctx, client, topic, partition, at, time.Nanosecond)
+}
+
+// fetchFromLeader takes the client's word for the leader where that is not older than age;
+// 0: than the client's metadata may be.
+func fetchFromLeader(
+	ctx context.Context, client *kgo.Client, topic string, partition int32, at int64, age time.Duration,
+) (*kmsg.FetchResponseTopicPartition, error) {
 	asked := kmsg.NewPtrMetadataRequest()
 	of := kmsg.NewMetadataRequestTopic()
 	of.Topic = kmsg.StringPtr(topic)
 	asked.Topics = append(asked.Topics, of)
-	known, err := asked.RequestWith(ctx, client)
+	known, err := client.RequestCachedMetadata(ctx, asked, age)
 	if err != nil {
 		return nil, err
 	}
