@@ -3,6 +3,7 @@
 package member
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -270,8 +271,27 @@ func (m *Member) take(ctx context.Context, client *kgo.Client) error {
 	return err
 }
 
-// errLost says that the group has dropped a client: its session timed out, say.
-var errLost = errors.New("the group has dropped this member")
+// errLost says that a client is not in the group any more: its session timed out, say.
+var errLost = errors.New("the group session has ended")
+
+// lostWait is how long the client is asked why: it says so a moment after it has called back.
+const lostWait = 100 * time.Millisecond
+
+// whyLost is errLost with what the client says of it, or the error of one whose
+// transactional id another process has taken meanwhile.
+func (m *Member) whyLost(ctx context.Context, sess *kgo.GroupTransactSession) error {
+	why := errLost
+	ask, cancel := context.WithTimeout(ctx, lostWait)
+	defer cancel()
+	for why == errLost && ask.Err() == nil { //nolint:errorlint // it is that one, not wrapped
+		for _, e := range sess.PollFetches(ask).Errors() {
+			if session, ok := errors.AsType[*kgo.ErrGroupSession](e.Err); ok {
+				why = fmt.Errorf("%w: %w", errLost, session)
+			}
+		}
+	}
+	return cmp.Or(m.holds(ctx, sess.Client()), why)
+}
 
 // Poll waits for something to read. Where nothing comes for a while, it looks
 // whether another process has taken the transactional id: without a transaction
@@ -282,8 +302,9 @@ func (m *Member) Poll(ctx context.Context, sess *kgo.GroupTransactSession, limit
 	// takes the loss for dealt with, and the client polls on: what it then reads is
 	// committed without offsets, and answered again by the next owner.
 	if m.lost.Load() {
-		return nil, errLost
+		return nil, m.whyLost(ctx, sess)
 	}
+	m.forgetMoved(sess.Client())
 	m.setBack(sess.Client())
 	m.config.Reach.retry(ctx, sess.Client())
 	m.config.Reach.lookForStalls(ctx, sess.Client())
@@ -369,7 +390,10 @@ func (m *Member) failed(ctx context.Context, client *kgo.Client, e kgo.FetchErro
 	case m.tooLarge(e):
 		return nil
 	case kafka.IsUnreadable(e), kafka.IsFailing(e.Err): // the client would ask again at once, forever
-		m.config.Reach.stop(ctx, client, e.Partition, e.Err)
+		next := m.config.Reach.stop(ctx, client, e.Partition, e.Err)
+		if _, set := m.order.back[e.Partition]; next >= 0 && !set {
+			m.order.back[e.Partition] = next
+		}
 		return nil
 	case passes(e.Err):
 		if why := m.config.Resolve(ctx, e.Err); why != nil {

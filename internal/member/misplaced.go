@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -140,6 +141,16 @@ func (m *Member) lookAgain(client *kgo.Client, wait time.Duration) time.Duration
 	client.ResumeFetchPartitions(map[string][]int32{m.config.Topic: m.order.unseen})
 	m.order.unseen = nil
 	return wait
+}
+
+// forgetMoved forgets where to read again what was answered elsewhere since: the partition
+// moved to another member and back while it was looked at. Nothing was committed here.
+func (m *Member) forgetMoved(client *kgo.Client) {
+	if len(m.order.back) == 0 {
+		return
+	}
+	committed := client.CommittedOffsets()[m.config.Topic]
+	maps.DeleteFunc(m.order.back, func(partition int32, from int64) bool { return committed[partition].Offset > from })
 }
 
 // setBack makes a client read on where what was polled was taken out, before which

@@ -2,9 +2,12 @@ package member
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,4 +120,123 @@ func TestMember_AnswersNothingThatItCouldNotLookAt(t *testing.T) {
 			require.Equal(t, c.fails > 0, strings.Contains(log.String(), "cannot look why offsets are left out"))
 		})
 	}
+}
+
+// A partition moves to another member while it is looked at, is answered there and comes
+// back: what the look found is of no use any more, and nothing is answered again.
+func TestMember_GoesNotBackWhereAnotherHasAnswered(t *testing.T) {
+	t.Parallel()
+	const moves, records, end = 1, 5, 2 + 5 // of two partitions the balancer takes the second
+	w := newWorld(t, 2)
+	// Offsets are left out before the records: that is looked at.
+	aborts := w.connect(kgo.TransactionalID("aborts"))
+	require.NoError(t, aborts.BeginTransaction())
+	require.NoError(t, aborts.ProduceSync(t.Context(), &kgo.Record{Topic: "in", Partition: moves}).FirstErr())
+	require.NoError(t, aborts.EndTransaction(t.Context(), kgo.TryAbort))
+	for i := range records {
+		w.produce(t.Context(), &kgo.Record{Topic: "in", Partition: moves, Value: []byte(strconv.Itoa(i))})
+	}
+	var refused atomic.Int64 // looks to come
+	refused.Store(1)
+	looking, release := make(chan struct{}), make(chan struct{})
+	hold := sync.OnceFunc(func() { close(looking); w.broker.Cluster().SleepControl(func() { <-release }) })
+	letGo := sync.OnceFunc(func() { refused.Store(1); close(release) }) // one asks twice
+	defer letGo()
+	w.broker.Cluster().ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.broker.Cluster().KeepControl()
+		if request.(*kmsg.FetchRequest).MaxBytes != 4<<20 || refused.Add(-1) < 0 { // not a look: a member waits as long
+			return nil, nil, false
+		}
+		hold()
+		return local.Refusal(request, kerr.NotLeaderForPartition.Code), nil, true
+	})
+	var mu sync.Mutex
+	answered := map[int64][]string{} // by whom an offset is
+	run := func(ctx context.Context, id string) (*Member, chan error) {
+		m, done := w.member(id), make(chan error, 1)
+		go func() {
+			done <- m.Run(ctx, func(ctx context.Context, sess *kgo.GroupTransactSession) (bool, error) {
+				fetches, err := m.Poll(ctx, sess, 100)
+				if err != nil || fetches.NumRecords() == 0 {
+					return false, err
+				}
+				committed, _, err := m.Commit(ctx, sess, time.Now, func(context.Context, func() func(*kgo.Record, error)) error { return nil })
+				if committed {
+					mu.Lock()
+					defer mu.Unlock()
+					fetches.EachRecord(func(r *kgo.Record) {
+						answered[r.Offset] = append(answered[r.Offset], id)
+					})
+				}
+				return committed, err
+			})
+		}()
+		return m, done
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	one, done := run(ctx, "one")
+	<-looking
+	other, stop := context.WithCancel(ctx)
+	_, stopped := run(other, "two")
+	require.Eventually(t, func() bool { return w.committed(moves) == end }, time.Minute, time.Millisecond, "two has the partition and answers it")
+	stop()
+	require.NoError(t, <-stopped)
+	require.Eventually(t, func() bool { return one.Client().CommittedOffsets()["in"][moves].Offset == end }, time.Minute, time.Millisecond, "one has it again")
+	letGo()
+	w.produce(t.Context(), &kgo.Record{Topic: "in", Partition: moves})
+	require.Eventually(t, func() bool { return w.committed(moves) == end+1 }, time.Minute, time.Millisecond)
+	cancel()
+	require.NoError(t, <-done)
+	require.Len(t, answered, records+1)
+	for offset, by := range answered {
+		require.Len(t, by, 1, "offset %d is answered by %v", offset, by)
+	}
+}
+
+// A batch that was aborted and is too large to be unpacked is passed over when what was
+// polled before it is committed, and not before: where that transaction is aborted it is
+// polled again.
+func TestMember_LosesNothingBeforeAnAbortedOversizedBatch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.produce(t.Context(), &kgo.Record{Topic: "in", Value: []byte("zero")})
+	require.NoError(t, kafkatest.AbortedOversized(t.Context(), w.config.Brokers, "in", kafka.MaxBatch+1))
+	m := w.member("one")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var answered []int64
+	tries := 0
+	err := m.Run(ctx, func(ctx context.Context, sess *kgo.GroupTransactSession) (bool, error) {
+		fetches, err := m.Poll(ctx, sess, 100)
+		if err != nil || fetches.NumRecords() == 0 {
+			return false, err
+		}
+		var got []int64
+		fetches.EachRecord(func(r *kgo.Record) { got = append(got, r.Offset) })
+		if tries++; tries == 1 {
+			require.Eventually(t, func() bool {
+				more := sess.PollFetches(ctx)
+				require.NoError(t, m.Polled(ctx, sess.Client(), more))
+				more.EachRecord(func(r *kgo.Record) { got = append(got, r.Offset) })
+				return len(more.Errors()) > 0
+			}, time.Minute, time.Millisecond, "it comes to the batch")
+			w.produce(ctx, &kgo.Record{Topic: "in", Value: []byte("three")})
+		}
+		committed, _, err := m.Commit(ctx, sess, time.Now, func(context.Context, func() func(*kgo.Record, error)) error {
+			if tries == 1 {
+				return errors.New("the group rebalances, say")
+			}
+			return nil
+		})
+		if committed {
+			answered = append(answered, got...)
+		}
+		if slices.Contains(answered, 3) {
+			cancel()
+		}
+		return committed, err
+	})
+	require.NoError(t, err)
+	require.Equal(t, []int64{0, 3}, answered)
 }

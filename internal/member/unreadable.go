@@ -36,8 +36,9 @@ type unreadable struct {
 }
 
 // stop stops a partition whose next batch cannot be read. The client would ask for
-// it again at once, forever.
-func (r *Reach) stop(ctx context.Context, client *kgo.Client, partition int32, cause error) {
+// it again at once, forever. Where that batch was aborted nothing stops, and next is the
+// offset to continue at once what was polled is committed; otherwise it is -1.
+func (r *Reach) stop(ctx context.Context, client *kgo.Client, partition int32, cause error) (next int64) {
 	topic := r.config.Topic
 	client.PauseFetchPartitions(map[string][]int32{topic: {partition}})
 	r.mu.Lock()
@@ -46,11 +47,9 @@ func (r *Reach) stop(ctx context.Context, client *kgo.Client, partition int32, c
 	if known == nil {
 		u, named := errors.AsType[*kafka.UnreadableError](cause)
 		if !named {
-			var next int64
 			if u, next = r.name(ctx, client, partition, cause); u == nil {
-				client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {partition: {Epoch: -1, Offset: next}}})
 				client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
-				return
+				return next
 			}
 		}
 		known = &unreadable{err: u}
@@ -65,6 +64,7 @@ func (r *Reach) stop(ctx context.Context, client *kgo.Client, partition int32, c
 	defer r.mu.Unlock()
 	known.client, known.due = client, time.Now().Add(r.config.Retry)
 	r.unreadable[partition] = known
+	return -1
 }
 
 // skipFlag is the flag that passes over a batch; "" where the member does so by itself.
