@@ -79,6 +79,7 @@ func (e *emission) followDecisions(ctx context.Context, cl *kgo.Client) {
 				e.config.Log.Warn("reading decisions", "topic", topic, "partition", partition, "error", kafka.Reason(err))
 			}
 		})
+		kafka.PassOversized(cl, fetches, nil)
 		fetches.EachRecord(func(r *kgo.Record) {
 			// What is no prediction decides nothing.
 			if e.config.Codec.DecodePrediction(ctx, r.Value, &p) == nil && p.Channel == schemas.ChannelStream {

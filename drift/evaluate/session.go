@@ -187,7 +187,7 @@ func (e *Evaluator) work(ctx context.Context) (worked bool, err error) {
 		}
 		if t != nil {
 			fetches.EachRecord(func(r *kgo.Record) { e.fold(t, r) })
-			s.passOver(fetches, t)
+			s.passOver(ctx, fetches, t)
 		}
 		if time.Now().Before(due) {
 			continue
@@ -199,22 +199,23 @@ func (e *Evaluator) work(ctx context.Context) (worked bool, err error) {
 	}
 }
 
-// passOver goes on behind a batch that unpacks to more than any aggregator writes, at
-// which the client stops.
-func (s *session) passOver(fetches kgo.Fetches, t *tenure) {
-	for _, f := range fetches.Errors() {
-		large, ok := errors.AsType[*kgo.ErrDecompressTooLarge](f.Err)
-		if !ok {
-			continue
+// passOver goes on behind batches that unpack to more than any aggregator writes. One that
+// was aborted holds nothing to tell of.
+func (s *session) passOver(ctx context.Context, fetches kgo.Fetches, t *tenure) {
+	e, client := s.parent, s.group.Client()
+	kafka.PassOversized(client, fetches, func(large *kgo.ErrDecompressTooLarge) {
+		if large.NextOffset <= t.Next() {
+			return
 		}
-		e := s.parent
-		if large.NextOffset > t.Next() {
-			t.Skip(large.NextOffset - 1)
-			e.metrics.malformed.Add(float64(large.NextOffset - large.Offset))
-			e.config.Log.Error("panes ignored", "topic", f.Topic, "offset", large.Offset, "next", large.NextOffset, "error", kafka.Reason(f.Err))
+		t.Skip(large.NextOffset - 1)
+		look, cancel := context.WithTimeout(ctx, stallTimeout)
+		defer cancel()
+		if aborted, err := kafka.Aborted(look, client, large.Topic, large.Partition, large.Offset); err == nil && aborted {
+			return
 		}
-		s.group.Client().SetOffsets(map[string]map[int32]kgo.EpochOffset{f.Topic: {f.Partition: {Epoch: -1, Offset: large.NextOffset}}})
-	}
+		e.metrics.malformed.Add(float64(large.NextOffset - large.Offset))
+		e.config.Log.Error("panes ignored", "topic", large.Topic, "offset", large.Offset, "next", large.NextOffset, "error", kafka.Reason(large))
+	})
 }
 
 // failed is the first error of a poll that neither the client nor passOver gets over.

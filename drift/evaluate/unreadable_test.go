@@ -36,6 +36,9 @@ func TestOversizedBatch_IsLeftOutByTheEvaluator(t *testing.T) {
 	oversized()
 	w.write(city.Pane(100))
 	w.evaluated(300)
+	require.NoError(t, kafkatest.AbortedOversized(t.Context(), w.config.Brokers, w.topics.DriftPanes, kafka.MaxBatch+1))
+	w.write(city.Pane(100))
+	w.evaluated(400)
 	require.NoError(t, e.Ready())
 	require.NoError(t, stop())
 	require.InDelta(t, 2, testutil.ToFloat64(e.metrics.malformed), 0)
@@ -44,7 +47,7 @@ func TestOversizedBatch_IsLeftOutByTheEvaluator(t *testing.T) {
 
 	stop = run(w.evaluator())
 	w.write(city.Pane(100))
-	w.evaluated(400)
+	w.evaluated(500)
 	require.NoError(t, stop())
 }
 

@@ -91,6 +91,7 @@ func (w *watch) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		fetches := w.client.PollFetches(ctx)
 		now := time.Now()
+		kafka.PassOversized(w.client, fetches, nil)
 		fetches.EachRecord(func(r *kgo.Record) {
 			letter := r.Topic == w.topics.DLQ
 			// Without the lock: it may wait for a schema.
