@@ -53,7 +53,7 @@ type rebuilder struct {
 }
 
 // errAbandoned: the rebuild's own state is gone or another's.
-var errAbandoned = errors.New("Redis was emptied during the rebuild, or another rebuild has taken over: the view fills itself; run the rebuild again if it is still wanted")
+var errAbandoned = errors.New("during the rebuild Redis was emptied, or another rebuild has taken over: the view fills itself; run the rebuild again if it is still wanted")
 
 func (r *rebuilder) run(ctx context.Context) error {
 	if err := r.prepare(ctx); err != nil {
