@@ -99,7 +99,7 @@ func TestWhatIsOvertakenIsIgnored(t *testing.T) {
 func TestTheBoardRefusesWhatSaysNothing(t *testing.T) {
 	t.Parallel()
 	b := NewBoard()
-	require.ErrorContains(t, b.Take(Record{Key: "score/one", Value: []byte("x")}), `replica "score/one": invalid character`)
+	require.ErrorContains(t, b.Take(Record{Key: "score/one", Value: []byte("x")}), `replica "score/one": byte 0: expected one JSON object`)
 	r := process{"score", "one", noon}.said(noon, nil)
 	r.Key = "score/two"
 	require.ErrorContains(t, b.Take(r), `replica "score/two": its record says score/one`)

@@ -18,6 +18,10 @@ const quiet = time.Second
 // What that look may take.
 const stallTimeout = 5 * time.Second
 
+// fetchWait is how long a broker holds back an answer without records: a look waits behind
+// those of other partitions.
+const fetchWait = 500 * time.Millisecond
+
 // reader is a client that reads every partition from a known offset on.
 type reader struct {
 	topic  string

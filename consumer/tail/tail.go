@@ -168,6 +168,7 @@ func open(ctx context.Context, config kafka.Config, topic string, from kafka.Fro
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: at}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // they are part of how far was read
+		kgo.FetchMaxWait(fetchWait),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	r.client = client
 	return r, err

@@ -258,8 +258,8 @@ func (s *session) lookForStalls(ctx context.Context) error {
 			return ctx.Err()
 		case err != nil:
 			return nil //nolint:nilerr // not now
-		case v.Unreadable != nil && v.Records == 0:
-			if err := s.cannotRead(ctx, kgo.FetchError{Topic: topic, Partition: p, Err: v.Unreadable.Err}); err != nil {
+		case v.Blocks() != nil:
+			if err := s.cannotRead(ctx, kgo.FetchError{Topic: topic, Partition: p, Err: v.Blocks()}); err != nil {
 				return err
 			}
 		default:

@@ -56,6 +56,9 @@ func (s *session) look(ctx context.Context, t *tenure) error {
 		case err != nil: // what reads says what is wrong
 		case len(stalled) == 0:
 			s.stuck = nil
+		case errors.Is(stalled[0], kgo.ErrMaxDecompress): // the client says so once, and passOver may not have heard
+			s.stuck = nil
+			kafka.ReadAgain(s.group.Client(), e.config.Topics.DriftPanes, 0, t.Next())
 		case s.stuck == nil:
 			s.stuck = stalled[0]
 			e.config.Log.Error("panes cannot be read: nothing is evaluated until they can", "topic", s.stuck.Topic,

@@ -19,8 +19,9 @@ type Stalls struct {
 }
 
 // Look is for a reader to whom nothing has come for a while. It takes the offset that
-// each partition is to be read on from, and returns what cannot be read there, of
-// partitions that two looks find at the same offset. To may be -1: see Unreadable. What
+// each partition is to be read on from, and returns what no client gets past there, of
+// partitions that two looks find at the same offset: what cannot be read, whose To may be
+// -1, or was aborted, which Unreadable tells apart. What
 // a look cannot tell is as it was at the last, and so is all while a quota keeps the
 // client from reading.
 func (s *Stalls) Look(ctx context.Context, client *kgo.Client, topic string, next map[int32]int64) (stalled []*UnreadableError, err error) {
@@ -53,7 +54,9 @@ func (s *Stalls) Look(ctx context.Context, client *kgo.Client, topic string, nex
 		switch {
 		case err != nil:
 			found[partition] = s.found[partition]
-		case v.Records == 0:
+		case v.Impassable && v.Blocks() != nil:
+			found[partition] = &UnreadableError{topic, partition, at, v.Next, Reason(v.Blocks())}
+		case v.Blocks() != nil:
 			found[partition] = v.Unreadable
 		}
 		if u := found[partition]; u != nil {

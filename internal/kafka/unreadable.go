@@ -133,6 +133,20 @@ type View struct {
 	End        int64 // the high watermark
 }
 
+// Blocks is why a client that reads on from where the look began gets no further, nil
+// where it does.
+func (v View) Blocks() error {
+	switch {
+	case v.Records > 0:
+		return nil
+	case v.Impassable:
+		return kgo.ErrMaxDecompress
+	case v.Unreadable != nil:
+		return v.Unreadable.Err
+	}
+	return nil
+}
+
 // Look fetches what a partition holds at an offset, once, from its leader, and says
 // whether it can be read. What cannot is named by its offsets.
 func Look(ctx context.Context, client *kgo.Client, topic string, partition int32, at int64) (View, error) {

@@ -453,6 +453,7 @@ func (m *Member) commit(ctx context.Context, sess *kgo.GroupTransactSession, now
 	if committed {
 		m.setBack(sess.Client())
 	} else {
+		m.fetchAborted(sess.Client())
 		m.order.abort()
 	}
 	slow, _ := errors.AsType[*slowError](cause)

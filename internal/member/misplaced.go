@@ -143,6 +143,16 @@ func (m *Member) lookAgain(client *kgo.Client, wait time.Duration) time.Duration
 	return wait
 }
 
+// fetchAborted makes a client that stopped at a batch while a transaction went on, which is
+// aborted, come to it again: it is told nothing by an offset that stays as it was.
+func (m *Member) fetchAborted(client *kgo.Client) {
+	for partition := range m.order.back {
+		if at, owned := client.CommittedOffsets()[m.config.Topic][partition]; owned {
+			kafka.ReadAgain(client, m.config.Topic, partition, at.Offset)
+		}
+	}
+}
+
 // forgetMoved forgets where to read again what was answered elsewhere since: the partition
 // moved to another member and back while it was looked at. Nothing was committed here.
 func (m *Member) forgetMoved(client *kgo.Client) {

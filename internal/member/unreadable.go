@@ -44,10 +44,16 @@ func (r *Reach) stop(ctx context.Context, client *kgo.Client, partition int32, c
 	r.mu.Lock()
 	known := r.unreadable[partition]
 	r.mu.Unlock()
-	if known == nil {
+	// A look may have failed before that says that the batch was aborted.
+	if known == nil || known.err.To < 0 && errors.Is(cause, kgo.ErrMaxDecompress) {
 		u, named := errors.AsType[*kafka.UnreadableError](cause)
 		if !named {
 			if u, next = r.name(ctx, client, partition, cause); u == nil {
+				if known != nil {
+					r.mu.Lock()
+					r.goesOn(partition, next)
+					r.mu.Unlock()
+				}
 				client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
 				return next
 			}
@@ -314,11 +320,11 @@ func (r *Reach) lookForStalls(ctx context.Context, client *kgo.Client) {
 		switch {
 		case err != nil: // not now, nor the others: the turn waits
 			return
-		case v.Unreadable != nil && v.Records == 0 && errors.Is(v.Unreadable.Err, kgo.ErrMaxDecompress):
+		case errors.Is(v.Blocks(), kgo.ErrMaxDecompress):
 			// The client says so once, and to nobody where the group rebalanced meanwhile.
 			kafka.ReadAgain(client, topic, partition, s.position)
 			s.looks = 0
-		case v.Unreadable != nil && v.Records == 0:
+		case v.Blocks() != nil:
 			r.stop(ctx, client, partition, v.Unreadable)
 		default:
 			s.readable = v.End
