@@ -216,7 +216,11 @@ type stall struct {
 	next     int64
 	looks    int   // at it since it moved
 	readable int64 // the end up to which a look has found nothing wrong
+	comes    bool  // a look has found records that only have to be fetched
 }
+
+// due says whether the partition is to be looked at.
+func (s *stall) due() bool { return s.looks >= stallLooks && (!s.comes || kafka.FetchAgain(s.looks)) }
 
 // stallLooks is how often a partition that has more to read must be found where it was
 // before its log is looked at.
@@ -243,7 +247,7 @@ func (s *session) lookForStalls(ctx context.Context) error {
 			continue
 		}
 		at.looks++
-		if at.looks >= stallLooks && s.stable[p] > max(at.next, at.readable) {
+		if at.due() && s.stable[p] > max(at.next, at.readable) {
 			doubtful[p] = at
 		}
 	}
@@ -262,6 +266,11 @@ func (s *session) lookForStalls(ctx context.Context) error {
 			if err := s.cannotRead(ctx, kgo.FetchError{Topic: topic, Partition: p, Err: v.Blocks()}); err != nil {
 				return err
 			}
+		case v.Records > 0:
+			if at.comes {
+				kafka.ReadAgain(s.client, topic, p, at.next)
+			}
+			at.comes = true
 		default:
 			at.readable = v.End
 		}

@@ -38,14 +38,18 @@ func (p *Places) Look(ctx context.Context, topic string, partition int32, at int
 	return Look(ctx, client, topic, partition, at)
 }
 
-// Ahead finds what a reader does not get past, as Find does, and makes it fetch from next.
+// Ahead finds what a reader does not get past, as Find does, and makes it fetch from next;
+// from where it is where what can be read there does not come, look after look.
 func (p *Places) Ahead(ctx context.Context, reader *kgo.Client, e kgo.FetchError, at int64) (u *UnreadableError, next int64, err error) {
 	if e.Err != nil { // the client may have gone past the batch's first record
 		ReadAgain(reader, e.Topic, e.Partition, at)
 	}
 	u, next, err = p.Find(ctx, e, at)
-	if next > at {
+	switch {
+	case next > at:
 		ReadAgain(reader, e.Topic, e.Partition, next)
+	case err == nil && e.Err == nil && p.silent.again(e.Topic, e.Partition, at):
+		ReadAgain(reader, e.Topic, e.Partition, at)
 	}
 	return u, next, err
 }

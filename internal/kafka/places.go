@@ -14,7 +14,8 @@ import (
 type Places struct {
 	config  Config
 	ordered map[string]map[int32]int64 // offsets up to here are those of their batches
-	aside   *kgo.Client                // for questions that must not wait behind fetches; nil: there were none
+	silent  silent
+	aside   *kgo.Client // for questions that must not wait behind fetches; nil: there were none
 }
 
 // NewPlaces returns a Places that has looked at nothing yet. It is one goroutine's.

@@ -15,6 +15,7 @@ type Stalls struct {
 	at      map[int32]int64            // at the look before
 	found   map[int32]*UnreadableError // where nothing has moved since
 	next    map[int32]int64            // all that the reader gave then
+	silent  silent
 	silence Silence
 }
 
@@ -23,7 +24,7 @@ type Stalls struct {
 // partitions that two looks find at the same offset: what cannot be read, whose To may be
 // -1, or was aborted, which Unreadable tells apart. What
 // a look cannot tell is as it was at the last, and so is all while a quota keeps the
-// client from reading.
+// client from reading. What can be read and does not come the client is made to fetch again.
 func (s *Stalls) Look(ctx context.Context, client *kgo.Client, topic string, next map[int32]int64) (stalled []*UnreadableError, err error) {
 	if !maps.Equal(s.next, next) {
 		s.next = maps.Clone(next)
@@ -58,6 +59,8 @@ func (s *Stalls) Look(ctx context.Context, client *kgo.Client, topic string, nex
 			found[partition] = &UnreadableError{topic, partition, at, v.Next, Reason(v.Blocks())}
 		case v.Blocks() != nil:
 			found[partition] = v.Unreadable
+		case v.Records > 0 && s.silent.again(topic, partition, at):
+			ReadAgain(client, topic, partition, at)
 		}
 		if u := found[partition]; u != nil {
 			stalled = append(stalled, u)

@@ -47,3 +47,14 @@ func TestStalls_FindABatchThatIsTooLarge(t *testing.T) {
 		})
 	}
 }
+
+func TestFetchAgain_IsEverMoreSeldom(t *testing.T) {
+	t.Parallel()
+	var at []int
+	for looks := range 40 {
+		if kafka.FetchAgain(looks) {
+			at = append(at, looks)
+		}
+	}
+	require.Equal(t, []int{4, 8, 16, 32}, at)
+}

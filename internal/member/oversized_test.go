@@ -72,7 +72,7 @@ func TestMember_PassesAnAbortedOversizedBatchAlsoWhereALookFailed(t *testing.T) 
 		}
 		return local.Refusal(request, kerr.NotLeaderForPartition.Code), nil, true
 	})
-	m := w.member("one", func(c *Config) { c.Idle, c.Reach.config.Retry = 50*time.Millisecond, 100*time.Millisecond })
+	m := w.member("one", func(c *Config) { c.Idle = 50 * time.Millisecond })
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	require.NoError(t, m.Run(ctx, func(ctx context.Context, sess *kgo.GroupTransactSession) (bool, error) {

@@ -267,7 +267,11 @@ type stall struct {
 	position int64
 	looks    int   // at it since it moved
 	readable int64 // the end up to which a look has found nothing wrong
+	comes    bool  // a look has found records that only have to be fetched
 }
+
+// due says whether the partition is to be looked at.
+func (s *stall) due() bool { return s.looks >= stallLooks && (!s.comes || kafka.FetchAgain(s.looks)) }
 
 // stallLooks is how often a partition that has more to read must be found where it
 // was before it is looked at.
@@ -305,7 +309,7 @@ func (r *Reach) lookForStalls(ctx context.Context, client *kgo.Client) {
 		s.looks++
 		_, outside := r.stopped[partition]
 		_, unreadable := r.unreadable[partition]
-		if end := r.ends[partition]; !outside && !unreadable && s.looks >= stallLooks && end > max(at, s.readable) {
+		if end := r.ends[partition]; !outside && !unreadable && s.due() && end > max(at, s.readable) {
 			doubtful = append(doubtful, partition)
 		}
 	}
@@ -326,6 +330,11 @@ func (r *Reach) lookForStalls(ctx context.Context, client *kgo.Client) {
 			s.looks = 0
 		case v.Blocks() != nil:
 			r.stop(ctx, client, partition, v.Unreadable)
+		case v.Records > 0:
+			if s.comes {
+				kafka.ReadAgain(client, topic, partition, s.position)
+			}
+			s.comes = true
 		default:
 			s.readable = v.End
 		}
